@@ -1,0 +1,27 @@
+"""revisp: reverse ISP, from an ordinary RGB photo back to the camera RAW that a sensor would have read.
+
+Implements Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step Refinement" (AIM 2022).
+Names load on first use: importing revisp imports no torch.
+"""
+
+import lazy_loader as _lazy
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submodules=["backbones", "camera", "cfa", "data", "demosaic", "errors", "fusion", "inference", "io", "losses",
+                "mask", "metrics", "mosaic", "pipeline", "refine", "training"],
+    submod_attrs={
+        "backbones": ["create_backbone", "list_backbones"],
+        "camera.profile": ["CameraProfile"],
+        "cfa": ["CFA", "pack", "unpack"],
+        "errors": ["RevispError"],
+        "export.model_folder": ["from_pretrained", "save_pretrained"],
+        "config": ["compose"],
+        "inference.predict": ["predict"],
+        "pipeline": ["Reconstruction", "ReverseISP"],
+        "released": ["from_released_checkpoints"],
+        "training.run": ["train"],
+    },
+)  # fmt: skip

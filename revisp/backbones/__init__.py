@@ -1,0 +1,1 @@
+"""The networks: one a file, each an RGB to demosaiced-RAW module, created by name."""

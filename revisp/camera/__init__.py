@@ -1,0 +1,1 @@
+"""Cameras: their profile, forward and inverse processing, noise, and simulation."""

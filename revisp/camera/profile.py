@@ -1,0 +1,156 @@
+"""What must be known of a camera to read, write and develop its RAW values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from revisp.cfa import CFA
+from revisp.errors import ConfigError
+
+__all__ = ["SRGB_TO_XYZ", "CameraProfile"]
+
+Array = np.ndarray[Any, Any]
+
+SRGB_TO_XYZ: Array = np.array(
+    [
+        [0.4124564, 0.3575761, 0.1804375],
+        [0.2126729, 0.7151522, 0.0721750],
+        [0.0193339, 0.1191920, 0.9503041],
+    ]
+)
+"""Linear sRGB to CIE XYZ, D65 white (IEC 61966-2-1)."""
+
+Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class CameraProfile:
+    """Constants of one camera at one setting; JSON on disk.
+
+    Attributes:
+        make: manufacturer, as in EXIF.
+        model: camera model, as in EXIF.
+        cfa: Bayer phase of the stored mosaic.
+        black_level: sensor reading of no light, for the planes R, Gr, Gb, B, in stored units.
+        white_level: sensor reading of saturation, in stored units.
+        bits: bits of the stored values; ``white_level < 2 ** bits``, except that a scale of 1024 for 10 bits
+            (the AIM 2022 challenge) is allowed.
+        color_matrix: CIE XYZ (D65) to camera RGB, as Adobe DNG's ColorMatrix under illuminant 21 (D65).
+        as_shot_neutral: camera RGB of a white object, green = 1 (DNG AsShotNeutral); the white-balance gains are
+            its inverse.
+
+    Raises:
+        ConfigError: a value that no camera has; the message names the field.
+    """
+
+    make: str
+    model: str
+    cfa: CFA
+    black_level: tuple[float, float, float, float]
+    white_level: float
+    bits: int
+    color_matrix: Matrix
+    as_shot_neutral: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cfa", CFA.parse(self.cfa))
+        black = np.broadcast_to(np.asarray(self.black_level, float), 4)
+        object.__setattr__(self, "black_level", tuple(float(v) for v in black))
+        matrix = np.asarray(self.color_matrix, float)
+        neutral = np.asarray(self.as_shot_neutral, float)
+        if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-6:
+            raise ConfigError("camera profile: color_matrix must be an invertible 3x3 matrix")
+        if neutral.shape != (3,) or not np.isfinite(neutral).all() or (neutral <= 0).any():
+            raise ConfigError("camera profile: as_shot_neutral must be three positive numbers")
+        if not 1 <= self.bits <= 16:
+            raise ConfigError(f"camera profile: bits must lie in 1..16, got {self.bits}")
+        if not 0 <= min(self.black_level) <= max(self.black_level) < self.white_level <= 2**self.bits:
+            raise ConfigError(
+                f"camera profile: need 0 <= black_level < white_level <= 2**bits, got black {self.black_level}, "
+                f"white {self.white_level}, bits {self.bits}"
+            )
+        object.__setattr__(self, "color_matrix", tuple(tuple(float(v) for v in row) for row in matrix))
+        object.__setattr__(self, "as_shot_neutral", tuple(float(v) for v in neutral))
+
+    @property
+    def gains(self) -> tuple[float, float, float]:
+        """White-balance gains for R, G, B, green = 1."""
+        red, green, blue = self.as_shot_neutral
+        return green / red, 1.0, green / blue
+
+    @property
+    def srgb_to_camera(self) -> Array:
+        """Linear sRGB to *white-balanced* camera RGB ``[3, 3]``, each row summing to 1 (dcraw, UPI)."""
+        matrix = np.asarray(self.color_matrix) @ SRGB_TO_XYZ
+        balanced: Array = matrix / matrix.sum(axis=1, keepdims=True)
+        return balanced
+
+    @property
+    def camera_to_srgb(self) -> Array:
+        """White-balanced camera RGB to linear sRGB ``[3, 3]``; keeps white."""
+        return np.linalg.inv(self.srgb_to_camera)
+
+    def normalise(self, mosaic: Array) -> Array:
+        """Map stored values ``[H, W]`` to float32: (value − black) / (white − black), unclamped."""
+        black = self._black_mosaic(*mosaic.shape[-2:])
+        scaled: Array = ((mosaic.astype(np.float32) - black) / (self.white_level - black)).astype(np.float32)
+        return scaled
+
+    def quantise(self, mosaic: Array) -> Array:
+        """Map normalised values ``[H, W]`` to stored uint16: scaled, rounded and clipped to [0, white]."""
+        black = self._black_mosaic(*mosaic.shape[-2:])
+        stored = np.rint(mosaic * (self.white_level - black) + black)
+        return np.clip(stored, 0, min(self.white_level, 2**self.bits - 1)).astype(np.uint16)
+
+    def _black_mosaic(self, height: int, width: int) -> Array:
+        tile = np.empty((2, 2), np.float32)
+        for value, (row, column) in zip(self.black_level, self.cfa.offsets, strict=True):
+            tile[row, column] = value
+        return np.tile(tile, (height // 2 + 1, width // 2 + 1))[:height, :width]
+
+    def replace(self, **changes: Any) -> CameraProfile:
+        """Return a copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the profile as JSON values."""
+        return {**dataclasses.asdict(self), "cfa": self.cfa.value}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CameraProfile:
+        """Build a profile from JSON values.
+
+        Raises:
+            ConfigError: a field is missing, unknown or wrong.
+        """
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if set(values) != fields:
+            wrong = sorted(set(values) ^ fields)
+            raise ConfigError(f"camera profile: missing or unknown fields {wrong}; it must have {sorted(fields)}")
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f"camera profile: {error}") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> CameraProfile:
+        """Read a profile from a JSON file.
+
+        Raises:
+            ConfigError: the file is missing, not JSON, or not a profile.
+        """
+        try:
+            values = json.loads(Path(path).read_text())
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{path}: not a readable camera profile: {error}") from error
+        if not isinstance(values, dict):
+            raise ConfigError(f"{path}: not a camera profile, which is a JSON object")
+        return cls.from_dict(values)

@@ -1,0 +1,191 @@
+"""The colour filter array: which colour each photosite measures, and what becomes of it under geometry.
+
+A Bayer mosaic repeats a 2x2 tile. `CFA` names the tile by reading its top-left corner row by row, as sensor
+makers, LibRaw and colour-demosaicing do. kornia and OpenCV name it by pixel (1, 1) and its right neighbour, so
+their "BG" is ``CFA.RGGB``; `CFA.kornia` is the only translation.
+
+This module alone knows sample positions: nothing else in revisp slices a mosaic with a stride of two.
+"""
+
+from __future__ import annotations
+
+import warnings
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from revisp.errors import ConfigError, ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["CFA", "PLANES", "pack", "sample_mask", "unpack"]
+
+PLANES = ("R", "Gr", "Gb", "B")
+"""Order of packed planes whatever the CFA: red, green on red's rows, green on blue's rows, blue."""
+
+A = TypeVar("A")  # torch.Tensor or numpy.ndarray
+
+
+class CFA(StrEnum):
+    """The four Bayer phases, named by the top-left 2x2 tile read by rows.
+
+    Example:
+        >>> CFA.RGGB.hflip(width=4).value
+        'GRBG'
+        >>> CFA.RGGB.crop(top=1, left=0).value
+        'GBRG'
+    """
+
+    RGGB = "RGGB"
+    GRBG = "GRBG"
+    GBRG = "GBRG"
+    BGGR = "BGGR"
+
+    @classmethod
+    def parse(cls, value: CFA | str) -> CFA:
+        """Return the CFA of a name, in any case.
+
+        Raises:
+            ConfigError: not a Bayer phase.
+        """
+        try:
+            return cls(str(value).upper())
+        except ValueError:
+            raise ConfigError(f"unknown CFA {str(value)!r}: use RGGB, GRBG, GBRG or BGGR") from None
+
+    @classmethod
+    def from_indices(cls, pattern: Any) -> CFA:
+        """Return the CFA of a 2x2 array of colour indices (0 = R, 1 or 3 = G, 2 = B), as rawpy and DNG give it.
+
+        Raises:
+            ConfigError: not a Bayer tile (X-Trans, quad Bayer, monochrome).
+        """
+        flat = [int(v) for row in pattern for v in row]
+        name = "".join("RGBG"[v] if 0 <= v <= 3 else "?" for v in flat)
+        if len(flat) != 4 or name not in cls.__members__:
+            raise ConfigError(f"colour filter array {flat} is not a 2x2 Bayer tile, which is all revisp supports")
+        return cls(name)
+
+    @property
+    def indices(self) -> tuple[int, int, int, int]:
+        """Colour index (0 = R, 1 = G, 2 = B) of the four samples of a tile, read by rows."""
+        a, b, c, d = ("RGB".index(letter) for letter in self.value)
+        return a, b, c, d
+
+    @property
+    def offsets(self) -> tuple[tuple[int, int], ...]:
+        """(row, column) within the tile of each packed plane, in the order of `PLANES`."""
+        place = {self.value.index("R"): 0, self.value.index("B"): 3}
+        red_row = self.value.index("R") // 2
+        for at in range(4):
+            if self.value[at] == "G":
+                place[at] = 1 if at // 2 == red_row else 2
+        order = sorted(place, key=lambda at: place[at])
+        return tuple((at // 2, at % 2) for at in order)
+
+    @property
+    def kornia(self) -> Any:
+        """The same phase as a ``kornia.color.CFA`` member."""
+        from kornia import color
+
+        return {"RGGB": color.CFA.BG, "GRBG": color.CFA.GB, "GBRG": color.CFA.GR, "BGGR": color.CFA.RG}[self.value]
+
+    def crop(self, top: int, left: int) -> CFA:
+        """Return the phase after ``top`` rows and ``left`` columns are cut off (negative: added)."""
+        return self._read(lambda r, c: (r + top, c + left))
+
+    def hflip(self, width: int) -> CFA:
+        """Return the phase after a left-right mirror of a mosaic ``width`` pixels wide."""
+        return self._read(lambda r, c: (r, width - 1 - c))
+
+    def vflip(self, height: int) -> CFA:
+        """Return the phase after a top-bottom mirror of a mosaic ``height`` pixels high."""
+        return self._read(lambda r, c: (height - 1 - r, c))
+
+    def transpose(self) -> CFA:
+        """Return the phase after rows and columns are exchanged."""
+        return self._read(lambda r, c: (c, r))
+
+    def rot90(self, k: int, height: int, width: int) -> CFA:
+        """Return the phase after ``k`` quarter turns counter-clockwise (`torch.rot90` on the last two axes)."""
+        cfa, h, w = self, height, width
+        for _ in range(k % 4):
+            cfa, h, w = cfa.transpose().vflip(w), w, h
+        return cfa
+
+    def offset_to(self, target: CFA) -> tuple[int, int]:
+        """Return (rows, columns), each 0 or 1, to cut off so that this phase becomes ``target``."""
+        return next((top, left) for top in (0, 1) for left in (0, 1) if self.crop(top, left) is target)
+
+    def _read(self, where: Any) -> CFA:
+        letters = []
+        for at in range(4):
+            row, column = where(at // 2, at % 2)
+            letters.append(self.value[2 * (row % 2) + column % 2])
+        return CFA("".join(letters))
+
+
+def _mosaic_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    if len(shape) < 3 or shape[-3] != 1:
+        raise ShapeError(f"a mosaic must have shape [..., 1, H, W], got {list(shape)}")
+    return shape[-2], shape[-1]
+
+
+def pack(bayer: A, cfa: CFA | str) -> A:
+    """Split a mosaic ``[..., 1, H, W]`` into planes ``[..., 4, H//2, W//2]``, in the order R, Gr, Gb, B.
+
+    Works on tensors and arrays of any dtype. An odd last row or column belongs to no full tile: it is dropped,
+    with a warning.
+
+    Raises:
+        ShapeError: not ``[..., 1, H, W]``.
+    """
+    x: Any = bayer
+    if x.ndim < 3 or x.shape[-3] != 1:
+        raise ShapeError(f"a mosaic must have shape [..., 1, H, W], got {list(x.shape)}")
+    height, width = x.shape[-2:]
+    if height % 2 or width % 2:
+        warnings.warn(f"odd mosaic {height}x{width}: its last row or column is dropped by packing", stacklevel=2)
+        x = x[..., : height // 2 * 2, : width // 2 * 2]
+    planes = [x[..., row::2, column::2] for row, column in CFA.parse(cfa).offsets]
+    packed: A
+    if isinstance(x, np.ndarray):
+        packed = np.concatenate(planes, axis=-3)  # type: ignore[assignment]
+    else:
+        import torch
+
+        packed = torch.cat(planes, dim=-3)  # type: ignore[assignment]
+    return packed
+
+
+def unpack(packed: A, cfa: CFA | str) -> A:
+    """Lay planes ``[..., 4, h, w]`` (R, Gr, Gb, B) out as a mosaic ``[..., 1, 2h, 2w]``; undoes `pack`.
+
+    Raises:
+        ShapeError: not ``[..., 4, h, w]``.
+    """
+    x: Any = packed
+    if x.ndim < 3 or x.shape[-3] != 4:
+        raise ShapeError(f"packed RAW must have shape [..., 4, h, w], got {list(x.shape)}")
+    *lead, _, height, width = x.shape
+    mosaic: Any
+    if isinstance(x, np.ndarray):
+        mosaic = np.empty((*lead, 1, 2 * height, 2 * width), dtype=x.dtype)
+    else:
+        mosaic = x.new_empty((*lead, 1, 2 * height, 2 * width))
+    for plane, (row, column) in enumerate(CFA.parse(cfa).offsets):
+        mosaic[..., 0, row::2, column::2] = x[..., plane, :, :]
+    result: A = mosaic
+    return result
+
+
+def sample_mask(cfa: CFA | str, height: int, width: int, *, device: Any = None) -> Tensor:
+    """Return a boolean ``[3, H, W]`` mask, true where the sensor measures that colour."""
+    import torch
+
+    mask = torch.zeros(3, height, width, dtype=torch.bool, device=device)
+    for at, colour in enumerate(CFA.parse(cfa).indices):
+        mask[colour, at // 2 :: 2, at % 2 :: 2] = True
+    return mask

@@ -1,0 +1,40 @@
+"""Argument checks shared by all steps: channel count, rank and floating dtype, with one wording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from revisp.errors import ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["check_image", "check_same_size"]
+
+
+def check_image(x: Tensor, channels: int, name: str) -> None:
+    """Require a floating tensor ``[..., channels, H, W]``.
+
+    Integer tensors are refused: interpolation kernels truncate or overflow on them without a word.
+
+    Raises:
+        ShapeError: wrong rank, channel count or dtype.
+    """
+    if x.ndim < 3 or x.shape[-3] != channels:
+        raise ShapeError(f"{name} must have shape [..., {channels}, H, W], got {list(x.shape)}")
+    if not x.is_floating_point():
+        raise ShapeError(
+            f"{name} must be floating point, got {x.dtype}: convert it first, e.g. {name}.float() / maximum"
+        )
+
+
+def check_same_size(a: Tensor, b: Tensor, names: tuple[str, str]) -> None:
+    """Require equal height and width.
+
+    Raises:
+        ShapeError: the sizes differ.
+    """
+    if a.shape[-2:] != b.shape[-2:]:
+        raise ShapeError(
+            f"{names[0]} and {names[1]} differ in size: {list(a.shape[-2:])} and {list(b.shape[-2:])}"
+        )

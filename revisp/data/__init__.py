@@ -1,0 +1,1 @@
+"""Data sets of sRGB photos and their RAW, crops, and the Lightning data module."""

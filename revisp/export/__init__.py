@@ -1,0 +1,1 @@
+"""Model folders: what training leaves and `from_pretrained` reads."""

@@ -1,0 +1,1 @@
+"""Files: photos in, RAW in, RAW out."""

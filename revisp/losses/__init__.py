@@ -1,0 +1,1 @@
+"""Losses: pixel, structural, perceptual, and their composition by region."""

@@ -1,0 +1,151 @@
+"""Names for things that users can swap: a name, a factory, and what is known about it.
+
+Entries may be *lazy* (``"module:attribute"``): listing names never imports a network's code. Third parties add
+entries by an entry point of the registry's group, read as metadata only until the entry is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import importlib
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+from revisp.errors import ConfigError, UnknownNameError
+
+__all__ = ["Registry"]
+
+S = TypeVar("S")
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Registry(Generic[S]):
+    """Map names to factories and their specifications.
+
+    Args:
+        kind: what the entries are, in the singular, as error messages should call them ("backbone").
+        group: entry-point group that third-party distributions may fill (``"revisp.backbones"``).
+
+    A plugin's entry point must point to a factory that was decorated by `register`, or to a plain callable.
+    """
+
+    def __init__(self, kind: str, group: str | None = None) -> None:
+        self.kind = kind
+        self.group = group
+        self._factories: dict[str, Callable[..., Any] | str] = {}
+        self._specs: dict[str, S | None] = {}
+
+    def register(self, name: str, spec: S | None = None, *, override: bool = False) -> Callable[[F], F]:
+        """Return a decorator that adds a factory under ``name``.
+
+        Running the same definition again (a notebook cell, a reloaded module) replaces it silently; any other
+        factory of the same name needs ``override=True``.
+
+        Raises:
+            ConfigError: the name is taken.
+        """
+
+        def add(factory: F) -> F:
+            known = self._factories.get(name)
+            if known is not None and not override and _identity(known) != _identity(factory):
+                raise ConfigError(
+                    f"a {self.kind} named {name!r} is already registered ({_identity(known)}); "
+                    "choose another name or pass override=True"
+                )
+            self._factories[name] = factory
+            self._specs[name] = spec
+            return factory
+
+        return add
+
+    def register_lazy(self, name: str, target: str, spec: S | None = None) -> None:
+        """Add ``target`` (``"package.module:attribute"``) under ``name`` without importing it."""
+        self._factories[name] = target
+        self._specs[name] = spec
+
+    def names(self, pattern: str = "*") -> list[str]:
+        """Return all names that match a shell pattern, plugins included, sorted."""
+        known = set(self._factories) | set(self._entry_points())
+        return sorted(fnmatch.filter(known, pattern))
+
+    def spec(self, name: str) -> S | None:
+        """Return what was registered about ``name`` (None for a plugin that says nothing).
+
+        Raises:
+            UnknownNameError: no such entry.
+        """
+        self._require(name)
+        if name not in self._specs:
+            self.get(name)
+        return self._specs.get(name)
+
+    def get(self, name: str) -> Callable[..., Any]:
+        """Return the factory of ``name``, importing it if it was lazy.
+
+        Raises:
+            UnknownNameError: no such entry; near misses are named.
+            ConfigError: a plugin's entry point cannot be loaded; the message names its distribution.
+        """
+        self._require(name)
+        factory = self._factories.get(name)
+        if factory is None:
+            factory = self._load_plugin(name)
+        if isinstance(factory, str):
+            module, _, attribute = factory.partition(":")
+            factory = getattr(importlib.import_module(module), attribute)
+            self._factories[name] = factory
+        assert callable(factory)
+        return factory
+
+    def create(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """Call the factory of ``name``; keyword arguments equal to None are dropped (a config's "unset").
+
+        Raises:
+            UnknownNameError: no such entry.
+            ConfigError: the factory does not take these arguments.
+        """
+        factory = self.get(name)
+        kwargs = {key: value for key, value in kwargs.items() if value is not None}
+        try:
+            return factory(*args, **kwargs)
+        except TypeError as error:
+            if "argument" not in str(error):
+                raise
+            raise ConfigError(f"{self.kind} {name!r}: {error}") from error
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._factories or name in self._entry_points()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names())
+
+    def _require(self, name: str) -> None:
+        if name in self:
+            return
+        close = difflib.get_close_matches(name, self.names(), n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "none is near"
+        raise UnknownNameError(f"unknown {self.kind} {name!r}: {hint} Known: {', '.join(self.names())}")
+
+    def _entry_points(self) -> dict[str, importlib.metadata.EntryPoint]:
+        if self.group is None:
+            return {}
+        return {point.name: point for point in importlib.metadata.entry_points(group=self.group)}
+
+    def _load_plugin(self, name: str) -> Callable[..., Any]:
+        point = self._entry_points()[name]
+        try:
+            factory = point.load()
+        except Exception as error:
+            owner = point.dist.name if point.dist else "an unknown distribution"
+            raise ConfigError(f"{self.kind} {name!r} of {owner} cannot be loaded: {error}") from error
+        self._factories.setdefault(name, factory)
+        self._specs.setdefault(name, getattr(factory, "spec", None))
+        return factory
+
+
+def _identity(factory: Callable[..., Any] | str) -> str:
+    if isinstance(factory, str):
+        return factory
+    return f"{factory.__module__}:{factory.__qualname__}"

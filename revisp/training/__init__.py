@@ -1,0 +1,1 @@
+"""Training under Lightning: the task, its callbacks, and the run."""
