@@ -1,0 +1,19 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def sample_data() -> Path:
+    """Folder of real camera files (REVISP_TEST_DATA, or ``../shared/data`` beside the checkout)."""
+    for folder in (os.environ.get("REVISP_TEST_DATA"), REPOSITORY.parent / "shared" / "data"):
+        if folder and (Path(folder) / "raw_samples").is_dir():
+            return Path(folder)
+    pytest.skip("no folder of real camera files: set REVISP_TEST_DATA")
