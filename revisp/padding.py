@@ -1,0 +1,57 @@
+"""Reflect padding of any width that keeps the Bayer phase."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from revisp.errors import ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["pad_to_multiple", "reflect_pad"]
+
+
+def reflect_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
+    """Mirror an image about its outermost pixels, which are not repeated.
+
+    Row ``-k`` holds what row ``k`` holds, so its parity, and with it the colour of every photosite, is kept: a
+    mosaic stays a mosaic, of phase ``cfa.crop(-top, -left)``. Unlike `torch.nn.functional.pad` the padding may be
+    wider than the image; the reflections then repeat with a period of ``2 * (size - 1)``.
+
+    Args:
+        x: ``[..., H, W]``, any dtype.
+        top: rows to add above, at least 0; the others likewise.
+        bottom: rows to add below.
+        left: columns to add on the left.
+        right: columns to add on the right.
+
+    Returns:
+        ``[..., top + H + bottom, left + W + right]``.
+
+    Raises:
+        ShapeError: a side to be padded is shorter than two pixels.
+    """
+    rows = _mirrored(x.shape[-2], top, bottom, x.device)
+    columns = _mirrored(x.shape[-1], left, right, x.device)
+    return x.index_select(-2, rows).index_select(-1, columns)
+
+
+def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
+    """Reflect-pad ``[..., H, W]`` at the bottom and right until both sides are multiples of ``multiple``.
+
+    Raises:
+        ShapeError: a side to be padded is shorter than two pixels.
+    """
+    height, width = x.shape[-2:]
+    return reflect_pad(x, 0, -height % multiple, 0, -width % multiple)
+
+
+def _mirrored(size: int, before: int, after: int, device: torch.device) -> Tensor:
+    if size < 2 and (before or after):
+        raise ShapeError(f"an image side of {size} pixel cannot be reflected: give at least 2")
+    period = max(2 * (size - 1), 1)
+    at = torch.arange(-before, size + after, device=device) % period
+    return torch.where(at < size, at, period - at)
