@@ -1,0 +1,81 @@
+"""What is known of a backbone before and after it is built."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from revisp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["BackboneSpec", "backbone_multiple", "resolve_spec"]
+
+_GEOMETRY = ("multiple_of", "min_size", "global_context", "receptive_field")
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What callers must know of a network to feed it, tile it and cite it.
+
+    A network whose geometry depends on its arguments sets ``multiple_of``, ``min_size``, ``global_context`` or
+    ``receptive_field`` as attributes of the module; these win over the registered values (see `resolve_spec`).
+
+    Attributes:
+        multiple_of: height and width of the input must be multiples of this, in pixels.
+        min_size: smallest height and width it takes, in pixels.
+        global_context: true if an output pixel can depend on the whole image (global pooling, attention), so that
+            tiles differ from a single pass however much they overlap.
+        receptive_field: ``2 r + 1``, where r is the farthest distance (in rows or columns) of an input pixel that
+            an output pixel can depend on; tiles that overlap by r are exact. None if unknown or the whole image.
+        license: SPDX identifier of the licence of this implementation.
+        paper: authors, title, venue, identifier.
+        reported: figures published for the method, by ``"data set/metric"``: PSNR in dB and SSIM of the RAW, AIM
+            2022 Test1 of the Samsung S7 (``s7``) and Huawei P20 (``p20``) tracks unless its documentation says
+            otherwise.
+    """
+
+    multiple_of: int = 1
+    min_size: int = 1
+    global_context: bool = False
+    receptive_field: int | None = None
+    license: str = ""
+    paper: str = ""
+    reported: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("multiple_of", "min_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"backbone spec: {name} must be at least 1, got {getattr(self, name)}")
+        object.__setattr__(self, "reported", MappingProxyType(dict(self.reported)))
+
+
+def resolve_spec(module: nn.Module, name: str | None = None) -> BackboneSpec:
+    """Return the spec of a built network: what was registered, corrected by what the module says of itself.
+
+    Args:
+        module: the network.
+        name: the name it was created by; None for a module that was never registered, of which only its own
+            attributes are known.
+
+    Raises:
+        UnknownNameError: no backbone of that name.
+    """
+    from revisp.backbones import BACKBONES
+
+    registered = BACKBONES.spec(name) if name is not None else None
+    own = {key: getattr(module, key) for key in _GEOMETRY if hasattr(module, key)}
+    return dataclasses.replace(registered or BackboneSpec(), **own)
+
+
+def backbone_multiple(module: nn.Module, name: str | None = None) -> int:
+    """Return what the sides of a built network's input must be multiples of, in pixels (see `resolve_spec`).
+
+    Raises:
+        UnknownNameError: no backbone of that name.
+    """
+    return resolve_spec(module, name).multiple_of

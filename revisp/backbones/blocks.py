@@ -1,0 +1,125 @@
+"""Building blocks that several networks share."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from revisp.checks import check_image
+from revisp.errors import ConfigError, ShapeError
+
+__all__ = [
+    "ChannelAttention",
+    "ConvNormAct",
+    "DoubleConv",
+    "Norm",
+    "SpatialAttention",
+    "check_input",
+    "make_norm",
+]
+
+Norm = Literal["batch", "group", "none"]
+
+_CHANNELS_A_GROUP = 8
+
+
+def check_input(x: Tensor, channels: int, multiple_of: int, name: str, min_size: int = 1) -> None:
+    """Require a floating ``[B, channels, H, W]`` whose sides fit the network ``name``.
+
+    The sides are not examined while the network is traced or exported, where they may be symbolic.
+
+    Raises:
+        ShapeError: wrong rank, channel count, dtype or size.
+    """
+    check_image(x, channels, f"input of {name}")
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[attr-defined]
+        return
+    height, width = x.shape[-2:]
+    if height % multiple_of or width % multiple_of or min(height, width) < min_size:
+        least = f" and at least {min_size}" if min_size > multiple_of else ""
+        raise ShapeError(
+            f"{name} needs height and width to be multiples of {multiple_of}{least}, got {height}x{width}: "
+            "pad the input"
+        )
+
+
+def make_norm(kind: Norm | str, channels: int) -> nn.Module:
+    """Return the normalisation layer of a feature map ``[B, channels, H, W]``.
+
+    Args:
+        kind: ``"batch"`` (BatchNorm), ``"group"`` (GroupNorm, Wu and He, arXiv 1803.08494: groups of eight
+            channels, or one group where eight does not divide ``channels``) or ``"none"`` (identity).
+        channels: number of channels.
+
+    Raises:
+        ConfigError: unknown kind.
+    """
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    if kind == "group":
+        groups, rest = divmod(channels, _CHANNELS_A_GROUP)
+        return nn.GroupNorm(1 if rest else groups, channels)
+    if kind == "none":
+        return nn.Identity()
+    raise ConfigError(f"unknown norm {kind!r}: use 'batch', 'group' or 'none'")
+
+
+class ConvNormAct(nn.Sequential):
+    """3x3 convolution with bias, normalisation, ReLU: ``[B, in, H, W]`` to ``[B, out, H, W]``.
+
+    Weights start by He's rule for ReLU (arXiv 1502.01852), which keeps the variance of deep stacks that have no
+    normalisation; the bias starts at zero. Borders are padded by zeros.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm | str = "none") -> None:
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        layers = [("conv", conv), ("norm", make_norm(norm, out_channels)), ("act", nn.ReLU(inplace=True))]
+        super().__init__(OrderedDict(layers))
+
+
+class DoubleConv(nn.Sequential):
+    """Two `ConvNormAct` in a row: ``[B, in, H, W]`` to ``[B, out, H, W]``."""
+
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm | str = "none") -> None:
+        super().__init__(
+            ConvNormAct(in_channels, out_channels, norm), ConvNormAct(out_channels, out_channels, norm)
+        )
+
+
+class ChannelAttention(nn.Module):
+    """Weigh each channel by a function of its mean over the image (squeeze and excitation, arXiv 1709.01507).
+
+    ``y = x * sigmoid(W2 relu(W1 mean(x)))``, on ``[B, C, H, W]``; W1 maps C to C / reduction channels.
+    """
+
+    def __init__(self, channels: int, reduction: int = 8) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.squeeze = nn.Conv2d(channels, hidden, kernel_size=1)
+        self.excite = nn.Conv2d(hidden, channels, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` with its channels weighed, ``[B, C, H, W]``."""
+        hidden = torch.relu(self.squeeze(x.mean(dim=(-2, -1), keepdim=True)))
+        return x * torch.sigmoid(self.excite(hidden))
+
+
+class SpatialAttention(nn.Module):
+    """Weigh each pixel by a function of its maximum and mean over the channels (CBAM, arXiv 1807.06521).
+
+    ``y = x * sigmoid(conv([max(x), mean(x)]))``, on ``[B, C, H, W]``; a 3x3 convolution without bias.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel_size=3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``x`` with its pixels weighed, ``[B, C, H, W]``."""
+        pooled = torch.cat([x.amax(dim=1, keepdim=True), x.mean(dim=1, keepdim=True)], dim=1)
+        return x * torch.sigmoid(self.conv(pooled))

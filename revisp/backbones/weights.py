@@ -1,0 +1,56 @@
+"""Reading weights files without running code from them."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from revisp.errors import WeightsError
+
+__all__ = ["read_state_dict"]
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_PREFIX = "module."
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Read a dictionary of tensors from a ``.safetensors`` file or one written by `torch.save`.
+
+    A checkpoint that keeps its weights under ``state_dict``, ``model_state_dict`` or ``model`` is unwrapped, and
+    the prefix ``module.`` of data-parallel training is removed. Pickled code is never run (``weights_only=True``).
+
+    Raises:
+        WeightsError: the file is missing, unreadable, or holds something else than named tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file")
+    content = _read(path)
+    for key in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not content:
+        raise WeightsError(f"{path}: not a dictionary of weights; save a network's state_dict()")
+    strangers = [key for key, value in content.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if strangers:
+        raise WeightsError(f"{path}: entry {strangers[0]!r} is not a tensor; save a network's state_dict()")
+    return {key.removeprefix(_PREFIX): value for key, value in content.items()}
+
+
+def _read(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = "it holds more than tensors, or is damaged; save a network's state_dict() instead"
+        raise WeightsError(f"{path}: cannot be read as weights: {reason}") from error
+    except Exception as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{path}: cannot be read as weights: {line}") from error
