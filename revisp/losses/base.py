@@ -1,0 +1,92 @@
+"""What all losses share: their registry, their arguments, and what it means to be limited to a region.
+
+A loss maps ``(prediction [B,C,H,W], target [B,C,H,W], weight [B,1,H,W] or None)`` to one scalar. The weight says
+how much each pixel counts (0 outside the region, 1 inside, between for a soft mask); None counts every pixel once.
+Whatever the precision of training, a loss computes in float32 (float64 stays float64).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from revisp.checks import check_image
+from revisp.errors import ShapeError
+from revisp.registry import Registry
+
+__all__ = ["LOSSES", "create_loss", "is_empty", "list_losses", "prepare", "region_mean"]
+
+LOSSES: Registry[None] = Registry("loss", group="revisp.losses")
+"""Losses by name; another distribution adds its own by an entry point of the group ``revisp.losses``."""
+
+
+def create_loss(name: str, **kwargs: Any) -> nn.Module:
+    """Build the loss of that name.
+
+    Args:
+        name: one of `list_losses`.
+        **kwargs: the loss's own settings; None means unset.
+
+    Raises:
+        UnknownNameError: no such loss; near misses are named.
+        ConfigError: the loss does not take these settings.
+    """
+    loss: nn.Module = LOSSES.create(name, **kwargs)
+    return loss
+
+
+def list_losses(pattern: str = "*") -> list[str]:
+    """Return the names that match a shell pattern, sorted."""
+    return LOSSES.names(pattern)
+
+
+def prepare(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Check a loss's arguments and bring them to one precision, float32 or better.
+
+    Raises:
+        ShapeError: prediction and target are not floating ``[B,C,H,W]`` of one shape, or weight is not
+            ``[B,1,H,W]``.
+    """
+    if prediction.ndim != 4 or prediction.shape != target.shape:
+        raise ShapeError(
+            "prediction and target of a loss must share one shape [B, C, H, W], "
+            f"got {list(prediction.shape)} and {list(target.shape)}"
+        )
+    check_image(prediction, prediction.shape[1], "prediction")
+    check_image(target, target.shape[1], "target")
+    dtype = torch.promote_types(torch.promote_types(prediction.dtype, target.dtype), torch.float32)
+    if weight is not None:
+        check_image(weight, 1, "weight")
+        if weight.shape != (prediction.shape[0], 1, *prediction.shape[2:]):
+            raise ShapeError(
+                f"weight of a loss must have shape [B, 1, H, W] to fit {list(prediction.shape)}, "
+                f"got {list(weight.shape)}"
+            )
+        weight = weight.to(dtype)
+    return prediction.to(dtype), target.to(dtype), weight
+
+
+def is_empty(weight: Tensor | None) -> bool:
+    """Say whether a weight selects no pixel at all, so that a costly loss can be skipped."""
+    return weight is not None and not bool(weight.any())
+
+
+def region_mean(error: Tensor, weight: Tensor | None) -> Tensor:
+    """Average an error over the region: ``sum(weight · error) / (sum(weight) · C)``.
+
+    The sums run over the whole batch, so a sample counts by the area of its region. An empty region gives exactly
+    0, still attached to the graph of ``error``.
+
+    Args:
+        error: ``[B,C,H,W]``, finite.
+        weight: ``[B,1,H,W]``, not negative, or None for the plain mean.
+
+    Returns:
+        A scalar.
+    """
+    if weight is None:
+        return error.mean()
+    area = weight.sum() * error.shape[1]
+    return (weight * error).sum() / area.clamp_min(torch.finfo(error.dtype).tiny)

@@ -1,0 +1,203 @@
+"""Losses made of losses: a weighted sum, one branch of the overexposure fusion, and both branches together.
+
+Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step Refinement" (AIM 2022) trains one
+network for overexposed and one for other pixels, each against the ground truth of its own region.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from torch import Tensor, nn
+
+from revisp.checks import check_image
+from revisp.errors import ConfigError
+from revisp.losses.base import create_loss
+from revisp.losses.domain import to_gamma
+
+__all__ = ["BranchLoss", "FusionLoss", "LossResult", "WeightedSum"]
+
+Terms = Mapping[str, "float | Mapping[str, Any] | None"]
+
+
+class LossResult(NamedTuple):
+    """What a composed loss returns.
+
+    Attributes:
+        total: the scalar to minimise.
+        terms: value of every term before its weight, detached, for logging.
+    """
+
+    total: Tensor
+    terms: dict[str, Tensor]
+
+
+class WeightedSum(nn.Module):
+    """Sum of registered losses, each times its weight.
+
+    Args:
+        terms: name of each loss mapped to its weight, or to a mapping of ``weight`` (default 1) and the loss's own
+            settings, as YAML would hold them: ``{"l1": 1.0, "ms_ssim_l1": {"weight": 0.1, "alpha": 0.025}}``.
+            A weight of 0, or None for a term, leaves it out.
+
+    Raises:
+        UnknownNameError: no loss of that name.
+        ConfigError: a weight is negative or not a number, a setting is unknown, or no term is left.
+    """
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__()
+        self.weights: dict[str, float] = {}
+        losses = {}
+        for name, value in terms.items():
+            settings = dict(value) if isinstance(value, Mapping) else {"weight": 0.0 if value is None else value}
+            weight = _check_weight(settings.pop("weight", 1.0), f"loss {name!r}")
+            if weight > 0:
+                losses[name] = create_loss(name, **settings)
+                self.weights[name] = weight
+        if not losses:
+            raise ConfigError(f"a loss needs at least one term with a positive weight, got {dict(terms)}")
+        self.losses = nn.ModuleDict(losses)
+
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> LossResult:
+        """Compare within a region.
+
+        Args:
+            prediction: ``[B,C,H,W]``.
+            target: ``[B,C,H,W]``.
+            weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
+
+        Raises:
+            ShapeError: shapes do not fit, or an integer tensor.
+        """
+        values: dict[str, Tensor] = {name: loss(prediction, target, weight) for name, loss in self.losses.items()}
+        total = _add([self.weights[name] * value for name, value in values.items()])
+        return LossResult(total, {name: value.detach() for name, value in values.items()})
+
+    def extra_repr(self) -> str:
+        """Show the weights when printed."""
+        return f"weights={self.weights}"
+
+
+class BranchLoss(nn.Module):
+    """Loss of one branch: within its region, plus a little over the whole image to keep it sane elsewhere.
+
+    Args:
+        terms: what `WeightedSum` takes.
+        domain: "gamma" compares after `to_gamma`, "linear" compares RAW values as they are.
+        gamma: exponent of the gamma domain.
+        full_image: weight of the same sum over all pixels; 0 leaves it out, and then pixel losses send no gradient
+            outside the region.
+
+    Raises:
+        ConfigError: an unknown domain, a gamma below 1, a negative weight, or as `WeightedSum`.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        domain: Literal["gamma", "linear"] = "gamma",
+        gamma: float = 2.2,
+        full_image: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if domain not in ("gamma", "linear"):
+            raise ConfigError(f"unknown loss domain {domain!r}: use 'gamma' or 'linear'")
+        if not gamma >= 1:
+            raise ConfigError(f"gamma of a loss must be at least 1, got {gamma}")
+        self.terms = WeightedSum(terms)
+        self.domain = domain
+        self.gamma = gamma
+        self.full_image = _check_weight(full_image, "full_image")
+
+    def forward(self, prediction: Tensor, target: Tensor, region: Tensor) -> LossResult:
+        """Compare one branch with the ground truth.
+
+        Args:
+            prediction: ``[B,3,H,W]``, linear RAW, unclamped.
+            target: ``[B,3,H,W]``, linear RAW in [0,1].
+            region: ``[B,1,H,W]`` in [0,1], the branch's own pixels: the mask for OE, one minus it for NOE. Samples
+                without such pixels add nothing but their full-image part.
+
+        Returns:
+            Terms are named as in ``terms``; those over all pixels as "full/l1".
+
+        Raises:
+            ShapeError: shapes do not fit, or an integer tensor.
+        """
+        for image, name in ((prediction, "prediction"), (target, "target")):
+            check_image(image, image.shape[1] if image.ndim == 4 else 3, name)
+        if self.domain == "gamma":
+            prediction, target = to_gamma(prediction, self.gamma), to_gamma(target, self.gamma)
+        total, terms = self.terms(prediction, target, region)
+        if self.full_image:
+            full = self.terms(prediction, target)
+            total = total + self.full_image * full.total
+            terms = {**terms, **{f"full/{name}": value for name, value in full.terms.items()}}
+        return LossResult(total, terms)
+
+    def extra_repr(self) -> str:
+        """Show the settings when printed."""
+        return f"domain={self.domain!r}, gamma={self.gamma}, full_image={self.full_image}"
+
+
+class FusionLoss(nn.Module):
+    """Losses of both branches, each within its region.
+
+    Args:
+        oe: loss of the overexposed branch.
+        noe: loss of the branch for all other pixels.
+        oe_weight: factor of the former.
+        noe_weight: factor of the latter.
+
+    Raises:
+        ConfigError: a negative weight.
+    """
+
+    def __init__(self, oe: BranchLoss, noe: BranchLoss, oe_weight: float = 1.0, noe_weight: float = 1.0) -> None:
+        super().__init__()
+        self.oe = oe
+        self.noe = noe
+        self.oe_weight = _check_weight(oe_weight, "oe_weight")
+        self.noe_weight = _check_weight(noe_weight, "noe_weight")
+
+    def forward(self, oe_prediction: Tensor, noe_prediction: Tensor, target: Tensor, mask: Tensor) -> LossResult:
+        """Compare both branches with one ground truth.
+
+        Args:
+            oe_prediction: ``[B,3,H,W]``, linear RAW, unclamped.
+            noe_prediction: ``[B,3,H,W]``, linear RAW, unclamped.
+            target: ``[B,3,H,W]``, linear RAW in [0,1].
+            mask: ``[B,1,H,W]`` in [0,1], 1 = overexposed.
+
+        Returns:
+            Terms are named by branch: "oe/l1", "noe/full/ms_ssim_l1".
+
+        Raises:
+            ShapeError: shapes do not fit, or an integer tensor.
+        """
+        check_image(mask, 1, "mask")
+        oe = self.oe(oe_prediction, target, mask)
+        noe = self.noe(noe_prediction, target, 1 - mask)
+        terms = {f"oe/{name}": value for name, value in oe.terms.items()}
+        terms |= {f"noe/{name}": value for name, value in noe.terms.items()}
+        return LossResult(self.oe_weight * oe.total + self.noe_weight * noe.total, terms)
+
+    def extra_repr(self) -> str:
+        """Show the weights when printed."""
+        return f"oe_weight={self.oe_weight}, noe_weight={self.noe_weight}"
+
+
+def _check_weight(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ConfigError(f"the weight of {what} must be a finite number, not negative, got {value!r}")
+    return float(value)
+
+
+def _add(values: list[Tensor]) -> Tensor:
+    total = values[0]
+    for value in values[1:]:
+        total = total + value
+    return total

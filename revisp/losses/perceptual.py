@@ -1,0 +1,248 @@
+"""LPIPS: distance between the features that a network trained on ImageNet sees in two images.
+
+Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018). The small
+linear heads come with the ``lpips`` package. The trunk (the ImageNet network's convolutions) does not: `find_trunk`
+says where it is, and nothing is downloaded unless asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from revisp.checks import check_image
+from revisp.errors import ConfigError, WeightsError
+from revisp.losses.base import LOSSES, is_empty, prepare, region_mean
+
+__all__ = ["TRUNK_VARIABLE", "LPIPSLoss", "Net", "Trunk", "find_trunk"]
+
+Net = Literal["alex", "vgg", "squeeze"]
+
+TRUNK_VARIABLE = "REVISP_LPIPS_TRUNK"
+"""Environment variable that may hold the path of a trunk."""
+
+MIN_SIZE = 64
+"""Smaller images are padded to this size: the trunks shrink them to nothing."""
+
+_URL = "https://download.pytorch.org/models/"
+_FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """Where the weights of an LPIPS trunk are.
+
+    Attributes:
+        net: "alex", "vgg" or "squeeze".
+        path: the file.
+        source: what named the file: "argument", "environment" or "torchvision cache".
+    """
+
+    net: Net
+    path: Path
+    source: Literal["argument", "environment", "torchvision cache"]
+
+    def __str__(self) -> str:
+        return f"LPIPS {self.net} trunk from {self.path} ({self.source})"
+
+
+def find_trunk(net: Net = "alex", trunk: str | os.PathLike[str] | None = None) -> Trunk | None:
+    """Say which trunk `LPIPSLoss` would use, without loading it.
+
+    In this order: the file given, the one that the environment variable ``REVISP_LPIPS_TRUNK`` names, the one that
+    torchvision left in its local cache.
+
+    Returns:
+        The trunk, or None if there is none on this machine.
+
+    Raises:
+        ConfigError: an unknown net.
+        WeightsError: the file given, or named by the variable, is missing.
+    """
+    if net not in _FILES:
+        raise ConfigError(f"unknown LPIPS net {net!r}: use 'alex', 'vgg' or 'squeeze'")
+    if trunk is not None:
+        return Trunk(net, _existing(trunk, "the LPIPS setting trunk"), "argument")
+    if os.environ.get(TRUNK_VARIABLE):
+        return Trunk(net, _existing(os.environ[TRUNK_VARIABLE], TRUNK_VARIABLE), "environment")
+    cached = _cache() / _FILES[net]
+    return Trunk(net, cached, "torchvision cache") if cached.is_file() else None
+
+
+@LOSSES.register("lpips")
+class LPIPSLoss(nn.Module):
+    """Mean LPIPS over the region, with frozen weights.
+
+    Values are clamped to [0,1] first, so a pixel outside that range receives no gradient. Limited to a region,
+    both images are multiplied by the weight, and each layer's distances are averaged with the weight shrunk to that
+    layer's size. Images of less than 64 pixels a side are padded by their edge, and the padding does not count.
+    The network adds no parameters and nothing to a state dict: optimisers and checkpoints do not see it.
+
+    Args:
+        net: "alex" (fast), "vgg" (about 30 times slower) or "squeeze".
+        trunk: file of the trunk: ``.safetensors``, or a state dict saved by torch. Names are torchvision's
+            (``features.0.weight``); a whole classifier's state dict will do. None looks where `find_trunk` does.
+        download: let torchvision's weights be downloaded into the local cache if no trunk is found.
+
+    Attributes:
+        source: the `Trunk` in use.
+
+    Raises:
+        ConfigError: an unknown net.
+        WeightsError: no trunk is found, it does not fit the net, or it cannot be read or downloaded.
+    """
+
+    def __init__(
+        self, net: Net = "alex", trunk: str | os.PathLike[str] | None = None, download: bool = False
+    ) -> None:
+        super().__init__()
+        found = find_trunk(net, trunk)
+        if found is None and download:
+            found = _download(net)
+        if found is None:
+            raise WeightsError(
+                f"no LPIPS {net} trunk on this machine: give a file by the setting trunk or by {TRUNK_VARIABLE}, "
+                f"set download to true, or put {_URL}{_FILES[net]} into {_cache()}"
+            )
+        self.source = found
+        model = _build(net)
+        _load_trunk(model.net, found)
+        self.scaling, self.trunk = model.scaling_layer, model.net
+        self.heads = nn.ModuleList(head.model[-1] for head in model.lins)  # without the dropout before each
+        _freeze(self)
+
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Compare two batches.
+
+        Args:
+            prediction: ``[B,3,H,W]``, meant for [0,1].
+            target: ``[B,3,H,W]`` in [0,1].
+            weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
+
+        Returns:
+            A scalar; 0 if the region is empty.
+
+        Raises:
+            ShapeError: shapes do not fit, an integer tensor, or not three channels.
+        """
+        prediction, target, weight = prepare(prediction, target, weight)
+        check_image(prediction, 3, "prediction")
+        if is_empty(weight):
+            return 0 * prediction.sum()
+        with torch.autocast(prediction.device.type, enabled=False):
+            prediction, target, weight = _pad(prediction, target, weight)
+            total = prediction.new_zeros(())
+            pairs = zip(self._features(prediction, weight), self._features(target, weight), strict=True)
+            for head, (x, y) in zip(self.heads, pairs, strict=True):
+                distance = head((_unit(x) - _unit(y)).square())
+                total = total + region_mean(distance, _shrink(weight, distance))
+            return total
+
+    def _features(self, image: Tensor, weight: Tensor | None) -> tuple[Tensor, ...]:
+        image = image.clamp(0, 1)
+        if weight is not None:
+            image = image * weight
+        features: tuple[Tensor, ...] = tuple(self.trunk(self.scaling(2 * image - 1)))
+        return features
+
+    def extra_repr(self) -> str:
+        """Show the trunk when printed."""
+        return str(self.source)
+
+
+def _cache() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _existing(path: str | os.PathLike[str], what: str) -> Path:
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise WeightsError(f"{what} names {path}, which is not a file")
+    return path
+
+
+def _download(net: Net) -> Trunk:
+    try:
+        torch.hub.load_state_dict_from_url(
+            _URL + _FILES[net], map_location="cpu", progress=False, check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError) as error:
+        raise WeightsError(f"cannot download the LPIPS {net} trunk from {_URL}{_FILES[net]}: {error}") from error
+    found = find_trunk(net)
+    assert found is not None
+    return found
+
+
+def _build(net: Net) -> Any:
+    """Return ``lpips``'s network with its own heads and a random trunk, leaving the random state as it was."""
+    import lpips
+
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.filterwarnings("ignore", category=UserWarning, module="torchvision.models._utils")
+        return lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+
+
+def _load_trunk(trunk: nn.Module, source: Trunk) -> None:
+    """Fill a trunk of lpips, whose ``slice2.3.weight`` is torchvision's ``features.3.weight``."""
+    weights = _read(source.path)
+    state = {}
+    for name, own in trunk.state_dict().items():
+        key = "features." + name.partition(".")[2]
+        if key not in weights or weights[key].shape != own.shape:
+            fault = f"has shape {list(weights[key].shape)} for" if key in weights else "lacks"
+            raise WeightsError(f"{source} does not fit: it {fault} {key} {list(own.shape)}")
+        state[name] = weights[key].to(own.dtype)
+    trunk.load_state_dict(state)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # both readers raise kinds of their own, and torch nearly any for a damaged file
+        first_line = str(error).partition("\n")[0]
+        raise WeightsError(f"cannot read the LPIPS trunk {path}: {first_line}") from error
+    if not isinstance(weights, dict):
+        raise WeightsError(f"the LPIPS trunk {path} holds no state dict")
+    return weights
+
+
+def _freeze(module: nn.Module) -> None:
+    """Turn all parameters and buffers into buffers that are not saved."""
+    for part in module.modules():
+        for name, tensor in [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]:
+            delattr(part, name)
+            part.register_buffer(name, tensor.detach(), persistent=False)
+
+
+def _unit(features: Tensor) -> Tensor:
+    """Scale each pixel's feature vector to length 1; all-zero vectors stay, with zero instead of NaN gradient."""
+    return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
+
+
+def _pad(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    height, width = prediction.shape[-2:]
+    if min(height, width) >= MIN_SIZE:
+        return prediction, target, weight
+    margin = (0, max(0, MIN_SIZE - width), 0, max(0, MIN_SIZE - height))
+    if weight is None:
+        weight = torch.ones_like(prediction[:, :1])
+    return (
+        F.pad(prediction, margin, mode="replicate"),
+        F.pad(target, margin, mode="replicate"),
+        F.pad(weight, margin),
+    )
+
+
+def _shrink(weight: Tensor | None, like: Tensor) -> Tensor | None:
+    return None if weight is None else F.adaptive_avg_pool2d(weight, like.shape[-2:])

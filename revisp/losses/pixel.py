@@ -1,0 +1,105 @@
+"""Losses that compare pixel with pixel: L1, L2 and Charbonnier.
+
+Only pixels of the region have an influence or receive a gradient.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from revisp.errors import ConfigError
+from revisp.losses.base import LOSSES, prepare, region_mean
+
+__all__ = ["CharbonnierLoss", "L1Loss", "L2Loss", "charbonnier_loss", "l1_loss", "l2_loss"]
+
+
+def l1_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean absolute error over the region.
+
+    Args:
+        prediction: ``[B,C,H,W]``, any range.
+        target: ``[B,C,H,W]``.
+        weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
+
+    Returns:
+        A scalar; 0 if the region is empty.
+
+    Raises:
+        ShapeError: shapes do not fit, or an integer tensor.
+    """
+    prediction, target, weight = prepare(prediction, target, weight)
+    return region_mean((prediction - target).abs(), weight)
+
+
+def l2_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Mean squared error over the region; arguments, result and errors as `l1_loss`."""
+    prediction, target, weight = prepare(prediction, target, weight)
+    return region_mean((prediction - target).square(), weight)
+
+
+def charbonnier_loss(
+    prediction: Tensor, target: Tensor, weight: Tensor | None = None, *, eps: float = 1e-3
+) -> Tensor:
+    """Charbonnier loss, ``mean(sqrt(d² + ε²) − ε)``: a smooth L1 (Charbonnier et al., ICIP 1994).
+
+    The constant ε is subtracted so that identical images cost 0; gradients are those of the usual form.
+
+    Args:
+        prediction: ``[B,C,H,W]``, any range.
+        target: ``[B,C,H,W]``.
+        weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
+        eps: error below which the loss is quadratic, in units of the image.
+
+    Returns:
+        A scalar; 0 if the region is empty.
+
+    Raises:
+        ShapeError: shapes do not fit, or an integer tensor.
+    """
+    prediction, target, weight = prepare(prediction, target, weight)
+    return region_mean(torch.sqrt((prediction - target).square() + eps**2) - eps, weight)
+
+
+@LOSSES.register("l1")
+class L1Loss(nn.Module):
+    """Module of `l1_loss`."""
+
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """See `l1_loss`."""
+        return l1_loss(prediction, target, weight)
+
+
+@LOSSES.register("l2")
+class L2Loss(nn.Module):
+    """Module of `l2_loss`."""
+
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """See `l2_loss`."""
+        return l2_loss(prediction, target, weight)
+
+
+@LOSSES.register("charbonnier")
+class CharbonnierLoss(nn.Module):
+    """Module of `charbonnier_loss`.
+
+    Args:
+        eps: error below which the loss is quadratic.
+
+    Raises:
+        ConfigError: eps is not positive.
+    """
+
+    def __init__(self, eps: float = 1e-3) -> None:
+        super().__init__()
+        if not eps > 0:
+            raise ConfigError(f"eps of the Charbonnier loss must be positive, got {eps}")
+        self.eps = eps
+
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """See `charbonnier_loss`."""
+        return charbonnier_loss(prediction, target, weight, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """Show eps when printed."""
+        return f"eps={self.eps}"
