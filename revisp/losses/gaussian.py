@@ -33,7 +33,7 @@ def gaussian_window(sigma: float, size: int, dtype: torch.dtype = torch.float32)
 def fast_layout(image: Tensor) -> Tensor:
     """Lay ``[B,C,H,W]`` out in memory as `blur` wants it; done once before many blurs, it saves a copy in each.
 
-    Channels last on a CPU, where it chooses the fast depthwise kernel. Elsewhere channels first: channels last could
+    Channels last on a CPU, where it picks the fast depthwise kernel. Elsewhere channels first: channels last could
     choose a TF32 kernel on CUDA, whose three digits would drown a variance computed as ``E[x²] − E[x]²``.
     """
     on_cpu = image.device.type == "cpu"

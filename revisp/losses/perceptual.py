@@ -1,8 +1,8 @@
 """LPIPS: distance between the features that a network trained on ImageNet sees in two images.
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018). The small
-linear heads come with the ``lpips`` package. The trunk (the ImageNet network's convolutions) does not: `find_trunk`
-says where it is, and nothing is downloaded unless asked for.
+linear heads come with the ``lpips`` package. The trunk (the ImageNet network's convolutions) does not:
+`find_trunk` says where it is, and nothing is downloaded unless asked for.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ class LPIPSLoss(nn.Module):
     """Mean LPIPS over the region, with frozen weights.
 
     Values are clamped to [0,1] first, so a pixel outside that range receives no gradient. Limited to a region,
-    both images are multiplied by the weight, and each layer's distances are averaged with the weight shrunk to that
-    layer's size. Images of less than 64 pixels a side are padded by their edge, and the padding does not count.
-    The network adds no parameters and nothing to a state dict: optimisers and checkpoints do not see it.
+    both images are multiplied by the weight, and each layer's distances are averaged with the weight shrunk to
+    that layer's size. Images of less than 64 pixels a side are padded by their edge, and the padding does not
+    count. The network adds no parameters and nothing to a state dict: optimisers and checkpoints do not see it.
 
     Args:
         net: "alex" (fast), "vgg" (about 30 times slower) or "squeeze".
@@ -245,4 +245,4 @@ def _pad(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Ten
 
 
 def _shrink(weight: Tensor | None, like: Tensor) -> Tensor | None:
-    return None if weight is None else F.adaptive_avg_pool2d(weight, like.shape[-2:])
+    return None if weight is None else F.adaptive_avg_pool2d(weight, (like.shape[-2], like.shape[-1]))

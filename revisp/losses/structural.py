@@ -113,8 +113,8 @@ def ms_ssim_l1_loss(
         target: ``[B,C,H,W]`` in [0,1].
         weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
         alpha: share of the structural part, in [0,1].
-        scale: overall factor. The released code of the AIM 2022 entry has 200; 1 leaves the loss of the size of an L1
-            loss, so that the weights of a sum compare.
+        scale: overall factor. The released code of the AIM 2022 entry has 200; 1 leaves the loss of the size of an
+            L1 loss, so that the weights of a sum compare.
 
     Returns:
         A scalar; 0 if the region is empty.

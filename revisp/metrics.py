@@ -1,0 +1,251 @@
+"""Scores of a reconstructed RAW by the definitions of the AIM 2022 Reverse ISP challenge, whole or by region.
+
+Conde et al., "Reversed Image Signal Processing and RAW Reconstruction. AIM 2022 Challenge Report" (ECCV Workshops
+2022). All scores are computed in float64 on packed planes ``[B,4,h,w]`` in [0,1] and given for each image; the
+mean over images is the score of a set (not the PSNR of the mean error). Clamp a prediction before it is scored: the
+challenge refuses values outside [0,1].
+
+A region is a weight for each sample: a full-resolution mask ``[B,1,H,W]``, packed like the mosaic, so that the
+four samples of a Bayer quad may differ. Neither score depends on the order of the planes, hence on the CFA.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from revisp.cfa import CFA, pack
+from revisp.checks import check_image
+from revisp.errors import ConfigError, ShapeError
+
+__all__ = ["AIMPSNR", "AIMSSIM", "IDENTICAL_PSNR", "Region", "aim_psnr", "aim_ssim", "region_psnr", "region_ssim"]
+
+Region = Literal["all", "oe", "noe"]
+
+IDENTICAL_PSNR = 999.0
+"""PSNR of identical images, as the challenge's script gives it."""
+
+_SIGMA = 1.5
+_RADIUS = 6  # int(truncate · σ + 0.5) of scipy.ndimage.gaussian_filter with its default truncate = 4: 13 taps
+_CROP = 5
+_C1 = 0.01**2
+_C2 = 0.03**2
+
+
+def aim_psnr(prediction: Tensor, target: Tensor) -> Tensor:
+    """PSNR of each image, ``10·log10(1 / MSE)``, with the mean over all pixels and the four planes together.
+
+    Args:
+        prediction: packed RAW ``[B,4,h,w]`` in [0,1].
+        target: packed RAW ``[B,4,h,w]`` in [0,1].
+
+    Returns:
+        ``[B]`` float64, in dB; 999 where the images are identical.
+
+    Raises:
+        ShapeError: not packed RAW of one shape.
+    """
+    return region_psnr(prediction, target, None)
+
+
+def aim_ssim(prediction: Tensor, target: Tensor) -> Tensor:
+    """SSIM of each image: mean over the four planes of the mean over pixels (Wang et al., IEEE TIP 2004).
+
+    Gaussian window of σ = 1.5 cut at 4σ (13 taps), K = (0.01, 0.03), data range 1, population covariance, borders
+    mirrored as by ``scipy.ndimage`` ("reflect": the edge sample is repeated), 5 border pixels left out of the
+    mean.
+    scikit-image cuts its window at 3.5σ and differs in the fourth decimal.
+
+    Args:
+        prediction: packed RAW ``[B,4,h,w]`` in [0,1], h and w at least 11.
+        target: packed RAW ``[B,4,h,w]`` in [0,1].
+
+    Returns:
+        ``[B]`` float64, in [-1,1].
+
+    Raises:
+        ShapeError: not packed RAW of one shape, or planes smaller than 11 x 11.
+    """
+    return region_ssim(prediction, target, None)
+
+
+def region_psnr(prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
+    """PSNR of each image within a region: `aim_psnr` with the region's weighted mean of the squared error.
+
+    Args:
+        prediction: packed RAW ``[B,4,h,w]`` in [0,1].
+        target: packed RAW ``[B,4,h,w]`` in [0,1].
+        region: packed weights ``[B,4,h,w]`` in [0,1]; None counts every sample.
+
+    Returns:
+        ``[B]`` float64, in dB; 999 where the error is 0, NaN where the region is empty.
+
+    Raises:
+        ShapeError: not packed, or of different shapes.
+    """
+    prediction, target, weight = _double(prediction, target, region)
+    mse = _weighted_mean((prediction - target).square(), weight)
+    return torch.where(mse == 0, IDENTICAL_PSNR, -10 * mse.log10())
+
+
+def region_ssim(prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
+    """SSIM of each image within a region: the map of `aim_ssim`, averaged over the region's samples.
+
+    The map is that of the whole images: windows of samples at the region's edge look beyond it. Samples of all
+    planes count alike (the challenge's mean over planes is the same thing for the whole image); those in the 5
+    border pixels do not count.
+
+    Args:
+        prediction: packed RAW ``[B,4,h,w]`` in [0,1], h and w at least 11.
+        target: packed RAW ``[B,4,h,w]`` in [0,1].
+        region: packed weights ``[B,4,h,w]`` in [0,1]; None counts every sample.
+
+    Returns:
+        ``[B]`` float64, in [-1,1]; NaN where the region, less the border, is empty.
+
+    Raises:
+        ShapeError: not packed, of different shapes, or planes smaller than 11 x 11.
+    """
+    prediction, target, weight = _double(prediction, target, region)
+    height, width = prediction.shape[-2:]
+    if min(height, width) <= 2 * _CROP:
+        raise ShapeError(
+            f"SSIM leaves out {_CROP} border pixels and needs planes of 11 x 11, got {height} x {width}"
+        )
+    inner = (..., slice(_CROP, height - _CROP), slice(_CROP, width - _CROP))
+    return _weighted_mean(_ssim_map(prediction, target)[inner], weight[inner])
+
+
+def _double(prediction: Tensor, target: Tensor, region: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    region = torch.ones_like(prediction) if region is None else region
+    double = []
+    for x, name in ((prediction, "prediction"), (target, "target"), (region, "region")):
+        check_image(x, 4, name)
+        if x.ndim != 4 or x.shape != prediction.shape:
+            raise ShapeError(f"{name} must be packed RAW {list(prediction.shape)}, got {list(x.shape)}")
+        double.append((x.cpu() if x.device.type == "mps" else x).double())  # MPS has no float64
+    return double[0], double[1], double[2]
+
+
+def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """Average over all but the batch; 0/0, which is NaN, where all weights are 0."""
+    return (values * weight).flatten(1).sum(1) / weight.flatten(1).sum(1)
+
+
+def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
+    mean_x, mean_y = _gaussian_filter(x), _gaussian_filter(y)
+    variance_x = _gaussian_filter(x * x) - mean_x * mean_x
+    variance_y = _gaussian_filter(y * y) - mean_y * mean_y
+    covariance = _gaussian_filter(x * y) - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
+    return luminance * (2 * covariance + _C2) / (variance_x + variance_y + _C2)
+
+
+def _gaussian_filter(x: Tensor) -> Tensor:
+    """Do what ``scipy.ndimage.gaussian_filter(plane, 1.5)`` does; sums of shifts need no float64 convolution."""
+    offset = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
+    taps = torch.exp(-offset.square() / (2 * _SIGMA**2))
+    taps = taps / taps.sum()
+    for axis in (-2, -1):
+        size = x.shape[axis]
+        head, tail = x.narrow(axis, 0, _RADIUS).flip(axis), x.narrow(axis, size - _RADIUS, _RADIUS).flip(axis)
+        padded = torch.cat([head, x, tail], dim=axis)
+        x = torch.zeros_like(x)
+        for shift, tap in enumerate(taps.tolist()):
+            x.add_(padded.narrow(axis, shift, size), alpha=tap)
+    return x
+
+
+class _MeanOverImages(Metric):
+    """Mean of a score over images; those whose region is empty do not count, those that score NaN otherwise do.
+
+    Args:
+        region: "all" samples, or only those that the mask marks ("oe"), or those that it does not ("noe").
+        **kwargs: what `torchmetrics.Metric` takes.
+
+    Raises:
+        ConfigError: an unknown region.
+    """
+
+    higher_is_better = True
+    is_differentiable = False
+    full_state_update = False
+    border = 0  # pixels at each side that the score leaves out
+    total: Tensor
+    count: Tensor
+
+    def __init__(self, region: Region = "all", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if region not in ("all", "oe", "noe"):
+            raise ConfigError(f"unknown region {region!r}: use 'all', 'oe' or 'noe'")
+        self.region = region
+        # A MetricCollection takes metrics of equal states for one metric, and they are equal while no image has had
+        # the region, or every image is all region: the name of this state, never read, tells them apart.
+        self.add_state(f"{type(self).__name__}_{region}", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
+        """Score each image; all arguments are packed."""
+        raise NotImplementedError
+
+    def update(self, prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
+        """Add a batch of images.
+
+        Args:
+            prediction: Bayer mosaic ``[B,1,H,W]`` or packed RAW ``[B,4,h,w]``, in [0,1].
+            target: the same.
+            mask: overexposure mask in [0,1], ``[B,1,H,W]`` at full resolution or packed ``[B,4,h,w]``. Region
+                "all" does not need it.
+
+        Raises:
+            ShapeError: shapes do not fit.
+            ConfigError: the region needs a mask and there is none.
+        """
+        region = None
+        if self.region != "all":
+            if mask is None:
+                raise ConfigError(f"{type(self).__name__} of region {self.region!r} needs the overexposure mask")
+            region = _packed(mask if self.region == "oe" else 1 - mask)
+        scores = self.score(_packed(prediction), _packed(target), region)
+        known = torch.ones_like(scores, dtype=torch.bool)
+        if region is not None:
+            inner = slice(self.border, -self.border or None)
+            known = (region[..., inner, inner] > 0).flatten(1).any(1).to(known.device)
+        self.total += scores[known].sum().to(self.total)
+        self.count += known.sum().to(self.count)
+
+    def compute(self) -> Tensor:
+        """Return the mean; NaN if no image had the region."""
+        return self.total / self.count
+
+
+class AIMPSNR(_MeanOverImages):
+    """Mean over images of `aim_psnr`, or of `region_psnr` for region "oe" or "noe".
+
+    Range: dB, 999 for identical images; higher is better.
+    """
+
+    def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
+        """Score each image; all arguments are packed."""
+        return region_psnr(prediction, target, region)
+
+
+class AIMSSIM(_MeanOverImages):
+    """Mean over images of `aim_ssim`, or of `region_ssim` for region "oe" or "noe".
+
+    Range: [-1,1]; higher is better.
+    """
+
+    border = _CROP
+
+    def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
+        """Score each image; all arguments are packed."""
+        return region_ssim(prediction, target, region)
+
+
+def _packed(x: Tensor) -> Tensor:
+    return pack(x, CFA.RGGB) if x.ndim == 4 and x.shape[1] == 1 else x
