@@ -1,0 +1,217 @@
+"""Demosaicing: estimate the two colours that each photosite did not measure."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+import torch
+import torch.nn.functional as F
+from kornia.color import raw_to_rgb
+from torch import nn
+
+from revisp.cfa import CFA, sample_mask
+from revisp.checks import check_image, check_same_size
+from revisp.demosaicnet import DemosaicNet
+from revisp.errors import ConfigError
+from revisp.padding import pad_to_multiple, reflect_pad
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Demosaic", "DemosaicMethod", "Gains", "demosaic", "write_back"]
+
+DemosaicMethod = Literal["bilinear", "malvar", "demosaicnet"]
+Gains = tuple[float, float, float]
+
+GAMMA = 2.2
+"""DemosaicNet sees values to the power 1/2.2, as photographs are; `demosaic` tells what that gains."""
+
+
+def demosaic(
+    bayer: Tensor,
+    cfa: CFA | str,
+    method: DemosaicMethod = "bilinear",
+    *,
+    gains: Gains = (1.0, 1.0, 1.0),
+    network: DemosaicNet | None = None,
+) -> Tensor:
+    """Demosaic a linear mosaic; the measured samples come back unchanged, so ``mosaic(result) == bayer``.
+
+    * ``"bilinear"``: the mean of the nearest samples of the same colour (`kornia.color.raw_to_rgb`).
+    * ``"malvar"``: bilinear, corrected by the Laplacian of the measured colour with fixed 5x5 filters (Malvar, He
+      and Cutler, ICASSP 2004).
+    * ``"demosaicnet"``: the network of Gharbi et al. (SIGGRAPH Asia 2016) with its published weights, by which
+      Overexposure Mask Fusion (arXiv 2210.11511) makes its ground truth. It gets white-balanced values to the
+      power 1/2.2; both are undone afterwards.
+
+    The latter two read one colour off another and need values that are grey where the object is: give them the
+    white-balance gains. Gains are divided by the largest, so that nothing that was in [0, 1] leaves it.
+
+    Convention:
+        In and out: linear, not white-balanced, black at 0 and white at 1, unclamped. At the borders the mosaic is
+        reflected about its outermost pixels.
+
+    Args:
+        bayer: mosaic ``[..., 1, H, W]``, any ``H`` and ``W`` of at least 3.
+        cfa: its Bayer phase.
+        method: ``"bilinear"``, ``"malvar"`` or ``"demosaicnet"``.
+        gains: white-balance gains for R, G, B; only their ratios matter. ``"bilinear"`` does not need them.
+        network: the network of ``"demosaicnet"``; None loads the published weights, once per device and dtype.
+
+    Returns:
+        Demosaiced RAW ``[..., 3, H, W]``.
+
+    Raises:
+        ShapeError: not a floating tensor of one channel, or too small.
+        ConfigError: unknown method or phase, or a gain that is not positive.
+        WeightsError: DemosaicNet's weights cannot be found.
+
+    Example:
+        >>> import torch
+        >>> demosaic(torch.rand(2, 1, 17, 20), "GRBG").shape
+        torch.Size([2, 3, 17, 20])
+
+    Note:
+        PSNR in dB of DemosaicNet on linear RAW, mean of nine pictures (four linearised photos, five real RAWs
+        reduced to half size), without and with white balance: linear values 42.7 and 43.2, values to the power
+        1/2.2 43.4 and 43.8; measured after that power, 36.7 and 36.9, and 38.2 and 38.5. Bilinear: 38.1 and 32.8.
+    """
+    check_image(bayer, 1, "bayer")
+    cfa = CFA.parse(cfa)
+    _check_options(method, gains)
+    if method == "bilinear":
+        return write_back(_bilinear(bayer, cfa), bayer, cfa)
+    balance = bayer.new_tensor(gains)[:, None, None] / max(gains)
+    sampled = sample_mask(cfa, *bayer.shape[-2:], device=bayer.device)
+    balanced = bayer * (balance * sampled).sum(dim=0, keepdim=True)
+    if method == "malvar":
+        estimate = _malvar(balanced, cfa)
+    else:
+        network = network if network is not None else _published_network(bayer.device, bayer.dtype)
+        estimate = _signed_power(network(_signed_power(balanced, 1 / GAMMA), cfa), GAMMA)
+    return write_back(estimate / balance, bayer, cfa)
+
+
+def write_back(raw_rgb: Tensor, bayer: Tensor, cfa: CFA | str) -> Tensor:
+    """Replace the values of a demosaiced RAW by the measured ones where there are any.
+
+    Then ``mosaic(result, cfa)`` equals ``bayer`` exactly. Without this a learned demosaicker's target would cap
+    the attainable PSNR.
+
+    Args:
+        raw_rgb: demosaiced RAW ``[..., 3, H, W]``.
+        bayer: the mosaic that it was made from, ``[..., 1, H, W]``.
+        cfa: Bayer phase of the mosaic.
+
+    Returns:
+        ``[..., 3, H, W]``.
+
+    Raises:
+        ShapeError: wrong channels or dtype, or different sizes.
+        ConfigError: not a Bayer phase.
+    """
+    check_image(raw_rgb, 3, "raw_rgb")
+    check_image(bayer, 1, "bayer")
+    check_same_size(raw_rgb, bayer, ("raw_rgb", "bayer"))
+    return torch.where(sample_mask(cfa, *bayer.shape[-2:], device=bayer.device), bayer, raw_rgb)
+
+
+class Demosaic(nn.Module):
+    """Module form of `demosaic`, for one camera.
+
+    Args:
+        method: ``"bilinear"``, ``"malvar"`` or ``"demosaicnet"``.
+        cfa: Bayer phase of the mosaics.
+        gains: white-balance gains for R, G, B; only their ratios matter.
+        weights: file of DemosaicNet's state dict; None takes the published one from the installed ``demosaicnet``.
+
+    Shape:
+        ``[..., 1, H, W]`` to ``[..., 3, H, W]``.
+
+    Raises:
+        ConfigError: unknown method or phase, a gain that is not positive, or weights for a method without.
+        WeightsError: DemosaicNet's weights are missing, damaged, or of another network.
+    """
+
+    def __init__(
+        self,
+        method: DemosaicMethod = "bilinear",
+        cfa: CFA | str = CFA.RGGB,
+        gains: Gains = (1.0, 1.0, 1.0),
+        weights: str | Path | None = None,
+    ) -> None:
+        super().__init__()
+        _check_options(method, gains)
+        if weights is not None and method != "demosaicnet":
+            raise ConfigError(
+                f"demosaicing method {method!r} has no weights: leave them out, or use 'demosaicnet'"
+            )
+        self.method = method
+        self.cfa = CFA.parse(cfa)
+        self.gains = gains
+        self.network = DemosaicNet(weights) if method == "demosaicnet" else None
+
+    def forward(self, bayer: Tensor) -> Tensor:
+        """Apply `demosaic`."""
+        return demosaic(bayer, self.cfa, self.method, gains=self.gains, network=self.network)
+
+    def extra_repr(self) -> str:
+        """Show the arguments."""
+        return f"method={self.method!r}, cfa={self.cfa.value!r}, gains={self.gains}"
+
+
+def _check_options(method: DemosaicMethod, gains: Gains) -> None:
+    if method not in get_args(DemosaicMethod):
+        raise ConfigError(f"unknown demosaicing method {method!r}: use {', '.join(get_args(DemosaicMethod))}")
+    if len(gains) != 3 or not all(gain > 0 for gain in gains):
+        raise ConfigError(f"white-balance gains must be three positive numbers (R, G, B), got {gains}")
+
+
+def _bilinear(bayer: Tensor, cfa: CFA) -> Tensor:
+    height, width = bayer.shape[-2:]
+    even: Tensor = raw_to_rgb(pad_to_multiple(bayer, 2), cfa.kornia)
+    return even[..., :height, :width]
+
+
+@cache
+def _published_network(device: torch.device, dtype: torch.dtype) -> DemosaicNet:
+    return DemosaicNet().to(device, dtype)
+
+
+def _signed_power(x: Tensor, exponent: float) -> Tensor:
+    return x.abs().pow(exponent).copysign(x)
+
+
+# Filters of Malvar et al. (their figure 2, in eighths): what to estimate, at which measured colour.
+_GREEN_AT_OTHER = ((0, 0, -1, 0, 0), (0, 0, 2, 0, 0), (-1, 2, 4, 2, -1), (0, 0, 2, 0, 0), (0, 0, -1, 0, 0))
+_BESIDE_AT_GREEN = ((0, 0, 0.5, 0, 0), (0, -1, 0, -1, 0), (-1, 4, 5, 4, -1), (0, -1, 0, -1, 0), (0, 0, 0.5, 0, 0))
+_ACROSS_AT_OTHER = (
+    (0, 0, -1.5, 0, 0),
+    (0, 2, 0, 2, 0),
+    (-1.5, 0, 6, 0, -1.5),
+    (0, 2, 0, 2, 0),
+    (0, 0, -1.5, 0, 0),
+)
+
+
+def _malvar(bayer: Tensor, cfa: CFA) -> Tensor:
+    height, width = bayer.shape[-2:]
+    beside = bayer.new_tensor(_BESIDE_AT_GREEN)
+    filters = [bayer.new_tensor(_GREEN_AT_OTHER), beside, beside.T, bayer.new_tensor(_ACROSS_AT_OTHER)]
+    flat = reflect_pad(bayer.reshape(-1, 1, height, width), 2, 2, 2, 2)
+    estimates = F.conv2d(flat, torch.stack(filters)[:, None] / 8).reshape(*bayer.shape[:-3], 4, height, width)
+    green, row_mean, column_mean, across = estimates.split(1, dim=-3)
+    at_red, at_green, at_blue = sample_mask(cfa, height, width, device=bayer.device).split(1)
+    on_red_row = at_red.any(dim=-1, keepdim=True)
+    red_at_green = torch.where(on_red_row, row_mean, column_mean)
+    blue_at_green = torch.where(on_red_row, column_mean, row_mean)
+    return torch.cat(
+        [
+            torch.where(at_red, bayer, torch.where(at_green, red_at_green, across)),
+            torch.where(at_green, bayer, green),
+            torch.where(at_blue, bayer, torch.where(at_green, blue_at_green, across)),
+        ],
+        dim=-3,
+    )

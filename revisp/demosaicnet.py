@@ -1,0 +1,127 @@
+"""DemosaicNet: the learned demosaicker of Gharbi et al., with its published weights."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections import OrderedDict
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from revisp.cfa import CFA, sample_mask
+from revisp.checks import check_image
+from revisp.errors import WeightsError
+from revisp.padding import reflect_pad
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["DemosaicNet"]
+
+DISTRIBUTION, WEIGHTS_FILE = "demosaicnet", "demosaicnet/data/bayer.pth"
+
+PHASE = CFA.GRBG
+"""The only phase the published weights know."""
+
+MARGIN = 31
+"""Pixels a side that the network consumes: 15 convolutions at half resolution and one at full."""
+
+
+class DemosaicNet(nn.Module):
+    r"""The Bayer network of "Deep Joint Demosaicking and Denoising" (SIGGRAPH Asia 2016), frozen.
+
+    A 2x2 convolution of stride two packs the sparse colour mosaic, 15 3x3 convolutions of 64 channels work at half
+    resolution, the two halves of the last one's 128 channels are multiplied, and the result, upsampled, is joined
+    with the mosaic by one more 3x3 convolution: 560,886 parameters. Nothing is padded inside.
+
+    What the published weights need is done here:
+
+    * they know GRBG only: any other phase is shifted to it by a row and/or a column of the padding;
+    * they lose 31 pixels a side: the mosaic is reflected about its edges (`reflect_pad`) and the result cropped.
+
+    They also expect what photographs are: white-balanced, display-referred values in [0, 1]. `revisp.demosaic`
+    brings a linear RAW there and back.
+
+    Args:
+        weights: file of the published state dict; None takes it from the installed ``demosaicnet`` distribution,
+            whose code is never imported.
+
+    Shape:
+        ``[..., 1, H, W]`` to ``[..., 3, H, W]``, any ``H`` and ``W`` of at least 2.
+
+    Raises:
+        WeightsError: the weights are missing, damaged, or of another network.
+    """
+
+    def __init__(self, weights: str | Path | None = None) -> None:
+        super().__init__()
+        # Submodules are called as the weights file calls them.
+        layers: OrderedDict[str, nn.Module] = OrderedDict(pack_mosaic=nn.Conv2d(3, 4, 2, stride=2))
+        for at in range(1, 16):
+            layers[f"conv{at}"] = nn.Conv2d(4 if at == 1 else 64, 128 if at == 15 else 64, 3)
+            layers[f"relu{at}"] = nn.ReLU(inplace=True)
+        self.main_processor = nn.Sequential(layers)
+        self.residual_predictor = nn.Conv2d(64, 12, 1)
+        self.upsampler = nn.ConvTranspose2d(12, 3, 2, stride=2, groups=3)
+        self.fullres_processor = nn.Sequential(
+            OrderedDict(post_conv=nn.Conv2d(6, 64, 3), post_relu=nn.ReLU(inplace=True), output=nn.Conv2d(64, 3, 1))
+        )
+        self._load(Path(weights) if weights is not None else _published_weights())
+        self.requires_grad_(False)
+        self.eval()
+
+    def forward(self, bayer: Tensor, cfa: CFA | str) -> Tensor:
+        """Demosaic mosaics of one phase.
+
+        Args:
+            bayer: mosaic ``[..., 1, H, W]`` of white-balanced, display-referred values in [0, 1].
+            cfa: its Bayer phase.
+
+        Returns:
+            ``[..., 3, H, W]`` in the same domain, unclamped; measured samples are not reproduced exactly.
+
+        Raises:
+            ShapeError: not a floating tensor of one channel, or a side shorter than two pixels.
+            ConfigError: not a Bayer phase.
+        """
+        check_image(bayer, 1, "bayer")
+        height, width = bayer.shape[-2:]
+        sparse = bayer.reshape(-1, 1, height, width) * sample_mask(cfa, height, width, device=bayer.device)
+        top, left = (MARGIN + 1 + shift for shift in CFA.parse(cfa).offset_to(PHASE))
+        bottom = MARGIN + (top + height + MARGIN) % 2
+        right = MARGIN + (left + width + MARGIN) % 2
+        output = self._network(reflect_pad(sparse, top, bottom, left, right))
+        output = output[..., top - MARGIN :, left - MARGIN :][..., :height, :width]
+        return output.reshape(*bayer.shape[:-3], 3, height, width)
+
+    def _network(self, sparse: Tensor) -> Tensor:
+        filters, masks = self.main_processor(sparse).chunk(2, dim=1)
+        upsampled = self.upsampler(self.residual_predictor(filters * masks))
+        inner = sparse[..., MARGIN - 1 : 1 - MARGIN, MARGIN - 1 : 1 - MARGIN]
+        output: Tensor = self.fullres_processor(torch.cat([inner, upsampled], dim=1))
+        return output
+
+    def _load(self, path: Path) -> None:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            self.load_state_dict(state)
+        except (OSError, EOFError, RuntimeError, TypeError, ValueError, UnpicklingError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise WeightsError(f"{path}: not the weights of DemosaicNet's Bayer network: {reason}") from error
+
+
+def _published_weights() -> Path:
+    advice = f"install it (pip install {DISTRIBUTION}==0.0.14), pass weights=FILE, or demosaic by 'malvar'"
+    try:
+        files = importlib.metadata.files(DISTRIBUTION) or []
+    except importlib.metadata.PackageNotFoundError:
+        raise WeightsError(
+            f"DemosaicNet's weights come with the distribution {DISTRIBUTION!r}, which is not installed: {advice}"
+        ) from None
+    for file in files:
+        if file.as_posix() == WEIGHTS_FILE:
+            return Path(str(file.locate()))
+    raise WeightsError(f"the installed {DISTRIBUTION!r} holds no {WEIGHTS_FILE}: {advice}")

@@ -1,0 +1,122 @@
+"""The optional last step: a RAW-to-RAW refinement of the mosaic, and the loss it is trained by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from revisp.cfa import CFA, pack, unpack
+from revisp.checks import check_image, check_same_size
+from revisp.errors import ConfigError, ShapeError
+from revisp.padding import pad_to_multiple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["BayerRefiner", "bayer_to_yuv", "yuv_loss"]
+
+RGB_TO_YUV = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.499), (0.499, -0.418, -0.0813))
+"""Rows Y, U, V, as in the code of Overexposure Mask Fusion."""
+
+
+class BayerRefiner(nn.Module):
+    r"""Correct a mosaic by a network on its packed planes (arXiv 2210.11511, the optional refinement).
+
+    .. math:: B' = B + \mathrm{unpack}(f(\mathrm{pack}(B)))
+
+    The network sees a quarter of the pixels of each colour plane, always in the order R, Gr, Gb, B; the mosaic is
+    reflect-padded to the size the network needs and cropped back, so odd sizes lose nothing.
+
+    Args:
+        network: maps ``[B, 4, h, w]`` to ``[B, 4, h, w]``.
+        cfa: Bayer phase of the mosaics.
+        multiple: what the network needs ``h`` and ``w`` to be multiples of; None takes the network's own
+            ``multiple_of``, or 1 if it has none.
+
+    Shape:
+        ``[B, 1, H, W]`` to ``[B, 1, H, W]``, any ``H`` and ``W`` of at least 2.
+
+    Raises:
+        ConfigError: not a Bayer phase, or a multiple below 1.
+    """
+
+    def __init__(self, network: nn.Module, cfa: CFA | str = CFA.RGGB, multiple: int | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.cfa = CFA.parse(cfa)
+        self.multiple = int(getattr(network, "multiple_of", 1)) if multiple is None else multiple
+        if self.multiple < 1:
+            raise ConfigError(f"the refinement's size multiple must be at least 1, got {self.multiple}")
+
+    def forward(self, bayer: Tensor) -> Tensor:
+        """Refine a mosaic.
+
+        Args:
+            bayer: ``[B, 1, H, W]``, normalised: black at 0, white at 1.
+
+        Returns:
+            The refined mosaic ``[B, 1, H, W]``, unclamped.
+
+        Raises:
+            ShapeError: not a floating tensor of one channel, or the network does not keep its input's shape.
+        """
+        check_image(bayer, 1, "bayer")
+        height, width = bayer.shape[-2:]
+        packed = pack(pad_to_multiple(bayer, 2 * self.multiple), self.cfa)
+        correction: Tensor = self.network(packed)
+        if correction.shape != packed.shape:
+            raise ShapeError(
+                f"the refinement network must keep its input's shape {list(packed.shape)}, "
+                f"it gave {list(correction.shape)}"
+            )
+        return bayer + unpack(correction, self.cfa)[..., :height, :width]
+
+    def extra_repr(self) -> str:
+        """Show the arguments."""
+        return f"cfa={self.cfa.value!r}, multiple={self.multiple}"
+
+
+def bayer_to_yuv(bayer: Tensor, cfa: CFA | str) -> Tensor:
+    """Turn a mosaic into luma and chroma at half resolution.
+
+    The two greens of a tile are averaged, which leaves one RGB pixel a tile; a linear matrix does the rest. White
+    balance and gamma are not touched.
+
+    Args:
+        bayer: ``[..., 1, H, W]``; an odd last row or column is dropped, with a warning.
+        cfa: its Bayer phase.
+
+    Returns:
+        Y, U, V as ``[..., 3, H//2, W//2]``; Y in [0, 1], U and V in about [-0.5, 0.5] for a mosaic in [0, 1].
+
+    Raises:
+        ShapeError: not a floating tensor of one channel.
+        ConfigError: not a Bayer phase.
+    """
+    check_image(bayer, 1, "bayer")
+    matrix = bayer.new_tensor(RGB_TO_YUV)
+    red, green, blue = (matrix[:, at, None, None] for at in range(3))
+    r, gr, gb, b = pack(bayer, cfa).split(1, dim=-3)
+    return red * r + green * (gr + gb) / 2 + blue * b
+
+
+def yuv_loss(prediction: Tensor, target: Tensor, cfa: CFA | str) -> Tensor:
+    """Mean absolute difference of two mosaics in YUV, the three components weighted alike.
+
+    Args:
+        prediction: mosaic ``[..., 1, H, W]``.
+        target: mosaic of the same shape.
+        cfa: Bayer phase of both.
+
+    Returns:
+        A scalar.
+
+    Raises:
+        ShapeError: not floating mosaics of one size.
+        ConfigError: not a Bayer phase.
+    """
+    check_image(prediction, 1, "prediction")
+    check_image(target, 1, "target")
+    check_same_size(prediction, target, ("prediction", "target"))
+    return (bayer_to_yuv(prediction, cfa) - bayer_to_yuv(target, cfa)).abs().mean()
