@@ -2,8 +2,8 @@
 
 Conde et al., "Reversed Image Signal Processing and RAW Reconstruction. AIM 2022 Challenge Report" (ECCV Workshops
 2022). All scores are computed in float64 on packed planes ``[B,4,h,w]`` in [0,1] and given for each image; the
-mean over images is the score of a set (not the PSNR of the mean error). Clamp a prediction before it is scored: the
-challenge refuses values outside [0,1].
+mean over images is the score of a set (not the PSNR of the mean error). Clamp a prediction before it is scored:
+the challenge refuses values outside [0,1].
 
 A region is a weight for each sample: a full-resolution mask ``[B,1,H,W]``, packed like the mosaic, so that the
 four samples of a Bayer quad may differ. Neither score depends on the order of the planes, hence on the CFA.
@@ -11,7 +11,7 @@ four samples of a Bayer quad may differ. Neither score depends on the order of t
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,11 +19,9 @@ from torchmetrics import Metric
 
 from revisp.cfa import CFA, pack
 from revisp.checks import check_image
-from revisp.errors import ConfigError, ShapeError
+from revisp.errors import ShapeError
 
-__all__ = ["AIMPSNR", "AIMSSIM", "IDENTICAL_PSNR", "Region", "aim_psnr", "aim_ssim", "region_psnr", "region_ssim"]
-
-Region = Literal["all", "oe", "noe"]
+__all__ = ["AIMPSNR", "AIMSSIM", "IDENTICAL_PSNR", "aim_psnr", "aim_ssim", "region_psnr", "region_ssim"]
 
 IDENTICAL_PSNR = 999.0
 """PSNR of identical images, as the challenge's script gives it."""
@@ -162,12 +160,11 @@ def _gaussian_filter(x: Tensor) -> Tensor:
 class _MeanOverImages(Metric):
     """Mean of a score over images; those whose region is empty do not count, those that score NaN otherwise do.
 
-    Args:
-        region: "all" samples, or only those that the mask marks ("oe"), or those that it does not ("noe").
-        **kwargs: what `torchmetrics.Metric` takes.
+    Sums are kept in float32 and added up over processes. For OE and NOE scores keep one metric each, and give it
+    the mask or one minus the mask.
 
-    Raises:
-        ConfigError: an unknown region.
+    Args:
+        **kwargs: what `torchmetrics.Metric` takes.
     """
 
     higher_is_better = True
@@ -177,44 +174,36 @@ class _MeanOverImages(Metric):
     total: Tensor
     count: Tensor
 
-    def __init__(self, region: Region = "all", **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if region not in ("all", "oe", "noe"):
-            raise ConfigError(f"unknown region {region!r}: use 'all', 'oe' or 'noe'")
-        self.region = region
-        # A MetricCollection takes metrics of equal states for one metric, and they are equal while no image has had
-        # the region, or every image is all region: the name of this state, never read, tells them apart.
-        self.add_state(f"{type(self).__name__}_{region}", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
+        # A MetricCollection takes metrics of equal states for one metric, as PSNR and SSIM are while no image has
+        # had the region: the name of this state, never read, tells them apart.
+        self.add_state(f"is_{type(self).__name__}", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
         """Score each image; all arguments are packed."""
         raise NotImplementedError
 
-    def update(self, prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
+    def update(self, prediction: Tensor, target: Tensor, region: Tensor | None = None) -> None:
         """Add a batch of images.
 
         Args:
             prediction: Bayer mosaic ``[B,1,H,W]`` or packed RAW ``[B,4,h,w]``, in [0,1].
             target: the same.
-            mask: overexposure mask in [0,1], ``[B,1,H,W]`` at full resolution or packed ``[B,4,h,w]``. Region
-                "all" does not need it.
+            region: weights in [0,1], ``[B,1,H,W]`` at full resolution or packed ``[B,4,h,w]``; None counts every
+                sample.
 
         Raises:
             ShapeError: shapes do not fit.
-            ConfigError: the region needs a mask and there is none.
         """
-        region = None
-        if self.region != "all":
-            if mask is None:
-                raise ConfigError(f"{type(self).__name__} of region {self.region!r} needs the overexposure mask")
-            region = _packed(mask if self.region == "oe" else 1 - mask)
-        scores = self.score(_packed(prediction), _packed(target), region)
+        weight = None if region is None else _packed(region)
+        scores = self.score(_packed(prediction), _packed(target), weight)
         known = torch.ones_like(scores, dtype=torch.bool)
-        if region is not None:
+        if weight is not None:
             inner = slice(self.border, -self.border or None)
-            known = (region[..., inner, inner] > 0).flatten(1).any(1).to(known.device)
+            known = (weight[..., inner, inner] > 0).flatten(1).any(1).to(known.device)
         self.total += scores[known].sum().to(self.total)
         self.count += known.sum().to(self.count)
 
@@ -224,7 +213,7 @@ class _MeanOverImages(Metric):
 
 
 class AIMPSNR(_MeanOverImages):
-    """Mean over images of `aim_psnr`, or of `region_psnr` for region "oe" or "noe".
+    """Mean over images of `aim_psnr`, or of `region_psnr` where a region is given.
 
     Range: dB, 999 for identical images; higher is better.
     """
@@ -235,7 +224,7 @@ class AIMPSNR(_MeanOverImages):
 
 
 class AIMSSIM(_MeanOverImages):
-    """Mean over images of `aim_ssim`, or of `region_ssim` for region "oe" or "noe".
+    """Mean over images of `aim_ssim`, or of `region_ssim` where a region is given.
 
     Range: [-1,1]; higher is better.
     """
