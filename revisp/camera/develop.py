@@ -1,0 +1,50 @@
+"""The plain development of RAW for the eye: white balance, colour matrix, sRGB curve. Made for previews."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from revisp.camera.isp import apply_ccm, apply_gains, linear_to_srgb
+from revisp.camera.profile import CameraProfile
+from revisp.checks import check_image
+
+__all__ = ["Develop", "develop"]
+
+
+def develop(raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0) -> Tensor:
+    """Develop demosaiced RAW to sRGB.
+
+    White balance by the profile's neutral with highlights clipped at 1 (so that they stay white), camera to
+    linear sRGB by the colour matrix, clipping, and the sRGB curve (IEC 61966-2-1). This is what dcraw and LibRaw
+    do with the camera's white balance, no automatic brightness and sRGB output; there is no tone curve and no
+    denoising.
+
+    Args:
+        raw_rgb: camera RGB ``[..., 3, H, W]``, linear, black 0, white 1, not white-balanced.
+        profile: the camera.
+        exposure: stops to brighten by, before clipping.
+
+    Returns:
+        sRGB of the same shape, in [0, 1].
+
+    Raises:
+        ShapeError: not three channels, or not floating point.
+    """
+    check_image(raw_rgb, 3, "raw_rgb")
+    # As dcraw: the smallest gain is 1, so that a saturated sample stays saturated in every channel.
+    brighten = 2.0**exposure / min(profile.gains)
+    balanced = apply_gains(raw_rgb, [gain * brighten for gain in profile.gains]).clamp(0, 1)
+    return linear_to_srgb(apply_ccm(balanced, profile.camera_to_srgb).clamp(0, 1))
+
+
+class Develop(nn.Module):
+    """Module form of `develop`; see there."""
+
+    def __init__(self, profile: CameraProfile, *, exposure: float = 0.0) -> None:
+        super().__init__()
+        self.profile = profile
+        self.exposure = exposure
+
+    def forward(self, raw_rgb: Tensor) -> Tensor:
+        """Develop ``[..., 3, H, W]``."""
+        return develop(raw_rgb, self.profile, exposure=self.exposure)

@@ -1,0 +1,134 @@
+"""Adobe DNG files out: a Bayer mosaic with all that a RAW converter needs to develop it (DNG specification 1.4).
+
+One directory, its EXIF directory, one uncompressed strip: the plainest layout, which every reader takes.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from revisp import __version__
+from revisp.camera.profile import CameraProfile
+from revisp.errors import ConfigError
+from revisp.io.atomic import atomic_write
+from revisp.io.ifd import Entry, directory_size, encode_directory
+from revisp.io.metadata import PhotoMetadata
+from revisp.io.mosaic import stored_mosaic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["write_dng"]
+
+Array = np.ndarray[Any, Any]
+
+_HEADER = 8  # bytes: byte order, magic number, offset of the first directory
+_STRIP_OFFSET, _EXIF_POINTER = 273, 34665
+_CFA, _UNCOMPRESSED, _D65 = 32803, 1, 21
+
+
+def write_dng(
+    path: str | Path,
+    bayer: Tensor | Array,
+    profile: CameraProfile,
+    *,
+    metadata: PhotoMetadata | None = None,
+    orientation: int = 1,
+) -> None:
+    """Write a mosaic as a DNG that RAW converters open.
+
+    The mosaic is stored whole, odd sizes included, as 16-bit values in the units of the profile; reading the file
+    back gives the same integers.
+
+    Args:
+        path: the ``.dng`` file.
+        bayer: one mosaic ``[H, W]``, ``[1, H, W]`` or ``[1, 1, H, W]``: floating point and normalised (black 0,
+            white 1), or uint16 in stored units.
+        profile: camera: CFA, levels, colour matrix, neutral, make and model.
+        metadata: date, exposure and lens to record.
+        orientation: EXIF orientation (1 to 8) of the mosaic; 1 is upright.
+
+    Raises:
+        ShapeError: not one mosaic, or values that the profile has no bits for.
+        ConfigError: an orientation outside 1..8.
+        OutputError: the file cannot be written.
+
+    Example:
+        >>> revisp.io.write_dng("photo.dng", model.predict(srgb).bayer, model.profile)  # doctest: +SKIP
+    """
+    if orientation not in range(1, 9):
+        raise ConfigError(f"orientation must be an EXIF orientation, 1 to 8, got {orientation}")
+    stored = stored_mosaic(bayer, profile)
+    metadata = metadata or PhotoMetadata()
+    exif = _exif(metadata)
+    main = _picture(stored, orientation, metadata) | _camera(profile)
+    exif_at = _HEADER + directory_size(main)
+    main[_EXIF_POINTER] = Entry("long", [exif_at])
+    main[_STRIP_OFFSET] = Entry("long", [exif_at + directory_size(exif)])
+    with atomic_write(path) as file:
+        file.write(struct.pack("<2sHI", b"II", 42, _HEADER))
+        file.write(encode_directory(main, _HEADER))
+        file.write(encode_directory(exif, exif_at))
+        file.write(np.ascontiguousarray(stored, "<u2").data)
+
+
+def _picture(stored: Array, orientation: int, metadata: PhotoMetadata) -> dict[int, Entry]:
+    """Tags that any TIFF has."""
+    height, width = stored.shape
+    tags = {
+        254: Entry("long", [0]),  # NewSubfileType: the main image
+        256: Entry("long", [width]),
+        257: Entry("long", [height]),
+        258: Entry("short", [16]),  # BitsPerSample
+        259: Entry("short", [_UNCOMPRESSED]),
+        262: Entry("short", [_CFA]),  # PhotometricInterpretation
+        _STRIP_OFFSET: Entry("long", [0]),
+        274: Entry("short", [orientation]),
+        277: Entry("short", [1]),  # SamplesPerPixel
+        278: Entry("long", [height]),  # RowsPerStrip
+        279: Entry("long", [stored.nbytes]),  # StripByteCounts
+        284: Entry("short", [1]),  # PlanarConfiguration
+        305: Entry("ascii", f"revisp {__version__}"),  # Software
+        _EXIF_POINTER: Entry("long", [0]),
+    }
+    if metadata.date is not None:
+        tags[306] = Entry("ascii", metadata.date)  # DateTime
+    return tags
+
+
+def _camera(profile: CameraProfile) -> dict[int, Entry]:
+    """Tags that say what the samples and colours mean."""
+    black = dict(zip(profile.cfa.offsets, profile.black_level, strict=True))
+    return {
+        271: Entry("ascii", profile.make),
+        272: Entry("ascii", profile.model),
+        33421: Entry("short", [2, 2]),  # CFARepeatPatternDim
+        33422: Entry("byte", profile.cfa.indices),  # CFAPattern
+        50706: Entry("byte", [1, 4, 0, 0]),  # DNGVersion
+        50707: Entry("byte", [1, 1, 0, 0]),  # DNGBackwardVersion: nothing here is newer
+        50708: Entry("ascii", f"{profile.make} {profile.model}".strip()),  # UniqueCameraModel
+        50710: Entry("byte", [0, 1, 2]),  # CFAPlaneColor: R, G, B
+        50711: Entry("short", [1]),  # CFALayout: rectangular
+        50713: Entry("short", [2, 2]),  # BlackLevelRepeatDim
+        50714: Entry("rational", [black[at] for at in sorted(black)]),  # BlackLevel, by rows
+        50717: Entry("long", [round(profile.white_level)]),  # WhiteLevel
+        50721: Entry("srational", [value for row in profile.color_matrix for value in row]),  # ColorMatrix1
+        50728: Entry("rational", profile.as_shot_neutral),  # AsShotNeutral
+        50778: Entry("short", [_D65]),  # CalibrationIlluminant1
+    }
+
+
+def _exif(metadata: PhotoMetadata) -> dict[int, Entry]:
+    """Tags of the EXIF directory (EXIF 2.31, section 4.6): those that the photo has."""
+    tags = {36864: Entry("undefined", b"0231")}  # ExifVersion
+    rationals = {33434: metadata.exposure_time, 33437: metadata.f_number, 37386: metadata.focal_length}
+    texts = {36867: metadata.date, 42036: metadata.lens}
+    tags |= {tag: Entry("rational", [value]) for tag, value in rationals.items() if value is not None}
+    tags |= {tag: Entry("ascii", text) for tag, text in texts.items() if text is not None}
+    if metadata.iso is not None:  # 16 bits; EXIF writes 65535 for all above
+        tags[34855] = Entry("short", [min(metadata.iso, 65535)])
+    return tags

@@ -1,0 +1,86 @@
+"""What a photo says of how it was taken (EXIF)."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+__all__ = ["PhotoMetadata", "read_metadata"]
+
+logging.getLogger("exifread").setLevel(logging.CRITICAL)  # it logs an error for every photo without EXIF
+
+
+@dataclass(frozen=True)
+class PhotoMetadata:
+    """How a photo was taken; None where it does not say.
+
+    Attributes:
+        make: manufacturer of the camera that took the photo.
+        model: its model.
+        lens: lens model.
+        date: when the photo was taken, as EXIF writes it: ``"2021:04:08 14:51:29"``, local time.
+        exposure_time: seconds.
+        f_number: f-number of the aperture.
+        iso: ISO speed.
+        focal_length: millimetres.
+    """
+
+    make: str | None = None
+    model: str | None = None
+    lens: str | None = None
+    date: str | None = None
+    exposure_time: Fraction | None = None
+    f_number: Fraction | None = None
+    iso: int | None = None
+    focal_length: Fraction | None = None
+
+
+def read_metadata(path: str | Path) -> PhotoMetadata:
+    """Read the EXIF of a JPEG, PNG, WebP, TIFF or TIFF-based RAW file.
+
+    EXIF that is absent, damaged or of another kind reads as "not said": it never stops a photo from being used.
+    """
+    import exifread
+
+    try:
+        with Path(path).open("rb") as file:
+            tags = exifread.process_file(file, details=False)
+    except Exception:  # exifread fails in as many ways as EXIF can be damaged
+        return PhotoMetadata()
+    iso = _number(tags, "EXIF ISOSpeedRatings")
+    return PhotoMetadata(
+        make=_text(tags, "Image Make"),
+        model=_text(tags, "Image Model"),
+        lens=_text(tags, "EXIF LensModel"),
+        date=_date(_text(tags, "EXIF DateTimeOriginal") or _text(tags, "Image DateTime")),
+        exposure_time=_number(tags, "EXIF ExposureTime"),
+        f_number=_number(tags, "EXIF FNumber"),
+        iso=None if iso is None else int(iso),
+        focal_length=_number(tags, "EXIF FocalLength"),
+    )
+
+
+def _text(tags: dict[str, Any], name: str) -> str | None:
+    values = tags[name].values if name in tags else None
+    text = values.strip(" \0") if isinstance(values, str) else ""
+    return text.encode("ascii", "replace").decode() or None
+
+
+def _number(tags: dict[str, Any], name: str) -> Fraction | None:
+    try:
+        value = tags[name].values[0]
+        number = Fraction(value.num, value.den) if hasattr(value, "num") else Fraction(value)
+    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return number if number > 0 else None
+
+
+def _date(text: str | None) -> str | None:
+    """Return an EXIF date, or None for anything else (blank dates are common)."""
+    if text is None or len(text) != 19:
+        return None
+    digits = text[:4] + text[5:7] + text[8:10] + text[11:13] + text[14:16] + text[17:]
+    return text if digits.isdigit() and int(text[:4]) else None

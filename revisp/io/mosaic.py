@@ -1,0 +1,122 @@
+"""RAW mosaics as plain 16-bit pictures or arrays, in the stored units of a camera profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import imagecodecs
+import numpy as np
+import tifffile
+
+from revisp.camera.profile import CameraProfile
+from revisp.errors import ImageError, OutputError, ShapeError
+from revisp.io.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["read_mosaic", "single_mosaic", "stored_mosaic", "write_mosaic"]
+
+Array = np.ndarray[Any, Any]
+
+
+def single_mosaic(bayer: Tensor | Array) -> Array:
+    """Return one mosaic ``[H, W]``, ``[1, H, W]`` or ``[1, 1, H, W]``, tensor or array, as an array ``[H, W]``.
+
+    Raises:
+        ShapeError: not one mosaic, or a floating-point one with values that are not finite.
+    """
+    array: Array = bayer if isinstance(bayer, np.ndarray) else bayer.detach().cpu().numpy()
+    if not 2 <= array.ndim <= 4 or any(n != 1 for n in array.shape[:-2]) or array.size == 0:
+        raise ShapeError(f"one mosaic must have shape [H, W], [1, H, W] or [1, 1, H, W], got {list(array.shape)}")
+    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+        raise ShapeError("the mosaic holds values that are not finite numbers")
+    return array.reshape(array.shape[-2:])
+
+
+def stored_mosaic(bayer: Tensor | Array, profile: CameraProfile) -> Array:
+    """Return a mosaic in stored units, uint16 ``[H, W]``.
+
+    Args:
+        bayer: as for `single_mosaic`. Floating point: normalised values (black 0, white 1), which are scaled,
+            rounded and clipped. uint16: stored units already.
+        profile: levels and bits to store by.
+
+    Raises:
+        ShapeError: not one mosaic, another dtype, or stored values of more than ``profile.bits`` bits.
+    """
+    array = single_mosaic(bayer)
+    if np.issubdtype(array.dtype, np.floating):
+        return profile.quantise(array)
+    if array.dtype != np.uint16:
+        raise ShapeError(
+            f"a mosaic must be floating point (normalised) or uint16 (stored units), got {array.dtype}"
+        )
+    if int(array.max()) > 2**profile.bits - 1:
+        raise ShapeError(
+            f"the mosaic holds {int(array.max())}, but the camera profile says {profile.bits} bits: "
+            "use the profile that belongs to it"
+        )
+    return np.ascontiguousarray(array)
+
+
+def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile) -> None:
+    """Write a mosaic as a single-channel 16-bit ``.png`` or ``.tiff`` in stored units, losslessly compressed.
+
+    Stored units are the sensor's: ``profile.black_level`` reads as black and ``profile.white_level`` as white;
+    nothing is stretched to 65535. The file itself says neither them nor the CFA: keep the profile beside it.
+
+    Args:
+        path: ends in ``.png``, ``.tif`` or ``.tiff``.
+        bayer: as for `stored_mosaic`: floating point and normalised, or uint16 in stored units.
+        profile: camera whose units are stored.
+
+    Raises:
+        ShapeError: not one mosaic.
+        OutputError: the file cannot be written, or its ending is another.
+    """
+    stored = stored_mosaic(bayer, profile)
+    ending = Path(path).suffix.lower()
+    if ending not in (".png", ".tif", ".tiff"):
+        raise OutputError(f"cannot write {path}: a mosaic is written as .png, .tif or .tiff")
+    with atomic_write(path) as file:
+        if ending == ".png":
+            file.write(imagecodecs.png_encode(stored))
+        else:
+            tifffile.imwrite(
+                file, stored, photometric="minisblack", compression="zlib", predictor=True, metadata=None
+            )
+
+
+def read_mosaic(path: str | Path) -> Array:
+    """Read a single-channel 16-bit mosaic from ``.png``, ``.tiff`` or ``.npy``: uint16 ``[H, W]``.
+
+    Such a file does not say its camera: `CameraProfile.normalise` of the right profile makes sense of the values.
+
+    Raises:
+        ImageError: missing, damaged, or not one channel of 16 bits.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror or error}") from error
+    try:
+        array = _decode(data, path)
+    except Exception as error:  # each decoder fails in its own ways
+        raise ImageError(f"{path}: not a readable 16-bit PNG, TIFF or npy mosaic ({error})") from error
+    if array.dtype != np.uint16 or array.ndim != 2:
+        raise ImageError(f"{path}: a mosaic is one channel of 16 bits, this is {array.dtype} {list(array.shape)}")
+    return array
+
+
+def _decode(data: bytes, path: Path) -> Array:
+    decoded: Array
+    if data[:6] == b"\x93NUMPY":
+        decoded = np.load(path, allow_pickle=False)
+    elif data[:4] == b"\x89PNG":
+        decoded = imagecodecs.png_decode(data)
+    else:
+        decoded = tifffile.imread(path)
+    return decoded
