@@ -1,0 +1,106 @@
+"""The paper's U-Net: its size, its geometry, its start."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from revisp.backbones import create_backbone
+from revisp.backbones.blocks import make_norm
+from revisp.backbones.unet import UNet
+from revisp.errors import ConfigError
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_the_published_network_has_34_527_747_parameters():
+    with torch.device("meta"):
+        assert count(create_backbone("unet", in_channels=4)) == 34_527_747
+        # one input less: 64 filters of 3x3
+        assert count(create_backbone("unet", in_channels=3)) == 34_527_747 - 64 * 9
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+def test_the_receptive_field_is_exact(depth):
+    """The gradient of the outputs of one bottom cell reaches exactly as far as the module says."""
+    network = UNet(1, 1, width=2, depth=depth, norm="none").double()
+    network.pool = nn.AvgPool2d(2)  # as wide as max pooling, but with a gradient for every input
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(0.1)
+    cell, reach = network.multiple_of, network.receptive_field // 2
+    start = -(-(reach + 1) // cell) * cell
+    farthest = 0
+    for row in range(start, start + cell):
+        x = torch.ones(1, 1, 2 * start + cell, 2 * start + cell, dtype=torch.double, requires_grad=True)
+        network(x)[0, 0, row, row].backward()
+        rows, columns = x.grad[0, 0].nonzero(as_tuple=True)
+        farthest = max(farthest, *(abs(int(at) - row) for at in (rows.min(), rows.max(), columns.max())))
+    assert farthest == reach
+
+
+def test_a_tile_that_overlaps_by_the_receptive_field_equals_the_whole():
+    torch.manual_seed(0)
+    network = UNet(3, 3, width=4, depth=3).eval()
+    photo = torch.rand(1, 3, 96, 128)
+    top, left, size, halo = 36, 48, 20, 28  # multiples of 4; the reach is 26
+    assert halo >= network.receptive_field // 2
+    with torch.no_grad():
+        whole = network(photo)[..., top : top + size, left : left + size]
+        tile = photo[..., top - halo : top + size + halo, left - halo : left + size + halo]
+        part = network(tile)[..., halo : halo + size, halo : halo + size]
+    torch.testing.assert_close(part, whole, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["batch", "group", "none"])
+def test_signal_and_gradient_keep_their_scale_through_five_levels(norm):
+    torch.manual_seed(0)
+    network = UNet(3, 3, width=8, depth=5, norm=norm)
+    x = torch.rand(2, 3, 64, 64)
+    y = network(x)
+    assert 0.05 < y.std().item() < 5
+    y.square().mean().backward()
+    first = network.encoder[0][0].conv.weight.grad.norm()
+    last = network.head.weight.grad.norm()
+    assert 1e-2 < (first / last).item() < 1e2
+
+
+def test_group_norm_makes_groups_of_eight_channels():
+    assert make_norm("group", 64).num_groups == 8
+    assert make_norm("group", 8).num_groups == 1
+    assert make_norm("group", 12).num_groups == 1
+
+
+def test_group_norm_treats_each_photo_alone_even_in_training():
+    torch.manual_seed(0)
+    network = UNet(3, 3, width=8, depth=3, norm="group")
+    x = torch.rand(2, 3, 16, 24)
+    torch.testing.assert_close(network(x)[:1], network(x[:1]), rtol=1e-4, atol=1e-5)
+
+
+def test_the_skip_comes_before_the_upsampled_features():
+    network = UNet(1, 1, width=1, depth=2, norm="none")
+    merge = network.decoder[0].merge[0].conv
+    with torch.no_grad():
+        merge.weight.zero_()
+        merge.weight[:, 0, 1, 1] = 1  # take the first half of the concatenation only
+        network.decoder[0].reduce.conv.bias.fill_(100)  # the upsampled features would be seen at once
+        network.encoder[0][1].conv.weight.zero_()
+        network.encoder[0][1].conv.bias.fill_(0.5)  # the skip
+        network.decoder[0].merge[1].conv.weight.zero_()
+        network.decoder[0].merge[1].conv.weight[:, :, 1, 1] = 1
+        network.head.weight.fill_(1)
+        network.head.bias.zero_()
+        assert network(torch.rand(1, 1, 8, 8)).unique().tolist() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [({"width": 0}, "width=0"), ({"depth": 0}, "depth=0"), ({"norm": "layer"}, "unknown norm 'layer'")],
+)
+def test_settings_that_cannot_work_are_refused(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        create_backbone("unet", **arguments)
