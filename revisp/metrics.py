@@ -135,11 +135,10 @@ def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
 
 def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
     mean_x, mean_y = _gaussian_filter(x), _gaussian_filter(y)
-    variance_x = _gaussian_filter(x * x) - mean_x * mean_x
-    variance_y = _gaussian_filter(y * y) - mean_y * mean_y
-    covariance = _gaussian_filter(x * y) - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + _C1) / (mean_x * mean_x + mean_y * mean_y + _C1)
-    return luminance * (2 * covariance + _C2) / (variance_x + variance_y + _C2)
+    product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
+    covariance = _gaussian_filter(x * y) - product
+    variances = _gaussian_filter(x * x + y * y) - squares
+    return (2 * product + _C1) / (squares + _C1) * (2 * covariance + _C2) / (variances + _C2)
 
 
 def _gaussian_filter(x: Tensor) -> Tensor:

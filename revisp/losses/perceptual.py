@@ -86,7 +86,7 @@ class LPIPSLoss(nn.Module):
     count. The network adds no parameters and nothing to a state dict: optimisers and checkpoints do not see it.
 
     Args:
-        net: "alex" (fast), "vgg" (about 30 times slower) or "squeeze".
+        net: "alex" or "squeeze" (fast), or "vgg" (more than ten times slower).
         trunk: file of the trunk: ``.safetensors``, or a state dict saved by torch. Names are torchvision's
             (``features.0.weight``); a whole classifier's state dict will do. None looks where `find_trunk` does.
         download: let torchvision's weights be downloaded into the local cache if no trunk is found.
@@ -149,6 +149,7 @@ class LPIPSLoss(nn.Module):
         image = image.clamp(0, 1)
         if weight is not None:
             image = image * weight
+        image = image.to(self.scaling.shift.dtype)
         features: tuple[Tensor, ...] = tuple(self.trunk(self.scaling(2 * image - 1)))
         return features
 
