@@ -45,8 +45,8 @@ def write_challenge_npy(
 ) -> None:
     """Write a normalised mosaic as packed RGGB uint16 ``[h, w, 4]``.
 
-    *Convention*: a mosaic of another phase is cut to RGGB by its first row or column, and its last one, so that the
-    file's planes keep their true positions; a warning says so.
+    *Convention*: a mosaic of another phase is cut to RGGB by its first row or column, and its last one, so that
+    the file's planes keep their true positions; a warning says so.
 
     Args:
         path: the ``.npy`` file.
@@ -71,7 +71,7 @@ def write_challenge_npy(
     height, width = ((n - cut) // 2 * 2 for n, cut in zip(array.shape[-2:], (top, left), strict=True))
     if (height, width) != array.shape[-2:]:
         warnings.warn(
-            f"{path}: {array.shape[-1]}x{array.shape[-2]} {cfa} is cut to {width}x{height} so that it packs as RGGB",
+            f"{path}: {array.shape[-1]}x{array.shape[-2]} {cfa} is cut to {width}x{height} to pack as RGGB",
             stacklevel=2,
         )
     packed = pack(array[:, top : top + height, left : left + width], CFA.RGGB)

@@ -32,8 +32,8 @@ class Entry(NamedTuple):
 def encode_directory(entries: Mapping[int, Entry], offset: int) -> bytes:
     """Encode tags as a directory to be placed at ``offset``, which must be even.
 
-    Layout: entry count, 12-byte entries in ascending order, a link to no further directory, then the values of more
-    than four bytes.
+    Layout: entry count, 12-byte entries in ascending order, a link to no further directory, then the values of
+    more than four bytes.
 
     Args:
         entries: value by tag number. Rationals keep six decimals.

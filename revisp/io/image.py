@@ -1,7 +1,7 @@
 """Photos in: JPEG, PNG, TIFF and WebP, 8 or 16 bits a channel, to upright sRGB in [0, 1]; previews out.
 
-Pillow reads what has 8 bits. It would quietly reduce 16-bit colour to 8, so that goes through imagecodecs (PNG) and
-tifffile (TIFF). LittleCMS converts an embedded ICC profile to sRGB at 16 bits.
+Pillow reads what has 8 bits. It would quietly reduce 16-bit colour to 8, so that goes through imagecodecs (PNG)
+and tifffile (TIFF). LittleCMS converts an embedded ICC profile to sRGB at 16 bits.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import imagecodecs
 import numpy as np
 import tifffile
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from revisp.checks import check_image
@@ -25,12 +25,9 @@ from revisp.errors import ImageError, ShapeError
 from revisp.io.atomic import atomic_write
 from revisp.io.metadata import PhotoMetadata, read_metadata
 
-__all__ = ["MAX_PIXELS", "MIN_SIZE", "PHOTO_ENDINGS", "Photo", "read_photo", "read_srgb", "write_png"]
+__all__ = ["MAX_PIXELS", "MIN_SIZE", "Photo", "read_photo", "read_srgb", "write_png"]
 
 Array = np.ndarray[Any, Any]
-
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
-"""File endings by which photos are found in a folder. A named file is recognised by its content."""
 
 MAX_PIXELS = 300_000_000
 """Largest photo that is read: a forged header must not be able to claim all memory."""
@@ -38,7 +35,7 @@ MAX_PIXELS = 300_000_000
 MIN_SIZE = 16
 """Least height and width, in pixels."""
 
-_FORMATS = ("JPEG", "MPO", "PNG", "TIFF", "WEBP")
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # an MPO opens as the JPEG it begins with
 _UPRIGHT = {
     2: lambda x: x[:, ::-1],
     3: lambda x: x[::-1, ::-1],
@@ -75,10 +72,10 @@ class _Decoded:
 def read_srgb(path: str | Path) -> Tensor:
     """Read a photo as sRGB ``[3, H, W]``, float32 in [0, 1].
 
-    JPEG, PNG, TIFF and WebP by content, whatever the file's ending; 8 or 16 bits. EXIF orientation is applied. Another
-    ICC profile than sRGB is converted to sRGB; without a profile the values are taken for sRGB. Grey is repeated in
-    three channels, a palette is looked up, an opaque alpha channel is dropped. CMYK is converted by its profile. Of
-    several frames or pages the first is read, with a warning.
+    JPEG, PNG, TIFF and WebP by content, whatever the file's ending; 8 or 16 bits. EXIF orientation is applied.
+    Another ICC profile than sRGB is converted to sRGB; without a profile the values are taken for sRGB. Grey is
+    repeated in three channels, a palette is looked up, an opaque alpha channel is dropped. CMYK is converted by
+    its profile. Of several frames or pages the first is read, with a warning.
 
     Raises:
         ImageError: missing, empty, damaged, of another kind, smaller than 16 pixels or larger than 300 megapixels;
@@ -142,8 +139,9 @@ def _decode(path: Path) -> _Decoded:
         if decoded is not None:
             return decoded
     with _pixel_limit(path), _open(path) as image:
-        if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-            warnings.warn(f"{path}: has {image.n_frames} frames, only the first is read", stacklevel=5)
+        frames = getattr(image, "n_frames", 1)
+        if frames > 1 and image.format != "MPO":  # an MPO is a photo with another of it, e.g. its depth
+            warnings.warn(f"{path}: has {frames} frames, only the first is read", stacklevel=3)
         _check_size(path, *image.size)
         icc = image.info.get("icc_profile")
         if head[:4] == b"\x89PNG" and head[24] == 16:
@@ -158,7 +156,7 @@ def _decode(path: Path) -> _Decoded:
 def _open(path: Path) -> Image.Image:
     try:
         return Image.open(path, formats=_FORMATS)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise ImageError(f"{path}: not a JPEG, PNG, TIFF or WebP photo") from None
 
 
@@ -206,7 +204,7 @@ def _decode_deep_tiff(path: Path) -> _Decoded | None:
             )
         _check_size(path, page.imagewidth, page.imagelength)
         if len(tiff.pages) > 1:
-            warnings.warn(f"{path}: has {len(tiff.pages)} pages, only the first is read", stacklevel=6)
+            warnings.warn(f"{path}: has {len(tiff.pages)} pages, only the first is read", stacklevel=4)
         pixels = page.asarray()
         if page.axes.startswith("S"):
             pixels = pixels.transpose(1, 2, 0)

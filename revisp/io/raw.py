@@ -101,12 +101,12 @@ def _profile(raw: rawpy.RawPy, mosaic: Array, metadata: PhotoMetadata, path: Pat
         white_level=white,
         bits=max(int(white).bit_length(), int(mosaic.max()).bit_length()),
         color_matrix=matrix.tolist(),
-        as_shot_neutral=tuple(gains[1] / gains),
+        as_shot_neutral=tuple(np.round(gains[1] / gains, 6)),
     )
 
 
 def _dng_matrix(path: Path) -> Array:
-    """Return a DNG's ColorMatrix for D65 (the only one, or the second of two), or zeros: LibRaw does not tell it."""
+    """Return a DNG's ColorMatrix for D65 (the second of two), or zeros: LibRaw keeps it to itself."""
     try:
         with tifffile.TiffFile(path) as tiff:
             tags = tiff.pages.first.tags

@@ -1,0 +1,56 @@
+"""What all commands share: how they end.
+
+Exit codes: 0, done; 2, something in what the user gave, said in one line; 130, interrupted; 1, our fault.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import TextIO
+
+from revisp.errors import RevispError
+
+__all__ = ["one_line", "report_errors"]
+
+
+@contextlib.contextmanager
+def report_errors() -> Iterator[None]:
+    """Run a command's body: turn its errors into one line on standard error and an exit code.
+
+    Warnings meant for users become one line each as well. An exception that is no `RevispError` passes through,
+    with its traceback: Python ends with exit code 1.
+    """
+    show = warnings.showwarning
+
+    def show_plainly(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if issubclass(category, UserWarning):
+            print(f"warning: {one_line(message)}", file=sys.stderr)
+        else:
+            show(message, category, filename, lineno, file, line)
+
+    warnings.showwarning = show_plainly
+    try:
+        yield
+    except RevispError as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    finally:
+        warnings.showwarning = show
+
+
+def one_line(error: object) -> str:
+    """Return a message without its line breaks."""
+    return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
