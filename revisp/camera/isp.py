@@ -1,8 +1,8 @@
 """A camera's forward processing: demosaiced RAW to display-referred sRGB, differentiable.
 
 The order of the steps is that of most consumer cameras and of the model in Brooks et al., "Unprocessing Images for
-Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3: white balance, clip, colour matrix, exposure, clip,
-gamma, tone curve. Each is a function of plain tensors, so that other orders can be composed.
+Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3: white balance, clip, colour matrix, exposure,
+clip, gamma, tone curve. Each is a function of plain tensors, so that other orders can be composed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class ISPSettings:
     """How a camera renders, beyond what its `CameraProfile` holds.
 
     Attributes:
-        exposure: brightening between the colour matrix and the clip to display white, in EV (factor ``2**exposure``).
+        exposure: brightening between the colour matrix and the clip to display white, in EV (factor
+            ``2**exposure``).
         contrast: strength of the S-shaped `tone_curve`, in [0, 1].
 
     Raises:
@@ -162,7 +163,8 @@ def inverse_tone_curve(y: Tensor, contrast: float) -> Tensor:
     .. math:: x = \tfrac12 - A \sin\left(\tfrac13 \arcsin\frac{\frac12 - y}{K}\right), \quad
               A = \sqrt{\frac{2 + c}{3c}}, \quad K = \frac{A(2 + c)}{6}
 
-    which at c = 1 is UPI's inverse smoothstep, ``0.5 - sin(asin(1 - 2y) / 3)``, whose slope at 0 and 1 is infinite.
+    which at c = 1 is UPI's inverse smoothstep, ``0.5 - sin(asin(1 - 2y) / 3)``, whose slope at 0 and 1 is
+    infinite.
 
     Args:
         y: toned values of any shape; clamped to [0, 1].

@@ -47,7 +47,9 @@ def noise_levels(shot: float, deviation: float = 0.0) -> NoiseLevels:
 
 
 def random_noise_levels(generator: torch.Generator) -> NoiseLevels:
-    """Draw noise levels as UPI does: ln shot ~ U(ln 1e-4, ln 0.012), and N(0, 0.26) around the line of `noise_levels`.
+    """Draw noise levels as UPI does.
+
+    ln shot ~ U(ln 1e-4, ln 0.012), and ln read ~ N(0, 0.26) around the line of `noise_levels`.
 
     Args:
         generator: source of randomness, on the CPU.

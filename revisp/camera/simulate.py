@@ -1,7 +1,7 @@
 """A simulated camera: from a photo to the RAW and the JPEG that the camera would have stored of its scene.
 
-The photo is decoded to linear light and taken for the scene. Its clipped highlights are expanded first, and the JPEG
-clips a stop below the sensor, so that an overexposed JPEG pixel has something in the RAW to recover::
+The photo is decoded to linear light and taken for the scene. Its clipped highlights are expanded first, and the
+JPEG clips a stop below the sensor, so that an overexposed JPEG pixel has something in the RAW to recover::
 
     photo ─▶ scene light ─▶ exposure ─▶ sensor: colour, clip, CFA, noise, quantisation ─┬─▶ RAW
                                                                                        └─▶ demosaic, ISP, JPEG
@@ -36,11 +36,12 @@ __all__ = ["SIMULATED", "SimulatedCamera", "SimulatedPair", "compress_jpeg", "ex
 
 @dataclass(frozen=True)
 class SimulatedCamera:
-    """A sensor and its fixed rendering. White balance and rendering are those of the camera; exposure is the shot's.
+    """A sensor and its fixed rendering; white balance belongs to the camera, exposure to the shot.
 
     Attributes:
         profile: CFA, levels, colour matrix and white balance.
-        headroom: sensor saturation over the level at which the JPEG reaches white, above or equal to 1: 2 is one EV.
+        headroom: sensor saturation over the level at which the JPEG reaches white, above or equal to 1: 2 is one
+            EV.
         contrast: strength of the tone curve, in [0, 1] (`revisp.camera.isp.tone_curve`).
         shot_noise: variance of the noise per unit of normalised signal; read noise follows by `noise_levels`.
         expansion: brightest scene light over the photo's display white (`expand_highlights`), at least 1.
@@ -66,7 +67,7 @@ class SimulatedCamera:
 
     @property
     def settings(self) -> ISPSettings:
-        """The rendering: the exposure that puts the JPEG's white ``headroom`` below saturation, and the contrast."""
+        """The rendering: exposure that puts the JPEG's white ``headroom`` below saturation, and contrast."""
         return ISPSettings(exposure=math.log2(self.headroom), contrast=self.contrast)
 
 
@@ -82,7 +83,7 @@ SIMULATED = SimulatedCamera(
         as_shot_neutral=(1 / 2.1, 1.0, 1 / 1.7),
     )
 )
-"""The camera of the embedded data set: the first of UPI's colour matrices, gains 2.1 and 1.7 within UPI's ranges."""
+"""Camera of the embedded data set: the first of UPI's colour matrices, gains 2.1 and 1.7 within UPI's ranges."""
 
 
 class SimulatedPair(NamedTuple):
@@ -125,20 +126,21 @@ def simulate(
     noisy = add_noise(mosaic(sensor, profile.cfa), noise_levels(camera.shot_noise), generator)
     stored = profile.quantise(noisy[0].cpu().numpy())
     bayer = torch.from_numpy(profile.normalise(stored)).unsqueeze(0)
-    srgb = apply_isp(_demosaic_balanced(bayer, profile), profile, camera.settings)
+    developed = demosaic(bayer, profile.cfa, "malvar", gains=profile.gains)
+    srgb = apply_isp(developed, profile, camera.settings)
     return SimulatedPair(compress_jpeg(srgb, camera.jpeg_quality), bayer)
 
 
 def expand_highlights(linear: Tensor, factor: float, knee: float = 0.7, spread: float = 12.0) -> Tensor:
     r"""Give highlights back the range that display white cut off (inverse tone mapping).
 
-    With the brightest channel :math:`b`, :math:`t = \mathrm{smoothstep}((b - knee) / (1 - knee))` and a Gaussian blur
-    :math:`G`, light is multiplied by
+    With the brightest channel :math:`b`, :math:`t = \mathrm{smoothstep}((b - knee) / (1 - knee))` and a Gaussian
+    blur :math:`G`, light is multiplied by
 
     .. math:: 1 + (factor - 1)\, t\, G(t)
 
-    Values below the knee keep their light; the middle of a large clipped area becomes the brightest, its rim less so.
-    The blurred map is the *expand map* of Banterle et al., "Inverse Tone Mapping" (GRAPHITE 2006).
+    Values below the knee keep their light; the middle of a large clipped area becomes the brightest, its rim less
+    so. The blurred map is the *expand map* of Banterle et al., "Inverse Tone Mapping" (GRAPHITE 2006).
 
     Args:
         linear: linear light ``[..., 3, H, W]`` in [0, 1].
@@ -170,10 +172,3 @@ def compress_jpeg(srgb: Tensor, quality: int) -> Tensor:
     Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
     with Image.open(file) as decoded:
         return torch.from_numpy(np.array(decoded)).permute(2, 0, 1).to(srgb.dtype) / 255
-
-
-def _demosaic_balanced(bayer: Tensor, profile: CameraProfile) -> Tensor:
-    """Demosaic white-balanced samples, whose channels agree in brightness, and take the gains out again."""
-    gains = bayer.new_tensor(profile.gains).view(3, 1, 1).expand(3, *bayer.shape[-2:])
-    balanced = bayer * mosaic(gains, profile.cfa)
-    return demosaic(balanced, profile.cfa, method="malvar") / gains

@@ -1,7 +1,7 @@
 """Unprocessing (UPI): sRGB to RAW by fixed formulas, without learning.
 
-Brooks et al., "Unprocessing Images for Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3. It serves as
-the baseline that a learned reverse ISP must beat, and its random cameras as synthetic training data.
+Brooks et al., "Unprocessing Images for Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3. It serves
+as the baseline that a learned reverse ISP must beat, and its random cameras as synthetic training data.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def random_camera(generator: torch.Generator) -> UPICamera:
 
 
 def mean_camera() -> UPICamera:
-    """Return the centre of the distribution of `random_camera`: equal mix, gains 2.15 and 1.7, rgb_gain 1 / 0.8."""
+    """Return the centre of what `random_camera` draws: equal mix, gains 2.15 and 1.7, rgb_gain 1 / 0.8."""
     return UPICamera(_mixed_matrix(np.ones(4)), 1 / BRIGHTNESS[0], sum(RED_GAIN) / 2, sum(BLUE_GAIN) / 2)
 
 
@@ -90,8 +90,8 @@ def unprocess(srgb: Tensor, *, srgb_to_camera: Any, rgb_gain: float, red_gain: f
     """Turn sRGB into demosaiced RAW by UPI's five steps.
 
     Inverse smoothstep; gamma ``max(t, 1e-8) ** 2.2``; colour matrix; inverse gains with protected highlights
-    (`safe_inverse_gains`); clip to [0, 1]. The forward processing that UPI trains through has no tone curve, so this
-    is not its inverse.
+    (`safe_inverse_gains`); clip to [0, 1]. The forward processing that UPI trains through has no tone curve, so
+    this is not its inverse.
 
     Args:
         srgb: photo ``[..., 3, H, W]`` in [0, 1].

@@ -1,1 +1,37 @@
-"""Data sets of sRGB photos and their RAW, crops, and the Lightning data module."""
+"""Data sets: where pairs of photo and RAW come from, how they are cropped, and the Lightning data modules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from revisp.registry import Registry
+
+if TYPE_CHECKING:
+    from revisp.data.datamodule import PairDataModule
+
+__all__ = ["DATASETS", "create_data", "list_data"]
+
+DATASETS: Registry[None] = Registry("data set", group="revisp.datasets")
+DATASETS.register_lazy("embedded", "revisp.data.datamodule:embedded")
+DATASETS.register_lazy("pairs", "revisp.data.datamodule:pairs")
+
+
+def create_data(name: str, **kwargs: Any) -> PairDataModule:
+    """Build the data module of a registered data set.
+
+    Args:
+        name: one of `list_data`: ``"embedded"``, ``"pairs"``, or a plugin's.
+        kwargs: its arguments; see `revisp.data.datamodule.embedded`, `revisp.data.datamodule.pairs`. None means
+            "not set".
+
+    Raises:
+        UnknownNameError: no such data set.
+        ConfigError: it does not take these arguments, or a value is out of range.
+    """
+    module: PairDataModule = DATASETS.create(name, **kwargs)
+    return module
+
+
+def list_data(pattern: str = "*") -> list[str]:
+    """Return the names of all data sets that match a shell pattern."""
+    return DATASETS.names(pattern)

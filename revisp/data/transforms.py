@@ -1,0 +1,52 @@
+"""The eight symmetries of a square crop, done so that a mosaic keeps its Bayer phase.
+
+Flipping a mosaic changes the colour of every photosite. A window that begins one row or column later has another
+phase too, so for each symmetry there is one window, at most one pixel off, that shows the wanted phase afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from revisp.cfa import CFA
+
+__all__ = ["SYMMETRIES", "Symmetry"]
+
+
+class Symmetry(NamedTuple):
+    """A left-right mirror, then a top-bottom mirror, then an exchange of rows and columns, each done or not."""
+
+    hflip: bool = False
+    vflip: bool = False
+    transpose: bool = False
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Transform the last two axes of ``[..., H, W]``."""
+        axes = [axis for axis, flip in ((-1, self.hflip), (-2, self.vflip)) if flip]
+        x = x.flip(axes) if axes else x
+        return x.transpose(-2, -1) if self.transpose else x
+
+    def phase_after(self, cfa: CFA, height: int, width: int) -> CFA:
+        """Return the phase that a mosaic ``height`` x ``width`` of phase ``cfa`` has after `apply`."""
+        cfa = cfa.hflip(width) if self.hflip else cfa
+        cfa = cfa.vflip(height) if self.vflip else cfa
+        return cfa.transpose() if self.transpose else cfa
+
+    def window_offset(self, cfa: CFA, size: int) -> tuple[int, int]:
+        """Return by how many rows and columns, each 0 or 1, to move a square window that begins at phase ``cfa``.
+
+        After the move, `apply` turns the window of ``size`` x ``size`` pixels into one of phase ``cfa`` again.
+        """
+        return next(
+            (rows, columns)
+            for rows in (0, 1)
+            for columns in (0, 1)
+            if self.phase_after(cfa.crop(rows, columns), size, size) is cfa
+        )
+
+
+SYMMETRIES = tuple(Symmetry(h, v, t) for h in (False, True) for v in (False, True) for t in (False, True))
+"""All eight, the identity first."""
