@@ -1,0 +1,130 @@
+"""Explain every key of the YAML files in ``conf/`` by the comments in them.
+
+A comment in the first lines of a file says what the file is for. A comment beside a key, or in the lines right
+above it, explains the key. What several files share, or what has no room there, is in ``docs/config_keys.yaml``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+__all__ = ["ConfigFile", "Key", "read_file", "read_tree", "render"]
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PRIMARY = "train"
+GLOBAL = "@package _global_"
+
+
+@dataclass(frozen=True)
+class Key:
+    """One setting: its dotted name on the command line, its value as written, and what it means ("" if unsaid)."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class ConfigFile:
+    """One YAML file: the group it is in ("" for a primary config), its name, its purpose and its keys."""
+
+    group: str
+    name: str
+    about: str
+    choices: tuple[Key, ...]
+    keys: tuple[Key, ...]
+
+
+def read_tree(conf: Path = REPOSITORY / "conf") -> list[ConfigFile]:
+    """Read all configuration files: the primary ones first, then group by group."""
+    shared = yaml.safe_load((REPOSITORY / "docs" / "config_keys.yaml").read_text())
+    files = sorted(conf.glob("*.yaml")) + sorted(conf.glob("*/*.yaml"))
+    return [read_file(path, path.parent.name if path.parent != conf else "", shared) for path in files]
+
+
+def read_file(path: Path, group: str, shared: dict[str, str]) -> ConfigFile:
+    """Read one configuration file; ``shared`` explains keys that have no comment."""
+    text = path.read_text()
+    lines = text.splitlines()
+    header = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    about = " ".join(line.lstrip("# ") for line in lines[:header] if GLOBAL not in line)
+    prefix = "" if not group or any(GLOBAL in line for line in lines[:header]) else f"{group}."
+    root = yaml.compose(text)
+    keys, choices = [], []
+    for name, key, value in _leaves(root) if root is not None else ():
+        meaning = _comment(lines, key.start_mark.line, header)
+        if name == "defaults":
+            choices += [_choice(lines, entry, shared) for entry in value.value]
+            continue
+        meaning = meaning or shared.get(prefix + name, "")
+        keys.append(Key(prefix + name, _source(text, value), meaning))
+    return ConfigFile(group, path.stem, about, tuple(choice for choice in choices if choice), tuple(keys))
+
+
+def _leaves(node: yaml.MappingNode, prefix: str = "") -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    for key, value in node.value:
+        name = f"{prefix}{key.value}"
+        if isinstance(value, yaml.MappingNode) and not value.flow_style:
+            yield from _leaves(value, f"{name}.")
+        else:
+            yield name, key, value
+
+
+def _choice(lines: list[str], entry: yaml.Node, shared: dict[str, str]) -> Key | None:
+    """Return an entry of a defaults list (None for ``_self_``)."""
+    if not isinstance(entry, yaml.MappingNode):
+        return None
+    ((group, choice),) = entry.value
+    meaning = _comment(lines, group.start_mark.line, len(lines)) or shared.get(f"defaults.{group.value}", "")
+    return Key(group.value, choice.value, meaning)
+
+
+def _comment(lines: list[str], at: int, header: int) -> str:
+    """Return the comment beside a line, else the one right above it that is not the file's own."""
+    _, mark, beside = lines[at].partition(" #")
+    if mark:
+        return beside.strip()
+    above: list[str] = []
+    while at > header and lines[at - 1].lstrip().startswith("#"):
+        at -= 1
+        above.insert(0, lines[at].lstrip("# "))
+    return " ".join(above)
+
+
+def _source(text: str, node: yaml.Node) -> str:
+    source = text[node.start_mark.index : node.end_mark.index]
+    return source.strip() or "null"
+
+
+def render(files: list[ConfigFile]) -> str:
+    """Return the reference as Markdown."""
+    primary = [file for file in files if not file.group]
+    parts = []
+    for file in primary:
+        parts.append(f"## `{file.name}.yaml`\n\n{file.about}\n")
+        if file.choices:
+            parts.append(_table(("group", "default", "what it chooses"), file.choices))
+        parts.append(_table(("key", "default", "meaning"), file.keys))
+    for group in sorted({file.group for file in files if file.group}):
+        parts.append(f"## `{group}=`\n")
+        for file in (file for file in files if file.group == group):
+            parts.append(f"### `{group}={file.name}`\n\n{file.about}\n")
+            bases = [choice.value for choice in file.choices if not choice.name.startswith("override")]
+            if bases:
+                parts.append(f"Has all keys of {', '.join(f'`{base}`' for base in bases)}, and:\n")
+            parts.append(_table(("key", "value", "meaning"), file.keys))
+    return "\n".join(parts)
+
+
+def _table(titles: tuple[str, str, str], rows: tuple[Key, ...]) -> str:
+    lines = [f"| {' | '.join(titles)} |", "| --- | --- | --- |"]
+    lines += [f"| `{row.name}` | `{_cell(row.value)}` | {_cell(row.meaning)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
