@@ -52,6 +52,7 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 def _mirrored(size: int, before: int, after: int, device: torch.device) -> Tensor:
     if size < 2 and (before or after):
         raise ShapeError(f"an image side of {size} pixel cannot be reflected: give at least 2")
-    period = max(2 * (size - 1), 1)
-    at = torch.arange(-before, size + after, device=device) % period
+    # A tensor, because the ONNX exporter takes no remainder by a symbolic size.
+    period = torch.full((), max(2 * (size - 1), 1), device=device)
+    at = torch.arange(-before, size + after, device=device).remainder(period)
     return torch.where(at < size, at, period - at)
