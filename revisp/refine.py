@@ -25,7 +25,7 @@ class BayerRefiner(nn.Module):
 
     .. math:: B' = B + \mathrm{unpack}(f(\mathrm{pack}(B)))
 
-    The network sees a quarter of the pixels of each colour plane, always in the order R, Gr, Gb, B; the mosaic is
+    The network sees a quarter of the pixels of each colour plane, always in the order R, Gr, Gb, B; the planes are
     reflect-padded to the size the network needs and cropped back, so odd sizes lose nothing.
 
     Args:
@@ -35,7 +35,7 @@ class BayerRefiner(nn.Module):
             ``multiple_of``, or 1 if it has none.
 
     Shape:
-        ``[B, 1, H, W]`` to ``[B, 1, H, W]``, any ``H`` and ``W`` of at least 2.
+        ``[B, 1, H, W]`` to ``[B, 1, H, W]``, any ``H`` and ``W`` of at least 3.
 
     Raises:
         ConfigError: not a Bayer phase, or a multiple below 1.
@@ -63,7 +63,7 @@ class BayerRefiner(nn.Module):
         """
         check_image(bayer, 1, "bayer")
         height, width = bayer.shape[-2:]
-        packed = pack(pad_to_multiple(bayer, 2 * self.multiple), self.cfa)
+        packed = pad_to_multiple(pack(pad_to_multiple(bayer, 2), self.cfa), self.multiple)
         correction: Tensor = self.network(packed)
         if correction.shape != packed.shape:
             raise ShapeError(
