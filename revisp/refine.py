@@ -25,7 +25,7 @@ class BayerRefiner(nn.Module):
 
     .. math:: B' = B + \mathrm{unpack}(f(\mathrm{pack}(B)))
 
-    The network sees a quarter of the pixels of each colour plane, always in the order R, Gr, Gb, B; the planes are
+    The network sees four planes of half the size, always in the order R, Gr, Gb, B; they are
     reflect-padded to the size the network needs and cropped back, so odd sizes lose nothing.
 
     Args:
