@@ -175,7 +175,7 @@ def inverse_tone_curve(y: Tensor, contrast: float) -> Tensor:
     """
     _check_contrast(contrast)
     y = y.clamp(0, 1)
-    if contrast == 0:
+    if contrast < 1e-9:  # the identity to that precision; the formula overflows at 0
         return y
     amplitude = ((2 + contrast) / (3 * contrast)) ** 0.5
     scale = amplitude * (2 + contrast) / 6

@@ -142,9 +142,9 @@ class CropSampler(Sampler[CropSpec]):
 
 
 def _overexposed_pixels(mask: Tensor) -> np.ndarray[Any, Any]:
-    """Return flat indices, without the first row and column, which a window moved by one pixel may miss."""
+    """Return flat indices, without the image's border, which a window moved by one pixel may miss."""
     found = mask.cpu().numpy()[0] >= 0.5
-    found[0, :] = found[:, 0] = False
+    found[[0, -1], :] = found[:, [0, -1]] = False
     return np.flatnonzero(found).astype(np.int32)
 
 

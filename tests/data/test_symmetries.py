@@ -1,0 +1,53 @@
+"""Flips and transposes of mosaics: every symmetry, from every phase, keeps the data set's phase."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from revisp.cfa import CFA, sample_mask
+from revisp.data.crops import CropSpec
+from revisp.data.datasets import CropDataset, Pair, Sample
+from revisp.data.transforms import SYMMETRIES, Symmetry
+from revisp.errors import ShapeError
+from revisp.mosaic import mosaic
+
+symmetries = st.sampled_from(SYMMETRIES)
+phases = st.sampled_from(list(CFA))
+
+
+@given(phases, symmetries, st.integers(2, 7), st.integers(2, 7))
+def test_phase_after_is_that_of_the_transformed_mosaic(cfa, symmetry, height, width):
+    transformed = symmetry.apply(sample_mask(cfa, height, width))
+    assert torch.equal(transformed, sample_mask(symmetry.phase_after(cfa, height, width), *transformed.shape[-2:]))
+
+
+def test_the_eight_are_different_and_keep_all_values():
+    x = torch.arange(9).view(1, 3, 3)
+    results = {tuple(symmetry.apply(x).flatten().tolist()) for symmetry in SYMMETRIES}
+    assert len(results) == 8
+    assert all(sorted(result) == list(range(9)) for result in results)
+    assert torch.equal(SYMMETRIES[0].apply(x), x)
+    assert torch.equal(Symmetry(hflip=True, transpose=True).apply(x)[0, 0], torch.tensor([2, 5, 8]))
+
+
+@settings(deadline=None)
+@given(phases, symmetries, st.integers(0, 5), st.integers(0, 5), st.integers(0, 99))
+def test_augmented_crop_agrees_with_its_mosaic(cfa, symmetry, top, left, seed):
+    target = torch.rand(3, 24, 26, generator=torch.Generator().manual_seed(seed))
+    sample = Sample(1 - target, mosaic(target, cfa), target, "x")
+    rows, columns = symmetry.window_offset(cfa, 16)
+    spec = CropSpec(0, 2 * (top // 2) + rows, 2 * (left // 2) + columns, symmetry)
+    crop = CropDataset([sample], 16)[spec]
+    assert torch.equal(mosaic(crop.target, cfa), crop.bayer)
+    assert torch.equal(1 - crop.srgb, crop.target)
+    assert crop.srgb.shape == (3, 16, 16)
+
+
+def test_odd_or_unequal_pairs_are_refused():
+    with pytest.raises(ShapeError, match="even"):
+        Pair("x", torch.rand(3, 5, 6), torch.rand(1, 5, 6))
+    with pytest.raises(ShapeError, match="differ in size"):
+        Pair("x", torch.rand(3, 6, 6), torch.rand(1, 6, 8))
