@@ -1,0 +1,115 @@
+"""The composed pipeline: sizes, masks, branches, padding, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from revisp.cfa import CFA
+from revisp.errors import ConfigError, ShapeError
+from revisp.mosaic import mosaic
+from revisp.pipeline import ReverseISP
+
+TINY = {"width": 4, "depth": 3, "norm": "none"}
+
+
+def photo(height: int = 40, width: int = 48, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    srgb = torch.rand(1, 3, height, width, generator=generator) * 0.9
+    srgb[..., 4:12, 6:20] = 1.0
+    return srgb
+
+
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(16, 41), width=st.integers(16, 41), branches=st.sampled_from(["separate", "shared"]))
+def test_any_size_comes_back_whole(height: int, width: int, branches: str) -> None:
+    model = ReverseISP("unet", backbone_kwargs=TINY, branches=branches).eval()
+    out = model(torch.rand(2, 3, height, width))
+    assert out.raw_rgb.shape == (2, 3, height, width)
+    assert out.bayer.shape == (2, 1, height, width)
+    assert out.mask.shape == (2, 1, height, width)
+
+
+@pytest.mark.parametrize("cfa", list(CFA))
+def test_bayer_is_the_mosaic_of_the_branches_chosen_by_the_mask(cfa: CFA) -> None:
+    model = ReverseISP("unet", backbone_kwargs=TINY, cfa=cfa).eval()
+    out = model(photo())
+    assert out.mask.sum() == 8 * 14
+    chosen = torch.where(out.mask.bool(), out.oe, out.noe)
+    assert torch.equal(out.raw_rgb, chosen)
+    assert torch.equal(out.bayer, mosaic(chosen, cfa))
+    assert not torch.equal(out.oe, out.noe)
+
+
+def test_evaluation_clamps_and_training_does_not() -> None:
+    torch.manual_seed(0)
+    model = ReverseISP("unet", backbone_kwargs=TINY)
+    assert model.train()(photo()).raw_rgb.min() < 0
+    out = model.eval()(photo())
+    assert out.raw_rgb.min() >= 0
+    assert out.raw_rgb.max() <= 1
+
+
+def test_each_branch_learns_from_its_own_region_only() -> None:
+    model = ReverseISP("unet", backbone_kwargs=TINY)
+    out = model(photo())
+    (out.raw_rgb * out.mask).sum().backward()
+    assert all(p.grad is None or not p.grad.any() for p in model.branches["noe"].parameters())
+    assert any(p.grad is not None and p.grad.any() for p in model.branches["oe"].parameters())
+
+
+def test_mask_is_the_fourth_input_and_can_be_left_out() -> None:
+    with_mask = ReverseISP("unet", backbone_kwargs=TINY)
+    without = ReverseISP("unet", backbone_kwargs=TINY, mask_channel=False)
+    weights = [next(m.branches["oe"].parameters()).shape[1] for m in (with_mask, without)]
+    assert weights == [4, 3]
+
+
+def test_refinement_starts_from_the_mosaic_and_clamps() -> None:
+    model = ReverseISP("unet", backbone_kwargs=TINY, refine={"width": 4, "depth": 2, "norm": "none"}).eval()
+    out = model(photo(33, 35))
+    assert out.bayer.shape == out.mosaiced.shape == (1, 1, 33, 35)
+    assert not torch.equal(out.bayer, out.mosaiced)
+    assert out.bayer.min() >= 0
+
+
+def test_ones_padding_follows_the_released_code() -> None:
+    """Padding by four pixels of one on each side is what the network sees at the border."""
+    model = ReverseISP("unet", backbone_kwargs=TINY, padding="ones4").eval()
+    srgb = photo(40, 48)
+    x = torch.cat([srgb, model.overexposure_mask(srgb)], 1)
+    framed = torch.ones(1, 4, 48, 56)
+    framed[..., 4:44, 4:52] = x
+    expected = model.branches["noe"](framed)[..., 4:44, 4:52].clamp(0, 1)
+    assert torch.equal(model(srgb).noe, expected)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"branches": "three"}, "branches"),
+        ({"padding": "zeros"}, "padding"),
+        ({"backbone": "unett"}, "'unet'"),
+        ({"backbone_kwargs": {"widht": 3}}, "widht"),
+        ({"cfa": "RGBW"}, "RGBW"),
+    ],
+)
+def test_wrong_choices_are_named(arguments: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        ReverseISP(**{"backbone": "unet", **arguments})
+
+
+@pytest.mark.parametrize(
+    ("srgb", "words"),
+    [
+        (torch.zeros(1, 3, 8, 40), "16"),
+        (torch.zeros(3, 40, 40), r"\[B, 3, H, W\]"),
+        (torch.zeros(1, 4, 40, 40), "3, H, W"),
+        (torch.zeros(1, 3, 40, 40, dtype=torch.uint8), "floating"),
+    ],
+)
+def test_wrong_photos_are_refused(srgb: torch.Tensor, words: str) -> None:
+    with pytest.raises(ShapeError, match=words):
+        ReverseISP("unet", backbone_kwargs=TINY)(srgb)
