@@ -1,0 +1,118 @@
+"""Finding and composing the configuration in ``conf/``.
+
+The tree lies beside the package in a checkout and inside it in a wheel. Users may write ``backbone=unet`` or
+``+backbone=unet`` alike: Hydra's own rule (a plus only for what is absent) does not help anyone here.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from revisp.backbones import BACKBONES
+from revisp.errors import ConfigError, UnknownNameError
+
+__all__ = ["check_choices", "compose", "config_dir", "expose_backbones", "normalise_overrides"]
+
+
+def config_dir() -> Path:
+    """Return the absolute path of the configuration tree (installed package or checkout).
+
+    Raises:
+        ConfigError: neither holds one; the installation is broken.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise ConfigError(f"no conf/train.yaml in or beside {package}: reinstall revisp")
+
+
+def config_groups(config_name: str = "train") -> set[str]:
+    """Return the groups in the defaults list of a primary config."""
+    primary = OmegaConf.to_container(OmegaConf.load(config_dir() / f"{config_name}.yaml"))
+    assert isinstance(primary, dict)
+    return {str(key) for entry in primary.get("defaults", []) if isinstance(entry, dict) for key in entry}
+
+
+def normalise_overrides(overrides: Sequence[str], config_name: str = "train") -> list[str]:
+    """Drop the leading plus of ``+GROUP=...`` where GROUP is already in the defaults list.
+
+    Everything else (``+new.key=1``, ``++seed=2``, ``~logger``, flags) is left as it is.
+
+    Example:
+        >>> normalise_overrides(["+backbone=unet", "+trainer.fast_dev_run=true"])
+        ['backbone=unet', '+trainer.fast_dev_run=true']
+    """
+    groups = config_groups(config_name)
+    normal = []
+    for token in overrides:
+        group = token[1:].partition("=")[0].partition("@")[0]
+        is_group = token.startswith("+") and not token.startswith("++") and "=" in token and group in groups
+        normal.append(token[1:] if is_group else token)
+    return normal
+
+
+def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:
+    """Refuse ``GROUP=choice`` where no such choice exists, naming near misses.
+
+    Raises:
+        UnknownNameError: no such choice.
+    """
+    for token in overrides:
+        group, _, value = token.partition("=")
+        if group not in config_groups(config_name):
+            continue
+        known = {path.stem for path in (config_dir() / group).glob("*.yaml")}
+        known |= set(BACKBONES.names()) if group == "backbone" else set()
+        for choice in value.split(","):
+            if known and choice not in known | {"null"} and choice.isidentifier():
+                close = difflib.get_close_matches(choice, sorted(known), n=3, cutoff=0.5)
+                hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+                raise UnknownNameError(f"unknown {group} {choice!r}: {hint}Known: {', '.join(sorted(known))}")
+
+
+def expose_backbones() -> None:
+    """Make registered backbones without a YAML file (plugins, notebooks) known to Hydra by name."""
+    store = ConfigStore.instance()
+    for name in BACKBONES.names():
+        if not (config_dir() / "backbone" / f"{name}.yaml").is_file():
+            store.store(group="backbone", name=name, node={"name": name})
+
+
+def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictConfig:
+    """Compose a configuration from the same words as the command takes.
+
+    Args:
+        overrides: for example ``["+backbone=unet", "trainer.max_epochs=1"]``.
+        config_name: primary config.
+
+    Returns:
+        The configuration; ``run_dir`` is resolved to the folder that ``hydra.run.dir`` names.
+
+    Raises:
+        ConfigError: an unknown choice or key.
+    """
+    tokens = normalise_overrides(overrides, config_name)
+    check_choices(tokens, config_name)
+    expose_backbones()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            cfg = hydra_compose(config_name, overrides=tokens, return_hydra_config=True)
+        run_dir = Path(cfg.hydra.run.dir).absolute()
+        with open_dict(cfg):
+            cfg.run_dir = str(run_dir)
+            del cfg["hydra"]
+        return cfg
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(" ".join(str(error).split())) from error

@@ -1,0 +1,78 @@
+"""A picture of what was learned: sRGB, mask, predicted RAW, true RAW, error, a row for each validation photo."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from revisp.camera.develop import develop
+from revisp.camera.profile import CameraProfile
+from revisp.data.datamodule import PairDataModule
+from revisp.io.image import write_png
+from revisp.training.task import ReverseISPTask
+
+__all__ = ["write_panels"]
+
+COLUMNS = ("sRGB", "overexposure mask", "predicted RAW", "true RAW", "error x 5")
+GAP = 6
+HEADER = 18
+WIDTH = 320
+
+
+def write_panels(task: ReverseISPTask, data: PairDataModule, path: Path, *, photos: int = 4) -> Path:
+    """Write the picture panel of the first validation photos.
+
+    RAW is shown white-balanced, in sRGB colours, brightened alike for prediction and truth; the error is the
+    absolute difference of those pictures, five times amplified.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    task.eval()
+    rows: list[list[Image.Image]] = []
+    for sample in data.val_dataloader():
+        if len(rows) == photos:
+            break
+        with torch.inference_mode():
+            out = task.reconstruct_photos(sample.srgb.to(task.device))
+        exposure = _exposure(sample.target, data.profile)
+        predicted, truth = (
+            develop(raw.cpu(), data.profile, exposure=exposure) for raw in (out.raw_rgb, sample.target)
+        )
+        mask = out.mask.cpu().expand_as(predicted)
+        error = (5 * (predicted - truth).abs()).clamp(0, 1)
+        rows.append([_thumbnail(x) for x in (sample.srgb, mask, predicted, truth, error)])
+    write_png(path, _assemble(rows))
+    return path
+
+
+def _exposure(raw_rgb: Tensor, profile: CameraProfile) -> float:
+    """Stops that bring the 98th percentile of the white-balanced RAW to 0.9; never darker than as shot."""
+    gains = torch.tensor(profile.gains, dtype=raw_rgb.dtype).view(1, 3, 1, 1)
+    level = np.quantile((raw_rgb * gains).clamp(0, 1).numpy(), 0.98)
+    return float(np.clip(math.log2(0.9 / max(float(level), 1e-3)), 0.0, 4.0))
+
+
+def _thumbnail(picture: Tensor) -> Image.Image:
+    pixels = (picture[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    image = Image.fromarray(pixels)
+    return image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
+
+
+def _assemble(rows: list[list[Image.Image]]) -> Tensor:
+    height = HEADER + sum(row[0].height + GAP for row in rows)
+    sheet = Image.new("RGB", (len(COLUMNS) * (WIDTH + GAP) - GAP, height), "white")
+    draw = ImageDraw.Draw(sheet)
+    for column, title in enumerate(COLUMNS):
+        draw.text((column * (WIDTH + GAP) + 2, 3), title, fill="black")
+    top = HEADER
+    for row in rows:
+        for column, image in enumerate(row):
+            sheet.paste(image, (column * (WIDTH + GAP), top))
+        top += row[0].height + GAP
+    return torch.from_numpy(np.asarray(sheet).copy()).permute(2, 0, 1).float() / 255

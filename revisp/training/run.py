@@ -1,0 +1,261 @@
+"""One training from configuration to model folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig, OmegaConf
+
+from revisp.camera.profile import CameraProfile
+from revisp.config import compose
+from revisp.data import create_data
+from revisp.errors import ConfigError
+from revisp.export.model_folder import from_pretrained, save_pretrained
+from revisp.io.atomic import atomic_write
+from revisp.losses.composite import BranchLoss, FusionLoss
+from revisp.losses.perceptual import find_trunk
+from revisp.pipeline import ReverseISP
+from revisp.training.callbacks import PlainProgress
+from revisp.training.panel import write_panels
+from revisp.training.task import RefineTraining, ReverseISPTask, Schedule
+
+__all__ = ["TrainResult", "run", "train"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What a finished training leaves.
+
+    Attributes:
+        metrics: validation figures: ``val/psnr``, ``val/psnr_oe``, ``val/ssim``, ``oe/psnr``, ``upi/psnr``, ...
+        model: the trained pipeline, in evaluation mode on the CPU.
+        run_dir: the run folder.
+        model_folder: the model folder in it.
+    """
+
+    metrics: dict[str, float]
+    model: ReverseISP
+    run_dir: Path
+    model_folder: Path
+
+
+def train(overrides: Sequence[str] = ()) -> TrainResult:
+    """Train as ``revisp-train OVERRIDES...`` does, from Python.
+
+    Args:
+        overrides: the words of the command line, e.g. ``["+backbone=unet", "trainer.max_epochs=2"]``.
+
+    Raises:
+        RevispError: a setting, file or folder is wrong; the message says which.
+    """
+    return run(compose(overrides))
+
+
+def run(cfg: DictConfig) -> TrainResult:
+    """Train by a composed configuration.
+
+    Raises:
+        RevispError: a setting, file or folder is wrong; the message says which.
+    """
+    run_dir = Path(cfg.run_dir)
+    resume = find_checkpoint(cfg.resume, run_dir)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    trainer = build_trainer(cfg)
+    data = create_data(**_plain(cfg.data), seed=cfg.seed, demosaic=_plain(cfg.demosaic))
+    model = build_model(cfg, data.profile)
+    task = build_task(cfg, model)
+    log.info("%s", describe(cfg, model, trainer))
+    # A checkpoint holds only plain values and tensors: nothing is unpickled.
+    trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+    trainer.test(task, datamodule=data, verbose=False)
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if _is_score(name)}
+    folder = run_dir / "model"
+    if trainer.is_global_zero:
+        save_pretrained(model, folder, card=_card(cfg), metrics=metrics)
+        _write_metrics(metrics, run_dir / "metrics.json")
+        write_panels(task, data, run_dir / "panel.png", photos=cfg.panel_photos)
+        log.info("%s", summary(metrics))
+        log.info("Run folder: %s", run_dir)
+    trainer.strategy.barrier()
+    return TrainResult(metrics, from_pretrained(folder), run_dir, folder)
+
+
+def build_model(cfg: DictConfig, profile: CameraProfile) -> ReverseISP:
+    """Return the untrained pipeline of a configuration, for the camera of its data."""
+    backbone = _plain(cfg.backbone)
+    refine = _plain(cfg.refine)["network"] if cfg.get("refine") else None
+    model = ReverseISP(
+        backbone.pop("name"),
+        backbone_kwargs=backbone,
+        mask=_plain(cfg.mask),
+        fusion=_plain(cfg.fusion),
+        refine=refine,
+        profile=profile,
+        **_plain(cfg.pipeline),
+    )
+    return model.to(memory_format=torch.channels_last)
+
+
+def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
+    """Return the training task of a configuration."""
+    loss = _plain(cfg.loss)
+    shared = {key: loss[key] for key in ("domain", "gamma", "full_image")}
+    refine = {key: value for key, value in _plain(cfg.get("refine")).items() if key != "network"}
+    return ReverseISPTask(
+        model,
+        FusionLoss(
+            BranchLoss(available_terms(loss["oe"]), **shared),
+            BranchLoss(available_terms(loss["noe"]), **shared),
+            oe_weight=loss["oe_weight"],
+            noe_weight=loss["noe_weight"],
+        ),
+        optimizer=instantiate(cfg.optimizer, _partial_=True),
+        schedule=Schedule(**_plain(cfg.schedule)),
+        refine=RefineTraining(**refine),
+    )
+
+
+def available_terms(terms: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the loss terms without LPIPS where no trunk is at hand, and say which trunk is used.
+
+    A trunk that the configuration names must exist, and ``download: true`` lets torchvision fetch one.
+    """
+    terms = {name: value for name, value in terms.items() if value is not None}
+    if terms.get("lpips"):
+        settings = terms["lpips"] if isinstance(terms["lpips"], Mapping) else {}
+        trunk = find_trunk(settings.get("net", "alex"), settings.get("trunk"))
+        if trunk is None and not settings.get("download"):
+            log.warning("Perceptual loss off: no LPIPS trunk here; set REVISP_LPIPS_TRUNK or loss.*.lpips.trunk")
+            del terms["lpips"]
+        else:
+            log.info("Perceptual loss: %s", trunk or "LPIPS trunk by torchvision's download")
+    return terms
+
+
+def build_trainer(cfg: DictConfig) -> pl.Trainer:
+    """Return Lightning's trainer of a configuration.
+
+    Raises:
+        ConfigError: a trainer argument that Lightning refuses.
+    """
+    settings = {"enable_progress_bar": sys.stderr.isatty(), **_plain(cfg.trainer)}
+    if settings.get("precision") == "auto":
+        settings["precision"] = fast_precision(settings.get("accelerator", "auto"))
+    callbacks = [instantiate(item) for item in (cfg.get("callbacks") or {}).values() if item]
+    loggers = [instantiate(item) for item in (cfg.get("logger") or {}).values() if item]
+    try:
+        return pl.Trainer(
+            **settings,
+            callbacks=callbacks if settings["enable_progress_bar"] else [*callbacks, PlainProgress()],
+            logger=loggers or False,
+            default_root_dir=cfg.run_dir,
+            use_distributed_sampler=False,  # the crop sampler divides the crops among ranks itself
+            deterministic="warn",
+        )
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise ConfigError(f"trainer: {error}") from error
+
+
+def fast_precision(accelerator: str) -> str:
+    """Return ``"bf16-mixed"`` where the hardware computes it fast, else ``"32-true"``."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    if accelerator in ("auto", "cpu"):
+        features = torch.cpu.get_capabilities()
+        if features.get("avx512_bf16") or features.get("amx_bf16") or features.get("sve_bf16"):
+            return "bf16-mixed"
+    return "32-true"
+
+
+def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
+    """Return the checkpoint that ``resume`` names.
+
+    ``"last"`` is the last one of this run folder or, when that has none, of the most recent run beside it.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if resume is None:
+        return None
+    if resume != "last":
+        if not Path(resume).is_file():
+            raise ConfigError(f"resume={resume}: no such checkpoint file")
+        return Path(resume)
+    own = run_dir / "checkpoints" / "last.ckpt"
+    if own.is_file():
+        return own
+    others = sorted(run_dir.parent.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not others:
+        raise ConfigError(f"resume=last: no checkpoint in {run_dir} or in a run beside it")
+    return others[-1]
+
+
+def describe(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -> str:
+    """Return one line on what is about to be trained."""
+    parameters = sum(p.numel() for p in model.parameters())
+    return (
+        f"Training {cfg.backbone.name} ({parameters:,} parameters) on data {cfg.data.name!r}: "
+        f"{trainer.max_epochs} epochs, {trainer.precision}, {trainer.num_devices} "
+        f"{type(trainer.accelerator).__name__.removesuffix('Accelerator')} device(s)"
+    )
+
+
+def summary(metrics: Mapping[str, float]) -> str:
+    """Return the table of figures: one row a rival, over all, OE and NOE pixels."""
+    names = {
+        "val": "fused pipeline",
+        "oe": "OE branch alone",
+        "noe": "NOE branch alone",
+        "upi": "UPI unprocessing",
+    }
+    columns = ["psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"]
+    rows = [f"{'validation':<18}" + "".join(f"{column:>10}" for column in columns)]
+    for group, name in names.items():
+        values = [metrics.get(f"{group}/{column}", math.nan) for column in columns]
+        digits = [
+            f"{value:10.2f}" if "psnr" in column else f"{value:10.4f}"
+            for column, value in zip(columns, values, strict=True)
+        ]
+        rows.append(f"{name:<18}" + "".join(digits))
+    return "\n".join(rows)
+
+
+def _plain(node: Any) -> dict[str, Any]:
+    """Return a configuration node as a plain dictionary; an unset one as an empty one."""
+    values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else {}
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def _is_score(name: str) -> bool:
+    return name.partition("/")[0] in ("val", "oe", "noe", "upi")
+
+
+def _card(cfg: DictConfig) -> str:
+    settings = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(settings, dict)
+    for key in ("callbacks", "logger", "run_dir"):
+        settings.pop(key, None)
+    recipe = OmegaConf.to_yaml(settings).strip()
+    return f"Trained with `revisp-train` on data `{cfg.data.name}`:\n\n```yaml\n{recipe}\n```"
+
+
+def _write_metrics(metrics: Mapping[str, float], path: Path) -> None:
+    """Write figures as flat JSON; a region without pixels has no figure (null)."""
+    values = {name: None if math.isnan(value) else value for name, value in sorted(metrics.items())}
+    with atomic_write(path) as file:
+        file.write((json.dumps(values, indent=2) + "\n").encode())

@@ -1,0 +1,201 @@
+"""The LightningModule: what one step, one validation and one test of the pipeline do."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from revisp.camera.unprocess import UPIUnprocess
+from revisp.cfa import pack
+from revisp.data.datasets import Sample
+from revisp.errors import ConfigError
+from revisp.losses.composite import FusionLoss
+from revisp.mask import overexposure_mask
+from revisp.metrics import AIMPSNR, AIMSSIM
+from revisp.mosaic import mosaic
+from revisp.pipeline import Reconstruction, ReverseISP
+from revisp.refine import yuv_loss
+
+__all__ = ["RefineTraining", "ReverseISPTask", "Schedule"]
+
+METRICS = {"psnr": AIMPSNR, "ssim": AIMSSIM}
+REGIONS = ("", "_oe", "_noe")
+"""Suffix of a figure over all pixels, over the overexposed ones, and over the rest."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Learning-rate factor over a training: linear warm-up, then a cosine.
+
+    Attributes:
+        warmup: share of all steps in which the rate rises linearly.
+        final_factor: share of the full rate that remains at the end.
+    """
+
+    warmup: float = 0.05
+    final_factor: float = 0.01
+
+    def factor(self, step: int, total: int) -> float:
+        """Return the share of the full learning rate at a step."""
+        ramp = max(1, round(self.warmup * total))
+        if step < ramp:
+            return (step + 1) / ramp
+        progress = min(1.0, (step - ramp) / max(1, total - ramp))
+        return self.final_factor + (1 - self.final_factor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@dataclasses.dataclass(frozen=True)
+class RefineTraining:
+    """When and how strongly the refinement is trained.
+
+    Attributes:
+        weight: weight of the YUV loss beside the branch losses.
+        schedule: ``"joint"``: from the start, with the branches; ``"staged"``: the branches alone first, then the
+            refinement alone, on frozen branches.
+        start: staged: share of the epochs after which the refinement takes over.
+    """
+
+    weight: float = 1.0
+    schedule: Literal["joint", "staged"] = "joint"
+    start: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.schedule not in ("joint", "staged"):
+            raise ConfigError(f"refine.schedule must be 'joint' or 'staged', got {self.schedule!r}")
+
+
+class Stage(NamedTuple):
+    """Which parts learn in an epoch."""
+
+    branches: bool
+    refine: bool
+
+
+class ReverseISPTask(pl.LightningModule):
+    """Train `ReverseISP` with per-branch losses, and score it by the AIM 2022 metrics.
+
+    Args:
+        model: the pipeline.
+        loss: losses of the two branches on demosaiced RAW.
+        optimizer: makes an optimizer from parameters.
+        schedule: learning rate over the training.
+        refine: how the refinement is trained; ignored by a model without one.
+
+    Validation logs the fused pipeline under ``val/``; a test logs the same figures of each branch alone and of the
+    UPI unprocessing baseline under ``oe/``, ``noe/`` and ``upi/`` too.
+    """
+
+    def __init__(
+        self,
+        model: ReverseISP,
+        loss: FusionLoss,
+        *,
+        optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.Adam,
+        schedule: Schedule | None = None,
+        refine: RefineTraining | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.loss = loss
+        self.optimizer_factory = optimizer
+        self.schedule = schedule or Schedule()
+        self.refine_training = refine or RefineTraining()
+        self.baseline = UPIUnprocess(model.profile)
+        self.scores: Mapping[str, Mapping[str, Metric]] = nn.ModuleDict(  # type: ignore[assignment]
+            {group: _scores() for group in ("val", "oe", "noe", "upi")}
+        )
+
+    # Training ---------------------------------------------------------------------------------------------------
+
+    @property
+    def stage(self) -> Stage:
+        """Which parts learn in the current epoch."""
+        if self.model.refine is None:
+            return Stage(branches=True, refine=False)
+        if self.refine_training.schedule == "joint":
+            return Stage(branches=True, refine=True)
+        refining = self.current_epoch >= self.refine_training.start * (self.trainer.max_epochs or 1)
+        return Stage(branches=not refining, refine=refining)
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze the branches' normalisation statistics while only the refinement learns."""
+        self.model.branches.train(self.stage.branches)
+
+    def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
+        """Return the loss of a batch of crops."""
+        stage = self.stage
+        srgb = batch.srgb.contiguous(memory_format=torch.channels_last)
+        with torch.set_grad_enabled(stage.branches):
+            out = self.model.reconstruct(srgb)
+        total = srgb.new_zeros(())
+        if stage.branches:
+            result = self.loss(out.oe, out.noe, batch.target, out.mask)
+            total = total + result.total
+            self.log_dict({f"train/{name}": value for name, value in result.terms.items()}, batch_size=len(srgb))
+        if stage.refine and self.model.refine is not None:
+            yuv = yuv_loss(self.model.refine(out.mosaiced), batch.bayer, self.model.cfa)
+            total = total + self.refine_training.weight * yuv
+            self.log("train/refine_yuv", yuv.detach(), batch_size=len(srgb))
+        self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(srgb))
+        return total
+
+    def configure_optimizers(self) -> Any:
+        """Return the optimizer and its per-step schedule."""
+        optimizer = self.optimizer_factory(self.model.parameters())
+        total = int(self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule.factor(step, total))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    # Scoring ----------------------------------------------------------------------------------------------------
+
+    def validation_step(self, batch: Sample, batch_idx: int) -> None:
+        """Score the fused pipeline on whole photos."""
+        out = self.reconstruct_photos(batch.srgb)
+        self._score("val", out.bayer, batch)
+
+    def test_step(self, batch: Sample, batch_idx: int) -> None:
+        """Score the fused pipeline, each branch alone, and UPI on whole photos."""
+        out = self.reconstruct_photos(batch.srgb)
+        rivals = {"val": out.bayer, "oe": mosaic(out.oe, self.model.cfa), "noe": mosaic(out.noe, self.model.cfa)}
+        rivals["upi"] = mosaic(self.baseline(batch.srgb), self.model.cfa)
+        for group, bayer in rivals.items():
+            self._score(group, bayer, batch)
+
+    def reconstruct_photos(self, srgb: Tensor) -> Reconstruction:
+        """Return the pipeline's reconstruction of photos ``[B, 3, H, W]``, as float32."""
+        out = self.model(srgb.contiguous(memory_format=torch.channels_last))
+        return Reconstruction(*(value.float() for value in out))
+
+    def _score(self, group: str, bayer: Tensor, batch: Sample) -> None:
+        """Score by the paper's hard luma mask, whatever mask the pipeline itself uses."""
+        planes, truth, mask = (
+            pack(x, self.model.cfa) for x in (bayer.clamp(0, 1), batch.bayer, overexposure_mask(batch.srgb))
+        )
+        for suffix, region in zip(REGIONS, (None, mask, 1 - mask), strict=True):
+            for metric in METRICS:
+                self.scores[group][metric + suffix].update(planes, truth, region)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the figures of the fused pipeline."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log the figures of every rival."""
+        for group in self.scores:
+            self._log_scores(group)
+
+    def _log_scores(self, group: str) -> None:
+        for name, metric in self.scores[group].items():
+            self.log(f"{group}/{name}", metric.compute().float(), prog_bar=f"{group}/{name}" == "val/psnr")
+            metric.reset()
+
+
+def _scores() -> nn.ModuleDict:
+    return nn.ModuleDict({name + suffix: metric() for name, metric in METRICS.items() for suffix in REGIONS})

@@ -1,0 +1,69 @@
+"""The configuration tree: every spelling, every choice, and clear words for wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from revisp.config import compose, config_dir, config_groups, normalise_overrides
+from revisp.errors import ConfigError, UnknownNameError
+
+CHOICES = [
+    f"{path.parent.name}={path.stem}"
+    for path in sorted(config_dir().glob("*/*.yaml"))
+    if path.stem != "pairs"  # needs a folder
+]
+
+
+def test_both_spellings_and_none_compose_alike() -> None:
+    plain, with_plus, bare = (compose(words) for words in (["backbone=unet"], ["+backbone=unet"], []))
+    assert plain.backbone == with_plus.backbone == bare.backbone
+    assert plain.backbone.name == "unet"
+
+
+def test_only_groups_of_the_defaults_list_lose_their_plus() -> None:
+    kept = ["++seed=2", "+trainer.fast_dev_run=true", "~logger", "-m", "+new=1"]
+    words = ["+backbone=a,b", "+backbone@other=unet"]
+    assert normalise_overrides([*words, *kept]) == [*(word[1:] for word in words), *kept]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_composes(choice: str) -> None:
+    extra = ["data.root=somewhere"] if choice == "experiment=paper" else []
+    cfg = compose([choice, *extra])
+    assert OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+
+
+def test_every_group_of_the_tree_is_in_the_defaults_list() -> None:
+    folders = {path.name for path in config_dir().iterdir() if path.is_dir()}
+    assert folders == config_groups()
+
+
+def test_the_paper_recipe_is_the_papers() -> None:
+    cfg = compose(["experiment=paper", "data.root=somewhere"])
+    assert (cfg.backbone.width, cfg.backbone.depth, cfg.backbone.norm) == (64, 5, "batch")
+    assert cfg.trainer.max_epochs == 220
+    assert cfg.mask.threshold == 0.978
+    assert cfg.loss.oe.lpips.weight > 0
+
+
+def test_the_run_folder_is_absolute_and_can_be_chosen(tmp_path: Path) -> None:
+    assert compose([f"hydra.run.dir={tmp_path}/x"]).run_dir == str(tmp_path / "x")
+    assert Path(compose().run_dir).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "message"),
+    [
+        (["+backbone=unett"], UnknownNameError, "did you mean 'unet'"),
+        (["+mask=lumma"], UnknownNameError, "'luma'"),
+        (["trainer.max_epoch"], ConfigError, "max_epoch"),
+        (["sed=1"], ConfigError, "sed"),
+    ],
+)
+def test_wrong_words_are_named_in_one_line(words: list[str], kind: type[Exception], message: str) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        compose(words)
+    assert "\n" not in str(caught.value)
