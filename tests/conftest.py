@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
+# One thread a test process: two processes with two threads each only get in each other's way on two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout's root."""
+    return REPOSITORY
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,69 @@
+"""A tiny folder of pairs, and a way to run the commands as a user does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import torch
+
+from revisp.camera.simulate import SIMULATED, simulate
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three simulated pairs of 64x96 pixels, in the layout of ``data=pairs``; the last one validates."""
+    root = tmp_path_factory.mktemp("pairs")
+    (root / "srgb").mkdir()
+    (root / "raw").mkdir()
+    (root / "profile.json").write_text(json.dumps(SIMULATED.profile.to_dict()))
+    for index in range(3):
+        generator = torch.Generator().manual_seed(index)
+        coarse = torch.rand(1, 3, 8, 12, generator=generator)
+        photo = torch.nn.functional.interpolate(coarse, size=(64, 96), mode="bicubic").clamp(0, 1)[0]
+        pair = simulate(photo, SIMULATED, exposure=0.7, generator=generator)
+        pixels = (pair.srgb * 255).round().byte().permute(1, 2, 0).numpy()
+        stored = SIMULATED.profile.quantise(pair.bayer[0].numpy())
+        (root / "srgb" / f"scene_{index}.png").write_bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels)))
+        np.save(root / "raw" / f"scene_{index}.npy", stored)
+    return root
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a revisp command in an empty folder, away from the checkout, and return what it printed."""
+
+    def call(*words: str, check: bool = True, cwd: Path = tmp_path) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).with_name(words[0])), *words[1:]]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def tiny(pairs: Path) -> list[str]:
+    """Words for a training of seconds."""
+    return [
+        "+backbone=unet",
+        "backbone.width=4",
+        "backbone.depth=2",
+        "data=pairs",
+        f"data.root={pairs}",
+        "data.crop=32",
+        "data.batch_size=2",
+        "data.crops_per_epoch=8",
+        "demosaic=bilinear",
+        "trainer.max_epochs=2",
+        "trainer.check_val_every_n_epoch=1",
+        "trainer.precision=32-true",
+    ]

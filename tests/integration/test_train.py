@@ -1,0 +1,155 @@
+"""`revisp-train` and `revisp.train`, run for real on three tiny pairs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import revisp
+from revisp.errors import ConfigError
+
+SCORES = {"psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"}
+
+
+def weights(run_dir: Path) -> dict[str, torch.Tensor]:
+    return load_file(run_dir / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def finished(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> revisp.training.run.TrainResult:
+    run_dir = tmp_path_factory.mktemp("run") / "first"
+    return revisp.train([*tiny, f"hydra.run.dir={run_dir}"])
+
+
+def test_a_run_leaves_what_it_promises(finished) -> None:
+    metrics = json.loads((finished.run_dir / "metrics.json").read_text())
+    assert set(metrics) == {f"{group}/{score}" for group in ("val", "oe", "noe", "upi") for score in SCORES}
+    assert metrics["val/psnr"] == pytest.approx(finished.metrics["val/psnr"])
+    assert (finished.run_dir / "panel.png").stat().st_size > 1000
+    assert (finished.run_dir / "checkpoints" / "last.ckpt").is_file()
+    assert list(finished.run_dir.glob("logs/csv/metrics.csv"))
+    assert list(finished.run_dir.glob("logs/tensorboard/events*"))
+
+
+def test_the_model_folder_predicts_as_the_trained_model(finished) -> None:
+    again = revisp.from_pretrained(finished.model_folder)
+    srgb = torch.rand(1, 3, 33, 40)
+    assert torch.equal(again(srgb).bayer, finished.model(srgb).bayer)
+    assert again.profile is not None
+
+
+def test_the_fused_score_lies_between_or_above_its_branches_in_each_region(finished) -> None:
+    """With the hard mask the fused pipeline *is* the OE branch inside the mask and the NOE branch outside."""
+    figures = finished.metrics
+    assert figures["val/psnr_oe"] == pytest.approx(figures["oe/psnr_oe"], abs=1e-4)
+    assert figures["val/psnr_noe"] == pytest.approx(figures["noe/psnr_noe"], abs=1e-4)
+
+
+def test_same_seed_same_weights_other_seed_other_weights(finished, tiny: list[str], tmp_path: Path) -> None:
+    first = weights(finished.run_dir)
+    for seed, same in ((0, True), (1, False)):
+        run_dir = tmp_path / str(seed)
+        revisp.train([*tiny, f"seed={seed}", f"hydra.run.dir={run_dir}"])
+        assert all(torch.equal(first[name], value) for name, value in weights(run_dir).items()) is same
+
+
+@pytest.mark.parametrize("refine", ["joint", "staged"])
+def test_refinement_trains_jointly_or_after_the_branches(tiny: list[str], tmp_path: Path, refine: str) -> None:
+    words = [*tiny, "refine=unet", "refine.network.width=4", "refine.network.depth=2"]
+    result = revisp.train([*words, f"refine.schedule={refine}", f"hydra.run.dir={tmp_path}/run"])
+    out = result.model(torch.rand(1, 3, 32, 32))
+    assert not torch.equal(out.bayer, out.mosaiced)
+
+
+def test_shared_trunk_soft_mask_and_other_losses(tiny: list[str], tmp_path: Path) -> None:
+    words = ["pipeline=fusion_shared", "mask=soft", "fusion=soft", "loss.domain=linear", "optimizer=adamw"]
+    terms = ["loss.oe={l1: null, charbonnier: 1.0}", "loss.noe.ssim=0.5", "loss.noe.ms_ssim_l1={weight: 0.01}"]
+    words.append("trainer.max_epochs=1")
+    result = revisp.train([*tiny, *words, *terms, f"hydra.run.dir={tmp_path}/run"])
+    assert result.metrics["val/psnr"] > 5
+
+
+@pytest.mark.slow
+def test_a_killed_run_resumes_to_the_same_weights(tiny: list[str], tmp_path: Path) -> None:
+    """Killed without warning after some epochs, then resumed: bit for bit the uninterrupted result."""
+    words = [*tiny, "trainer.max_epochs=12", "data.crops_per_epoch=32"]
+    revisp.train([*words, f"hydra.run.dir={tmp_path}/whole"])
+    run_dir = tmp_path / "broken"
+    command = [str(Path(sys.executable).with_name("revisp-train")), *words, f"hydra.run.dir={run_dir}"]
+    with subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 120
+        while not (run_dir / "checkpoints" / "last.ckpt").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    if (run_dir / "model").exists():
+        pytest.skip("the run ended before it could be killed")
+    revisp.train([*words, "resume=last", f"hydra.run.dir={run_dir}"])
+    whole, resumed = weights(tmp_path / "whole"), weights(run_dir)
+    assert all(torch.equal(whole[name], value) for name, value in resumed.items())
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model(run, tiny: list[str], tmp_path: Path) -> None:
+    run(
+        "revisp-train",
+        *tiny,
+        "trainer=ddp_cpu",
+        "trainer.max_epochs=1",
+        "hydra.run.dir=run",
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+    assert revisp.from_pretrained(tmp_path / "run" / "model").profile is not None
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["val/psnr"] > 5
+
+
+@pytest.mark.slow
+def test_multirun_sweeps_backbones(run, tiny: list[str], tmp_path: Path) -> None:
+    words = [word for word in tiny if "backbone" not in word]
+    sweep = ["-m", "+backbone=unet,cycleisp", "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
+    run("revisp-train", *sweep, *words)
+    configs = [json.loads((tmp_path / "sweep" / n / "model" / "config.json").read_text()) for n in "01"]
+    assert [config["pipeline"]["backbone"] for config in configs] == ["unet", "cycleisp"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["+backbone=unett"], "did you mean 'unet'"),
+        (["data=pairs", "data.root=nowhere"], "nowhere"),
+        (["resume=nothing.ckpt"], "nothing.ckpt"),
+        (["trainer.max_epoch=3"], "max_epoch"),
+        (["+trainer.no_such_flag=1"], "no_such_flag"),
+        (["backbone.widht=3"], "widht"),
+        (["+loss.oe.l3=1.0"], "'l1'"),
+    ],
+)
+def test_wrong_words_end_in_one_line_and_exit_2(run, tmp_path: Path, words: list[str], message: str) -> None:
+    done = run("revisp-train", *words, "hydra.run.dir=run", check=False)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_help_needs_no_torch(run) -> None:
+    done = run("revisp-train", "--help")
+    assert "backbone" in done.stdout
+    probe = "import sys, runpy; sys.argv = ['revisp-train', '--help']\n"
+    probe += "import revisp.cli.train\ntry: revisp.cli.train.main()\nexcept SystemExit: pass\n"
+    probe += "assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True)
+
+
+def test_resume_last_without_a_checkpoint_says_so(tiny: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="resume=last"):
+        revisp.train([*tiny, "resume=last", f"hydra.run.dir={tmp_path}/a/b"])
