@@ -29,7 +29,7 @@ TRUNK_VARIABLE = "REVISP_LPIPS_TRUNK"
 """Environment variable that may hold the path of a trunk."""
 
 MIN_SIZE = 64
-"""Smaller images are padded to this size: the trunks shrink them to nothing."""
+"""Smaller images become a region of an image of this size: the trunks would shrink them to nothing."""
 
 _URL = "https://download.pytorch.org/models/"
 _FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
@@ -82,8 +82,8 @@ class LPIPSLoss(nn.Module):
 
     Values are clamped to [0,1] first, so a pixel outside that range receives no gradient. Limited to a region,
     both images are multiplied by the weight, and each layer's distances are averaged with the weight shrunk to
-    that layer's size. Images of less than 64 pixels a side are padded by their edge, and the padding does not
-    count. The network adds no parameters and nothing to a state dict: optimisers and checkpoints do not see it.
+    that layer's size. An image of less than 64 pixels a side counts as a region of one of 64. The network adds no
+    parameters and nothing to a state dict: optimisers and checkpoints do not see it.
 
     Args:
         net: "alex" or "squeeze" (fast), or "vgg" (more than ten times slower).
@@ -227,7 +227,7 @@ def _freeze(module: nn.Module) -> None:
 
 
 def _unit(features: Tensor) -> Tensor:
-    """Scale each pixel's feature vector to length 1; all-zero vectors stay, with zero instead of NaN gradient."""
+    """Scale each pixel's feature vector to length 1, as the ``lpips`` package does; zero vectors stay."""
     return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
 
 
@@ -238,11 +238,7 @@ def _pad(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Ten
     margin = (0, max(0, MIN_SIZE - width), 0, max(0, MIN_SIZE - height))
     if weight is None:
         weight = torch.ones_like(prediction[:, :1])
-    return (
-        F.pad(prediction, margin, mode="replicate"),
-        F.pad(target, margin, mode="replicate"),
-        F.pad(weight, margin),
-    )
+    return F.pad(prediction, margin), F.pad(target, margin), F.pad(weight, margin)
 
 
 def _shrink(weight: Tensor | None, like: Tensor) -> Tensor | None:
