@@ -62,7 +62,7 @@ def read_raw(path: str | Path) -> RawImage:
         with rawpy.imread(str(path)) as raw:
             if raw.raw_type != rawpy.RawType.Flat or raw.num_colors != 3:
                 raise ImageError(f"{path}: holds no Bayer mosaic (full-colour or monochrome sensor)")
-            mosaic = np.ascontiguousarray(raw.raw_image_visible)
+            mosaic = raw.raw_image_visible.copy()  # LibRaw frees its own on closing
             metadata = _metadata(raw, path)
             profile = _profile(raw, mosaic, metadata, path)
             orientation = _ORIENTATION.get(raw.sizes.flip, 1)
@@ -124,10 +124,11 @@ def _metadata(raw: rawpy.RawPy, path: Path) -> PhotoMetadata:
     if found.exposure_time is not None:
         return found
     other = raw.other
+    date = other.timestamp.strftime("%Y:%m:%d %H:%M:%S") if other.timestamp.year > 1970 else None  # 1970: unset
     return replace(
         found,
         lens=found.lens or raw.lens.model or None,
-        date=found.date or (other.timestamp.strftime("%Y:%m:%d %H:%M:%S") if other.timestamp else None),
+        date=found.date or date,
         exposure_time=_fraction(other.shutter_speed),
         f_number=found.f_number or _fraction(other.aperture),
         iso=found.iso or round(other.iso_speed) or None,
