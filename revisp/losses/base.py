@@ -16,7 +16,7 @@ from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.registry import Registry
 
-__all__ = ["LOSSES", "create_loss", "is_empty", "list_losses", "prepare", "region_mean"]
+__all__ = ["LOSSES", "create_loss", "drop_empty", "list_losses", "prepare", "region_mean"]
 
 LOSSES: Registry[None] = Registry("loss", group="revisp.losses")
 """Losses by name; another distribution adds its own by an entry point of the group ``revisp.losses``."""
@@ -68,9 +68,17 @@ def prepare(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[
     return prediction.to(dtype), target.to(dtype), weight
 
 
-def is_empty(weight: Tensor | None) -> bool:
-    """Say whether a weight selects no pixel at all, so that a costly loss can be skipped."""
-    return weight is not None and not bool(weight.any())
+def drop_empty(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Leave out the samples whose region is empty: they add nothing, and a costly loss need not look at them.
+
+    Most photos have no overexposed pixel, so this often leaves none: an empty batch, still attached to the graph.
+    """
+    if weight is None:
+        return prediction, target, weight
+    keep = weight.flatten(1).any(dim=1)
+    if bool(keep.all()):
+        return prediction, target, weight
+    return prediction[keep], target[keep], weight[keep]
 
 
 def region_mean(error: Tensor, weight: Tensor | None) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from revisp.checks import check_image
 from revisp.errors import ConfigError, WeightsError
-from revisp.losses.base import LOSSES, is_empty, prepare, region_mean
+from revisp.losses.base import LOSSES, drop_empty, prepare, region_mean
 
 __all__ = ["TRUNK_VARIABLE", "LPIPSLoss", "Net", "Trunk", "find_trunk"]
 
@@ -132,10 +132,10 @@ class LPIPSLoss(nn.Module):
         Raises:
             ShapeError: shapes do not fit, an integer tensor, or not three channels.
         """
-        prediction, target, weight = prepare(prediction, target, weight)
+        prediction, target, weight = drop_empty(*prepare(prediction, target, weight))
         check_image(prediction, 3, "prediction")
-        if is_empty(weight):
-            return 0 * prediction.sum()
+        if not len(prediction):
+            return prediction.sum()
         with torch.autocast(prediction.device.type, enabled=False):
             prediction, target, weight = _pad(prediction, target, weight)
             total = prediction.new_zeros(())

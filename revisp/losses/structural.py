@@ -13,7 +13,7 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from revisp.losses.base import LOSSES, is_empty, prepare, region_mean
+from revisp.losses.base import LOSSES, drop_empty, prepare, region_mean
 from revisp.losses.gaussian import blur, fast_layout
 
 __all__ = ["MSSSIML1Loss", "SSIMLoss", "ms_ssim_l1_loss", "ms_ssim_l1_map", "ssim_loss", "ssim_map"]
@@ -95,9 +95,9 @@ def ssim_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) 
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
     """
-    prediction, target, weight = prepare(prediction, target, weight)
-    if is_empty(weight):
-        return 0 * prediction.sum()
+    prediction, target, weight = drop_empty(*prepare(prediction, target, weight))
+    if not len(prediction):
+        return prediction.sum()
     with torch.autocast(prediction.device.type, enabled=False):
         x, y = _inside(prediction, target, weight)
         return region_mean(1 - ssim_map(x, y), weight)
@@ -122,9 +122,9 @@ def ms_ssim_l1_loss(
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
     """
-    prediction, target, weight = prepare(prediction, target, weight)
-    if is_empty(weight):
-        return 0 * prediction.sum()
+    prediction, target, weight = drop_empty(*prepare(prediction, target, weight))
+    if not len(prediction):
+        return prediction.sum()
     with torch.autocast(prediction.device.type, enabled=False):
         x, y = _inside(prediction, target, weight)
         return scale * region_mean(ms_ssim_l1_map(x, y, alpha=alpha), weight)
