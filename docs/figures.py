@@ -1,6 +1,6 @@
 """Fill the table of figures in README.md from the ``metrics.json`` of a training.
 
-    python docs/figures.py runs/train/.../metrics.json
+python docs/figures.py runs/train/.../metrics.json
 """
 
 from __future__ import annotations

@@ -55,23 +55,28 @@ def read_file(path: Path, group: str, shared: dict[str, str]) -> ConfigFile:
     prefix = "" if not group or any(GLOBAL in line for line in lines[:header]) else f"{group}."
     root = yaml.compose(text)
     keys, choices = [], []
-    for name, key, value in _leaves(root) if root is not None else ():
+    for name, key, value in _nodes(root) if root is not None else ():
         meaning = _comment(lines, key.start_mark.line, header)
         if name == "defaults":
             choices += [_choice(lines, entry, shared) for entry in value.value]
-            continue
-        meaning = meaning or shared.get(prefix + name, "")
-        keys.append(Key(prefix + name, _source(text, value), meaning))
+        elif not _is_block(value):
+            keys.append(Key(prefix + name, _source(text, value), meaning or shared.get(prefix + name, "")))
+        elif meaning:
+            keys.append(Key(f"{prefix}{name}.*", "", meaning))
     return ConfigFile(group, path.stem, about, tuple(choice for choice in choices if choice), tuple(keys))
 
 
-def _leaves(node: yaml.MappingNode, prefix: str = "") -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+def _nodes(node: yaml.MappingNode, prefix: str = "") -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    """Yield the dotted name, the key and the value of everything in a mapping, depth first."""
     for key, value in node.value:
-        name = f"{prefix}{key.value}"
-        if isinstance(value, yaml.MappingNode) and not value.flow_style:
-            yield from _leaves(value, f"{name}.")
-        else:
-            yield name, key, value
+        yield f"{prefix}{key.value}", key, value
+        if _is_block(value):
+            yield from _nodes(value, f"{prefix}{key.value}.")
+
+
+def _is_block(node: yaml.Node) -> bool:
+    """Whether a value is a mapping written in lines; one in braces counts as a single value."""
+    return isinstance(node, yaml.MappingNode) and not node.flow_style
 
 
 def _choice(lines: list[str], entry: yaml.Node, shared: dict[str, str]) -> Key | None:
@@ -122,7 +127,9 @@ def render(files: list[ConfigFile]) -> str:
 
 def _table(titles: tuple[str, str, str], rows: tuple[Key, ...]) -> str:
     lines = [f"| {' | '.join(titles)} |", "| --- | --- | --- |"]
-    lines += [f"| `{row.name}` | `{_cell(row.value)}` | {_cell(row.meaning)} |" for row in rows]
+    for row in rows:
+        value = f"`{_cell(row.value)}`" if row.value else ""
+        lines.append(f"| `{row.name}` | {value} | {_cell(row.meaning)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -1,0 +1,233 @@
+"""Make the pictures of the documentation with the project's own functions.
+
+    python docs/make_pictures.py [--model FOLDER] [--out docs/pictures]
+
+The photos are those of the embedded data set; learned parts come from the model. The same model gives the same
+files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import rawpy
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+import revisp
+from revisp.camera.develop import develop
+from revisp.camera.profile import CameraProfile
+from revisp.camera.unprocess import UPIUnprocess
+from revisp.cfa import pack, sample_mask
+from revisp.data.datasets import Pair
+from revisp.data.embedded import TRAIN_PHOTOS, VAL_PHOTOS, EmbeddedPhotos
+from revisp.demosaic import Demosaic
+from revisp.fusion import feather_mask
+from revisp.io.image import read_srgb
+from revisp.mask import overexposure_mask
+from revisp.pipeline import ReverseISP
+
+SHOWN = ("flower", 1.0)
+"""Photograph, and exposure in EV, of the pictures that show learned parts; it is a validation photo."""
+
+FINE = ("china", 0.0)
+"""One with fine detail, for demosaicing."""
+
+HIGHLIGHT = (slice(130, 230), slice(180, 330))
+"""Rows and columns of the detail with a border of overexposure in `SHOWN`."""
+
+ROOF = (slice(188, 268), slice(210, 330))
+"""Rows and columns of the detail in `FINE`."""
+
+GAP = 8
+TITLE = 22
+
+Titled = tuple[str, Tensor]
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, default=None, help="model folder; the package's own by default")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pictures", help="folder to write to")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    model = revisp.from_pretrained(arguments.model)
+    pair = shoot(*SHOWN)
+    fine = shoot(*FINE)
+    profile = EmbeddedPhotos().profile
+    pictures = {
+        "overview": overview(model, pair),
+        "simulated-camera": simulated_camera(pair, profile),
+        "masks": masks(pair),
+        "branches": branches(model, pair, profile),
+        "fusion": fusion(pair),
+        "mosaic": mosaic_planes(fine, profile),
+        "targets": targets(fine, profile),
+        "result": result(model, pair, profile),
+    }
+    for name, picture in pictures.items():
+        save(picture, arguments.out / f"{name}.png")
+
+
+def shoot(name: str, exposure: float) -> Pair:
+    """Return a pair of the embedded data set."""
+    source = EmbeddedPhotos((exposure,))
+    pairs = source.val_pairs() if any(photo.name == name for photo in VAL_PHOTOS) else source.train_pairs()
+    return next(pair for pair in pairs if pair.name.startswith(name))
+
+
+def overview(model: ReverseISP, pair: Pair) -> Image.Image:
+    """Photo, mask, and the DNG as LibRaw develops it."""
+    out = revisp.predict(model, pair.srgb)
+    assert model.profile is not None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "photo.dng"
+        revisp.io.write_dng(path, out.bayer, model.profile)
+        with rawpy.imread(str(path)) as file:
+            pixels = file.postprocess(use_camera_wb=True, no_auto_bright=True)
+    developed = torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255
+    row = [("photo", pair.srgb), ("overexposure mask", out.mask), ("predicted DNG, developed", developed)]
+    return sheet([row], width=320)
+
+
+def simulated_camera(pair: Pair, profile: CameraProfile) -> Image.Image:
+    """Scene, RAW as stored, RAW developed, JPEG."""
+    photo = next(photo for photo in (*TRAIN_PHOTOS, *VAL_PHOTOS) if photo.name == SHOWN[0])
+    raw_rgb = target(pair, profile)
+    row = [
+        ("photograph", read_srgb(photo.path)),
+        ("RAW, not white-balanced", raw_rgb.clamp(0, 1) ** (1 / 2.2)),
+        ("RAW, developed", develop(raw_rgb, profile)),
+        ("the camera's JPEG", pair.srgb),
+    ]
+    return sheet([row], width=240)
+
+
+def masks(pair: Pair) -> Image.Image:
+    """A photo and its masks."""
+    row = [
+        ("photo", pair.srgb),
+        ("luma >= 0.978", overexposure_mask(pair.srgb)),
+        ("max >= 0.99", overexposure_mask(pair.srgb, kind="max")),
+        ("soft", overexposure_mask(pair.srgb, kind="mean", threshold=1.0, ramp=0.1)),
+    ]
+    return sheet([row], width=240)
+
+
+def branches(model: ReverseISP, pair: Pair, profile: CameraProfile) -> Image.Image:
+    """What each branch says, the fusion, and the truth."""
+    out = revisp.predict(model, pair.srgb)
+    row = [
+        ("NOE branch", develop(out.noe, profile)),
+        ("OE branch", develop(out.oe, profile)),
+        ("fused", develop(out.raw_rgb, profile)),
+        ("truth", develop(target(pair, profile), profile)),
+    ]
+    return sheet([row], width=240)
+
+
+def fusion(pair: Pair) -> Image.Image:
+    """The weight of the OE branch in a detail, by each kind of fusion."""
+    hard = overexposure_mask(pair.srgb)
+    row = [
+        ("photo", pair.srgb),
+        ("hard", hard),
+        ("feathered, 2 pixels", feather_mask(hard, 2.0)),
+        ("soft", overexposure_mask(pair.srgb, kind="mean", threshold=1.0, ramp=0.1)),
+    ]
+    return sheet([[(title, picture[(..., *HIGHLIGHT)]) for title, picture in row]], width=240)
+
+
+def mosaic_planes(pair: Pair, profile: CameraProfile) -> Image.Image:
+    """The mosaic of a small detail, grey and in the colours of its filters, and its four planes."""
+    rows, columns = ROOF
+    window = (..., slice(rows.start, rows.start + 32), slice(columns.start, columns.start + 48))
+    shown = (pair.bayer[window].clamp(0, 1) * 2).clamp(0, 1) ** (1 / 2.2)
+    coloured = shown * sample_mask(profile.cfa, *shown.shape[-2:])
+    planes = pack(shown, profile.cfa)
+    first = [("photo", pair.srgb[window]), ("mosaic", shown), ("in its filters' colours", coloured)]
+    second = [(f"plane {name}", plane[None]) for name, plane in zip(revisp.cfa.PLANES, planes, strict=True)]
+    return stack(sheet([first], width=320, smooth=False), sheet([second], width=238, smooth=False))
+
+
+def targets(pair: Pair, profile: CameraProfile) -> Image.Image:
+    """A detail by three ways of demosaicing."""
+    methods = {"bilinear": "bilinear", "Malvar": "malvar", "DemosaicNet": "demosaicnet"}
+    row = [
+        (title, develop(target(pair, profile, method), profile, exposure=1.0)[(..., *ROOF)])
+        for title, method in methods.items()
+    ]
+    return sheet([row], width=320, smooth=False)
+
+
+def result(model: ReverseISP, pair: Pair, profile: CameraProfile) -> Image.Image:
+    """Prediction and baseline beside the truth, with their errors."""
+    truth = develop(target(pair, profile), profile)
+    predicted = develop(revisp.predict(model, pair.srgb).raw_rgb, profile)
+    unprocessed = develop(UPIUnprocess(profile)(pair.srgb), profile)
+    first = [("photo", pair.srgb), ("predicted RAW", predicted), ("UPI unprocessing", unprocessed)]
+    second = [
+        ("true RAW", truth),
+        ("error of the prediction x 5", 5 * (predicted - truth).abs()),
+        ("error of UPI x 5", 5 * (unprocessed - truth).abs()),
+    ]
+    return sheet([first, second], width=320)
+
+
+def target(pair: Pair, profile: CameraProfile, method: str = "demosaicnet") -> Tensor:
+    """Return the demosaiced RAW ``[3, H, W]`` of a pair."""
+    with torch.inference_mode():
+        raw_rgb: Tensor = Demosaic(method, profile.cfa, profile.gains)(pair.bayer)  # type: ignore[arg-type]
+    return raw_rgb
+
+
+def sheet(rows: Sequence[Sequence[Titled]], *, width: int, smooth: bool = True) -> Image.Image:
+    """Lay pictures out in rows, each under its title."""
+    scaled = [[(title, _scale(picture, width, smooth)) for title, picture in row] for row in rows]
+    heights = [row[0][1].height + TITLE for row in scaled]
+    columns = max(len(row) for row in scaled)
+    page = Image.new("RGB", (columns * (width + GAP) - GAP, sum(heights) + GAP * (len(rows) - 1)), "white")
+    draw = ImageDraw.Draw(page)
+    font = ImageFont.load_default(size=14)
+    top = 0
+    for row, height in zip(scaled, heights, strict=True):
+        for column, (title, picture) in enumerate(row):
+            left = column * (width + GAP)
+            draw.text((left, top + 2), title, fill="black", font=font)
+            page.paste(picture, (left, top + TITLE))
+        top += height + GAP
+    return page
+
+
+def stack(*pages: Image.Image) -> Image.Image:
+    """Put sheets below one another."""
+    size = (max(page.width for page in pages), sum(page.height + GAP for page in pages) - GAP)
+    joined = Image.new("RGB", size, "white")
+    top = 0
+    for page in pages:
+        joined.paste(page, (0, top))
+        top += page.height + GAP
+    return joined
+
+
+def _scale(picture: Tensor, width: int, smooth: bool) -> Image.Image:
+    """Return ``[1, H, W]`` or ``[3, H, W]`` as an image of a width; pixels stay sharp unless ``smooth``."""
+    pixels = (picture.detach().float().clamp(0, 1) * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0)
+    image = Image.fromarray(np.ascontiguousarray(pixels.numpy()))
+    way = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
+    return image.resize((width, round(image.height * width / image.width)), way)
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Save with 256 colours, which keeps the files small."""
+    picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

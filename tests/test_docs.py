@@ -1,0 +1,191 @@
+"""What README, documentation and notebooks say is so: commands parse, snippets run, nothing is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
+from PIL import Image
+
+from revisp.config import compose
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")])
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+RUN = ("README.md", "docs/index.md", "docs/notation.md", "docs/how-to/own-photos.md", "docs/how-to/dng.md")
+"""Pages whose Python is run here; that of the others trains, or needs files that only a reader has."""
+PLUGIN = "backbone=mynet"  # stands for a reader's own network
+
+
+def _relative(path: Path) -> str:
+    return path.relative_to(REPOSITORY).as_posix()
+
+
+def _blocks(path: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def _command_lines(program: str) -> list[str]:
+    """Return the arguments of every call of a program in the pages' shell blocks, as written."""
+    lines = [line for page in PAGES for block in _blocks(page, "bash") for line in block.splitlines()]
+    calls = [call for line in lines for call in line.split("&&") if call.strip().startswith(f"{program} ")]
+    return sorted({call.strip().removeprefix(program) for call in calls})
+
+
+def _load(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(Path(path).stem, REPOSITORY / path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def extensions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the Sphinx extensions of the documentation importable."""
+    monkeypatch.syspath_prepend(str(REPOSITORY / "docs" / "_ext"))
+
+
+@pytest.fixture
+def config_reference(extensions: None) -> ModuleType:
+    return importlib.import_module("config_reference")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python -m pip install -e . && revisp-train +backbone=unet",
+        'python -m pip install -e ".[dev]" && pytest',
+    ],
+)
+def test_readme_holds_the_command_as_a_block_of_one_line(line: str) -> None:
+    assert f"{line}\n" in _blocks(REPOSITORY / "README.md", "bash")
+
+
+@pytest.mark.parametrize("page", RUN)
+def test_python_of_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from revisp.data.embedded import VAL_PHOTOS
+
+    monkeypatch.chdir(tmp_path)
+    with Image.open(VAL_PHOTOS[1].path) as photo:
+        photo.crop((200, 100, 360, 221)).save("photo.jpg")
+    names: dict[str, object] = {}
+    blocks = _blocks(REPOSITORY / page, "python")
+    assert blocks
+    for block in blocks:
+        exec(compile(block, page, "exec"), names)
+    if "write_dng" in "".join(blocks):
+        import revisp
+
+        assert revisp.io.read_raw("photo.dng").mosaic.shape == (121, 160)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_relative)
+def test_python_of_the_page_is_python(page: Path) -> None:
+    for block in _blocks(page, "python"):
+        compile(block, _relative(page), "exec")
+
+
+@pytest.mark.parametrize("arguments", _command_lines("revisp-train"))
+def test_training_commands_compose(arguments: str) -> None:
+    words = [word for word in shlex.split(arguments, comments=True) if not word.startswith("--")]
+    sweep = "--multirun" in arguments
+    words = [re.sub(r"=([^\[]*?),.*", r"=\1", word) if sweep else word for word in words]
+    if PLUGIN in words:
+        words.remove(PLUGIN)
+        words = [word.lstrip("+") for word in words]
+    assert compose(words).data.name in ("embedded", "pairs")
+
+
+@pytest.mark.parametrize("arguments", _command_lines("revisp-predict"))
+def test_prediction_commands_parse(arguments: str) -> None:
+    import typer
+
+    from revisp.cli.predict import app
+
+    words = shlex.split(arguments, comments=True)
+    context = typer.main.get_command(app).make_context("revisp-predict", words)
+    assert context.params["photos"]
+
+
+def test_every_config_key_is_explained(config_reference: ModuleType) -> None:
+    files = config_reference.read_tree()
+    rows = [(file, row) for file in files for row in (*file.choices, *file.keys)]
+    assert len(rows) > 100
+    silent = [
+        f"{file.group}/{file.name}: {row.name}"
+        for file, row in rows
+        if not row.meaning and not row.name.startswith("override ")
+    ]
+    assert silent == []  # explain these beside the key in conf/, or in docs/config_keys.yaml
+
+
+def test_no_explanation_is_left_of_a_key_that_is_gone(config_reference: ModuleType) -> None:
+    files = config_reference.read_tree()
+    known = {key.name for file in files for key in file.keys}
+    known |= {f"defaults.{choice.name}" for file in files for choice in file.choices}
+    explained = yaml.safe_load((REPOSITORY / "docs" / "config_keys.yaml").read_text())
+    assert sorted(set(explained) - known) == []
+
+
+def test_every_config_key_is_on_the_page(config_reference: ModuleType) -> None:
+    page = config_reference.render(config_reference.read_tree())
+    root = yaml.safe_load((REPOSITORY / "conf" / "train.yaml").read_text())
+    for name in ("seed", "resume", *(f"schedule.{key}" for key in root["schedule"])):
+        assert f"| `{name}` |" in page
+    for file in (REPOSITORY / "conf").glob("*/*.yaml"):
+        assert f"### `{file.parent.name}={file.stem}`" in page
+
+
+def test_every_public_module_is_in_the_reference(extensions: None) -> None:
+    expand = importlib.import_module("references").expand
+    pages = "\n".join(page.read_text() for page in (REPOSITORY / "docs" / "api").glob("*.md"))
+    documented = [name for names in re.findall(r"<!-- modules: (.+) -->", pages) for name in expand(names.split())]
+    files = [path.relative_to(REPOSITORY).with_suffix("") for path in (REPOSITORY / "revisp").rglob("*.py")]
+    modules = {".".join(file.parts) for file in files if not any(part.startswith("_") for part in file.parts)}
+    commands = {module for module in modules if module.startswith("revisp.cli.")}  # the commands page has these
+    assert sorted(modules - commands - set(documented)) == []  # add these to a page in docs/api/
+    assert len(documented) == len(set(documented))
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=_relative)
+def test_notebook_has_no_outputs(notebook: Path) -> None:
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert cells
+    assert not [cell["source"] for cell in cells if cell["outputs"] or cell["execution_count"] is not None]
+
+
+def test_pictures_are_there_and_small() -> None:
+    found = [
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text())
+    ]
+    assert len(found) >= 8
+    sizes = {path: path.stat().st_size for path in found}
+    assert max(sizes.values()) < 300_000
+    assert sum(sizes.values()) < 1_500_000
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_relative)
+def test_links_between_files_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text())
+    local = [target for target in targets if "://" not in target]
+    assert all((page.parent / target).exists() for target in local), local
+
+
+def test_figures_fill_the_table_of_the_readme() -> None:
+    figures = _load("docs/figures.py")
+    names = [f"{group}/{column}" for group in figures.RIVALS for column in figures.COLUMNS]
+    metrics = {name: 10.0 + at for at, name in enumerate(names)} | {"oe/psnr_oe": None}
+    filled = figures.PLACE.sub(lambda _: figures.table(metrics), (REPOSITORY / "README.md").read_text())
+    assert "| fused pipeline | 10.00 | 11.00 | 12.00 | 13.0000 | 14.0000 | 15.0000 |" in filled
+    assert "| OE branch alone | 16.00 | – | 18.00 |" in filled
+    assert filled.count("<!-- figures -->\n") == filled.count("<!-- /figures -->") == 1
