@@ -72,7 +72,7 @@ def _predict_one(
     progress: Callable[[int, int], None] | None,
 ) -> Reconstruction:
     align = math.lcm(2, model.spec.multiple_of, 2 * model.refine.multiple if model.refine else 1)
-    tile = -(-(tile or max(srgb.shape[-2:])) // align) * align
+    tile = max(-(-(tile or max(srgb.shape[-2:])) // align), 2) * align
     overlap = tile // 8 if overlap is None else overlap
     device = next(model.parameters()).device
 

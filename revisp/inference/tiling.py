@@ -35,9 +35,11 @@ def tile_spans(size: int, tile: int, overlap: int, align: int = 2) -> list[Span]
         raise ConfigError(f"tile must be a positive multiple of {align}, got {tile}")
     if not 0 <= overlap <= tile // 2:
         raise ConfigError(f"overlap must lie between 0 and half a tile ({tile // 2}), got {overlap}")
+    if tile - overlap < align:
+        raise ConfigError(f"tile must be at least overlap + {align}, got {tile} with an overlap of {overlap}")
     if size < tile + align:
         return [(0, size)]
-    step = max((tile - overlap) // align * align, align)
+    step = (tile - overlap) // align * align
     last = (size - tile) // align * align
     starts = [*range(0, last, step), last]
     return [(start, start + tile) for start in starts[:-1]] + [(last, size)]

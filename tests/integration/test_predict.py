@@ -1,0 +1,304 @@
+"""The command as a user meets it: real processes where the process matters, else its function."""
+
+import errno
+import os
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from PIL.TiffImagePlugin import IFDRational
+from skimage import data
+
+from revisp.camera.profile import CameraProfile
+from revisp.cli import predict as cli
+from revisp.errors import ImageError, OutputError
+from revisp.export.model_folder import from_pretrained, save_pretrained
+from revisp.inference.convert import WRITERS, convert_photo
+from revisp.io import read_challenge_npy, read_metadata, read_mosaic, read_raw, read_srgb
+from revisp.io.endings import OUTPUT_ENDINGS
+from revisp.pipeline import ReverseISP
+
+COMMAND = Path(sys.executable).parent / "revisp-predict"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    """A model folder with a camera, untrained."""
+    torch.manual_seed(0)
+    profile = CameraProfile(
+        make="Acme",
+        model="One",
+        cfa="GRBG",
+        black_level=(60, 64, 66, 62),
+        white_level=1023,
+        bits=10,
+        color_matrix=((0.8606, -0.2573, -0.0949), (-0.8237, 1.5489, 0.2974), (-0.2649, 0.3076, 0.91)),
+        as_shot_neutral=(0.6, 1.0, 0.65),
+    )
+    folder = tmp_path_factory.mktemp("model") / "m"
+    save_pretrained(ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, profile=profile), folder)
+    return folder
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A JPEG of 80x61 pixels with EXIF, held sideways."""
+    path = tmp_path / "cat.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif.get_ifd(0x8769).update({0x829A: IFDRational(1, 250), 0x9003: "2021:04:08 14:51:29", 0xA434: "Lens 35mm"})
+    Image.fromarray(data.chelsea()[:61, :80]).save(path, exif=exif, quality=95)
+    return path
+
+
+def _run(*words: object, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(list(map(str, [COMMAND, *words])), capture_output=True, text=True, check=False)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done
+
+
+def _call(capsys, *words: object) -> tuple[int, str, str]:
+    """Run the command in this process; return exit code, standard output and standard error."""
+    with pytest.raises(SystemExit) as ended:
+        cli.app([str(word) for word in words], prog_name="revisp-predict")
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def _files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+def test_help_comes_at_once_and_loads_no_torch():
+    started = time.perf_counter()
+    assert "--preview" in _run("--help").stdout
+    assert time.perf_counter() - started < 5  # 0.4 s alone; CI machines are shared
+    code = "import revisp.cli.predict, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_photo_becomes_a_dng_with_preview(photo: Path, model: Path, tmp_path: Path):
+    out = tmp_path / "cat.dng"
+    done = _run(photo, "-o", out, "--model", model, "--preview")
+    assert done.stdout.startswith(f"{photo} -> {out}, {tmp_path / 'cat.preview.png'}")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
+    raw = read_raw(out)
+    assert raw.mosaic.shape == (80, 61)  # upright
+    assert (raw.profile.make, raw.profile.cfa, raw.orientation) == ("Acme", "GRBG", 1)
+    metadata = read_metadata(out)
+    assert (metadata.lens, metadata.date, metadata.exposure_time) == (
+        "Lens 35mm",
+        "2021:04:08 14:51:29",
+        Fraction(1, 250),
+    )
+    assert read_srgb(tmp_path / "cat.preview.png").shape == (3, 80, 61)
+    assert _files(tmp_path) == ["cat.dng", "cat.jpg", "cat.preview.png"]
+
+
+def test_each_format_is_written(photo: Path, model: Path, tmp_path: Path, capsys):
+    assert tuple(WRITERS) == OUTPUT_ENDINGS
+    for name in ("a.tiff", "a.tif", "a.png"):
+        assert _call(capsys, photo, "-o", tmp_path / name, "--model", model)[0] == 0
+        mosaic = read_mosaic(tmp_path / name)
+        assert mosaic.shape == (80, 61)
+        assert mosaic.max() <= 1023
+    code, _, err = _call(capsys, photo, "-o", tmp_path / "a.npy", "--model", model, "--bits", "12")
+    assert (code, err.count("warning:")) == (0, 1)  # GRBG is cut to RGGB
+    assert read_challenge_npy(tmp_path / "a.npy", bits=12).shape == (80, 60)
+
+
+def test_a_folder_becomes_a_folder(photo: Path, model: Path, tmp_path: Path, capsys):
+    album = tmp_path / "album"
+    album.mkdir()
+    (album / "notes.txt").write_text("no photo")
+    for name in ("b.JPG", "a.png"):
+        Image.open(photo).save(album / name)
+    code, out, err = _call(capsys, album, "-o", tmp_path / "new" / "raw", "--model", model)
+    assert (code, err) == (0, "")
+    assert out.count("->") == 2
+    assert _files(tmp_path / "new" / "raw") == ["a.dng", "b.dng"]
+
+
+def test_an_existing_file_is_replaced(photo: Path, model: Path, tmp_path: Path, capsys):
+    (tmp_path / "cat.dng").write_text("old")
+    assert _call(capsys, photo, "-o", tmp_path / "cat.dng", "--model", model)[0] == 0
+    assert read_raw(tmp_path / "cat.dng").mosaic.shape == (80, 61)
+
+
+def _bad_photos(folder: Path, photo: Path) -> dict[str, str]:
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.jpg").write_text("no photo\n" * 9)
+    (folder / "cut.jpg").write_bytes(photo.read_bytes()[:2000])
+    Image.new("RGB", (1, 1)).save(folder / "one.png")
+    return {
+        "none.jpg": "No such file",
+        "empty.jpg": "the file is empty",
+        "text.jpg": "not a JPEG, PNG, TIFF or WebP photo",
+        "cut.jpg": "damaged",
+        "one.png": "1x1 pixels",
+    }
+
+
+def test_a_bad_photo_is_one_line_and_exit_2(photo: Path, model: Path, tmp_path: Path, capsys):
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    for name, reason in _bad_photos(bad, photo).items():
+        code, out, err = _call(capsys, bad / name, "-o", tmp_path / "x.dng", "--model", model)
+        assert (code, out) == (2, "")
+        assert err.startswith(f"error: {bad / name}: ")
+        assert reason in err
+        assert err.count("\n") == 1
+        assert not (tmp_path / "x.dng").exists()
+
+
+def test_a_real_process_ends_with_2_and_one_line(model: Path, tmp_path: Path):
+    done = _run(tmp_path / "none.jpg", "-o", tmp_path / "x.dng", "--model", model, expect=2)
+    assert done.stderr == f"error: {tmp_path / 'none.jpg'}: No such file or directory\n"
+    assert _files(tmp_path) == []
+
+
+def test_bad_photos_do_not_stop_good_ones(photo: Path, model: Path, tmp_path: Path, capsys):
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    names = _bad_photos(bad, photo)
+    code, out, err = _call(capsys, *(bad / n for n in names), photo, "-o", tmp_path / "o", "--model", model)
+    assert code == 2
+    assert out.count("->") == 1
+    assert err.count("error:") == err.count("\n") == len(names)
+    assert _files(tmp_path / "o") == ["cat.dng"]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["{album}", "-o", "{here}/o"], "no photos in this folder"),
+        (["{photo}", "-o", "{here}/o.cr2"], r"ends in one of .dng, .npy"),
+        (["{photo}", "{album}/../b.jpg", "-o", "{here}/o.dng"], "2 photos cannot become the one file"),
+        (["{photo}", "{here}/twin/cat.png", "-o", "{here}/o"], "would replace"),
+        (["{here}/twin/cat.png", "-o", "{here}/twin/cat.png"], "would replace"),
+        (["{here}/twin/cat.png", "-o", "{here}/twin", "--format", "png"], "would replace"),
+        (["{photo}", "-o", "{here}/o.dng", "--format", "npy"], "contradicts --format npy"),
+        (["{photo}", "-o", "{here}/o.npy", "--bits", "11"], "--bits must be 10"),
+        (["{photo}", "-o", "{here}/o.dng", "--tile", "3"], "tile must be at least 16"),
+        (["{photo}", "-o", "{here}/o.dng", "--device", "abacus"], "--device abacus"),
+        (["{photo}", "-o", "{photo}/o"], "cannot make the folder"),
+        (["{photo}", "-o", "{photo}/o.dng"], "cannot make the folder"),
+    ],
+)
+def test_wrong_words_are_one_line_and_nothing_is_written(
+    photo: Path, model: Path, tmp_path, capsys, words, reason
+):
+    album = tmp_path / "album"
+    album.mkdir()
+    (tmp_path / "twin").mkdir()
+    Image.open(photo).save(tmp_path / "twin" / "cat.png")
+    before = _files(tmp_path)
+    words = [word.format(photo=photo, album=album, here=tmp_path) for word in words]
+    code, out, err = _call(capsys, *words, "--model", model)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert reason in err
+    assert _files(tmp_path) == before
+
+
+def test_the_same_photo_named_twice_is_one_job(photo: Path, tmp_path: Path):
+    assert len(cli.plan_jobs([photo, photo], tmp_path / "o", None)) == 1
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ImageError, match="no photos"):
+        cli.plan_jobs([tmp_path / "empty"], tmp_path / "o", None)
+    twins = [tmp_path / "a.jpg", tmp_path / "a.preview.jpg"]
+    with pytest.raises(OutputError, match="would replace"):  # a preview where another RAW goes
+        cli.plan_jobs(twins, tmp_path / "o", cli.Format.png, preview=True)
+
+
+def test_a_full_disk_leaves_nothing(photo: Path, model: Path, tmp_path: Path, capsys, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    code, out, err = _call(capsys, photo, "-o", tmp_path / "o" / "cat.dng", "--model", model)
+    assert (code, out) == (2, "")
+    assert err == f"error: cannot write {tmp_path / 'o' / 'cat.dng'}: No space left on device\n"
+    assert _files(tmp_path / "o") == []
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_really_full_disk_leaves_nothing(photo: Path, model: Path, tmp_path: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "none", disk], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        done = _run(photo, "-o", disk / "cat.dng", "--model", model, expect=2)
+        assert done.stderr == f"error: cannot write {disk / 'cat.dng'}: No space left on device\n"
+        assert _files(disk) == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_refused(photo: Path, model: Path, tmp_path: Path, capsys):
+    folder = tmp_path / "o"
+    folder.mkdir(mode=0o555)
+    code, _, err = _call(capsys, photo, "-o", folder / "cat.dng", "--model", model)
+    assert (code, err) == (2, f"error: cannot write {folder / 'cat.dng'}: Permission denied\n")
+
+
+@pytest.mark.parametrize("damage", ["missing", "no weights", "no config", "short weights", "text config"])
+def test_a_broken_model_folder_is_one_line(photo: Path, model: Path, tmp_path: Path, capsys, damage: str):
+    folder = tmp_path / "m"
+    if damage != "missing":
+        folder.mkdir()
+        for file in model.iterdir():
+            (folder / file.name).write_bytes(file.read_bytes())
+        weights, config = folder / "model.safetensors", folder / "config.json"
+        {
+            "no weights": weights.unlink,
+            "no config": config.unlink,
+            "short weights": lambda: weights.write_bytes(weights.read_bytes()[:500]),
+            "text config": lambda: config.write_text("no JSON"),
+        }[damage]()
+    code, out, err = _call(capsys, photo, "-o", tmp_path / "o" / "x.dng", "--model", folder)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert str(folder) in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_model_without_a_camera_writes_arrays_only(photo: Path, tmp_path: Path, capsys):
+    folder = tmp_path / "m"
+    save_pretrained(ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, cfa="RGGB"), folder)
+    code, _, err = _call(capsys, photo, "-o", tmp_path / "x.dng", "--model", folder)
+    assert (code, "no camera profile" in err) == (2, True)
+    assert not (tmp_path / "x.dng").exists()
+    with pytest.warns(UserWarning, match="is cut to 60x80"):
+        convert_photo(from_pretrained(folder), photo, tmp_path / "x.npy")
+    assert np.load(tmp_path / "x.npy").shape == (40, 30, 4)
+
+
+def test_a_fault_of_ours_shows_its_traceback(photo: Path, model: Path, tmp_path: Path, monkeypatch):
+    def fault(*_, **__):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("revisp.inference.convert.predict", fault)
+    with pytest.raises(RuntimeError, match="a bug"):
+        cli.app([str(photo), "-o", str(tmp_path / "x.dng"), "--model", str(model)])
+
+
+def test_an_interrupt_ends_with_130_and_leaves_nothing(photo: Path, model: Path, tmp_path, capsys, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("revisp.inference.convert.predict", interrupt)
+    code, out, err = _call(capsys, photo, "-o", tmp_path / "x.dng", "--model", model)
+    assert (code, out, err) == (130, "", "interrupted\n")
+    assert _files(tmp_path) == ["cat.jpg"]
