@@ -17,7 +17,7 @@ def develop(raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0) -
     White balance by the profile's neutral with highlights clipped at 1 (so that they stay white), camera to
     linear sRGB by the colour matrix, clipping, and the sRGB curve (IEC 61966-2-1). This is what dcraw and LibRaw
     do with the camera's white balance, no automatic brightness and sRGB output; there is no tone curve and no
-    denoising.
+    denoising. LibRaw alone brightens a picture that never reaches the white level (``adjust_maximum_thr``).
 
     Args:
         raw_rgb: camera RGB ``[..., 3, H, W]``, linear, black 0, white 1, not white-balanced.
