@@ -129,7 +129,8 @@ def _table(titles: tuple[str, str, str], rows: tuple[Key, ...]) -> str:
     lines = [f"| {' | '.join(titles)} |", "| --- | --- | --- |"]
     for row in rows:
         value = f"`{_cell(row.value)}`" if row.value else ""
-        lines.append(f"| `{row.name}` | {value} | {_cell(row.meaning)} |")
+        meaning = row.meaning[:1].upper() + row.meaning[1:]
+        lines.append(f"| `{row.name}` | {value} | {_cell(meaning)} |")
     return "\n".join(lines) + "\n"
 
 

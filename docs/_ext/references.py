@@ -43,7 +43,8 @@ def options(command: str) -> str:
 
 def _row(parameter: Any) -> str:
     names = [parameter.metavar or parameter.name] if parameter.param_type_name == "argument" else parameter.opts
-    default = "" if parameter.required or parameter.default in (None, (), []) else f"`{parameter.default}`"
+    shown = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
+    default = "" if parameter.required or shown in (None, False, (), []) else f"`{shown}`"
     meaning = " ".join((parameter.help or "").split()).replace("|", "\\|")
     return f"| {', '.join(f'`{name}`' for name in names)} | {default} | {meaning} |"
 
