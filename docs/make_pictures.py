@@ -177,7 +177,7 @@ def result(model: ReverseISP, pair: Pair, profile: CameraProfile) -> Image.Image
         ("error of the prediction x 5", 5 * (predicted - truth).abs()),
         ("error of UPI x 5", 5 * (unprocessed - truth).abs()),
     ]
-    return sheet([first, second], width=320)
+    return sheet([first, second], width=280)
 
 
 def target(pair: Pair, profile: CameraProfile, method: str = "demosaicnet") -> Tensor:
