@@ -62,6 +62,7 @@ def save_pretrained(
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         temporary.chmod(0o755)
         save_file(state, temporary / WEIGHTS, metadata={"format": "pt"})
+        (temporary / WEIGHTS).chmod(0o644)
         (temporary / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         (temporary / CARD).write_text(_card(model, card, metrics or {}))
         if folder.exists():

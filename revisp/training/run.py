@@ -27,8 +27,9 @@ from revisp.losses.composite import BranchLoss, FusionLoss
 from revisp.losses.perceptual import find_trunk
 from revisp.pipeline import ReverseISP
 from revisp.training.callbacks import PlainProgress
+from revisp.training.checkpoints import AtomicCheckpointIO, find_checkpoint
 from revisp.training.panel import write_panels
-from revisp.training.task import RefineTraining, ReverseISPTask, Schedule
+from revisp.training.task import GROUPS, RefineTraining, ReverseISPTask, Schedule
 
 __all__ = ["TrainResult", "run", "train"]
 
@@ -81,6 +82,7 @@ def run(cfg: DictConfig) -> TrainResult:
     log.info("%s", describe(cfg, model, trainer))
     # A checkpoint holds only plain values and tensors: nothing is unpickled.
     trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+    task.fit_baseline(data.train_samples)
     trainer.test(task, datamodule=data, verbose=False)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if _is_score(name)}
     folder = run_dir / "model"
@@ -163,6 +165,7 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
             callbacks=callbacks if settings["enable_progress_bar"] else [*callbacks, PlainProgress()],
             logger=loggers or False,
             default_root_dir=cfg.run_dir,
+            plugins=AtomicCheckpointIO(),
             use_distributed_sampler=False,  # the crop sampler divides the crops among ranks itself
             deterministic="warn",
         )
@@ -179,29 +182,6 @@ def fast_precision(accelerator: str) -> str:
         if features.get("avx512_bf16") or features.get("amx_bf16") or features.get("sve_bf16"):
             return "bf16-mixed"
     return "32-true"
-
-
-def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
-    """Return the checkpoint that ``resume`` names.
-
-    ``"last"`` is the last one of this run folder or, when that has none, of the most recent run beside it.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if resume is None:
-        return None
-    if resume != "last":
-        if not Path(resume).is_file():
-            raise ConfigError(f"resume={resume}: no such checkpoint file")
-        return Path(resume)
-    own = run_dir / "checkpoints" / "last.ckpt"
-    if own.is_file():
-        return own
-    others = sorted(run_dir.parent.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-    if not others:
-        raise ConfigError(f"resume=last: no checkpoint in {run_dir} or in a run beside it")
-    return others[-1]
 
 
 def describe(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -> str:
@@ -242,7 +222,7 @@ def _plain(node: Any) -> dict[str, Any]:
 
 
 def _is_score(name: str) -> bool:
-    return name.partition("/")[0] in ("val", "oe", "noe", "upi")
+    return name.partition("/")[0] in GROUPS
 
 
 def _card(cfg: DictConfig) -> str:

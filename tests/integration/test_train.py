@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 import revisp
-from revisp.errors import ConfigError
+from revisp.errors import ConfigError, WeightsError
+from revisp.training.task import GROUPS
 
 SCORES = {"psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"}
 
@@ -32,7 +33,7 @@ def finished(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> revis
 
 def test_a_run_leaves_what_it_promises(finished) -> None:
     metrics = json.loads((finished.run_dir / "metrics.json").read_text())
-    assert set(metrics) == {f"{group}/{score}" for group in ("val", "oe", "noe", "upi") for score in SCORES}
+    assert set(metrics) == {f"{group}/{score}" for group in GROUPS for score in SCORES}
     assert metrics["val/psnr"] == pytest.approx(finished.metrics["val/psnr"])
     assert (finished.run_dir / "panel.png").stat().st_size > 1000
     assert (finished.run_dir / "checkpoints" / "last.ckpt").is_file()
@@ -153,3 +154,10 @@ def test_help_needs_no_torch(run) -> None:
 def test_resume_last_without_a_checkpoint_says_so(tiny: list[str], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="resume=last"):
         revisp.train([*tiny, "resume=last", f"hydra.run.dir={tmp_path}/a/b"])
+
+
+def test_a_damaged_checkpoint_is_named(finished, tiny: list[str], tmp_path: Path) -> None:
+    broken = tmp_path / "broken.ckpt"
+    broken.write_bytes((finished.run_dir / "checkpoints" / "last.ckpt").read_bytes()[:-500])
+    with pytest.raises(WeightsError, match=r"broken\.ckpt"):
+        revisp.train([*tiny, f"resume={broken}", f"hydra.run.dir={tmp_path}/run"])
