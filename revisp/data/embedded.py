@@ -83,6 +83,12 @@ VAL_PHOTOS = (
 EXPOSURES = (-0.7, 0.3, 1.3)
 """Exposures of each photograph in EV from the metered one: from little overexposed to washed out."""
 
+PERMUTATIONS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1), (1, 0, 2), (2, 1, 0))
+"""Orders of a photograph's channels: each order makes another scene of it, whose colours lie elsewhere."""
+
+RECOLOURED = 2
+"""How often each training shot is repeated in other colours: six photographs alone leave most colours unseen."""
+
 GREY = 0.18
 """Mean luminance that the meter aims at, as light meters do."""
 
@@ -113,24 +119,27 @@ class EmbeddedPhotos:
         return self.camera.profile
 
     def train_pairs(self) -> list[Pair]:
-        """Photograph the training photos at all exposures."""
-        return [pair for photo in TRAIN_PHOTOS for pair in self._shoot(photo)]
+        """Photograph the training photos at all exposures, in their own and in permuted colours."""
+        return [pair for photo in TRAIN_PHOTOS for pair in self._shoot(photo, recoloured=RECOLOURED)]
 
     def val_pairs(self) -> list[Pair]:
         """Photograph the validation photos at all exposures."""
-        return [pair for photo in VAL_PHOTOS for pair in self._shoot(photo)]
+        return [pair for photo in VAL_PHOTOS for pair in self._shoot(photo, recoloured=0)]
 
-    def _shoot(self, photo: Photograph) -> list[Pair]:
+    def _shoot(self, photo: Photograph, recoloured: int) -> list[Pair]:
         pixels = read_srgb(photo.path)
         height, width = (side // 2 * 2 for side in pixels.shape[-2:])
-        photo_srgb = pixels[:, :height, :width]
-        metered = _meter(photo_srgb)
+        pixels = pixels[:, :height, :width]
         pairs = []
-        for exposure in self.exposures:
-            name = f"{photo.name}_{exposure:+.1f}EV"
-            generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
-            shot = simulate(photo_srgb, self.camera, exposure=metered + exposure, generator=generator)
-            pairs.append(Pair(name, shot.srgb, shot.bayer))
+        for index, exposure in enumerate(self.exposures):
+            others = [PERMUTATIONS[1 + (index * recoloured + k) % 5] for k in range(recoloured)]
+            for order in (PERMUTATIONS[0], *others):
+                scene = pixels[list(order)]
+                colours = "" if order == PERMUTATIONS[0] else "_" + "".join("RGB"[channel] for channel in order)
+                name = f"{photo.name}{colours}_{exposure:+.1f}EV"
+                generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+                shot = simulate(scene, self.camera, exposure=_meter(scene) + exposure, generator=generator)
+                pairs.append(Pair(name, shot.srgb, shot.bayer))
         return pairs
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from revisp.camera.unprocess import UPIUnprocess
+from revisp.camera.unprocess import UPIUnprocess, fit_rgb_gain
 from revisp.cfa import pack
 from revisp.data.datasets import Sample
 from revisp.errors import ConfigError
@@ -25,6 +26,7 @@ from revisp.refine import yuv_loss
 
 __all__ = ["RefineTraining", "ReverseISPTask", "Schedule"]
 
+GROUPS = ("val", "oe", "noe", "upi", "upi_fitted")
 METRICS = {"psnr": AIMPSNR, "ssim": AIMSSIM}
 REGIONS = ("", "_oe", "_noe")
 """Suffix of a figure over all pixels, over the overexposed ones, and over the rest."""
@@ -88,8 +90,10 @@ class ReverseISPTask(pl.LightningModule):
         schedule: learning rate over the training.
         refine: how the refinement is trained; ignored by a model without one.
 
-    Validation logs the fused pipeline under ``val/``; a test logs the same figures of each branch alone and of the
-    UPI unprocessing baseline under ``oe/``, ``noe/`` and ``upi/`` too.
+    Validation logs the fused pipeline under ``val/``. A test logs the same figures of each branch alone under
+    ``oe/`` and ``noe/``; of UPI unprocessing, given the camera's true colour matrix and white balance, under
+    ``upi/``; and of UPI with its brightness fitted to the training pairs too (`fit_baseline`), under
+    ``upi_fitted/``.
     """
 
     def __init__(
@@ -107,9 +111,9 @@ class ReverseISPTask(pl.LightningModule):
         self.optimizer_factory = optimizer
         self.schedule = schedule or Schedule()
         self.refine_training = refine or RefineTraining()
-        self.baseline = UPIUnprocess(model.profile)
+        self.baselines = {"upi": UPIUnprocess(model.profile)}
         self.scores: Mapping[str, Mapping[str, Metric]] = nn.ModuleDict(  # type: ignore[assignment]
-            {group: _scores() for group in ("val", "oe", "noe", "upi")}
+            {group: _scores() for group in GROUPS}
         )
 
     # Training ---------------------------------------------------------------------------------------------------
@@ -164,7 +168,7 @@ class ReverseISPTask(pl.LightningModule):
         """Score the fused pipeline, each branch alone, and UPI on whole photos."""
         out = self.reconstruct_photos(batch.srgb)
         rivals = {"val": out.bayer, "oe": mosaic(out.oe, self.model.cfa), "noe": mosaic(out.noe, self.model.cfa)}
-        rivals["upi"] = mosaic(self.baseline(batch.srgb), self.model.cfa)
+        rivals |= {name: mosaic(upi(batch.srgb), self.model.cfa) for name, upi in self.baselines.items()}
         for group, bayer in rivals.items():
             self._score(group, bayer, batch)
 
@@ -188,8 +192,18 @@ class ReverseISPTask(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the figures of every rival."""
-        for group in self.scores:
+        for group in ("val", "oe", "noe", *self.baselines):
             self._log_scores(group)
+
+    def fit_baseline(self, samples: Sequence[Sample]) -> None:
+        """Add UPI with the median of the brightness gains that fit each training pair's unclipped pixels."""
+        if self.model.profile is None or not samples:
+            return
+        gains = [
+            fit_rgb_gain(sample.srgb, sample.target, self.model.profile, 1 - overexposure_mask(sample.srgb))
+            for sample in samples
+        ]
+        self.baselines["upi_fitted"] = UPIUnprocess(self.model.profile, float(np.median(gains)))
 
     def _log_scores(self, group: str) -> None:
         for name, metric in self.scores[group].items():
