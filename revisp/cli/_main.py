@@ -35,7 +35,7 @@ def report_errors() -> Iterator[None]:
     ) -> None:
         if issubclass(category, UserWarning):
             print(f"warning: {one_line(message)}", file=sys.stderr)
-        else:
+        elif not issubclass(category, DeprecationWarning | FutureWarning):  # those are for who writes the code
             show(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show_plainly

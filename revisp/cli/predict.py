@@ -42,7 +42,7 @@ class Job:
 
 @app.command()
 def command(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO...", help="Photos, or folders of photos.")],
+    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or folders of photos.")],
     out: Annotated[
         Path,
         typer.Option("-o", "--out", help="Output file (one photo; its ending chooses the format), or folder."),
