@@ -16,6 +16,7 @@ from torch import Tensor
 
 from revisp.backbones import create_backbone
 from revisp.backbones.weights import read_state_dict
+from revisp.camera.profile import CameraProfile
 from revisp.errors import WeightsError
 from revisp.pipeline import ReverseISP
 
@@ -26,7 +27,9 @@ _NETWORK: dict[str, Any] = {"width": 64, "depth": _LEVELS, "norm": "batch"}
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-def from_released_checkpoints(oe_path: str | Path, noe_path: str | Path) -> ReverseISP:
+def from_released_checkpoints(
+    oe_path: str | Path, noe_path: str | Path, *, profile: CameraProfile | None = None
+) -> ReverseISP:
     """Build the published pipeline from the two files of the paper's released code.
 
     It computes what that code computes: input [R, G, B, M] with M = 1 where luma >= 0.978, padded by four pixels
@@ -36,6 +39,7 @@ def from_released_checkpoints(oe_path: str | Path, noe_path: str | Path) -> Reve
     Args:
         oe_path: weights of the branch for overexposed pixels (``.pth`` or ``.safetensors``).
         noe_path: weights of the branch for all other pixels.
+        profile: the camera, of CFA RGGB; only a model that has one can write a DNG.
 
     Returns:
         The pipeline on the CPU, in evaluation mode.
@@ -51,6 +55,7 @@ def from_released_checkpoints(oe_path: str | Path, noe_path: str | Path) -> Reve
         fusion={"kind": "hard"},
         padding="ones4",
         cfa="RGGB",
+        profile=profile,
     )
     for branch, state in states.items():
         model.branches[branch].load_state_dict(state)

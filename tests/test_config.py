@@ -46,7 +46,7 @@ def test_the_paper_recipe_is_the_papers() -> None:
     assert (cfg.backbone.width, cfg.backbone.depth, cfg.backbone.norm) == (64, 5, "batch")
     assert cfg.trainer.max_epochs == 220
     assert cfg.mask.threshold == 0.978
-    assert cfg.loss.oe.lpips.weight > 0
+    assert cfg.loss.oe.terms.lpips.weight > 0
 
 
 def test_the_run_folder_is_absolute_and_can_be_chosen(tmp_path: Path) -> None:

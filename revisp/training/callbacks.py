@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class PlainProgress(Callback):
-    """Log one line at the end of each epoch: loss, time, and the last validation figures."""
+    """Log one line at the end of each epoch: loss, time, and the figures where it was validated."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -27,11 +27,11 @@ class PlainProgress(Callback):
         """Log the line, on the first process only."""
         if not trainer.is_global_zero:
             return
-        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        shown = [f"loss {figures['train/loss']:.4f}"] if "train/loss" in figures else []
-        shown += [
-            f"{name} {figures[f'val/{name}']:.2f}" for name in ("psnr", "psnr_oe") if f"val/{name}" in figures
-        ]
+        names = ["train/loss"]
+        if (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0:
+            names += ["val/psnr", "val/psnr_oe", "val/psnr_noe"]
+        figures = trainer.callback_metrics
+        shown = [f"{name} {float(figures[name]):.4g}" for name in names if name in figures]
         log.info(
             "epoch %d/%s  %s  %.0f s",
             trainer.current_epoch + 1,

@@ -115,16 +115,13 @@ def build_model(cfg: DictConfig, profile: CameraProfile) -> ReverseISP:
 def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
     """Return the training task of a configuration."""
     loss = _plain(cfg.loss)
-    shared = {key: loss[key] for key in ("domain", "gamma", "full_image")}
+    branches = {name: {**loss.pop(name)} for name in ("oe", "noe")}
+    for settings in branches.values():
+        settings["terms"] = available_terms(settings["terms"])
     refine = {key: value for key, value in _plain(cfg.get("refine")).items() if key != "network"}
     return ReverseISPTask(
         model,
-        FusionLoss(
-            BranchLoss(available_terms(loss["oe"]), **shared),
-            BranchLoss(available_terms(loss["noe"]), **shared),
-            oe_weight=loss["oe_weight"],
-            noe_weight=loss["noe_weight"],
-        ),
+        FusionLoss(BranchLoss(**branches["oe"]), BranchLoss(**branches["noe"]), **loss),
         optimizer=instantiate(cfg.optimizer, _partial_=True),
         schedule=Schedule(**_plain(cfg.schedule)),
         refine=RefineTraining(**refine),

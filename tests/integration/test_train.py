@@ -72,8 +72,12 @@ def test_refinement_trains_jointly_or_after_the_branches(tiny: list[str], tmp_pa
 
 
 def test_shared_trunk_soft_mask_and_other_losses(tiny: list[str], tmp_path: Path) -> None:
-    words = ["pipeline=fusion_shared", "mask=soft", "fusion=soft", "loss.domain=linear", "optimizer=adamw"]
-    terms = ["loss.oe={l1: null, charbonnier: 1.0}", "loss.noe.ssim=0.5", "loss.noe.ms_ssim_l1={weight: 0.01}"]
+    words = ["pipeline=fusion_shared", "mask=soft", "fusion=soft", "loss.noe.domain=linear", "optimizer=adamw"]
+    terms = [
+        "loss.oe.terms={l1: null, charbonnier: 1.0}",
+        "loss.noe.terms.ssim=0.5",
+        "loss.noe.terms.ms_ssim_l1=0.01",
+    ]
     words.append("trainer.max_epochs=1")
     result = revisp.train([*tiny, *words, *terms, f"hydra.run.dir={tmp_path}/run"])
     assert result.metrics["val/psnr"] > 5
@@ -130,7 +134,7 @@ def test_multirun_sweeps_backbones(run, tiny: list[str], tmp_path: Path) -> None
         (["trainer.max_epoch=3"], "max_epoch"),
         (["+trainer.no_such_flag=1"], "no_such_flag"),
         (["backbone.widht=3"], "widht"),
-        (["+loss.oe.l3=1.0"], "'l1'"),
+        (["+loss.oe.terms.l3=1.0"], "'l1'"),
     ],
 )
 def test_wrong_words_end_in_one_line_and_exit_2(run, tmp_path: Path, words: list[str], message: str) -> None:

@@ -1,0 +1,102 @@
+"""Run the README's main job and print its figures, or put them into the README.
+
+python benchmarks/main_job.py            # trains, about 5 minutes on two cores, and prints the table
+python benchmarks/main_job.py --release  # and replaces the README's table and the model in the package
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+JOB = ["revisp-train", "+backbone=unet"]
+RIVALS = {
+    "val": "**fused pipeline**",
+    "oe": "OE branch alone",
+    "noe": "NOE branch alone",
+    "upi": "UPI unprocessing, true colour matrix and white balance",
+    "upi_fitted": "UPI, its brightness fitted to the training pairs too",
+}
+COLUMNS = {
+    "psnr": "PSNR",
+    "psnr_oe": "PSNR OE",
+    "psnr_noe": "PSNR NOE",
+    "ssim": "SSIM",
+    "ssim_oe": "SSIM OE",
+    "ssim_noe": "SSIM NOE",
+}
+PLACE = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
+
+
+def run_job(folder: Path) -> tuple[dict[str, float | None], float]:
+    """Run the main job in a folder; return its metrics and wall-clock seconds."""
+    started = time.monotonic()
+    subprocess.run([*JOB, f"hydra.run.dir={folder}"], check=True)
+    return json.loads((folder / "metrics.json").read_text()), time.monotonic() - started
+
+
+def release(run: Path, filled: str) -> None:
+    """Put the table into the README, and the model, as float16, into the package."""
+    from revisp.export.model_folder import DEFAULT_MODEL, from_pretrained, save_pretrained
+
+    README.write_text(PLACE.sub(lambda _: filled, README.read_text()))
+    card = "The small model that ships in revisp: the result of `revisp-train +backbone=unet`.\n\n"
+    card += "Camera: a simulated one. Data: the photographs in the scikit-image and scikit-learn wheels. "
+    card += "Licence: Apache-2.0.\n\n" + filled
+    save_pretrained(from_pretrained(run / "model"), DEFAULT_MODEL, card=card, half=True)
+
+
+def table(metrics: dict[str, float | None], seconds: float) -> str:
+    """Return the figures as Markdown, with the machine, the versions and the command."""
+    lines = ["| | " + " | ".join(COLUMNS.values()) + " |", "|" + " --- |" * (len(COLUMNS) + 1)]
+    for group, name in RIVALS.items():
+        cells = [_cell(metrics[f"{group}/{column}"], 2 if "psnr" in column else 3) for column in COLUMNS]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    versions = ", ".join(
+        f"{name} {importlib.metadata.version(name)}" for name in ("revisp", "torch", "pytorch-lightning")
+    )
+    lines += [
+        "",
+        f"`{' '.join(JOB)}` took {seconds / 60:.1f} minutes on {os.cpu_count()} cores ({_processor()}); "
+        f"{datetime.date.today()}, Python {platform.python_version()}, {versions}; "
+        f"printed by `python benchmarks/main_job.py`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--release", action="store_true", help="update README.md and the model in the package")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        filled = table(*run_job(run))
+        sys.stdout.write(filled)
+        if arguments.release:
+            release(run, filled)
+
+
+if __name__ == "__main__":
+    main()
