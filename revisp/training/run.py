@@ -29,7 +29,7 @@ from revisp.pipeline import ReverseISP
 from revisp.training.callbacks import PlainProgress
 from revisp.training.checkpoints import AtomicCheckpointIO, find_checkpoint
 from revisp.training.panel import write_panels
-from revisp.training.task import GROUPS, RefineTraining, ReverseISPTask, Schedule
+from revisp.training.task import RIVALS, RefineTraining, ReverseISPTask, Schedule
 
 __all__ = ["TrainResult", "run", "train"]
 
@@ -193,15 +193,9 @@ def describe(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -> str:
 
 def summary(metrics: Mapping[str, float]) -> str:
     """Return the table of figures: one row a rival, over all, OE and NOE pixels."""
-    names = {
-        "val": "fused pipeline",
-        "oe": "OE branch alone",
-        "noe": "NOE branch alone",
-        "upi": "UPI unprocessing",
-    }
     columns = ["psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"]
     rows = [f"{'validation':<18}" + "".join(f"{column:>10}" for column in columns)]
-    for group, name in names.items():
+    for group, name in RIVALS.items():
         values = [metrics.get(f"{group}/{column}", math.nan) for column in columns]
         digits = [
             f"{value:10.2f}" if "psnr" in column else f"{value:10.4f}"
@@ -219,7 +213,7 @@ def _plain(node: Any) -> dict[str, Any]:
 
 
 def _is_score(name: str) -> bool:
-    return name.partition("/")[0] in GROUPS
+    return name.partition("/")[0] in RIVALS
 
 
 def _card(cfg: DictConfig) -> str:

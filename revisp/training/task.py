@@ -26,7 +26,15 @@ from revisp.refine import yuv_loss
 
 __all__ = ["RefineTraining", "ReverseISPTask", "Schedule"]
 
-GROUPS = ("val", "oe", "noe", "upi", "upi_fitted")
+RIVALS = {
+    "val": "fused pipeline",
+    "oe": "OE branch alone",
+    "noe": "NOE branch alone",
+    "upi": "UPI unprocessing",
+    "upi_fitted": "UPI, fitted gain",
+}
+"""What is scored: prefix of the figure's name, and how to call it."""
+
 METRICS = {"psnr": AIMPSNR, "ssim": AIMSSIM}
 REGIONS = ("", "_oe", "_noe")
 """Suffix of a figure over all pixels, over the overexposed ones, and over the rest."""
@@ -113,7 +121,7 @@ class ReverseISPTask(pl.LightningModule):
         self.refine_training = refine or RefineTraining()
         self.baselines = {"upi": UPIUnprocess(model.profile)}
         self.scores: Mapping[str, Mapping[str, Metric]] = nn.ModuleDict(  # type: ignore[assignment]
-            {group: _scores() for group in GROUPS}
+            {group: _scores() for group in RIVALS}
         )
 
     # Training ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import revisp
 from revisp.errors import ConfigError, WeightsError
-from revisp.training.task import GROUPS
+from revisp.training.task import RIVALS
 
 SCORES = {"psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"}
 
@@ -33,7 +33,7 @@ def finished(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> revis
 
 def test_a_run_leaves_what_it_promises(finished) -> None:
     metrics = json.loads((finished.run_dir / "metrics.json").read_text())
-    assert set(metrics) == {f"{group}/{score}" for group in GROUPS for score in SCORES}
+    assert set(metrics) == {f"{group}/{score}" for group in RIVALS for score in SCORES}
     assert metrics["val/psnr"] == pytest.approx(finished.metrics["val/psnr"])
     assert (finished.run_dir / "panel.png").stat().st_size > 1000
     assert (finished.run_dir / "checkpoints" / "last.ckpt").is_file()
