@@ -82,10 +82,11 @@ def drop_empty(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tup
 
 
 def region_mean(error: Tensor, weight: Tensor | None) -> Tensor:
-    """Average an error over the region: ``sum(weight · error) / (sum(weight) · C)``.
+    """Average an error over the region of each sample, then over the samples that have one.
 
-    The sums run over the whole batch, so a sample counts by the area of its region. An empty region gives exactly
-    0, still attached to the graph of ``error``.
+    A sample's mean is ``sum(weight · error) / (sum(weight) · C)``: every sample with a region counts alike, as in the
+    scores, so that a blown-out sky does not outvote small highlights. A batch without any region gives exactly 0,
+    still attached to the graph of ``error``.
 
     Args:
         error: ``[B,C,H,W]``, finite.
@@ -96,5 +97,6 @@ def region_mean(error: Tensor, weight: Tensor | None) -> Tensor:
     """
     if weight is None:
         return error.mean()
-    area = weight.sum() * error.shape[1]
-    return (weight * error).sum() / area.clamp_min(torch.finfo(error.dtype).tiny)
+    area = weight.sum(dim=(1, 2, 3))
+    means = (weight * error).sum(dim=(1, 2, 3)) / (area * error.shape[1]).clamp_min(torch.finfo(error.dtype).tiny)
+    return means.sum() / (area > 0).sum().clamp_min(1)

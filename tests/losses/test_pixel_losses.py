@@ -43,7 +43,8 @@ def test_value_is_the_formula_averaged_over_the_region(name, formula):
     weight = region(1)
     error = formula(x.double().numpy() - y.double().numpy())
     mean = error.mean()
-    inside = error[np.broadcast_to(weight.numpy() > 0, error.shape)].mean()
+    within = np.broadcast_to(weight.numpy() > 0, error.shape)
+    inside = np.mean([sample[where].mean() for sample, where in zip(error, within, strict=True)])
     loss = create_loss(name)
     assert loss(x, y).item() == pytest.approx(mean, rel=1e-5)
     assert loss(x, y, weight).item() == pytest.approx(inside, rel=1e-5)
@@ -107,3 +108,11 @@ def test_wrong_arguments_are_refused(name):
 def test_charbonnier_needs_a_positive_eps():
     with pytest.raises(ConfigError, match="eps"):
         create_loss("charbonnier", eps=0)
+
+
+def test_a_large_region_does_not_outvote_a_small_one():
+    x, y = torch.zeros(3, 1, 8, 8), torch.zeros(3, 1, 8, 8)
+    y[0], y[1] = 0.1, 0.5
+    weight = torch.zeros(3, 1, 8, 8)
+    weight[0], weight[1, :, 0, 0] = 1, 1  # a whole image, one pixel, none
+    assert create_loss("l1")(x, y, weight).item() == pytest.approx((0.1 + 0.5) / 2)
