@@ -42,7 +42,8 @@ PLACE = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- /figures -->)", re.DOTALL
 def run_job(folder: Path) -> tuple[dict[str, float | None], float]:
     """Run the main job in a folder; return its metrics and wall-clock seconds."""
     started = time.monotonic()
-    subprocess.run([*JOB, f"hydra.run.dir={folder}"], check=True)
+    command = Path(sys.executable).with_name(JOB[0])  # of this environment, activated or not
+    subprocess.run([command, *JOB[1:], f"hydra.run.dir={folder}"], check=True)
     return json.loads((folder / "metrics.json").read_text()), time.monotonic() - started
 
 
