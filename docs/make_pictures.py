@@ -32,13 +32,13 @@ from revisp.io.image import read_srgb
 from revisp.mask import overexposure_mask
 from revisp.pipeline import ReverseISP
 
-SHOWN = ("flower", 1.0)
+SHOWN = ("chelsea", 1.3)
 """Photograph, and exposure in EV, of the pictures that show learned parts; it is a validation photo."""
 
 FINE = ("china", 0.0)
 """One with fine detail, for demosaicing."""
 
-HIGHLIGHT = (slice(130, 230), slice(180, 330))
+HIGHLIGHT = (slice(90, 190), slice(300, 450))
 """Rows and columns of the detail with a border of overexposure in `SHOWN`."""
 
 ROOF = (slice(188, 268), slice(210, 330))

@@ -84,9 +84,9 @@ def drop_empty(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tup
 def region_mean(error: Tensor, weight: Tensor | None) -> Tensor:
     """Average an error over the region of each sample, then over the samples that have one.
 
-    A sample's mean is ``sum(weight · error) / (sum(weight) · C)``: every sample with a region counts alike, as in the
-    scores, so that a blown-out sky does not outvote small highlights. A batch without any region gives exactly 0,
-    still attached to the graph of ``error``.
+    A sample's mean is ``sum(weight · error) / (sum(weight) · C)``: every sample with a region counts alike, as in
+    the scores, so that a blown-out sky does not outvote small highlights. A batch without any region gives exactly
+    0, still attached to the graph of ``error``.
 
     Args:
         error: ``[B,C,H,W]``, finite.
