@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 import revisp
+from revisp.config import config_dir, config_groups
 from revisp.errors import ConfigError, WeightsError
 from revisp.training.task import RIVALS
 
@@ -146,11 +148,15 @@ def test_wrong_words_end_in_one_line_and_exit_2(run, tmp_path: Path, words: list
     assert not (tmp_path / "run" / "model").exists()
 
 
-def test_help_needs_no_torch(run) -> None:
+def test_help_names_every_group_and_choice_and_needs_no_torch(run) -> None:
     done = run("revisp-train", "--help")
-    assert "backbone" in done.stdout
-    probe = "import sys, runpy; sys.argv = ['revisp-train', '--help']\n"
-    probe += "import revisp.cli.train\ntry: revisp.cli.train.main()\nexcept SystemExit: pass\n"
+    for group in config_groups():
+        assert re.search(rf"^  {group} ", done.stdout, re.MULTILINE), group
+    for path in config_dir().glob("*/*.yaml"):
+        assert path.stem in done.stdout
+    probe = (
+        "import sys; sys.argv = ['revisp-train', '--help']; import revisp.cli.train as command; command.main();"
+    )
     probe += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True)
 
