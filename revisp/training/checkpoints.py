@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from revisp.errors import ConfigError, WeightsError
+from revisp.io.atomic import atomic_write
 
 __all__ = ["AtomicCheckpointIO", "find_checkpoint"]
 
@@ -22,10 +23,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Save a checkpoint whole or not at all."""
-        temporary = Path(f"{path}.part")
-        super().save_checkpoint(checkpoint, temporary, storage_options)
-        temporary.replace(path)
+        """Save a checkpoint whole or not at all.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            torch.save(checkpoint, file)
 
 
 def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
