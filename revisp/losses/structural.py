@@ -9,6 +9,7 @@ images, as it does at the image's edge.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -95,12 +96,7 @@ def ssim_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) 
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
     """
-    prediction, target, weight = drop_empty(*prepare(prediction, target, weight))
-    if not len(prediction):
-        return prediction.sum()
-    with torch.autocast(prediction.device.type, enabled=False):
-        x, y = _inside(prediction, target, weight)
-        return region_mean(1 - ssim_map(x, y), weight)
+    return _mean_of_map(lambda x, y: 1 - ssim_map(x, y), prediction, target, weight)
 
 
 def ms_ssim_l1_loss(
@@ -122,18 +118,20 @@ def ms_ssim_l1_loss(
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
     """
+    return scale * _mean_of_map(functools.partial(ms_ssim_l1_map, alpha=alpha), prediction, target, weight)
+
+
+def _mean_of_map(
+    error_map: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, target: Tensor, weight: Tensor | None
+) -> Tensor:
+    """Average a map of errors over the region; both pictures are black outside it."""
     prediction, target, weight = drop_empty(*prepare(prediction, target, weight))
     if not len(prediction):
         return prediction.sum()
     with torch.autocast(prediction.device.type, enabled=False):
-        x, y = _inside(prediction, target, weight)
-        return scale * region_mean(ms_ssim_l1_map(x, y, alpha=alpha), weight)
-
-
-def _inside(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor]:
-    if weight is None:
-        return prediction, target
-    return prediction * weight, target * weight
+        if weight is None:
+            return region_mean(error_map(prediction, target), None)
+        return region_mean(error_map(weight * prediction, weight * target), weight)
 
 
 @LOSSES.register("ssim")
