@@ -125,7 +125,7 @@ class Registry(Generic[S]):
         if name in self:
             return
         close = difflib.get_close_matches(name, self.names(), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "none is near"
+        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "no name is near it."
         raise UnknownNameError(f"unknown {self.kind} {name!r}: {hint} Known: {', '.join(self.names())}")
 
     def _entry_points(self) -> dict[str, importlib.metadata.EntryPoint]:

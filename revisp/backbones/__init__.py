@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from revisp.backbones.base import BackboneSpec, backbone_multiple, resolve_spec
+from revisp.backbones.base import BackboneSpec, resolve_spec
 from revisp.registry import Registry
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKBONES",
     "BackboneSpec",
-    "backbone_multiple",
     "create_backbone",
     "list_backbones",
     "register",

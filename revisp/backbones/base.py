@@ -13,7 +13,7 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["BackboneSpec", "backbone_multiple", "resolve_spec"]
+__all__ = ["BackboneSpec", "resolve_spec"]
 
 _GEOMETRY = ("multiple_of", "min_size", "global_context", "receptive_field")
 
@@ -70,12 +70,3 @@ def resolve_spec(module: nn.Module, name: str | None = None) -> BackboneSpec:
     registered = BACKBONES.spec(name) if name is not None else None
     own = {key: getattr(module, key) for key in _GEOMETRY if hasattr(module, key)}
     return dataclasses.replace(registered or BackboneSpec(), **own)
-
-
-def backbone_multiple(module: nn.Module, name: str | None = None) -> int:
-    """Return what the sides of a built network's input must be multiples of, in pixels (see `resolve_spec`).
-
-    Raises:
-        UnknownNameError: no backbone of that name.
-    """
-    return resolve_spec(module, name).multiple_of

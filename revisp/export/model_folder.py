@@ -55,7 +55,9 @@ def save_pretrained(
         name: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
         for name, value in model.state_dict().items()
     }
-    config = {"format": FORMAT, "revisp": revisp.__version__, "pipeline": model.config}
+    pipeline = {**model.config, "backbone_kwargs": {**model.config["backbone_kwargs"]}}
+    pipeline["backbone_kwargs"].pop("encoder_weights", None)  # initial weights, not to be fetched again on loading
+    config = {"format": FORMAT, "revisp": revisp.__version__, "pipeline": pipeline}
     temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

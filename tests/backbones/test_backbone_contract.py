@@ -11,7 +11,6 @@ from torch.nn import functional as F
 from revisp.backbones import (
     BACKBONES,
     BackboneSpec,
-    backbone_multiple,
     create_backbone,
     list_backbones,
     register,
@@ -34,7 +33,7 @@ def tiny(name: str, in_channels: int = 4, out_channels: int = 3) -> nn.Module:
 
 def photo(name: str, seed: int = 0, batch: int = 2, channels: int = 4) -> torch.Tensor:
     """An input of 6 by 4 times what the network asks for, never square."""
-    multiple = max(4, backbone_multiple(tiny(name), name))
+    multiple = max(4, resolve_spec(tiny(name), name).multiple_of)
     generator = torch.Generator().manual_seed(seed)
     return torch.rand(batch, channels, 6 * multiple, 4 * multiple, generator=generator)
 
@@ -120,7 +119,7 @@ def test_what_does_not_fit_is_refused(name):
         network(x[:, :3])
     with pytest.raises(ShapeError, match="floating point"):
         network((255 * x).byte())
-    if network_multiple := backbone_multiple(network, name) - 1:
+    if network_multiple := resolve_spec(network, name).multiple_of - 1:
         with pytest.raises(ShapeError, match=f"multiples of {network_multiple + 1}"):
             network(x[..., :-1])
 
@@ -174,7 +173,7 @@ def test_a_built_in_name_is_not_taken_by_accident():
 def test_a_built_network_corrects_what_was_registered():
     network = create_backbone("unet", width=2, depth=3)
     assert BACKBONES.spec("unet").multiple_of == 16
-    assert resolve_spec(network, "unet").multiple_of == backbone_multiple(network, "unet") == 4
+    assert resolve_spec(network, "unet").multiple_of == 4
     assert resolve_spec(network, "unet").paper == BACKBONES.spec("unet").paper
     assert resolve_spec(network).multiple_of == 4
     assert resolve_spec(nn.Identity()) == BackboneSpec()

@@ -114,3 +114,12 @@ def test_damage_is_named(model: ReverseISP, tmp_path: Path, damage, words: str) 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such model folder"):
         from_pretrained(tmp_path / "nowhere")
+
+
+def test_initial_encoder_weights_are_not_fetched_again(tmp_path: Path) -> None:
+    """A network that began from downloaded weights loads from its folder alone."""
+    model = ReverseISP("smp", backbone_kwargs={"encoder_name": "tu-mobilenetv3_small_050"}).eval()
+    model.config["backbone_kwargs"]["encoder_weights"] = "a-name-that-would-have-to-be-downloaded"
+    again = from_pretrained(save_pretrained(model, tmp_path / "model"))
+    srgb = torch.rand(1, 3, 64, 64)
+    assert torch.equal(again(srgb).bayer, model(srgb).bayer)
