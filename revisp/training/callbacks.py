@@ -1,16 +1,25 @@
-"""Progress of a training where there is no terminal for Lightning's progress bar."""
+"""Progress of a training: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import logging
 import time
+from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 
-__all__ = ["PlainProgress"]
+__all__ = ["PlainProgress", "TerminalProgress"]
 
 log = logging.getLogger(__name__)
+
+
+class TerminalProgress(RichProgressBar):
+    """Lightning's progress bar, without the loggers' version beside the figures."""
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """Return what stands beside the bar."""
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
 class PlainProgress(Callback):

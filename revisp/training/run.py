@@ -26,7 +26,7 @@ from revisp.io.atomic import atomic_write
 from revisp.losses.composite import BranchLoss, FusionLoss
 from revisp.losses.perceptual import find_trunk
 from revisp.pipeline import ReverseISP
-from revisp.training.callbacks import PlainProgress
+from revisp.training.callbacks import PlainProgress, TerminalProgress
 from revisp.training.checkpoints import AtomicCheckpointIO, find_checkpoint
 from revisp.training.panel import write_panels
 from revisp.training.task import RIVALS, RefineTraining, ReverseISPTask, Schedule
@@ -159,7 +159,7 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
     try:
         return pl.Trainer(
             **settings,
-            callbacks=callbacks if settings["enable_progress_bar"] else [*callbacks, PlainProgress()],
+            callbacks=[*callbacks, TerminalProgress() if settings["enable_progress_bar"] else PlainProgress()],
             logger=loggers or False,
             default_root_dir=cfg.run_dir,
             plugins=AtomicCheckpointIO(),
