@@ -70,6 +70,7 @@ def run(cfg: DictConfig) -> TrainResult:
 
     Raises:
         RevispError: a setting, file or folder is wrong; the message says which.
+        KeyboardInterrupt: the user stopped the training.
     """
     run_dir = Path(cfg.run_dir)
     resume = find_checkpoint(cfg.resume, run_dir)
@@ -80,8 +81,12 @@ def run(cfg: DictConfig) -> TrainResult:
     model = build_model(cfg, data.profile)
     task = build_task(cfg, model)
     log.info("%s", describe(cfg, model, trainer))
-    # A checkpoint holds only plain values and tensors: nothing is unpickled.
-    trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+    try:  # a checkpoint holds only plain values and tensors: nothing is unpickled
+        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+    except SystemExit:  # Lightning's way to end on Ctrl-C
+        if (last := run_dir / "checkpoints" / "last.ckpt").is_file():
+            log.info("Continue this run with: resume=%s", last)
+        raise KeyboardInterrupt from None
     task.fit_baseline(data.train_samples)
     trainer.test(task, datamodule=data, verbose=False)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if _is_score(name)}

@@ -105,6 +105,29 @@ def test_a_killed_run_resumes_to_the_same_weights(tiny: list[str], tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_ctrl_c_says_how_to_go_on(tiny: list[str], tmp_path: Path) -> None:
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    command = [str(Path(sys.executable).with_name("revisp-train")), *tiny, "trainer.max_epochs=100000"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [*command, f"hydra.run.dir={last.parents[1]}"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not last.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        told, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert f"resume={last}" in told
+    assert errors.strip().splitlines()[-1] == "interrupted"
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
 def test_two_processes_train_one_model(run, tiny: list[str], tmp_path: Path) -> None:
     run(
         "revisp-train",
