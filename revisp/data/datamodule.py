@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from revisp.data.crops import CropSampler
 from revisp.data.datasets import CropDataset, Pair, PairSource, Sample, WholeDataset
 from revisp.demosaic import Demosaic
+from revisp.errors import ConfigError
 from revisp.mask import OverexposureMask
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class PairDataModule(LightningDataModule):
         seed: seed of the crops.
         demosaic: arguments of `Demosaic` (``method``, ...); its CFA and gains are the profile's.
         mask: arguments of `OverexposureMask`, by which overexposed crops are found.
+
+    Raises:
+        ConfigError: a batch size that is none.
     """
 
     def __init__(
@@ -58,6 +62,8 @@ class PairDataModule(LightningDataModule):
         mask: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ConfigError(f"data.batch_size must be a whole number above 0, got {batch_size!r}")
         self.source = source
         self.crop = crop
         self.batch_size = batch_size

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.errors import HydraException
 from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
@@ -20,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from revisp.camera.profile import CameraProfile
 from revisp.config import compose
 from revisp.data import create_data
-from revisp.errors import ConfigError
+from revisp.errors import ConfigError, RevispError
 from revisp.export.model_folder import from_pretrained, save_pretrained
 from revisp.io.atomic import atomic_write
 from revisp.losses.composite import BranchLoss, FusionLoss
@@ -75,11 +76,16 @@ def run(cfg: DictConfig) -> TrainResult:
     run_dir = Path(cfg.run_dir)
     resume = find_checkpoint(cfg.resume, run_dir)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    trainer = build_trainer(cfg)
-    data = create_data(**_plain(cfg.data), seed=cfg.seed, demosaic=_plain(cfg.demosaic))
-    model = build_model(cfg, data.profile)
-    task = build_task(cfg, model)
+    try:
+        pl.seed_everything(cfg.seed, workers=True, verbose=False)
+        trainer = build_trainer(cfg)
+        data = create_data(**_plain(cfg.data), seed=cfg.seed, demosaic=_plain(cfg.demosaic))
+        model = build_model(cfg, data.profile)
+        task = build_task(cfg, model)
+    except RevispError:
+        raise
+    except (HydraException, MisconfigurationException, TypeError, ValueError) as error:
+        raise ConfigError(f"this configuration cannot be built: {' '.join(str(error).split())}") from error
     log.info("%s", describe(cfg, model, trainer))
     try:  # a checkpoint holds only plain values and tensors: nothing is unpickled
         trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
@@ -124,10 +130,12 @@ def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
     for settings in branches.values():
         settings["terms"] = available_terms(settings["terms"])
     refine = {key: value for key, value in _plain(cfg.get("refine")).items() if key != "network"}
+    optimizer = instantiate(cfg.optimizer, _partial_=True)
+    optimizer([torch.nn.Parameter(torch.zeros(1))])  # refuses wrong settings now rather than after preparation
     return ReverseISPTask(
         model,
         FusionLoss(BranchLoss(**branches["oe"]), BranchLoss(**branches["noe"]), **loss),
-        optimizer=instantiate(cfg.optimizer, _partial_=True),
+        optimizer=optimizer,
         schedule=Schedule(**_plain(cfg.schedule)),
         refine=RefineTraining(**refine),
     )
@@ -154,25 +162,24 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
     """Return Lightning's trainer of a configuration.
 
     Raises:
-        ConfigError: a trainer argument that Lightning refuses.
+        ConfigError: a number of epochs that is none.
     """
     settings = {"enable_progress_bar": sys.stderr.isatty(), **_plain(cfg.trainer)}
     if settings.get("precision") == "auto":
         settings["precision"] = fast_precision(settings.get("accelerator", "auto"))
+    if not isinstance(settings.get("max_epochs", 1), int | None):  # Lightning would find out after preparation
+        raise ConfigError(f"trainer.max_epochs must be a whole number, got {settings['max_epochs']!r}")
     callbacks = [instantiate(item) for item in (cfg.get("callbacks") or {}).values() if item]
     loggers = [instantiate(item) for item in (cfg.get("logger") or {}).values() if item]
-    try:
-        return pl.Trainer(
-            **settings,
-            callbacks=[*callbacks, TerminalProgress() if settings["enable_progress_bar"] else PlainProgress()],
-            logger=loggers or False,
-            default_root_dir=cfg.run_dir,
-            plugins=AtomicCheckpointIO(),
-            use_distributed_sampler=False,  # the crop sampler divides the crops among ranks itself
-            deterministic="warn",
-        )
-    except (TypeError, ValueError, MisconfigurationException) as error:
-        raise ConfigError(f"trainer: {error}") from error
+    return pl.Trainer(
+        **settings,
+        callbacks=[*callbacks, TerminalProgress() if settings["enable_progress_bar"] else PlainProgress()],
+        logger=loggers or False,
+        default_root_dir=cfg.run_dir,
+        plugins=AtomicCheckpointIO(),
+        use_distributed_sampler=False,  # the crop sampler divides the crops among ranks itself
+        deterministic="warn",
+    )
 
 
 def fast_precision(accelerator: str) -> str:

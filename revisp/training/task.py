@@ -47,10 +47,18 @@ class Schedule:
     Attributes:
         warmup: share of all steps in which the rate rises linearly.
         final_factor: share of the full rate that remains at the end.
+
+    Raises:
+        ConfigError: a share outside [0, 1].
     """
 
     warmup: float = 0.05
     final_factor: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("warmup", "final_factor"):
+            if not 0 <= float(getattr(self, name)) <= 1:
+                raise ConfigError(f"schedule.{name} must lie in [0, 1], got {getattr(self, name)}")
 
     def factor(self, step: int, total: int) -> float:
         """Return the share of the full learning rate at a step."""

@@ -184,6 +184,27 @@ def test_help_names_every_group_and_choice_and_needs_no_torch(run) -> None:
     subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True)
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        "seed=abc",
+        "backbone.width=abc",
+        "trainer.max_epochs=abc",
+        "data.batch_size=abc",
+        "optimizer.lr=abc",
+        "optimizer._target_=a.b",
+        "schedule.warmup=2",
+        "+schedule.foo=1",
+        "mask.threshold=abc",
+        "trainer.precision=9",
+    ],
+)
+def test_values_of_the_wrong_kind_are_config_errors(tiny: list[str], tmp_path: Path, word: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        revisp.train([*tiny, word, f"hydra.run.dir={tmp_path}/run"])
+    assert "\n" not in str(caught.value)
+
+
 def test_resume_last_without_a_checkpoint_says_so(tiny: list[str], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="resume=last"):
         revisp.train([*tiny, "resume=last", f"hydra.run.dir={tmp_path}/a/b"])
