@@ -24,6 +24,10 @@ from revisp.errors import ConfigError, UnknownNameError
 __all__ = ["check_choices", "compose", "config_dir", "expose_backbones", "normalise_overrides"]
 
 
+OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
+"""Words that add a folder of configuration files."""
+
+
 def config_dir() -> Path:
     """Return the absolute path of the configuration tree (installed package or checkout).
 
@@ -65,9 +69,13 @@ def normalise_overrides(overrides: Sequence[str], config_name: str = "train") ->
 def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:
     """Refuse ``GROUP=choice`` where no such choice exists, naming near misses.
 
+    Where the words bring a configuration folder of the user's own, Hydra alone knows what there is to choose.
+
     Raises:
         UnknownNameError: no such choice.
     """
+    if any(token.startswith(OWN_FOLDER) for token in overrides):
+        return
     for token in overrides:
         group, _, value = token.partition("=")
         if group not in config_groups(config_name):

@@ -205,6 +205,17 @@ def test_values_of_the_wrong_kind_are_config_errors(tiny: list[str], tmp_path: P
     assert "\n" not in str(caught.value)
 
 
+def test_a_configuration_folder_of_ones_own_adds_choices(run, tiny: list[str], tmp_path: Path) -> None:
+    (tmp_path / "my" / "backbone").mkdir(parents=True)
+    (tmp_path / "my" / "backbone" / "slim.yaml").write_text("name: unet\nwidth: 3\ndepth: 2\nnorm: none\n")
+    words = [word for word in tiny if "backbone" not in word]
+    run(
+        "revisp-train", "--config-dir", "my", "+backbone=slim", *words, "trainer.max_epochs=1", "hydra.run.dir=run"
+    )
+    config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
+    assert config["pipeline"]["backbone_kwargs"]["width"] == 3
+
+
 def test_resume_last_without_a_checkpoint_says_so(tiny: list[str], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="resume=last"):
         revisp.train([*tiny, "resume=last", f"hydra.run.dir={tmp_path}/a/b"])
