@@ -11,6 +11,7 @@ four samples of a Bayer quad may differ. Neither score depends on the order of t
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -181,9 +182,9 @@ class _MeanOverImages(Metric):
         # had the region: the name of this state, never read, tells them apart.
         self.add_state(f"is_{type(self).__name__}", torch.tensor(0.0), dist_reduce_fx="sum")
 
+    @abstractmethod
     def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
         """Score each image; all arguments are packed."""
-        raise NotImplementedError
 
     def update(self, prediction: Tensor, target: Tensor, region: Tensor | None = None) -> None:
         """Add a batch of images.

@@ -115,7 +115,9 @@ def _dng_matrix(path: Path) -> Array:
         values = ()
     if len(values) != 18:
         return np.zeros((3, 3))
-    return (np.asarray(values[::2], float) / np.asarray(values[1::2], float)).reshape(3, 3)
+    numerators, denominators = np.asarray(values, float).reshape(9, 2).T
+    matrix: Array = (numerators / denominators).reshape(3, 3)
+    return matrix
 
 
 def _metadata(raw: rawpy.RawPy, path: Path) -> PhotoMetadata:
