@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
-from revisp.data.transforms import SYMMETRIES, Symmetry
 from revisp.errors import ConfigError, DataError
+from revisp.symmetry import SYMMETRIES, Symmetry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from revisp.cfa import CFA, sample_mask
 from revisp.data.crops import CropSpec
 from revisp.data.datasets import CropDataset, Pair, Sample
-from revisp.data.transforms import SYMMETRIES, Symmetry
 from revisp.errors import ShapeError
 from revisp.mosaic import mosaic
+from revisp.symmetry import SYMMETRIES, Symmetry
 
 symmetries = st.sampled_from(SYMMETRIES)
 phases = st.sampled_from(list(CFA))
@@ -51,3 +53,12 @@ def test_odd_or_unequal_pairs_are_refused():
         Pair("x", torch.rand(3, 5, 6), torch.rand(1, 5, 6))
     with pytest.raises(ShapeError, match="differ in size"):
         Pair("x", torch.rand(3, 6, 6), torch.rand(1, 6, 8))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientations_turn_pictures_as_pillow_does(orientation):
+    pixels = torch.arange(12, dtype=torch.uint8).view(3, 4)
+    image = Image.fromarray(pixels.numpy())
+    image.getexif()[0x0112] = orientation
+    upright = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(Symmetry.of_orientation(orientation).apply(pixels).numpy(), upright)

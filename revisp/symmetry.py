@@ -1,7 +1,8 @@
-"""The eight symmetries of a square crop, done so that a mosaic keeps its Bayer phase.
+"""The eight symmetries of a picture, and what they do to the Bayer phase of a mosaic.
 
-Flipping a mosaic changes the colour of every photosite. A window that begins one row or column later has another
-phase too, so for each symmetry there is one window, at most one pixel off, that shows the wanted phase afterwards.
+They turn a RAW upright, register a mirrored sensor to its JPEG, and augment crops. Flipping a mosaic changes the
+colour of every photosite. A window that begins one row or column later has another phase too, so for each symmetry
+there is one window, at most one pixel off, that shows the wanted phase afterwards.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ class Symmetry(NamedTuple):
     hflip: bool = False
     vflip: bool = False
     transpose: bool = False
+
+    @classmethod
+    def of_orientation(cls, orientation: int) -> Symmetry:
+        """Return what turns a picture of an EXIF orientation (1 to 8; others change nothing) upright."""
+        return _UPRIGHT.get(orientation, cls())
 
     def apply(self, x: Tensor) -> Tensor:
         """Transform the last two axes of ``[..., H, W]``."""
@@ -50,3 +56,13 @@ class Symmetry(NamedTuple):
 
 SYMMETRIES = tuple(Symmetry(h, v, t) for h in (False, True) for v in (False, True) for t in (False, True))
 """All eight, the identity first."""
+
+_UPRIGHT = {
+    2: Symmetry(hflip=True),
+    3: Symmetry(hflip=True, vflip=True),
+    4: Symmetry(vflip=True),
+    5: Symmetry(transpose=True),
+    6: Symmetry(vflip=True, transpose=True),
+    7: Symmetry(hflip=True, vflip=True, transpose=True),
+    8: Symmetry(hflip=True, transpose=True),
+}
