@@ -1,18 +1,23 @@
-"""A camera's forward processing: demosaiced RAW to display-referred sRGB, differentiable.
+"""A camera's forward processing: demosaiced RAW to display-referred sRGB, differentiable, and its inverse.
 
 The order of the steps is that of most consumer cameras and of the model in Brooks et al., "Unprocessing Images for
-Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3: white balance, clip, colour matrix, exposure,
-clip, gamma, tone curve. Each is a function of plain tensors, so that other orders can be composed.
+Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3, with the steps that it leaves out: lens shading,
+white balance, clip, colour matrix, exposure, local tone, highlights, sRGB curve, tone curve, denoising, and
+sharpening. Each is a function of plain tensors, so that other orders can be composed. Black and white levels are
+the `CameraProfile`'s; 8 bits and JPEG, which have no gradient, are in `revisp.camera.jpeg`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import nn
 
+from revisp.camera.detail import denoise, local_tone, sharpen
+from revisp.camera.highlights import HighlightMode, check_highlights, inverse_roll_off, roll_off
+from revisp.camera.shading import Place, apply_shading, check_shading, correct_shading
 from revisp.checks import check_image
 from revisp.errors import ConfigError
 
@@ -26,10 +31,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ForwardISP",
     "ISPSettings",
+    "Rendering",
     "apply_ccm",
     "apply_gains",
     "apply_isp",
     "inverse_tone_curve",
+    "invert_isp",
     "linear_to_srgb",
     "srgb_to_linear",
     "tone_curve",
@@ -38,37 +45,87 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ISPSettings:
-    """How a camera renders, beyond what its `CameraProfile` holds.
+    """How a camera renders, beyond what its `CameraProfile` holds. The defaults do white balance and colour only.
 
     Attributes:
-        exposure: brightening between the colour matrix and the clip to display white, in EV (factor
-            ``2**exposure``).
+        exposure: brightening between the colour matrix and display white, in EV (factor ``2**exposure``).
         contrast: strength of the S-shaped `tone_curve`, in [0, 1].
+        gamma: exponent of the encoded values before that curve; below 1 brightens mid-tones.
+        lift: encoded value of black, in [0, 1).
+        highlights: ``"clip"``, ``"shoulder"`` or ``"desaturate"`` (`revisp.camera.highlights.roll_off`).
+        knee: linear light at which the shoulder begins, display white 1.
+        rolloff: EV above display white at which the shoulder reaches white.
+        local_tone: strength of the lift of dark places, in [0, 1) (`revisp.camera.detail.local_tone`).
+        local_radius: its radius in pixels.
+        denoise: deviation of the noise to smooth, in encoded units (`revisp.camera.detail.denoise`).
+        sharpening: amount of the unsharp mask (`revisp.camera.detail.sharpen`).
+        sharpening_radius: its deviation in pixels.
+        shading: coefficients of the lens shading to correct (`revisp.camera.shading.shading_gain`); none leave it.
 
     Raises:
-        ConfigError: contrast outside [0, 1].
+        ConfigError: a value out of range.
     """
 
     exposure: float = 0.0
     contrast: float = 0.0
+    gamma: float = 1.0
+    lift: float = 0.0
+    highlights: HighlightMode = "clip"
+    knee: float = 0.7
+    rolloff: float = 1.0
+    local_tone: float = 0.0
+    local_radius: int = 24
+    denoise: float = 0.0
+    sharpening: float = 0.0
+    sharpening_radius: float = 1.0
+    shading: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_contrast(self.contrast)
+        object.__setattr__(self, "shading", tuple(float(v) for v in self.shading))
+        _check_curve(self.contrast, self.gamma, self.lift)
+        check_highlights(self.highlights, self.knee, self.rolloff)
+        check_shading(self.shading)
+        if not (0 <= self.local_tone < 1 and self.local_radius >= 1):
+            raise ConfigError(
+                "local_tone must lie in [0, 1) and local_radius be >= 1, got "
+                f"{self.local_tone} and {self.local_radius}"
+            )
+        if not (self.denoise >= 0 and self.sharpening >= 0 and self.sharpening_radius > 0):
+            raise ConfigError(
+                "denoise and sharpening must be >= 0 and sharpening_radius > 0, got "
+                f"{self.denoise}, {self.sharpening} and {self.sharpening_radius}"
+            )
 
 
-def apply_isp(raw_rgb: Tensor, profile: CameraProfile, settings: ISPSettings | None = None) -> Tensor:
+class Rendering(Protocol):
+    """What turns RAW into a photo and back: a `ForwardISP`, or a camera fitted to its own pairs."""
+
+    def develop(self, raw_rgb: Tensor, place: Place | None = None) -> Tensor:
+        """Render demosaiced RAW ``[..., 3, H, W]`` as sRGB in [0, 1]."""
+
+    def unprocess(self, srgb: Tensor, place: Place | None = None) -> Tensor:
+        """Estimate the demosaiced RAW ``[..., 3, H, W]`` of an sRGB photo."""
+
+
+def apply_isp(
+    raw_rgb: Tensor, profile: CameraProfile, settings: ISPSettings | None = None, place: Place | None = None
+) -> Tensor:
     r"""Render a demosaiced RAW as sRGB.
 
-    .. math:: s = T_c\big(\gamma(\mathrm{clip}(2^e\, C\, \mathrm{clip}(g \odot D)))\big)
+    .. math:: s = T\big(\gamma(H(2^e\, C\, \mathrm{clip}(g \odot D)))\big)
 
-    with the white-balance gains :math:`g`, the camera-to-sRGB matrix :math:`C`, the exposure :math:`e`, the sRGB
-    transfer function :math:`\gamma`, the tone curve :math:`T_c`, and all clips to [0, 1]. Clipping the balanced
-    values keeps a saturated highlight white rather than magenta.
+    with the white-balance gains :math:`g`, the camera-to-sRGB matrix :math:`C`, the exposure :math:`e`, the
+    highlights' roll-off :math:`H` (a clip by default), the sRGB transfer function :math:`\gamma`, the tone curve
+    :math:`T`, and all clips to [0, 1]. Clipping the balanced values keeps a saturated highlight white rather than
+    magenta. Shading correction comes before, local tone before :math:`H`, denoising and sharpening after
+    :math:`T`, each only where the settings ask for it. Differentiable almost everywhere; clipped values have no
+    gradient.
 
     Args:
         raw_rgb: demosaiced RAW ``[..., 3, H, W]``: camera RGB, linear, black 0, white 1, not white-balanced.
         profile: the camera: its white-balance gains and colour matrix.
-        settings: exposure and contrast; None renders with neither.
+        settings: everything else; None renders with the defaults.
+        place: where a crop lies in its frame, for the shading; None: it is the whole frame.
 
     Returns:
         Display-referred sRGB ``[..., 3, H, W]`` in [0, 1].
@@ -77,17 +134,55 @@ def apply_isp(raw_rgb: Tensor, profile: CameraProfile, settings: ISPSettings | N
         ShapeError: not a floating tensor of three channels.
     """
     settings = settings or ISPSettings()
+    if settings.shading:
+        raw_rgb = correct_shading(raw_rgb, settings.shading, place)
     balanced = apply_gains(raw_rgb, profile.gains).clamp(0, 1)
     linear = apply_ccm(balanced, profile.camera_to_srgb) * 2.0**settings.exposure
-    return tone_curve(linear_to_srgb(linear.clamp(0, 1)), settings.contrast)
+    linear = local_tone(linear, settings.local_tone, settings.local_radius)
+    display = roll_off(linear, settings.highlights, knee=settings.knee, rolloff=settings.rolloff)
+    srgb = tone_curve(linear_to_srgb(display), settings.contrast, settings.gamma, settings.lift)
+    if not (settings.denoise or settings.sharpening):
+        return srgb
+    return sharpen(denoise(srgb, settings.denoise), settings.sharpening, settings.sharpening_radius).clamp(0, 1)
+
+
+def invert_isp(
+    srgb: Tensor, profile: CameraProfile, settings: ISPSettings | None = None, place: Place | None = None
+) -> Tensor:
+    """Undo `apply_isp` as far as it can be undone.
+
+    Exact up to rounding: tone curve, sRGB curve, highlight shoulder, exposure, colour matrix, white balance and
+    shading, for every pixel that no step clipped. Lost: what the sensor's white, display white or display black
+    clipped (a clipped channel comes back as the clip's level). Not undone, so that the result is an estimate where
+    they are on: local tone, denoising, sharpening; and 8 bits and JPEG, which come after.
+
+    Args:
+        srgb: photo ``[..., 3, H, W]`` in [0, 1].
+        profile: the camera.
+        settings: as given to `apply_isp`.
+        place: as given to `apply_isp`.
+
+    Returns:
+        Demosaiced RAW ``[..., 3, H, W]``, unclamped: colours outside the camera's gamut are negative.
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+    """
+    check_image(srgb, 3, "srgb")
+    settings = settings or ISPSettings()
+    display = srgb_to_linear(inverse_tone_curve(srgb, settings.contrast, settings.gamma, settings.lift))
+    linear = inverse_roll_off(display, settings.highlights, knee=settings.knee, rolloff=settings.rolloff)
+    balanced = apply_ccm(linear * 2.0**-settings.exposure, profile.srgb_to_camera)
+    raw_rgb = apply_gains(balanced, [1 / gain for gain in profile.gains])
+    return apply_shading(raw_rgb, settings.shading, place) if settings.shading else raw_rgb
 
 
 class ForwardISP(nn.Module):
-    """Module form of `apply_isp`.
+    """Module form of `apply_isp`, with `invert_isp` as its inverse; a `Rendering`.
 
     Args:
         profile: the camera.
-        settings: exposure and contrast.
+        settings: how it renders.
 
     Shape:
         ``[..., 3, H, W]`` to ``[..., 3, H, W]``.
@@ -101,6 +196,14 @@ class ForwardISP(nn.Module):
     def forward(self, raw_rgb: Tensor) -> Tensor:
         """Apply `apply_isp`."""
         return apply_isp(raw_rgb, self.profile, self.settings)
+
+    def develop(self, raw_rgb: Tensor, place: Place | None = None) -> Tensor:
+        """Apply `apply_isp`."""
+        return apply_isp(raw_rgb, self.profile, self.settings, place)
+
+    def unprocess(self, srgb: Tensor, place: Place | None = None) -> Tensor:
+        """Apply `invert_isp`."""
+        return invert_isp(srgb, self.profile, self.settings, place)
 
     def extra_repr(self) -> str:
         """Show camera and settings."""
@@ -139,49 +242,64 @@ def srgb_to_linear(srgb: Tensor) -> Tensor:
     return torch.where(srgb <= 0.04045, srgb / 12.92, curved)
 
 
-def tone_curve(x: Tensor, contrast: float) -> Tensor:
-    r"""Raise contrast by a blend of the identity and the smoothstep function.
+def tone_curve(x: Tensor, contrast: float, gamma: float = 1.0, lift: float = 0.0) -> Tensor:
+    r"""Bend encoded values by gamma, contrast and lift; monotone, so that `inverse_tone_curve` undoes it.
 
-    .. math:: T_c(x) = (1 - c)\,x + c\,(3x^2 - 2x^3)
+    .. math:: T(x) = l + (1 - l)\,S_c(x^\gamma), \quad S_c(x) = (1 - c)\,x + c\,(3x^2 - 2x^3)
 
-    Monotone on [0, 1] with 0, 0.5 and 1 fixed. ``contrast=1`` is the tone curve of UPI (arXiv 1811.11127).
+    :math:`S_c` blends the identity and the smoothstep function and fixes 0, 0.5 and 1. ``contrast=1`` alone is the
+    tone curve of UPI (arXiv 1811.11127).
 
     Args:
         x: display-referred values of any shape, in [0, 1].
         contrast: the strength c, in [0, 1].
+        gamma: the exponent, positive; below 1 brightens.
+        lift: l, what black becomes, in [0, 1).
 
     Raises:
-        ConfigError: contrast outside [0, 1].
+        ConfigError: a value out of range.
     """
-    _check_contrast(contrast)
-    return (1 - contrast) * x + contrast * x.square() * (3 - 2 * x)
+    _check_curve(contrast, gamma, lift)
+    x = _power(x, gamma)
+    toned = (1 - contrast) * x + contrast * x.square() * (3 - 2 * x)
+    return toned if lift == 0 else lift + (1 - lift) * toned
 
 
-def inverse_tone_curve(y: Tensor, contrast: float) -> Tensor:
+def inverse_tone_curve(y: Tensor, contrast: float, gamma: float = 1.0, lift: float = 0.0) -> Tensor:
     r"""Undo `tone_curve` in closed form.
 
-    .. math:: x = \tfrac12 - A \sin\left(\tfrac13 \arcsin\frac{\frac12 - y}{K}\right), \quad
+    .. math:: S_c^{-1}(y) = \tfrac12 - A \sin\left(\tfrac13 \arcsin\frac{\frac12 - y}{K}\right), \quad
               A = \sqrt{\frac{2 + c}{3c}}, \quad K = \frac{A(2 + c)}{6}
 
     which at c = 1 is UPI's inverse smoothstep, ``0.5 - sin(asin(1 - 2y) / 3)``, whose slope at 0 and 1 is
     infinite.
 
     Args:
-        y: toned values of any shape; clamped to [0, 1].
+        y: toned values of any shape; clamped to [lift, 1].
         contrast: the strength c, in [0, 1].
+        gamma: the exponent, positive.
+        lift: what black became, in [0, 1).
 
     Raises:
-        ConfigError: contrast outside [0, 1].
+        ConfigError: a value out of range.
     """
-    _check_contrast(contrast)
-    y = y.clamp(0, 1)
+    _check_curve(contrast, gamma, lift)
+    y = (y if lift == 0 else (y - lift) / (1 - lift)).clamp(0, 1)
     if contrast < 1e-9:  # the identity to that precision; the formula overflows at 0
-        return y
+        return _power(y, 1 / gamma)
     amplitude = ((2 + contrast) / (3 * contrast)) ** 0.5
     scale = amplitude * (2 + contrast) / 6
-    return 0.5 - amplitude * torch.sin(torch.asin((0.5 - y) / scale) / 3)
+    return _power(0.5 - amplitude * torch.sin(torch.asin((0.5 - y) / scale) / 3), 1 / gamma)
 
 
-def _check_contrast(contrast: float) -> None:
+def _power(x: Tensor, exponent: float) -> Tensor:
+    if exponent == 1:
+        return x
+    return torch.where(x > 0, x.clamp_min(1e-12) ** exponent, 0.0)  # the slope at 0 would be infinite, or NaN
+
+
+def _check_curve(contrast: float, gamma: float, lift: float) -> None:
     if not 0 <= contrast <= 1:
         raise ConfigError(f"contrast must lie in [0, 1], got {contrast}")
+    if not (0 < gamma < float("inf") and 0 <= lift < 1):
+        raise ConfigError(f"gamma must be positive and lift lie in [0, 1), got {gamma} and {lift}")

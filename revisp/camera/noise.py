@@ -1,4 +1,4 @@
-"""Sensor noise: shot noise that grows with the signal, and read noise that does not.
+"""Sensor noise: shot noise that grows with the signal, and read noise that does not; drawn, added, and measured.
 
 Brooks et al., "Unprocessing Images for Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3.1.
 """
@@ -6,19 +6,54 @@ Brooks et al., "Unprocessing Images for Learned Raw Denoising" (CVPR 2019, arXiv
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 
-from revisp.errors import ConfigError
+from revisp.cfa import CFA, pack
+from revisp.checks import check_image
+from revisp.errors import ConfigError, DataError, ShapeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NoiseLevels", "add_noise", "noise_levels", "random_noise_levels"]
+__all__ = ["NoiseLevels", "add_noise", "fit_noise", "noise_levels", "random_noise_levels"]
+
+Array = np.ndarray[Any, Any]
 
 SHOT_RANGE = (1e-4, 0.012)
 READ_SLOPE, READ_OFFSET, READ_SPREAD = 2.18, 1.20, 0.26
+
+BLOCK = 8
+"""Side of the blocks that `fit_noise` measures, in samples of one plane: 16 differences each."""
+
+BINS = 16
+"""Most brightness levels per plane at which `fit_noise` measures a variance."""
+
+FLATTEST = 0.05
+"""Share of a level's blocks that counts as flat at first."""
+
+DIFFERENCES = (BLOCK // 2) ** 2
+"""Coefficients of a block's diagonal Haar band."""
+
+NOISE_ONLY = 1.2
+"""Energy over what the noise explains, up to which a block counts as flat: one deviation of pure noise's."""
+
+ROUNDS = 2
+"""How often the flat blocks are chosen anew by the noise found so far. More creeps below it on some pictures."""
+
+LEAST_FLAT = 30
+"""Fewest flat blocks of a level then."""
+
+LEAST = 100
+"""Fewest blocks of a level at first: five of them count as flat."""
+
+MOST_TEXTURED = 0.25
+"""Share of the levels below which `fit_noise` leaves out no more."""
+
+CLIPPED = 0.98
+"""Normalised value from which a sample counts as saturated: noise is cut off there."""
 
 
 class NoiseLevels(NamedTuple):
@@ -74,3 +109,130 @@ def add_noise(raw: Tensor, levels: NoiseLevels, generator: torch.Generator) -> T
     """
     noise = torch.randn(raw.shape, generator=generator, device=generator.device, dtype=raw.dtype).to(raw.device)
     return raw + noise * (raw.clamp_min(0) * levels.shot + levels.read).sqrt()
+
+
+def fit_noise(bayer: Tensor, cfa: CFA | str, *, scale: int = 1) -> NoiseLevels:
+    r"""Measure shot and read noise on the flat regions of a RAW.
+
+    Each packed plane is cut into blocks of 8x8 samples of one colour. Differences of differences over 2x2 samples
+    (the diagonal Haar band) give a block's variance, which neither a level nor a gradient changes. A block is flat
+    if the rest of its energy, in all other bands, is small: first the lowest twentieth at its brightness and
+    plane, then whatever noise of the level found so far explains. White noise is independent between orthogonal
+    bands, so this choice does not favour blocks of little noise. The medians of the flat blocks at up to 16 levels
+    are fitted by weighted least squares, with neither coefficient below 0:
+
+    .. math:: \mathrm{var}(x) = \mathrm{shot} \cdot x + \mathrm{read}
+
+    Levels that lie far above the line hold texture and are left out in turn. On eight photographs of 0.2
+    megapixels with noise of shot 1e-3 to 1e-2 added, the variance came out 6 % too low to 13 % too high, on
+    average 4 % too high: fine texture looks like noise.
+
+    Convention:
+        The model is white noise. A RAW that was denoised or compressed with loss has lost its finest noise:
+        ``scale=2`` or more measures it on means of 2x2 samples or more, where wavelets leave it. Rounding adds
+        1/12 of a squared step to the read noise.
+
+    Args:
+        bayer: normalised mosaic ``[1, H, W]``, black 0, white 1, unclamped where possible.
+        cfa: its Bayer phase.
+        scale: side of the squares of samples of one plane that are averaged first; the result stays per sample.
+
+    Returns:
+        Variances on the normalised scale, both at least 0.
+
+    Raises:
+        ShapeError: not a single floating mosaic of one channel.
+        ConfigError: not a Bayer phase, or a scale below 1.
+        DataError: too few blocks without saturated or black samples.
+    """
+    check_image(bayer, 1, "bayer")
+    if bayer.ndim != 3:
+        raise ShapeError(f"bayer must be a single mosaic [1, H, W], got {list(bayer.shape)}")
+    if scale < 1:
+        raise ConfigError(f"scale must be at least 1, got {scale}")
+    black = float(bayer.min())
+    planes = pack(bayer.detach().double(), cfa).cpu().numpy()
+    blocks = [_blocks(plane, black, scale) for plane in planes]
+    parts = [part for plane in blocks for part in _by_level(plane, LEAST)]
+    if len(parts) < 4:
+        raise DataError(
+            "noise cannot be measured: too few blocks of the RAW hold no black and no saturated sample"
+        )
+    parts = [part[:, np.argsort(part[2])[: math.ceil(FLATTEST * part.shape[1])]] for part in parts]
+    line, reach = _fit_line(parts, None), _reach(parts)
+    together = np.concatenate(blocks, axis=1)
+    for _ in range(ROUNDS):
+        parts = _by_level(together[:, together[2] <= NOISE_ONLY * _at(line, together[0])], LEAST_FLAT)
+        if len(parts) < 4 or _reach(parts) < reach / 2:
+            break  # what is left tells too little of how noise grows with the signal
+        line = _fit_line(parts, line)
+    return NoiseLevels(*line)
+
+
+def _blocks(plane: Array, black: float, scale: int) -> Array:
+    """Return the blocks' level, and mean square of the diagonal Haar band and of all other bands: ``[3, n]``."""
+    side = BLOCK * scale
+    rows, columns = (length // side for length in plane.shape)
+    if not rows * columns:
+        return np.empty((3, 0))
+    blocks = plane[: rows * side, : columns * side].reshape(rows, side, columns, side).swapaxes(1, 2)
+    blocks = blocks[(blocks.max(axis=(2, 3)) < CLIPPED) & (blocks.min(axis=(2, 3)) > black)]
+    # A sum over scale x scale samples, divided by scale, has the variance of one sample.
+    blocks = blocks.reshape(-1, BLOCK, scale, BLOCK, scale).sum(axis=(2, 4)) / scale
+    level = blocks.mean(axis=(1, 2))
+    total = np.square(blocks - level[:, None, None]).sum(axis=(1, 2))
+    tiles = blocks.reshape(len(blocks), BLOCK // 2, 2, BLOCK // 2, 2)
+    # The transform is orthonormal, so that white noise keeps its variance.
+    diagonal = np.square(np.einsum("nirjc,rc->nij", tiles, [[0.5, -0.5], [-0.5, 0.5]])).sum(axis=(1, 2))
+    return np.stack([level / scale, diagonal / DIFFERENCES, (total - diagonal) / (BLOCK**2 - 1 - DIFFERENCES)])
+
+
+def _by_level(blocks: Array, least: int) -> list[Array]:
+    """Sort blocks ``[3, n]`` by level into up to `BINS` parts of at least ``least``; too few blocks give none."""
+    if blocks.shape[1] < least:
+        return []
+    order = np.argsort(blocks[0])
+    return [blocks[:, part] for part in np.array_split(order, min(BINS, len(order) // least))]
+
+
+def _reach(parts: list[Array]) -> float:
+    levels = [part[0].mean() for part in parts]
+    return float(max(levels) - min(levels))
+
+
+def _at(line: tuple[float, float], levels: Array) -> Array:
+    """Return the variance ``shot * level + read``, above 0."""
+    return np.maximum(line[0] * levels + line[1], 1e-20)
+
+
+def _fit_line(parts: list[Array], line: tuple[float, float] | None) -> tuple[float, float]:
+    """Fit shot and read noise to the median variance of each part, beginning at a line; leave out texture."""
+    median = (1 - 2 / (9 * DIFFERENCES)) ** 3  # of a chi-squared over its mean (Wilson and Hilferty, PNAS 1931)
+    parts = [part for part in parts if np.median(part[1]) > 0]  # none: a constant, or smoothed away
+    if len(parts) < 2:
+        return 0.0, 0.0
+    levels = np.array([part[0].mean() for part in parts])
+    variances = np.array([np.median(part[1]) for part in parts]) / median
+    spread = np.array([math.sqrt(math.pi / (part.shape[1] * DIFFERENCES)) for part in parts])  # relative
+    expected = variances if line is None else _at(line, levels)
+    kept = np.ones(len(parts), bool)
+    fitted = (0.0, 0.0)
+    for _ in range(12):  # a measured variance is a poor weight of itself: the line's serve from the second time on
+        fitted = _least_squares(levels[kept], variances[kept], (spread * expected)[kept])
+        expected = _at(fitted, levels)
+        inside = kept & (variances <= expected * (1 + 3 * spread))
+        kept = inside if inside.mean() >= MOST_TEXTURED else kept
+    return fitted
+
+
+def _least_squares(levels: Array, variances: Array, errors: Array) -> tuple[float, float]:
+    """Fit ``shot * level + read`` by weighted least squares, with neither below 0."""
+    scale = max(float(levels.max()), 1e-6)  # both columns of one size
+    design = np.stack([levels / scale, np.ones_like(levels)], axis=1) / errors[:, None]
+    target = variances / errors
+    shot, read = np.linalg.lstsq(design, target, rcond=None)[0]
+    if min(shot, read) < 0:  # then the best of what is allowed lies on one of the axes
+        alone = np.maximum(design.T @ target / np.square(design).sum(axis=0), 0)
+        costs = [np.square(column * value - target).sum() for column, value in zip(design.T, alone, strict=True)]
+        shot, read = (alone[0], 0.0) if costs[0] <= costs[1] else (0.0, alone[1])
+    return float(shot) / scale, float(read)

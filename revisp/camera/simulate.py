@@ -1,7 +1,8 @@
 """A simulated camera: from a photo to the RAW and the JPEG that the camera would have stored of its scene.
 
 The photo is decoded to linear light and taken for the scene. Its clipped highlights are expanded first, and the
-JPEG clips a stop below the sensor, so that an overexposed JPEG pixel has something in the RAW to recover::
+JPEG clips a stop below the sensor, so that an overexposed JPEG pixel has something in the RAW to recover; further
+up, the scene exceeds what the sensor holds too::
 
     photo ─▶ scene light ─▶ exposure ─▶ sensor: colour, clip, CFA, noise, quantisation ─┬─▶ RAW
                                                                                        └─▶ demosaic, ISP, JPEG
@@ -9,18 +10,17 @@ JPEG clips a stop below the sensor, so that an overexposed JPEG pixel has someth
 
 from __future__ import annotations
 
-import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
-from PIL import Image
 
-from revisp.camera.isp import ISPSettings, apply_ccm, apply_gains, apply_isp, srgb_to_linear
-from revisp.camera.noise import add_noise, noise_levels
+from revisp.camera.isp import ForwardISP, ISPSettings, Rendering, apply_ccm, apply_gains, srgb_to_linear
+from revisp.camera.jpeg import ChromaSubsampling, check_jpeg, compress_jpeg, round_to_8_bits
+from revisp.camera.noise import NoiseLevels, add_noise, noise_levels
 from revisp.camera.profile import CameraProfile
+from revisp.camera.shading import Place, apply_shading, check_shading
 from revisp.camera.unprocess import UPI_XYZ_TO_CAMERA
 from revisp.cfa import CFA
 from revisp.checks import check_image
@@ -31,21 +31,36 @@ from revisp.mosaic import mosaic
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SIMULATED", "SimulatedCamera", "SimulatedPair", "compress_jpeg", "expand_highlights", "simulate"]
+__all__ = ["SIMULATED", "SimulatedCamera", "SimulatedPair", "expand_highlights", "highlight_gain", "simulate"]
 
 
 @dataclass(frozen=True)
 class SimulatedCamera:
     """A sensor and its fixed rendering; white balance belongs to the camera, exposure to the shot.
 
+    A camera fitted to its own pairs is simulated by ``SimulatedCamera(profile, rendering=fitted)``: the RAW is
+    what its inverse makes of the photo, and the JPEG what its own processing makes of that RAW.
+
     Attributes:
         profile: CFA, levels, colour matrix and white balance.
-        headroom: sensor saturation over the level at which the JPEG reaches white, above or equal to 1: 2 is one
-            EV.
+        headroom: sensor saturation over the level at which the JPEG reaches display white, above or equal to 1: 2
+            is one EV.
         contrast: strength of the tone curve, in [0, 1] (`revisp.camera.isp.tone_curve`).
-        shot_noise: variance of the noise per unit of normalised signal; read noise follows by `noise_levels`.
-        expansion: brightest scene light over the photo's display white (`expand_highlights`), at least 1.
-        jpeg_quality: of Pillow's encoder, 1 to 95; chroma is halved in both directions (4:2:0).
+        shot_noise: variance of the noise per unit of normalised signal.
+        expansion: brightest scene light over the photo's display white (`highlight_gain`), at least 1; above
+            ``headroom`` it saturates the sensor, too.
+        jpeg_quality: of Pillow's encoder, 1 to 95; None stores 8 bits without loss.
+        jpeg_chroma: subsampling of the JPEG's chroma.
+        read_noise: variance of the noise without light; None follows shot noise by `noise_levels`.
+        full_well: light that fills a photosite over the light that reaches the white level, at least 1. At 1 the
+            noise of saturated samples stays, below white; above 1 the converter cuts it off, as it does at all but
+            a camera's lowest ISO.
+        shading: coefficients of the lens's falloff (`revisp.camera.shading.shading_gain`); those of ``isp``
+            correct it.
+        isp: the rest of the rendering. Its exposure and contrast must stay 0: headroom and contrast are theirs.
+        invert: take the scene from the photo by the inverse of the camera's own rendering, so that the JPEG looks
+            like the photo. Otherwise by sRGB decoding alone, so that the camera's contrast adds to the photo's.
+        rendering: renders in place of headroom, contrast and isp, and is always inverted.
 
     Raises:
         ConfigError: a value outside its range.
@@ -56,19 +71,44 @@ class SimulatedCamera:
     contrast: float = 0.5
     shot_noise: float = 1e-4
     expansion: float = 4.0
-    jpeg_quality: int = 95
+    jpeg_quality: int | None = 95
+    jpeg_chroma: ChromaSubsampling = "4:2:0"
+    read_noise: float | None = None
+    full_well: float = 1.0
+    shading: tuple[float, ...] = ()
+    isp: ISPSettings = field(default_factory=ISPSettings)
+    invert: bool = False
+    rendering: Rendering | None = None
 
     def __post_init__(self) -> None:
-        if min(self.headroom, self.expansion) < 1:
-            raise ConfigError(f"headroom and expansion must be >= 1, got {self.headroom} and {self.expansion}")
-        if not 1 <= self.jpeg_quality <= 95:
-            raise ConfigError(f"jpeg_quality must lie in 1..95, got {self.jpeg_quality}")
+        object.__setattr__(self, "shading", tuple(float(v) for v in self.shading))
+        if min(self.headroom, self.expansion, self.full_well) < 1:
+            raise ConfigError(
+                "headroom, expansion and full_well must be >= 1, got "
+                f"{self.headroom}, {self.expansion} and {self.full_well}"
+            )
+        if self.isp.exposure or self.isp.contrast:
+            raise ConfigError("isp must leave exposure and contrast at 0: set the camera's headroom and contrast")
+        if self.read_noise is not None and self.read_noise < 0:
+            raise ConfigError(f"read_noise must be >= 0, got {self.read_noise}")
+        check_jpeg(95 if self.jpeg_quality is None else self.jpeg_quality, self.jpeg_chroma)
+        check_shading(self.shading)
         noise_levels(self.shot_noise)
 
     @property
     def settings(self) -> ISPSettings:
-        """The rendering: exposure that puts the JPEG's white ``headroom`` below saturation, and contrast."""
-        return ISPSettings(exposure=math.log2(self.headroom), contrast=self.contrast)
+        """The rendering: exposure that puts the JPEG's white ``headroom`` below saturation, contrast, and isp."""
+        return replace(self.isp, exposure=math.log2(self.headroom), contrast=self.contrast)
+
+    @property
+    def noise(self) -> NoiseLevels:
+        """Shot and read noise."""
+        levels = noise_levels(self.shot_noise)
+        return levels if self.read_noise is None else NoiseLevels(self.shot_noise, self.read_noise)
+
+    def develop(self, raw_rgb: Tensor, place: Place | None = None) -> Tensor:
+        """Render demosaiced RAW ``[..., 3, H, W]`` as sRGB, before 8 bits and JPEG."""
+        return (self.rendering or ForwardISP(self.profile, self.settings)).develop(raw_rgb, place)
 
 
 SIMULATED = SimulatedCamera(
@@ -100,7 +140,12 @@ class SimulatedPair(NamedTuple):
 
 
 def simulate(
-    photo: Tensor, camera: SimulatedCamera, *, exposure: float = 0.0, generator: torch.Generator
+    photo: Tensor,
+    camera: SimulatedCamera,
+    *,
+    exposure: float = 0.0,
+    place: Place | None = None,
+    generator: torch.Generator,
 ) -> SimulatedPair:
     """Photograph the scene of a photo with a simulated camera.
 
@@ -111,6 +156,7 @@ def simulate(
         photo: sRGB ``[3, H, W]`` in [0, 1], H and W at least 5.
         camera: the camera.
         exposure: exposure of this shot in EV; at 0 the photo's display white becomes the JPEG's.
+        place: where a crop lies in its photo, for the shading; None: it is the whole photo.
         generator: source of the noise.
 
     Raises:
@@ -120,27 +166,32 @@ def simulate(
     if photo.ndim != 3:
         raise ShapeError(f"photo must be a single image [3, H, W], got {list(photo.shape)}")
     profile = camera.profile
-    scene = expand_highlights(srgb_to_linear(photo.clamp(0, 1)), camera.expansion)
-    light = apply_ccm(scene, profile.srgb_to_camera) * (2.0**exposure / camera.headroom)
-    sensor = apply_gains(light, [1 / gain for gain in profile.gains]).clamp(0, 1)
-    noisy = add_noise(mosaic(sensor, profile.cfa), noise_levels(camera.shot_noise), generator)
+    light = _sensor_light(photo.clamp(0, 1), camera, exposure, place)
+    if camera.shading:
+        light = apply_shading(light, camera.shading, place)
+    noisy = add_noise(mosaic(light.clamp(0, camera.full_well), profile.cfa), camera.noise, generator)
     stored = profile.quantise(noisy[0].cpu().numpy())
     bayer = torch.from_numpy(profile.normalise(stored)).unsqueeze(0)
-    developed = demosaic(bayer, profile.cfa, "malvar", gains=profile.gains)
-    srgb = apply_isp(developed, profile, camera.settings)
-    return SimulatedPair(compress_jpeg(srgb, camera.jpeg_quality), bayer)
+    srgb = camera.develop(demosaic(bayer, profile.cfa, "malvar", gains=profile.gains), place)
+    if camera.jpeg_quality is None:
+        return SimulatedPair(round_to_8_bits(srgb), bayer)
+    return SimulatedPair(compress_jpeg(srgb, camera.jpeg_quality, camera.jpeg_chroma), bayer)
+
+
+def _sensor_light(photo: Tensor, camera: SimulatedCamera, exposure: float, place: Place | None) -> Tensor:
+    """Return what the sensor would read of the photo's scene without clip and noise, saturation at 1."""
+    profile, linear = camera.profile, srgb_to_linear(photo)
+    if camera.rendering is None and not camera.invert:
+        scene = expand_highlights(linear, camera.expansion)
+        light = apply_ccm(scene, profile.srgb_to_camera) * (2.0**exposure / camera.headroom)
+        return apply_gains(light, [1 / gain for gain in profile.gains])
+    # The correction of shading is left out: the scene has none, and the camera's lens adds its own.
+    rendering = camera.rendering or ForwardISP(profile, replace(camera.settings, shading=()))
+    return rendering.unprocess(photo, place) * highlight_gain(linear, camera.expansion) * 2.0**exposure
 
 
 def expand_highlights(linear: Tensor, factor: float, knee: float = 0.7, spread: float = 12.0) -> Tensor:
-    r"""Give highlights back the range that display white cut off (inverse tone mapping).
-
-    With the brightest channel :math:`b`, :math:`t = \mathrm{smoothstep}((b - knee) / (1 - knee))` and a Gaussian
-    blur :math:`G`, light is multiplied by
-
-    .. math:: 1 + (factor - 1)\, t\, G(t)
-
-    Values below the knee keep their light; the middle of a large clipped area becomes the brightest, its rim less
-    so. The blurred map is the *expand map* of Banterle et al., "Inverse Tone Mapping" (GRAPHITE 2006).
+    """Give highlights back the range that display white cut off: linear light times `highlight_gain`.
 
     Args:
         linear: linear light ``[..., 3, H, W]`` in [0, 1].
@@ -154,6 +205,33 @@ def expand_highlights(linear: Tensor, factor: float, knee: float = 0.7, spread: 
     Raises:
         ShapeError: not a floating tensor of three channels.
     """
+    return linear * highlight_gain(linear, factor, knee, spread)
+
+
+def highlight_gain(linear: Tensor, factor: float, knee: float = 0.7, spread: float = 12.0) -> Tensor:
+    r"""Return by how much the highlights of a photo may have exceeded its white (inverse tone mapping).
+
+    With the brightest channel :math:`b`, :math:`t = \mathrm{smoothstep}((b - knee) / (1 - knee))` and a Gaussian
+    blur :math:`G`, light is multiplied by
+
+    .. math:: 1 + (factor - 1)\, t\, G(t)
+
+    Values below the knee keep their light; the middle of a large clipped area becomes the brightest, its rim less
+    so. The blurred map is the *expand map* of Banterle et al., "Inverse Tone Mapping" (GRAPHITE 2006).
+
+    Args:
+        linear: linear light ``[..., 3, H, W]`` in [0, 1].
+        factor: light of the brightest place over display white; 1 changes nothing.
+        knee: brightness from which values expand, in [0, 1).
+        spread: standard deviation of the blur, in pixels of the photo: it suits a crop as it does the whole photo,
+            and shrinks with a photo that is reduced.
+
+    Returns:
+        Gain ``[..., 1, H, W]`` in [1, factor].
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+    """
     from kornia.filters import gaussian_blur2d
 
     check_image(linear, 3, "linear")
@@ -162,13 +240,4 @@ def expand_highlights(linear: Tensor, factor: float, knee: float = 0.7, spread: 
     taps = 2 * math.ceil(3 * spread) + 1
     flat = t.reshape(-1, 1, *t.shape[-2:])
     surround = gaussian_blur2d(flat, (taps, taps), (spread, spread), border_type="replicate").reshape(t.shape)
-    return linear * (1 + (factor - 1) * t * surround)
-
-
-def compress_jpeg(srgb: Tensor, quality: int) -> Tensor:
-    """Round sRGB ``[3, H, W]`` in [0, 1] to 8 bits, pass it through a JPEG file (4:2:0), and return it decoded."""
-    pixels = (srgb.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
-    with Image.open(file) as decoded:
-        return torch.from_numpy(np.array(decoded)).permute(2, 0, 1).to(srgb.dtype) / 255
+    return 1 + (factor - 1) * t * surround

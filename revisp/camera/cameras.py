@@ -1,0 +1,247 @@
+"""Random cameras, drawn from the published colour matrices of real ones.
+
+``color_matrices.json`` beside this module holds the ColorMatrix2 (CIE XYZ to camera RGB under D65) that Adobe DNG
+Converter publishes for each camera, and the camera's black and white levels. A random camera mixes two of them, is
+balanced for a random illuminant, and renders by random settings within the ranges of real cameras.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+import torch
+
+from revisp.camera.highlights import HighlightMode
+from revisp.camera.isp import ISPSettings
+from revisp.camera.jpeg import ChromaSubsampling
+from revisp.camera.noise import NoiseLevels, random_noise_levels
+from revisp.camera.profile import CameraProfile, Matrix
+from revisp.camera.simulate import SimulatedCamera
+from revisp.cfa import CFA
+from revisp.errors import ConfigError
+
+__all__ = [
+    "KnownCamera",
+    "camera_neutral",
+    "illuminant_xy",
+    "known_cameras",
+    "random_camera_profile",
+    "random_simulated_camera",
+]
+
+TEMPERATURES = (2700.0, 8000.0)
+"""Correlated colour temperature of the light, in kelvin: from household lamps to open shade; even in mired."""
+
+HEADROOM_EV = (0.3, 2.0)
+"""EV between the JPEG's white and the sensor's: cameras keep about 1, and more in their extended-range modes."""
+
+ABOVE_SENSOR_EV = (0.5, 2.5)
+"""EV by which the scene's brightest place exceeds the sensor: suns and lamps always do."""
+
+FULL_WELL = (1.2, 4.0)
+"""Full well over the converter's white: 1 at base ISO, doubling with ISO; a reserve even there."""
+
+CONTRAST = (0.0, 0.7)
+GAMMA = (0.85, 1.1)
+LIFT = (0.0, 0.02)
+"""Tone curve. Contrast 1 is UPI's smoothstep, steeper than consumer renderings; black lies within 5 of 255."""
+
+KNEE = (0.5, 0.9)
+"""Linear light at which highlights begin to roll off."""
+
+ROLLOFF = (0.2, 1.0)
+"""Share of the headroom, in EV, that the roll-off squeezes in below white."""
+
+LOCAL_TONE = (0.0, 0.35)
+"""Lift of shadows: at the most, cameras' dynamic range modes raise those 4 EV below mid grey by about 1.5 EV."""
+
+SHARPENING = (0.0, 0.8)
+SHARPENING_RADIUS = (0.5, 1.5)
+"""Unsharp mask in the amounts that cameras' menus span."""
+
+DENOISE = (0.3, 2.0)
+"""Smoothing in units of the noise's deviation at mid grey."""
+
+FALLOFF_EV = (0.0, 1.5)
+"""Light lost in the corners: natural falloff and vignetting of common lenses at open apertures."""
+
+JPEG_QUALITY = (80, 95)
+"""From a phone's thrifty to a camera's finest setting, in libjpeg's scale."""
+
+GREY_SLOPE = 1.2
+"""Slope of the sRGB curve at mid grey: turns noise of linear light into noise of encoded values."""
+
+
+class KnownCamera(NamedTuple):
+    """A real camera's constants.
+
+    Attributes:
+        make: manufacturer.
+        model: camera model.
+        kind: dslr, mirrorless, medium format, compact, phone or action.
+        bits: bits of the stored values.
+        black: black level in stored units.
+        white: white level in stored units.
+        color_matrix: CIE XYZ (D65) to camera RGB, as Adobe DNG's ColorMatrix2.
+    """
+
+    make: str
+    model: str
+    kind: str
+    bits: int
+    black: float
+    white: float
+    color_matrix: Matrix
+
+
+@cache
+def known_cameras() -> tuple[KnownCamera, ...]:
+    """Return the real cameras that random ones are mixed from."""
+    text = Path(__file__).with_name("color_matrices.json").read_text(encoding="utf-8")
+    return tuple(KnownCamera(**camera) for camera in json.loads(text)["cameras"])
+
+
+def illuminant_xy(temperature: float) -> tuple[float, float]:
+    """Return the CIE 1931 chromaticity of a light of a correlated colour temperature.
+
+    Daylight from 4000 K on (CIE 15:2004, equations 3.2 to 3.4); below, a black body by the cubic of Kang et al.,
+    "Design of Advanced Color-Temperature Control System for HDTV Applications" (J. Korean Physical Society 41(6),
+    2002).
+
+    Args:
+        temperature: in kelvin, from 1667 to 25000.
+
+    Raises:
+        ConfigError: a temperature outside the formulas' range.
+    """
+    if not 1667 <= temperature <= 25000:
+        raise ConfigError(f"colour temperature must lie in 1667..25000 K, got {temperature}")
+    t = 1e3 / temperature
+    if temperature < 4000:
+        x = float(np.polyval([-0.2661239, -0.2343589, 0.8776956, 0.179910], t))
+        low = (-1.1063814, -1.34811020, 2.18555832, -0.20219683)
+        mid = (-0.9549476, -1.37418593, 2.09137015, -0.16748867)
+        return x, float(np.polyval(low if temperature < 2222 else mid, x))
+    cool = (-2.0064, 1.9018, 0.24748, 0.237040)
+    warm = (-4.6070, 2.9678, 0.09911, 0.244063)
+    x = float(np.polyval(warm if temperature <= 7000 else cool, t))
+    return x, -3.0 * x * x + 2.870 * x - 0.275
+
+
+def camera_neutral(color_matrix: Any, temperature: float) -> tuple[float, float, float]:
+    """Return the camera's RGB of a white object under a light, green = 1: the matrix times the light's XYZ.
+
+    Args:
+        color_matrix: CIE XYZ to camera RGB ``[3, 3]``. The one for D65 is near enough under other lights.
+        temperature: correlated colour temperature of the light in kelvin (`illuminant_xy`).
+
+    Raises:
+        ConfigError: a temperature outside `illuminant_xy`'s range.
+    """
+    x, y = illuminant_xy(temperature)
+    red, green, blue = np.asarray(color_matrix) @ [x / y, 1.0, (1 - x - y) / y]
+    return float(red / green), 1.0, float(blue / green)
+
+
+def random_camera_profile(generator: torch.Generator, *, cfa: CFA | str | None = None) -> CameraProfile:
+    """Draw a sensor: two real cameras' matrices mixed, a light, a Bayer phase, and the first one's levels.
+
+    Args:
+        generator: source of randomness, on the CPU.
+        cfa: Bayer phase; None draws one of the four.
+
+    Raises:
+        ConfigError: not a Bayer phase.
+    """
+    draw = _Draw(generator)
+    one, other = draw.choice(known_cameras()), draw.choice(known_cameras())
+    share = draw.uniform(0, 1)
+    matrix = share * np.asarray(one.color_matrix) + (1 - share) * np.asarray(other.color_matrix)
+    temperature = 1e6 / draw.uniform(1e6 / TEMPERATURES[1], 1e6 / TEMPERATURES[0])
+    drawn = draw.choice(tuple(CFA))
+    return CameraProfile(
+        make="revisp",
+        model=f"{share:.2f} {one.model} + {1 - share:.2f} {other.model} at {temperature:.0f} K",
+        cfa=drawn if cfa is None else CFA.parse(cfa),
+        black_level=(float(one.black),) * 4,
+        white_level=float(one.white),
+        bits=one.bits,
+        color_matrix=matrix.tolist(),
+        as_shot_neutral=camera_neutral(matrix, temperature),
+    )
+
+
+def random_simulated_camera(generator: torch.Generator, *, cfa: CFA | str | None = None) -> SimulatedCamera:
+    """Draw a camera: `random_camera_profile`, noise by `random_noise_levels`, and a random rendering.
+
+    Its scenes exceed both the JPEG's white and the sensor's. The photo is inverted through the rendering
+    (``invert``), so that the JPEG looks like a photo rather than like one rendered twice.
+
+    Args:
+        generator: source of randomness, on the CPU.
+        cfa: Bayer phase; None draws one of the four.
+
+    Raises:
+        ConfigError: not a Bayer phase.
+    """
+    profile = random_camera_profile(generator, cfa=cfa)
+    noise = random_noise_levels(generator)
+    draw = _Draw(generator)
+    headroom_ev = draw.uniform(*HEADROOM_EV)
+    falloff, isp = _random_look(draw, headroom_ev, noise)
+    return SimulatedCamera(
+        profile,
+        headroom=2**headroom_ev,
+        contrast=draw.uniform(*CONTRAST),
+        shot_noise=noise.shot,
+        read_noise=noise.read,
+        full_well=draw.uniform(*FULL_WELL),
+        expansion=2 ** (headroom_ev + draw.uniform(*ABOVE_SENSOR_EV)),
+        jpeg_quality=draw.integer(*JPEG_QUALITY),
+        jpeg_chroma=draw.choice(get_args(ChromaSubsampling)),
+        shading=falloff,
+        isp=isp,
+        invert=True,
+    )
+
+
+def _random_look(draw: _Draw, headroom_ev: float, noise: NoiseLevels) -> tuple[tuple[float, ...], ISPSettings]:
+    """Draw the lens's falloff and a rendering, which corrects a random share of it."""
+    loss, bend = 2 ** draw.uniform(*FALLOFF_EV) - 1, draw.uniform(0.3, 1.0)
+    falloff = (loss * bend, loss * (1 - bend))
+    corrected = draw.uniform(0, 1)
+    headroom = 2**headroom_ev
+    grain = GREY_SLOPE * headroom * math.sqrt(noise.shot * 0.18 / headroom + noise.read)
+    return falloff, ISPSettings(
+        gamma=draw.uniform(*GAMMA),
+        lift=draw.uniform(*LIFT),
+        highlights=draw.choice(get_args(HighlightMode)),
+        knee=draw.uniform(*KNEE),
+        rolloff=headroom_ev * draw.uniform(*ROLLOFF),
+        local_tone=draw.uniform(*LOCAL_TONE),
+        denoise=grain * draw.uniform(*DENOISE),
+        sharpening=draw.uniform(*SHARPENING),
+        sharpening_radius=draw.uniform(*SHARPENING_RADIUS),
+        shading=tuple(corrected * value for value in falloff),
+    )
+
+
+class _Draw:
+    """Draws from one generator, one number each."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def uniform(self, low: float, high: float) -> float:
+        return low + (high - low) * torch.rand(1, generator=self.generator, dtype=torch.float64).item()
+
+    def integer(self, low: int, high: int) -> int:
+        return int(torch.randint(low, high + 1, (1,), generator=self.generator).item())
+
+    def choice(self, options: tuple[Any, ...]) -> Any:
+        return options[self.integer(0, len(options) - 1)]

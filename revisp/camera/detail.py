@@ -1,0 +1,138 @@
+"""Steps of a rendering that look at a pixel's neighbourhood: local tone, denoising, sharpening.
+
+All are differentiable and none has an inverse. Local tone and denoising stand on the guided filter of He, Sun and
+Tang, "Guided Image Filtering" (ECCV 2010), which keeps edges without halos, on a coarser grid (He and Sun, "Fast
+Guided Filter", arXiv 1505.00996).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from revisp.camera.profile import SRGB_TO_XYZ
+from revisp.checks import check_image
+from revisp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["denoise", "local_tone", "sharpen"]
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of R, G, B in the luma of JPEG files (ITU-R BT.601)."""
+
+MID_GREY = 0.18
+"""Luminance, display white 1, from which on local tone changes nothing."""
+
+DARKEST = 1e-3
+"""Luminance below which local tone lifts no further: noise would follow."""
+
+EDGE = 0.5
+"""Deviation in EV of the surround above which local tone keeps an edge rather than smooths over it."""
+
+DENOISE_RADIUS = 4
+"""Half the window of `denoise`, in pixels: fine grain goes, and a photo's texture costs little."""
+
+
+def local_tone(linear: Tensor, strength: float, radius: int = 24) -> Tensor:
+    r"""Lift dark places towards mid grey, and keep the detail within them.
+
+    With the luminance :math:`Y`, its base :math:`B` (guided filter of :math:`\log_2 Y`) and mid grey :math:`m`,
+
+    .. math:: \mathrm{out} = \mathrm{in} \cdot 2^{\,s\,\max(\log_2 m - B,\; 0)}
+
+    so that a shadow comes nearer to mid grey by the fraction :math:`s` of its distance in EV, as the dynamic range
+    modes of cameras do. Lights are the business of exposure and highlight roll-off.
+    This is the base-detail decomposition of Durand and Dorsey (SIGGRAPH 2002), with the guided filter for the
+    bilateral one.
+
+    Args:
+        linear: linear sRGB light ``[..., 3, H, W]``, display white 1; may exceed it.
+        strength: :math:`s`, in [0, 1); 0 changes nothing.
+        radius: half the window of the base, in pixels.
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+        ConfigError: strength or radius out of range.
+    """
+    check_image(linear, 3, "linear")
+    if not 0 <= strength < 1:
+        raise ConfigError(f"local_tone must lie in [0, 1), got {strength}")
+    if radius < 1:
+        raise ConfigError(f"the radius of local tone must be >= 1 pixel, got {radius}")
+    if strength == 0:
+        return linear
+    luminance = _weighted(linear, SRGB_TO_XYZ[1]).clamp_min(DARKEST).log2()
+    base = _guided_filter(luminance, luminance, radius, EDGE**2, math.gcd(radius, 4))
+    return linear * torch.exp2(strength * (math.log2(MID_GREY) - base).clamp_min(0))
+
+
+def denoise(srgb: Tensor, strength: float) -> Tensor:
+    """Smooth what varies less than ``strength`` and keep stronger edges.
+
+    The guided filter runs over R, G and B with the luma as guide. That equals smoothing the luma by itself, and
+    chroma wherever the luma has no edge: chroma loses more noise, as in cameras.
+
+    Args:
+        srgb: display-referred ``[..., 3, H, W]`` in [0, 1].
+        strength: standard deviation of the noise to remove, in the same units; 0 changes nothing.
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+        ConfigError: strength is negative.
+    """
+    check_image(srgb, 3, "srgb")
+    if not strength >= 0:
+        raise ConfigError(f"denoise must be >= 0, got {strength}")
+    if strength == 0:
+        return srgb
+    return _guided_filter(_weighted(srgb, LUMA), srgb, DENOISE_RADIUS, strength**2, 2)
+
+
+def sharpen(srgb: Tensor, amount: float, radius: float = 1.0) -> Tensor:
+    """Sharpen by an unsharp mask on the luma: add ``amount`` times luma minus its Gaussian blur to R, G and B.
+
+    Args:
+        srgb: display-referred ``[..., 3, H, W]`` in [0, 1].
+        amount: strength, at least 0; 0 changes nothing, 0.5 is usual.
+        radius: standard deviation of the blur, in pixels.
+
+    Returns:
+        ``[..., 3, H, W]``, unclamped.
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+        ConfigError: amount is negative, or radius is not positive.
+    """
+    from kornia.filters import gaussian_blur2d
+
+    check_image(srgb, 3, "srgb")
+    if not (amount >= 0 and radius > 0):
+        raise ConfigError(f"sharpening must be >= 0 and its radius > 0, got {amount} and {radius}")
+    if amount == 0:
+        return srgb
+    luma = _weighted(srgb, LUMA)
+    taps = 2 * max(1, round(3 * radius)) + 1
+    flat = luma.reshape(-1, 1, *luma.shape[-2:])
+    blurred = gaussian_blur2d(flat, (taps, taps), (radius, radius), border_type="replicate").reshape(luma.shape)
+    return srgb + amount * (luma - blurred)
+
+
+def _guided_filter(guide: Tensor, x: Tensor, radius: int, eps: float, coarser: int) -> Tensor:
+    """Filter on a grid ``coarser`` times as coarse; that must divide the radius, or the window has no middle."""
+    from kornia.filters import guided_blur
+
+    flat_guide = guide.reshape(-1, *guide.shape[-3:])
+    flat = flat_guide if x is guide else x.reshape(-1, *x.shape[-3:])
+    filtered: Tensor = guided_blur(
+        flat_guide, flat, 2 * radius + 1, eps, border_type="replicate", subsample=coarser, separable=True
+    )
+    return filtered.reshape(x.shape)
+
+
+def _weighted(rgb: Tensor, weights: Any) -> Tensor:
+    row = torch.as_tensor(weights, dtype=rgb.dtype, device=rgb.device)
+    return torch.einsum("c,...chw->...hw", row, rgb).unsqueeze(-3)

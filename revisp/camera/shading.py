@@ -1,0 +1,111 @@
+"""Lens shading: light falls off towards the corners, and the camera's processing raises it again.
+
+The gain that flattens a frame is the radial polynomial of Adobe DNG's ``FixVignetteRadial`` opcode (DNG
+specification 1.4, chapter 6), with the centre in the middle of the frame.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from revisp.errors import ConfigError, ShapeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+__all__ = ["Place", "apply_shading", "check_shading", "correct_shading", "shading_gain"]
+
+
+class Place(NamedTuple):
+    """Where a crop lies in its frame: its first row and column, and the frame's height and width, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def shading_gain(
+    height: int,
+    width: int,
+    coefficients: Sequence[float],
+    place: Place | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: Any = None,
+) -> Tensor:
+    r"""Return the gain that evens out a lens's shading at each pixel.
+
+    .. math:: g(r) = 1 + \sum_{i=1}^{n} k_i\, r^{2i}
+
+    with the radius :math:`r` from the frame's middle, 1 in its corners. A falloff of 1 EV in the corners has
+    coefficients that sum to 1.
+
+    Args:
+        height: rows of the picture.
+        width: columns of the picture.
+        coefficients: :math:`k_1, k_2, \dots`; none give 1 everywhere.
+        place: where the picture lies in its frame; None: it is the whole frame.
+        dtype: floating type of the result.
+        device: where the result lies.
+
+    Returns:
+        Gain ``[1, H, W]``, positive.
+
+    Raises:
+        ConfigError: the gain is not positive everywhere.
+    """
+    check_shading(coefficients)
+    top, left, full_height, full_width = place or Place(0, 0, height, width)
+    y = (torch.arange(height, dtype=torch.float64, device=device) + top + 0.5) * 2 - full_height
+    x = (torch.arange(width, dtype=torch.float64, device=device) + left + 0.5) * 2 - full_width
+    square = (y.square()[:, None] + x.square()[None, :]) / (full_height**2 + full_width**2)
+    gain = torch.zeros_like(square)
+    for coefficient in reversed(coefficients):
+        gain = (gain + coefficient) * square
+    return (1 + gain).to(dtype).unsqueeze(0)
+
+
+def correct_shading(raw: Tensor, coefficients: Sequence[float], place: Place | None = None) -> Tensor:
+    """Multiply linear values ``[..., C, H, W]`` by `shading_gain`; undoes `apply_shading`.
+
+    Raises:
+        ShapeError: not a floating tensor of at least three axes.
+        ConfigError: the gain is not positive everywhere.
+    """
+    return raw * _gain_like(raw, coefficients, place)
+
+
+def apply_shading(raw: Tensor, coefficients: Sequence[float], place: Place | None = None) -> Tensor:
+    """Darken linear values ``[..., C, H, W]`` as the lens does: divide by `shading_gain`.
+
+    Raises:
+        ShapeError: not a floating tensor of at least three axes.
+        ConfigError: the gain is not positive everywhere.
+    """
+    return raw / _gain_like(raw, coefficients, place)
+
+
+def check_shading(coefficients: Sequence[float]) -> None:
+    """Require coefficients whose gain is positive from the middle to the corners.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    square = np.linspace(0, 1, 257)
+    gain = np.polynomial.polynomial.polyval(square, [1.0, *coefficients])
+    if not gain.min() > 0:
+        raise ConfigError(
+            f"shading coefficients {tuple(coefficients)} give a gain that is not positive everywhere"
+        )
+
+
+def _gain_like(raw: Tensor, coefficients: Sequence[float], place: Place | None) -> Tensor:
+    if raw.ndim < 3 or not raw.is_floating_point():
+        raise ShapeError(f"raw must be floating point [..., C, H, W], got {raw.dtype} {list(raw.shape)}")
+    return shading_gain(raw.shape[-2], raw.shape[-1], coefficients, place, dtype=raw.dtype, device=raw.device)

@@ -1,0 +1,108 @@
+"""Local tone, denoising and sharpening: against SciPy, and by what they must do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from revisp.camera.detail import denoise, local_tone, sharpen
+from revisp.errors import ConfigError, ShapeError
+
+
+def _noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def _edge() -> torch.Tensor:
+    picture = torch.full((3, 64, 64), 0.3, dtype=torch.float64)
+    picture[..., 32:] = 0.7
+    return picture
+
+
+def test_strength_zero_changes_nothing():
+    x = torch.rand(2, 3, 9, 11)
+    assert local_tone(x, 0.0) is x
+    assert denoise(x, 0.0) is x
+    assert sharpen(x, 0.0) is x
+
+
+def test_local_tone_lifts_shadows_by_their_share_and_leaves_lights():
+    for level, stops in ((0.18 / 16, 4.0), (0.18 / 4, 2.0), (0.5, 0.0), (3.0, 0.0)):
+        flat = torch.full((3, 40, 40), level, dtype=torch.float64)
+        lifted = local_tone(flat, 0.25)
+        torch.testing.assert_close(lifted, flat * 2 ** (0.25 * stops))
+
+
+def test_local_tone_keeps_detail_and_compresses_places():
+    texture = 1 + 0.1 * torch.sin(torch.arange(192, dtype=torch.float64) * 2.1).expand(3, 96, 192)
+    places = torch.full((3, 96, 192), 0.01, dtype=torch.float64)
+    places[..., 96:] = 0.5
+    lifted = local_tone(places * texture, 0.4)
+    before, after = (x[0, 48, 8:40].log2() for x in (places * texture, lifted))
+    assert (after.std() / before.std()).item() == pytest.approx(1, abs=0.06)
+    assert (after - before).mean().item() == pytest.approx(0.4 * np.log2(0.18 / 0.01), rel=0.03)
+    torch.testing.assert_close(lifted[..., 150:], (places * texture)[..., 150:])
+
+
+def test_hue_survives_local_tone():
+    x = torch.rand(3, 48, 48, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) * 0.1 + 0.01
+    ratio = local_tone(x, 0.3, radius=8) / x
+    torch.testing.assert_close(ratio[0], ratio[2])
+
+
+def test_denoising_smooths_noise_and_keeps_edges():
+    clean = _edge()
+    noisy = clean + 0.02 * _noise(3, 64, 64)
+    smooth = denoise(noisy, 0.04)
+    assert (smooth - clean).square().mean() < 0.25 * (noisy - clean).square().mean()
+    step = smooth[..., 33].mean() - smooth[..., 30].mean()
+    assert step.item() == pytest.approx(0.4, abs=0.03)
+
+
+def test_denoising_takes_more_chroma_than_luma():
+    noisy = 0.5 + 0.03 * _noise(3, 64, 64)
+    smooth = denoise(noisy, 0.015)
+
+    def left(weights: list[float]) -> float:
+        row = torch.tensor(weights, dtype=torch.float64)
+        before, after = (torch.einsum("c,chw->hw", row, x).std() for x in (noisy, smooth))
+        return (after / before).item()
+
+    assert left([0.5, -0.4187, -0.0813]) < 0.75 * left([0.299, 0.587, 0.114])
+
+
+def test_unsharp_mask_agrees_with_scipy():
+    ndimage = pytest.importorskip("scipy.ndimage")
+    x = torch.rand(3, 30, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    luma = np.einsum("c,chw->hw", [0.299, 0.587, 0.114], x.numpy())
+    expected = x.numpy() + 0.7 * (luma - ndimage.gaussian_filter(luma, 1.5, mode="nearest", radius=4))
+    np.testing.assert_allclose(sharpen(x, 0.7, 1.5).numpy(), expected, atol=1e-6)
+
+
+def test_batches_are_pictures_side_by_side():
+    x = torch.rand(2, 2, 3, 24, 25)
+    for step in (lambda y: local_tone(y, 0.3, 4), lambda y: denoise(y, 0.05), lambda y: sharpen(y, 0.5)):
+        torch.testing.assert_close(step(x)[1, 0], step(x[1, 0]))
+
+
+def test_derivatives_are_right():
+    x = torch.rand(3, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3)) * 0.05 + 0.02
+    x.requires_grad_()
+    assert torch.autograd.gradcheck(lambda y: local_tone(y, 0.3, 2), x)
+    assert torch.autograd.gradcheck(lambda y: denoise(y, 0.05), x)
+    assert torch.autograd.gradcheck(lambda y: sharpen(y, 0.5), x)
+
+
+def test_wrong_arguments_are_refused():
+    x = torch.rand(3, 8, 8)
+    with pytest.raises(ConfigError, match="local_tone"):
+        local_tone(x, 1.0)
+    with pytest.raises(ConfigError, match="radius"):
+        local_tone(x, 0.5, 0)
+    with pytest.raises(ConfigError, match="denoise"):
+        denoise(x, -0.1)
+    with pytest.raises(ConfigError, match="sharpening"):
+        sharpen(x, 0.5, 0.0)
+    with pytest.raises(ShapeError, match="floating"):
+        denoise(torch.zeros(3, 8, 8, dtype=torch.uint8), 0.1)
