@@ -7,10 +7,12 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "atomic": ["atomic_write"],
         "challenge": ["read_challenge_npy", "write_challenge_npy"],
+        "developers": ["DEVELOPERS", "STYLES", "Style", "available_developers", "develop_raw"],
         "dng": ["write_dng"],
-        "image": ["Photo", "read_photo", "read_srgb", "write_png"],
+        "image": ["Photo", "decode_srgb", "read_photo", "read_srgb", "write_png"],
         "metadata": ["PhotoMetadata", "read_metadata"],
         "mosaic": ["read_mosaic", "write_mosaic"],
-        "raw": ["RawImage", "read_raw"],
+        "preview": ["read_preview"],
+        "raw": ["RawImage", "Window", "read_mosaic_raw", "read_raw"],
     },
 )

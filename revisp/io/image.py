@@ -7,11 +7,12 @@ and tifffile (TIFF). LittleCMS converts an embedded ICC profile to sRGB at 16 bi
 from __future__ import annotations
 
 import contextlib
+import io
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -24,8 +25,9 @@ from revisp.checks import check_image
 from revisp.errors import ImageError, ShapeError
 from revisp.io.atomic import atomic_write
 from revisp.io.metadata import PhotoMetadata, read_metadata
+from revisp.symmetry import Symmetry
 
-__all__ = ["MAX_PIXELS", "MIN_SIZE", "Photo", "read_photo", "read_srgb", "write_png"]
+__all__ = ["MAX_PIXELS", "MIN_SIZE", "Photo", "decode_srgb", "read_photo", "read_srgb", "write_png"]
 
 Array = np.ndarray[Any, Any]
 
@@ -36,15 +38,6 @@ MIN_SIZE = 16
 """Least height and width, in pixels."""
 
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # an MPO opens as the JPEG it begins with
-_UPRIGHT = {
-    2: lambda x: x[:, ::-1],
-    3: lambda x: x[::-1, ::-1],
-    4: lambda x: x[::-1],
-    5: lambda x: x.swapaxes(0, 1),
-    6: lambda x: np.rot90(x, -1),
-    7: lambda x: x[::-1, ::-1].swapaxes(0, 1),
-    8: lambda x: np.rot90(x),
-}
 
 
 @dataclass(frozen=True)
@@ -84,13 +77,30 @@ def read_srgb(path: str | Path) -> Tensor:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            if not file.read(1):
-                raise ImageError(f"{path}: the file is empty")
+            return _read(file, path)
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror or error}") from error
+
+
+def decode_srgb(data: bytes, path: str | Path) -> Tensor:
+    """Decode a photo that lies in memory as `read_srgb` does a file.
+
+    Args:
+        data: bytes of a JPEG, PNG, TIFF or WebP.
+        path: what to call it in errors.
+
+    Raises:
+        ImageError: as `read_srgb`.
+    """
+    return _read(io.BytesIO(data), Path(path))
+
+
+def _read(file: BinaryIO, path: Path) -> Tensor:
+    """Return sRGB ``[3, H, W]`` of an open file, which is called ``path``."""
+    if not file.read(1):
+        raise ImageError(f"{path}: the file is empty")
     try:
-        decoded = _decode(path)
-        pixels = _to_rgb(decoded, path)
+        pixels = _to_rgb(_decode(file, path), path)
     except ImageError:
         raise
     except Exception as error:  # each decoder fails in its own ways on damaged files
@@ -126,26 +136,29 @@ def write_png(path: str | Path, srgb: Tensor) -> None:
         Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()).save(file, format="PNG")
 
 
-def _decode(path: Path) -> _Decoded:
+def _decode(file: BinaryIO, path: Path) -> _Decoded:
     """Decode a file by its content.
 
     Raises:
         ImageError: a kind, size or frame that cannot be used.
     """
-    with path.open("rb") as file:
-        head = file.read(26)
+    file.seek(0)
+    head = file.read(26)
+    file.seek(0)
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        decoded = _decode_deep_tiff(path)
+        decoded = _decode_deep_tiff(file, path)
         if decoded is not None:
             return decoded
-    with _pixel_limit(path), _open(path) as image:
+        file.seek(0)
+    with _pixel_limit(path), _open(file, path) as image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # an MPO is a photo with another of it, e.g. its depth
-            warnings.warn(f"{path}: has {frames} frames, only the first is read", stacklevel=3)
+            warnings.warn(f"{path}: has {frames} frames, only the first is read", stacklevel=4)
         _check_size(path, *image.size)
         icc = image.info.get("icc_profile")
         if head[:4] == b"\x89PNG" and head[24] == 16:
-            pixels = imagecodecs.png_decode(path.read_bytes())
+            file.seek(0)
+            pixels = imagecodecs.png_decode(file.read())
             pixels = _upright(pixels, image.getexif().get(0x0112, 1))
             return _Decoded(pixels, _mode_of(pixels), icc)
         image.load()
@@ -153,9 +166,9 @@ def _decode(path: Path) -> _Decoded:
         return _decoded_of(upright, icc, path)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(file: BinaryIO, path: Path) -> Image.Image:
     try:
-        return Image.open(path, formats=_FORMATS)
+        return Image.open(file, formats=_FORMATS)
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not a JPEG, PNG, TIFF or WebP photo") from None
 
@@ -192,9 +205,9 @@ def _decoded_of(image: Image.Image, icc: bytes | None, path: Path) -> _Decoded:
     return _Decoded(np.asarray(image), image.mode, icc)
 
 
-def _decode_deep_tiff(path: Path) -> _Decoded | None:
+def _decode_deep_tiff(file: BinaryIO, path: Path) -> _Decoded | None:
     """Decode a TIFF of 16 bits; None when it has 8, which Pillow reads in more variants."""
-    with tifffile.TiffFile(path) as tiff:
+    with tifffile.TiffFile(file) as tiff:
         page: Any = tiff.pages.first
         if page.bitspersample <= 8:
             return None
@@ -204,7 +217,7 @@ def _decode_deep_tiff(path: Path) -> _Decoded | None:
             )
         _check_size(path, page.imagewidth, page.imagelength)
         if len(tiff.pages) > 1:
-            warnings.warn(f"{path}: has {len(tiff.pages)} pages, only the first is read", stacklevel=4)
+            warnings.warn(f"{path}: has {len(tiff.pages)} pages, only the first is read", stacklevel=5)
         pixels = page.asarray()
         if page.axes.startswith("S"):
             pixels = pixels.transpose(1, 2, 0)
@@ -221,8 +234,9 @@ def _mode_of(pixels: Array) -> str:
 
 def _upright(pixels: Array, orientation: int) -> Array:
     """Apply an EXIF orientation (1 to 8) to ``[H, W]`` or ``[H, W, C]``."""
-    turn = _UPRIGHT.get(int(orientation))
-    return pixels if turn is None else turn(pixels)
+    hflip, vflip, transpose = Symmetry.of_orientation(int(orientation))
+    pixels = pixels[:: -1 if vflip else 1, :: -1 if hflip else 1]
+    return pixels.swapaxes(0, 1) if transpose else pixels
 
 
 def _to_rgb(decoded: _Decoded, path: Path) -> Array:

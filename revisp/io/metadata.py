@@ -6,9 +6,9 @@ import logging
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-__all__ = ["PhotoMetadata", "read_metadata"]
+__all__ = ["PhotoMetadata", "read_exif", "read_metadata"]
 
 logging.getLogger("exifread").setLevel(logging.CRITICAL)  # it logs an error for every photo without EXIF
 
@@ -43,11 +43,19 @@ def read_metadata(path: str | Path) -> PhotoMetadata:
 
     EXIF that is absent, damaged or of another kind reads as "not said": it never stops a photo from being used.
     """
+    try:
+        with Path(path).open("rb") as file:
+            return read_exif(file)
+    except OSError:
+        return PhotoMetadata()
+
+
+def read_exif(file: BinaryIO) -> PhotoMetadata:
+    """Read the EXIF of an open file; see `read_metadata`."""
     import exifread
 
     try:
-        with Path(path).open("rb") as file:
-            tags = exifread.process_file(file, details=False)
+        tags = exifread.process_file(file, details=False)
     except Exception:  # exifread fails in as many ways as EXIF can be damaged
         return PhotoMetadata()
     iso = _number(tags, "EXIF ISOSpeedRatings")

@@ -10,13 +10,14 @@ import numpy as np
 import tifffile
 
 from revisp.camera.profile import CameraProfile
+from revisp.cfa import CFA, unpack
 from revisp.errors import ImageError, OutputError, ShapeError
 from revisp.io.atomic import atomic_write
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["read_mosaic", "single_mosaic", "stored_mosaic", "write_mosaic"]
+__all__ = ["read_mosaic", "read_planes", "single_mosaic", "stored_mosaic", "write_mosaic"]
 
 Array = np.ndarray[Any, Any]
 
@@ -97,7 +98,35 @@ def read_mosaic(path: str | Path) -> Array:
     Raises:
         ImageError: missing, damaged, or not one channel of 16 bits.
     """
-    path = Path(path)
+    array = _read(Path(path))
+    if array.ndim != 2:
+        raise ImageError(f"{path}: a mosaic is one channel, this is {array.dtype} {list(array.shape)}")
+    return array
+
+
+def read_planes(path: str | Path, cfa: CFA) -> Array:
+    """Read a mosaic as `read_mosaic` does, or from the challenges' ``.npy`` of planes: uint16 ``[H, W]``.
+
+    Args:
+        path: the file; planes are uint16 ``[h, w, 4]`` in the order R, Gr, Gb, B.
+        cfa: phase of the mosaic, by which planes are laid out.
+
+    Raises:
+        ImageError: missing, damaged, or neither of both.
+    """
+    array = _read(Path(path))
+    if array.ndim == 3 and array.shape[-1] == 4:
+        array = unpack(np.ascontiguousarray(array.transpose(2, 0, 1)), cfa)[0]
+    if array.ndim != 2:
+        raise ImageError(
+            f"{path}: a mosaic is one channel, or the planes R, Gr, Gb, B as [h, w, 4]; "
+            f"this is {array.dtype} {list(array.shape)}"
+        )
+    return array
+
+
+def _read(path: Path) -> Array:
+    """Return a file's array, uint16 and not empty."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -106,8 +135,10 @@ def read_mosaic(path: str | Path) -> Array:
         array = _decode(data, path)
     except Exception as error:  # each decoder fails in its own ways
         raise ImageError(f"{path}: not a readable 16-bit PNG, TIFF or npy mosaic ({error})") from error
-    if array.dtype != np.uint16 or array.ndim != 2:
-        raise ImageError(f"{path}: a mosaic is one channel of 16 bits, this is {array.dtype} {list(array.shape)}")
+    if array.dtype != np.uint16:
+        raise ImageError(f"{path}: a mosaic has 16 bits, this is {array.dtype} {list(array.shape)}")
+    if array.size == 0:
+        raise ImageError(f"{path}: the mosaic is empty, {list(array.shape)}")
     return array
 
 

@@ -1,0 +1,28 @@
+"""The first look at a file that is to be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from revisp.errors import ImageError
+
+__all__ = ["check_file"]
+
+
+def check_file(path: str | Path) -> Path:
+    """Return the path of a file that can be opened and is not empty.
+
+    Raises:
+        ImageError: missing, a folder, not permitted, or empty.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise ImageError(f"{path}: the file is empty")
+    except OSError as error:
+        reason = "is a folder" if path.is_dir() else error.strerror or str(error)
+        raise ImageError(
+            f"{path}: {'no such file' if isinstance(error, FileNotFoundError) else reason}"
+        ) from error
+    return path
