@@ -69,6 +69,15 @@ BACKBONES.register_lazy(
         paper="Iakubovskii, Segmentation Models PyTorch, 2019",
     ),
 )
+BACKBONES.register_lazy(
+    "classical",
+    "revisp.backbones.classical:Classical",
+    BackboneSpec(
+        receptive_field=1,
+        license="Apache-2.0",
+        paper="Fitted classical inverse, after the camera model of Brooks et al., CVPR 2019, arXiv 1811.11127",
+    ),
+)
 
 
 def create_backbone(name: str, *, in_channels: int = 3, out_channels: int = 3, **kwargs: Any) -> nn.Module:

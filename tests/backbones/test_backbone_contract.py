@@ -18,7 +18,8 @@ from revisp.backbones import (
 )
 from revisp.errors import ConfigError, ShapeError, UnknownNameError
 
-TINY = {
+TINY: dict[str, dict[str, object]] = {
+    "classical": {},
     "unet": {"width": 8, "depth": 3},
     "cycleisp": {"width": 8, "groups": 2, "blocks": 2},
     "smp": {"encoder_name": "test_resnet", "encoder_depth": 3, "decoder_channels": [32, 16, 8]},
@@ -179,7 +180,7 @@ def test_a_built_network_corrects_what_was_registered():
     assert resolve_spec(nn.Identity()) == BackboneSpec()
 
 
-@pytest.mark.parametrize("name", ["unet", "cycleisp", "smp"])
+@pytest.mark.parametrize("name", ["unet", "cycleisp", "smp", "classical"])
 def test_the_spec_describes_the_default_network(name):
     spec = BACKBONES.spec(name)
     with torch.device("meta"):

@@ -1,0 +1,102 @@
+"""The classical inverse of a camera's rendering as a network: one curve, then one matrix, pixel by pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from revisp.backbones.blocks import check_input
+from revisp.camera.fit import FitPair, fit_camera
+from revisp.camera.fitted import INTERVALS, FittedCamera, clipping, decode, plain_curve
+from revisp.errors import ConfigError
+
+__all__ = ["Classical"]
+
+
+class Classical(nn.Module):
+    r"""Undo tone curve, colour matrix, white balance and exposure; guess what clipped pixels hold.
+
+    The model of `revisp.camera.fitted.FittedCamera`, with its parameters free to be trained:
+
+    .. math:: d = A\, f^{-1}(p) + K\, [c(p), m] + b
+
+    with the shared rising curve :math:`f^{-1}`, whose steps are the softplus of its parameters, the matrix
+    :math:`A` and, for clipped pixels, :math:`K` on the measures `revisp.camera.fitted.clipping` and the mask m.
+    There is no shading: a pixel does not know its place in the photo. It starts as the inverse of the sRGB curve,
+    and `fit` sets it in closed form, so that it needs no training.
+
+    Args:
+        in_channels: 3 for sRGB, 4 for sRGB and the overexposure mask.
+        out_channels: 3, or a multiple of it: heads that share the curve.
+
+    Shape:
+        ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``.
+
+    Raises:
+        ConfigError: other numbers of channels.
+    """
+
+    def __init__(self, in_channels: int = 3, out_channels: int = 3) -> None:
+        super().__init__()
+        if in_channels not in (3, 4) or out_channels < 3 or out_channels % 3:
+            raise ConfigError(
+                "classical: in_channels must be 3 or 4 and out_channels a multiple of 3, got "
+                f"{in_channels} and {out_channels}"
+            )
+        self.in_channels = in_channels
+        self.slopes = nn.Parameter(_slopes(plain_curve()))
+        self.head = nn.Conv2d(4 + in_channels, out_channels, kernel_size=1)
+        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.head.weight[:, :3, 0, 0] += torch.eye(3).repeat(out_channels // 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, unclamped.
+
+        Raises:
+            ShapeError: wrong channel count, or an integer input.
+        """
+        check_input(x, self.in_channels, 1, "classical")
+        srgb, mask = x[:, :3], x[:, 3:]
+        steps = F.softplus(self.slopes) / INTERVALS
+        curve = F.pad(steps.cumsum(0), (1, 0))
+        raw: Tensor = self.head(torch.cat([decode(srgb, curve), clipping(srgb), mask], dim=1))
+        return raw
+
+    def fit(self, pairs: Sequence[FitPair]) -> FittedCamera:
+        """Measure the camera on pairs of photo and RAW by `fit_camera`, without shading, and load it.
+
+        Raises:
+            ShapeError: wrong shapes or dtypes.
+            DataError: too few usable pixels.
+        """
+        camera = fit_camera(pairs, shading=False)
+        self.load(camera)
+        return camera
+
+    @torch.no_grad()
+    def load(self, camera: FittedCamera) -> None:
+        """Take over a fitted camera in every head; its shading is left out.
+
+        Raises:
+            ConfigError: its curve has another number of knots.
+        """
+        if len(camera.curve) != INTERVALS + 1:
+            raise ConfigError(f"classical: a curve must have {INTERVALS + 1} knots, got {len(camera.curve)}")
+        heads = self.head.out_channels // 3
+        weight = torch.zeros(3, self.head.in_channels, dtype=torch.float64)
+        weight[:, :3] = torch.from_numpy(camera.inverse_matrix)
+        weight[:, 3:7] = torch.tensor(camera.headroom)
+        self.slopes.copy_(_slopes(torch.tensor(camera.curve, dtype=torch.float64)))
+        self.head.weight.copy_(weight.repeat(heads, 1)[..., None, None])
+        assert self.head.bias is not None
+        self.head.bias.copy_(torch.tensor(camera.black).repeat(heads))
+
+
+def _slopes(curve: Tensor) -> Tensor:
+    """Return the parameters whose softplus are the slopes of a curve ``[n + 1]`` between its knots."""
+    return (curve.diff() * (len(curve) - 1)).expm1().log().float()

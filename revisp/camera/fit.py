@@ -1,0 +1,276 @@
+"""Measure a camera's rendering on a few pairs of photo and RAW: tone curve, colour matrix, shading, headroom.
+
+A robust non-linear least-squares fit of the inverse (`revisp.camera.fitted.FittedCamera`): it predicts the RAW of
+a photo's colours, so that its errors are those that a reconstruction is scored by. No pixel is trusted alone: the
+fit sees means of small even blocks, which forgives misregistration, noise and compression, and as many blocks of a
+rare colour as of a common one, so that shadows, highlights and saturated colours count.
+
+Where no photo is nearly white, the matrix and the curve's upper end share a factor that nothing tells; it is left
+to the sRGB curve, and the colours that were seen are predicted all the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from revisp.camera.fitted import INTERVALS, FittedCamera, as_tuples, clipping, plain_curve
+from revisp.camera.shading import shading_gain
+from revisp.checks import check_image, check_same_size
+from revisp.errors import DataError, ShapeError
+
+__all__ = ["FitPair", "FittedCamera", "fit_camera"]
+
+Array = np.ndarray[Any, Any]
+FitPair = tuple[Tensor, Tensor, Tensor | None]
+"""Photo ``[3, H, W]``, its demosaiced RAW ``[3, H, W]``, and the pixels that count ``[1, H, W]`` or None."""
+
+_Counted = tuple[Tensor, Tensor, Tensor]
+
+WHITE = 0.98
+"""Photo and RAW values from which on a block is left out: one of the two may be clipped."""
+
+FLOOR = 2 / 255
+"""Mean photo value up to which a block is left out: colours outside sRGB are clipped to 0."""
+
+EVEN = 0.02
+"""Standard deviation of a block's photo values up to which it is even."""
+
+CELLS = 16
+"""Cells an axis by which colours are counted, so that each counts alike."""
+
+STIFFNESS = 20.0, 3.0
+"""How firmly the curve bends, and leans, as the sRGB curve does where no colour tells otherwise."""
+
+_LEAST_COLOURS = 12
+_ENOUGH_BLOCKS = 4096
+_BLOCKS_A_CELL = 32
+_MOST_COLOURS = 12_000
+_MOST_PIXELS = 1_000_000
+_FEW_PIXELS = 100
+_NEAR = 0.01
+
+
+def fit_camera(pairs: Sequence[FitPair], *, shading: bool = True) -> FittedCamera:
+    """Measure a camera on pairs of photo and RAW; the same pairs give the same camera.
+
+    Args:
+        pairs: photo ``[3, H, W]`` in [0, 1], its demosaiced RAW ``[3, H, W]`` (linear, black 0, white 1, not
+            white-balanced), and a mask ``[1, H, W]``, 1 where both show the same (None: everywhere). All of one
+            camera and one kind of light.
+        shading: whether to measure what the photo gained towards its corners. That needs whole photos: with crops
+            it is to be False.
+
+    Raises:
+        ShapeError: wrong shapes or dtypes, or sizes that differ.
+        DataError: too few pixels that are even, valid and neither black nor clipped; or black RAW.
+    """
+    if not pairs:
+        raise DataError("no pairs to fit a camera to")
+    for srgb, raw_rgb, valid in pairs:
+        _check_pair(srgb, raw_rgb, valid)
+    colours = _Colours.gather(pairs)
+    fit = _Fit(colours, shading)
+    parameters = fit.solve()
+    camera = fit.camera(parameters)
+    thinned = _thinned(pairs)
+    camera = replace(camera, headroom=as_tuples(_headroom(camera, thinned)))
+    error = fit.predict(parameters)[0] - colours.raw
+    rms = float(np.sqrt(np.mean(error**2)))
+    return replace(camera, samples=len(colours.raw), psnr=_forward_psnr(camera, thinned), rms=rms)
+
+
+def _check_pair(srgb: Tensor, raw_rgb: Tensor, valid: Tensor | None) -> None:
+    named = [(srgb, 3, "srgb"), (raw_rgb, 3, "raw_rgb"), *([] if valid is None else [(valid, 1, "valid")])]
+    for x, channels, name in named:
+        check_image(x, channels, name)
+        check_same_size(srgb, x, ("srgb", name))
+        if x.ndim != 3:
+            raise ShapeError(f"{name} must be a single image [{channels}, H, W], got {list(x.shape)}")
+
+
+@dataclass(frozen=True)
+class _Colours:
+    """Colours of photo and RAW, each ``[N, 3]`` float64, and their squared distance from the centre ``[N]``."""
+
+    srgb: Array
+    raw: Array
+    square: Array
+
+    @classmethod
+    def gather(cls, pairs: Sequence[FitPair]) -> _Colours:
+        """Take the means of even blocks, at most so many of each kind of colour."""
+        pixels = sum(srgb[0].numel() for srgb, _, _ in pairs)
+        block = next((side for side in (8, 4) if pixels >= _ENOUGH_BLOCKS * side * side), 2)
+        rows = np.concatenate([_blocks(*pair, block) for pair in pairs])
+        if len(rows) < _LEAST_COLOURS:
+            raise DataError(
+                f"only {len(rows)} blocks of {block} x {block} pixels are even, valid and neither black nor "
+                "clipped: no camera can be fitted to these pairs"
+            )
+        if rows[:, 3:6].max() < 1e-4:
+            raise DataError("no camera can be fitted: the RAW of all pairs is black")
+        cell = np.minimum((rows[:, :3] * CELLS).astype(int), CELLS - 1) @ [CELLS * CELLS, CELLS, 1]
+        shuffled = np.random.default_rng(0).permutation(len(rows))
+        order = shuffled[np.argsort(cell[shuffled], kind="stable")]
+        rank = np.arange(len(rows)) - np.searchsorted(cell[order], cell[order])
+        order, rank = order[rank < _BLOCKS_A_CELL], rank[rank < _BLOCKS_A_CELL]
+        rows = rows[order[np.argsort(rank, kind="stable")][:_MOST_COLOURS]]
+        return cls(rows[:, :3], rows[:, 3:6], rows[:, 6])
+
+
+def _blocks(srgb: Tensor, raw_rgb: Tensor, valid: Tensor | None, block: int) -> Array:
+    """Return photo colour, RAW colour and squared radius of a pair's even blocks: ``[N, 7]`` float64."""
+    srgb, raw_rgb = srgb.detach().cpu(), raw_rgb.detach().cpu().to(srgb.dtype)
+    photo, raw = F.avg_pool2d(srgb, block), F.avg_pool2d(raw_rgb, block)
+    deviation = (F.avg_pool2d(srgb.square(), block) - photo.square()).clamp_min(0).sqrt().amax(0)
+    usable = (F.max_pool2d(srgb, block).amax(0) < WHITE) & (F.max_pool2d(raw_rgb, block).amax(0) < WHITE)
+    usable &= (photo.amin(0) > FLOOR) & raw.isfinite().all(0) & deviation.isfinite()
+    if valid is not None:
+        usable &= F.max_pool2d(1 - valid.detach().cpu().float(), block)[0] == 0
+    if not usable.any():
+        return np.empty((0, 7))
+    even = max(EVEN, float(deviation[usable].median()))
+    usable &= deviation <= even
+    square = F.avg_pool2d(shading_gain(srgb.shape[-2], srgb.shape[-1], (1.0,), dtype=torch.float64) - 1, block)
+    return torch.cat([photo.double(), raw.double(), square])[:, usable].T.numpy()
+
+
+class _Fit:
+    """The least-squares problem: 9 entries of the matrix, 3 of black, 2 of shading, and the curve.
+
+    The curve's increments are the softmax of its parameters, so that it always rises from 0 to 1. Each parameter
+    has a weak prior, which decides only what the colours leave open.
+    """
+
+    def __init__(self, colours: _Colours, shading: bool) -> None:
+        self.colours = colours
+        self.hats = np.clip(colours.srgb[..., None] * INTERVALS - np.arange(INTERVALS), 0, 1)
+        self.powers = np.stack([colours.square, colours.square**2], axis=1)
+        slopes = np.log(np.diff(plain_curve().numpy()))
+        light = self.hats @ np.exp(slopes)
+        gains = np.maximum((light * colours.raw).sum(axis=0) / (light**2).sum(axis=0), 1e-6)
+        self.start = np.concatenate([np.diag(gains).ravel(), np.zeros(5), slopes])
+        bend, lean = (np.diff(np.eye(INTERVALS), order, axis=0) for order in (2, 1))
+        firm = np.repeat([2 / gains.mean(), 100.0, 3.0 if shading else 1e6], [9, 3, 2])
+        self.prior = np.diag(np.concatenate([firm**2, np.full(INTERVALS, 1e-6)]))
+        self.prior[14:, 14:] += STIFFNESS[0] ** 2 * bend.T @ bend + STIFFNESS[1] ** 2 * lean.T @ lean
+
+    def predict(self, parameters: Array) -> tuple[Array, Array]:
+        """Return the RAW colours ``[N, 3]`` and their derivative by the parameters ``[N, 3, P]``."""
+        matrix, black, shading, slopes = np.split(parameters, [9, 12, 14])
+        matrix = matrix.reshape(3, 3)
+        steps = np.exp(slopes - slopes.max())
+        steps /= steps.sum()
+        light = self.hats @ steps
+        dim = 1 / np.maximum(1 + self.powers @ shading, 0.05)[:, None]
+        raw = light @ matrix.T * dim
+        jacobian = np.zeros((*raw.shape, len(parameters)))
+        for channel in range(3):
+            jacobian[:, channel, 3 * channel : 3 * channel + 3] = light * dim
+            jacobian[:, channel, 9 + channel] = 1
+        jacobian[:, :, 12:14] = -(raw * dim)[..., None] * self.powers[:, None, :]
+        curve = (self.hats - light[..., None]) * steps
+        jacobian[:, :, 14:] = np.einsum("ck,nkj->ncj", matrix, curve) * dim[..., None]
+        return raw + black, jacobian
+
+    def solve(self) -> Array:
+        """Minimise the soft-L1 loss, its width set by the median error of the fit before."""
+        parameters = self.start
+        for _ in range(4):
+            error = self.predict(parameters)[0] - self.colours.raw
+            width = 1.4826 * float(np.median(np.abs(error))) + 1e-5
+            parameters = self._descend(parameters, width)
+        return parameters
+
+    def _cost(self, parameters: Array, width: float) -> tuple[float, Array, Array]:
+        raw, jacobian = self.predict(parameters)
+        error = (raw - self.colours.raw) / width
+        change = parameters - self.start
+        cost = 2 * (np.sqrt(1 + error**2) - 1).sum() + change @ self.prior @ change
+        return float(cost), error.ravel(), jacobian.reshape(-1, len(parameters)) / width
+
+    def _descend(self, parameters: Array, width: float) -> Array:
+        """Levenberg-Marquardt on reweighted errors (Nocedal and Wright, Numerical Optimization, section 10.3)."""
+        damping = 1e-3
+        cost, error, jacobian = self._cost(parameters, width)
+        for _ in range(30):
+            weighted = jacobian / np.sqrt(1 + error**2)[:, None]
+            curvature = weighted.T @ jacobian + self.prior
+            slope = weighted.T @ error + self.prior @ (parameters - self.start)
+            before = cost
+            while damping < 1e6:
+                step = np.linalg.solve(curvature + damping * np.diag(np.diag(curvature)), slope)
+                trial = self._cost(parameters - step, width)
+                if trial[0] < cost:
+                    parameters = parameters - step
+                    cost, error, jacobian = trial
+                    damping /= 10
+                    break
+                damping *= 4
+            if before - cost <= 1e-6 * before:
+                break
+        return parameters
+
+    def camera(self, parameters: Array) -> FittedCamera:
+        """Return the camera of the fitted parameters, without headroom and figures."""
+        matrix, black, shading, slopes = np.split(parameters, [9, 12, 14])
+        steps = np.exp(slopes - slopes.max())
+        curve = np.concatenate([[0], np.cumsum(steps / steps.sum())])
+        curve[-1] = 1
+        shading = np.where(np.abs(shading) < 1e-6, 0, shading)  # exactly none where none was asked for
+        forward = np.linalg.inv(matrix.reshape(3, 3))
+        return FittedCamera(as_tuples(curve), as_tuples(forward), as_tuples(black), shading=as_tuples(shading))
+
+
+def _headroom(camera: FittedCamera, pairs: Sequence[_Counted]) -> Array:
+    """Return the RAW that clipped colours hold beyond the fit ``[3, 4]``: least absolute deviations.
+
+    Every pair counts alike: else the one that is overexposed all over would speak for the highlights of all.
+    """
+    clipped, excess, weight = [], [], []
+    for srgb, raw_rgb, counts in pairs:
+        share = clipping(srgb)
+        counts = counts & (share > 0).any(0)
+        clipped.append(share[:, counts].double())
+        excess.append((raw_rgb - camera.unprocess(srgb))[:, counts].double())
+        weight.append(torch.full((int(counts.sum()),), 1 / max(int(counts.sum()), _FEW_PIXELS)).double())
+    x, y, pairwise = torch.cat(clipped, 1), torch.cat(excess, 1), torch.cat(weight)
+    headroom = y.new_zeros(3, 4)
+    weights = pairwise.expand(3, -1)
+    for _ in range(15):  # iteratively reweighted least squares
+        for channel in range(3):
+            scaled = x * weights[channel]
+            normal = scaled @ x.T + 1e-6 * torch.eye(4).double()
+            headroom[channel] = torch.linalg.solve(normal, scaled @ y[channel])
+        weights = pairwise * _NEAR / ((y - headroom @ x).abs() + _NEAR)
+    return headroom.numpy()
+
+
+def _forward_psnr(camera: FittedCamera, pairs: Sequence[_Counted]) -> float:
+    """Return the PSNR of the developed RAW against the photo over the valid pixels of all pairs, in dB."""
+    total, count = 0.0, 0
+    for srgb, raw_rgb, counts in pairs:
+        error = (camera.develop(raw_rgb) - srgb)[:, counts].double()
+        total, count = total + float(error.square().sum()), count + error.numel()
+    return -10 * math.log10(max(total / max(count, 1), 1e-12))
+
+
+def _thinned(pairs: Sequence[FitPair]) -> list[_Counted]:
+    """Return pairs, with the pixels that count ``[H, W]`` (bool), on a grid so coarse that they are not many."""
+    stride = math.ceil(math.sqrt(sum(srgb[0].numel() for srgb, _, _ in pairs) / _MOST_PIXELS))
+    thinned = []
+    for srgb, raw_rgb, valid in pairs:
+        photo, raw = (x.detach().cpu().float()[:, ::stride, ::stride] for x in (srgb, raw_rgb))
+        counts = raw.isfinite().all(0) & photo.isfinite().all(0)
+        if valid is not None:
+            counts &= valid.detach().cpu()[0, ::stride, ::stride] == 1
+        thinned.append((photo, raw, counts))
+    return thinned

@@ -1,0 +1,223 @@
+"""A camera's rendering as measured on pairs of photo and RAW, and its inverse; `revisp.camera.fit` measures it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from revisp.camera.isp import apply_ccm, srgb_to_linear
+from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile, Matrix
+from revisp.camera.shading import Place, check_shading, shading_gain
+from revisp.checks import check_image
+from revisp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["FittedCamera", "Place", "as_tuples", "clipping", "decode", "encode", "plain_curve"]
+
+INTERVALS = 64
+"""Intervals of a curve's table, evenly spaced over sRGB values."""
+
+CLIP_START = 0.96
+"""sRGB value from which a channel counts, more and more, as clipped (`clipping`)."""
+
+
+@dataclass(frozen=True)
+class FittedCamera:
+    r"""A camera's rendering, and its inverse, in closed form.
+
+    With demosaiced RAW :math:`d`, photo :math:`p`, and the distance :math:`r` from the photo's centre as a share
+    of half its diagonal,
+
+    .. math:: p = f\big(s(r)\, C\,(d - b)\big), \qquad
+              d = C^{-1} f^{-1}(p) / s(r) + K\, c(p) + b, \qquad s(r) = 1 + s_1 r^2 + s_2 r^4
+
+    :math:`f` rises from f(0) = 0 to f(1) = 1 and stays there: beyond, the photo says nothing. What the RAW holds
+    there mostly is :math:`K\,c(p)`: RAW in excess of the rest, for each clipped channel, and for all three clipped
+    together (`clipping`).
+
+    Attributes:
+        curve: linear light at evenly spaced sRGB values, :math:`f^{-1}(i / n)`, from 0 to 1, linear between.
+        matrix: :math:`C`, RAW to linear sRGB, white balance and exposure included, row by row.
+        black: :math:`b`, what remains of the black level in RAW, for R, G, B.
+        headroom: :math:`K`, RAW in excess where the photo is clipped: three rows (RAW channels) of four (clipped
+            R, G, B, and all of them).
+        shading: :math:`s_1, s_2`: what the photo gained towards its corners (`shading_gain`); (0, 0): nothing.
+        samples: number of colours that it was fitted to.
+        psnr: of the developed RAW against the photo, in dB: how well the model describes the camera.
+        rms: root mean square error of the inverse at the fitted colours, in RAW units.
+
+    Raises:
+        ConfigError: a value that no fit gives; the message names the field.
+    """
+
+    curve: tuple[float, ...]
+    matrix: Matrix
+    black: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    headroom: tuple[tuple[float, float, float, float], ...] = ((0.0,) * 4,) * 3
+    shading: tuple[float, float] = (0.0, 0.0)
+    samples: int = 0
+    psnr: float = math.nan
+    rms: float = math.nan
+
+    def __post_init__(self) -> None:
+        curve = _numbers(self.curve, "curve", (len(self.curve),))
+        if len(curve) < 2 or curve[0] != 0 or not math.isclose(curve[-1], 1) or (np.diff(curve) <= 0).any():
+            raise ConfigError("fitted camera: curve must rise strictly from 0 to 1")
+        matrix = _numbers(self.matrix, "matrix", (3, 3))
+        if np.linalg.cond(matrix) > 1e6:
+            raise ConfigError("fitted camera: matrix must be invertible")
+        shading = _numbers(self.shading, "shading", (2,))
+        check_shading(shading.tolist())
+        fields = {"curve": curve, "matrix": matrix, "shading": shading}
+        fields |= {"black": _numbers(self.black, "black", (3,))}
+        fields |= {"headroom": _numbers(self.headroom, "headroom", (3, 4))}
+        for name, value in fields.items():
+            object.__setattr__(self, name, as_tuples(value))
+
+    @property
+    def inverse_matrix(self) -> np.ndarray[Any, Any]:
+        """Linear sRGB to RAW ``[3, 3]``."""
+        return np.linalg.inv(np.asarray(self.matrix))
+
+    def develop(self, raw_rgb: Tensor, place: Place | None = None) -> Tensor:
+        """Render demosaiced RAW ``[..., 3, H, W]`` as the camera does: sRGB in [0, 1], differentiable.
+
+        Args:
+            raw_rgb: camera RGB, linear, black 0, white 1, not white-balanced.
+            place: where the crop lies in its photo, for the shading; None: it is the whole photo.
+
+        Raises:
+            ShapeError: not a floating tensor of three channels.
+        """
+        check_image(raw_rgb, 3, "raw_rgb")
+        light = (raw_rgb - self._column(self.black, raw_rgb)) * self._shade(raw_rgb, place)
+        return encode(apply_ccm(light, self.matrix), raw_rgb.new_tensor(self.curve))
+
+    def unprocess(self, srgb: Tensor, place: Place | None = None) -> Tensor:
+        """Turn sRGB ``[..., 3, H, W]`` into demosaiced RAW in [0, 1], not white-balanced; differentiable.
+
+        Args:
+            srgb: photo, display-referred, in [0, 1].
+            place: where the crop lies in its photo, for the shading; None: it is the whole photo.
+
+        Raises:
+            ShapeError: not a floating tensor of three channels.
+        """
+        check_image(srgb, 3, "srgb")
+        light = apply_ccm(decode(srgb, srgb.new_tensor(self.curve)), self.inverse_matrix)
+        excess = torch.einsum("ij,...jhw->...ihw", srgb.new_tensor(self.headroom), clipping(srgb))
+        return (light / self._shade(srgb, place) + excess + self._column(self.black, srgb)).clamp(0, 1)
+
+    def profile(self, base: CameraProfile) -> CameraProfile:
+        """Return a profile whose white balance and colour matrix are the fitted ones.
+
+        The as-shot neutral is the RAW of the photo's white. The colour matrix, with that neutral, gives the fitted
+        colours; the camera's RGB of D65 white, which pairs under one light do not tell, stays that of ``base``.
+
+        Args:
+            base: the camera's names, CFA and levels.
+
+        Raises:
+            ConfigError: the fitted white is not positive in every channel, so that there is no white balance.
+        """
+        inverse = self.inverse_matrix
+        neutral = inverse.sum(axis=1)
+        if (neutral <= 0).any():
+            raise ConfigError(
+                f"fitted camera: its white has the RAW colour {neutral.round(4)}, which is no neutral"
+            )
+        white = (np.asarray(base.color_matrix) @ SRGB_TO_XYZ).sum(axis=1)
+        matrix = (white / neutral)[:, None] * inverse @ np.linalg.inv(SRGB_TO_XYZ)
+        return base.replace(color_matrix=as_tuples(matrix), as_shot_neutral=as_tuples(neutral / neutral[1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the camera as JSON values; a figure that is unknown is null."""
+        values = dataclasses.asdict(self)
+        return values | {name: None if math.isnan(values[name]) else values[name] for name in ("psnr", "rms")}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> FittedCamera:
+        """Build a camera from JSON values.
+
+        Raises:
+            ConfigError: a field is missing, unknown or wrong.
+        """
+        fields = {field.name for field in dataclasses.fields(cls)}
+        if set(values) != fields:
+            raise ConfigError(f"fitted camera: missing or unknown fields {sorted(set(values) ^ fields)}")
+        figures = {name: math.nan if values[name] is None else values[name] for name in ("psnr", "rms")}
+        try:
+            return cls(**{**values, **{name: float(value) for name, value in figures.items()}})
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f"fitted camera: {error}") from error
+
+    def _shade(self, like: Tensor, place: Place | None) -> Tensor | float:
+        if not any(self.shading):
+            return 1.0
+        height, width = like.shape[-2:]
+        return shading_gain(height, width, self.shading, place, dtype=like.dtype, device=like.device)
+
+    @staticmethod
+    def _column(values: tuple[float, float, float], like: Tensor) -> Tensor:
+        return like.new_tensor(values).view(3, 1, 1)
+
+
+def decode(srgb: Tensor, curve: Tensor) -> Tensor:
+    """Look linear light up in a curve, linearly between its knots and beyond its ends.
+
+    Args:
+        srgb: display-referred values of any shape.
+        curve: linear light ``[n + 1]`` at the sRGB values 0, 1/n, ..., 1.
+    """
+    position = srgb * (len(curve) - 1)
+    knot = position.detach().clamp(0, len(curve) - 2).long()
+    return _at(curve, knot) + _at(curve.diff(), knot) * (position - knot)
+
+
+def encode(linear: Tensor, curve: Tensor) -> Tensor:
+    """Undo `decode`, with values clipped to [0, 1]; the curve rises strictly."""
+    linear = linear.clamp(0, 1)
+    knot = torch.searchsorted(curve, linear.detach().contiguous(), right=True).clamp(1, len(curve) - 1) - 1
+    return ((knot + (linear - _at(curve, knot)) / _at(curve.diff(), knot)) / (len(curve) - 1)).clamp(0, 1)
+
+
+def clipping(srgb: Tensor) -> Tensor:
+    """Tell how clipped R, G, B, and all three together are: ``[..., 3, H, W]`` to ``[..., 4, H, W]``.
+
+    0 up to an sRGB value of 0.96, then rising evenly to 1 at 1: compression leaves clipped values a little lower.
+    """
+    share = ((srgb - CLIP_START) / (1 - CLIP_START)).clamp(0, 1)
+    return torch.cat([share, share.amin(dim=-3, keepdim=True)], dim=-3)
+
+
+def plain_curve(intervals: int = INTERVALS) -> Tensor:
+    """Return the table of the sRGB transfer function's inverse (IEC 61966-2-1): ``[intervals + 1]`` float64."""
+    return srgb_to_linear(torch.linspace(0, 1, intervals + 1, dtype=torch.float64))
+
+
+def as_tuples(array: np.ndarray[Any, Any]) -> Any:
+    """Return an array as nested tuples of floats."""
+    if array.ndim > 1:
+        return tuple(as_tuples(row) for row in array)
+    return tuple(float(value) for value in array)
+
+
+def _at(table: Tensor, index: Tensor) -> Tensor:
+    """Return ``table[index]``, of the shape of ``index``, faster forth and back."""
+    return table.index_select(0, index.flatten()).view_as(index)
+
+
+def _numbers(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    array = np.asarray(values, float)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ConfigError(f"fitted camera: {name} must be {list(shape)} finite numbers")
+    return array
