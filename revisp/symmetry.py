@@ -41,16 +41,22 @@ class Symmetry(NamedTuple):
         cfa = cfa.vflip(height) if self.vflip else cfa
         return cfa.transpose() if self.transpose else cfa
 
-    def window_offset(self, cfa: CFA, size: int) -> tuple[int, int]:
+    def window_offset(self, cfa: CFA, size: int, target: CFA | None = None) -> tuple[int, int]:
         """Return by how many rows and columns, each 0 or 1, to move a square window that begins at phase ``cfa``.
 
-        After the move, `apply` turns the window of ``size`` x ``size`` pixels into one of phase ``cfa`` again.
+        After the move, `apply` turns the window of ``size`` x ``size`` pixels into one of phase ``target``.
+
+        Args:
+            cfa: phase at the window's first place.
+            size: side of the window in pixels.
+            target: phase that is wanted; None takes ``cfa`` again.
         """
+        target = cfa if target is None else target
         return next(
             (rows, columns)
             for rows in (0, 1)
             for columns in (0, 1)
-            if self.phase_after(cfa.crop(rows, columns), size, size) is cfa
+            if self.phase_after(cfa.crop(rows, columns), size, size) is target
         )
 
 

@@ -26,7 +26,7 @@ Usage: revisp-train [GROUP=CHOICE ...] [KEY=VALUE ...]
 Train the reverse-ISP pipeline; leaves a model folder, metrics.json and pictures in the run folder.
 
   revisp-train +backbone=unet                          the default: needs no data and no GPU
-  revisp-train data=pairs data.root=FOLDER             on your own pairs of photo and RAW
+  revisp-train data=prepared data.root=FOLDER             on your own pairs of photo and RAW
   revisp-train trainer.max_epochs=40 loss.noe.gamma=1.8
   revisp-train resume=last                             continue an interrupted run
   revisp-train --multirun +backbone=unet,cycleisp      one run for each

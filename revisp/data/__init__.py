@@ -7,28 +7,30 @@ from typing import TYPE_CHECKING, Any
 from revisp.registry import Registry
 
 if TYPE_CHECKING:
-    from revisp.data.datamodule import PairDataModule
+    from revisp.data.base import DataModule
 
 __all__ = ["DATASETS", "create_data", "list_data"]
 
 DATASETS: Registry[None] = Registry("data set", group="revisp.datasets")
 DATASETS.register_lazy("embedded", "revisp.data.datamodule:embedded")
-DATASETS.register_lazy("pairs", "revisp.data.datamodule:pairs")
+DATASETS.register_lazy("prepared", "revisp.data.datamodule:prepared")
+DATASETS.register_lazy("simulated", "revisp.data.simulated:simulated")
+DATASETS.register_lazy("stream", "revisp.data.streaming:stream")
 
 
-def create_data(name: str, **kwargs: Any) -> PairDataModule:
+def create_data(name: str, **kwargs: Any) -> DataModule:
     """Build the data module of a registered data set.
 
     Args:
-        name: one of `list_data`: ``"embedded"``, ``"pairs"``, or a plugin's.
-        kwargs: its arguments; see `revisp.data.datamodule.embedded`, `revisp.data.datamodule.pairs`. None means
-            "not set".
+        name: one of `list_data`: ``"embedded"``, ``"prepared"``, ``"simulated"``, ``"stream"``, or a plugin's.
+        kwargs: its arguments; see `revisp.data.datamodule.embedded`, `revisp.data.datamodule.prepared`,
+            `revisp.data.simulated.simulated`, `revisp.data.streaming.stream`. None means "not set".
 
     Raises:
         UnknownNameError: no such data set.
         ConfigError: it does not take these arguments, or a value is out of range.
     """
-    module: PairDataModule = DATASETS.create(name, **kwargs)
+    module: DataModule = DATASETS.create(name, **kwargs)
     return module
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from torch.utils.data import Sampler
@@ -13,27 +13,28 @@ from revisp.symmetry import SYMMETRIES, Symmetry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from torch import Tensor
-
     from revisp.cfa import CFA
+    from revisp.data.datasets import Picture
 
 __all__ = ["CropSampler", "CropSpec"]
 
 
 class CropSpec(NamedTuple):
-    """One crop: a square window of an image, and the symmetry to apply to it.
+    """One crop: a square window of a picture, and the symmetry to apply to it.
 
     Attributes:
-        image: index of the image in its data set.
+        image: index of the picture in its data set.
         top: first row of the window.
         left: first column of the window.
         symmetry: what to apply to the window, which then has the data set's Bayer phase.
+        seed: of what is random in a picture that is made when it is read.
     """
 
     image: int
     top: int
     left: int
     symmetry: Symmetry = SYMMETRIES[0]
+    seed: int = 0
 
 
 class CropSampler(Sampler[CropSpec]):
@@ -43,30 +44,35 @@ class CropSampler(Sampler[CropSpec]):
     seen, whatever the number of workers. The crops of an epoch are dealt out to the ranks of distributed training,
     so that together they see what one process would.
 
-    A share of the crops is drawn around overexposed pixels: an image that has some, uniformly; one of its
+    A share of the crops is drawn around overexposed pixels: a picture that has some, uniformly; one of its
     overexposed pixels, uniformly; a window that holds it, uniformly. The other crops are uniform over all pixels.
 
+    Only geometry is augmented. A change of exposure or white balance would act on the RAW as a factor, but on the
+    photo through the camera's unknown, nonlinear processing, so no simple jitter of a pair stays a pair; simulated
+    data vary exposure, white balance and camera instead.
+
     Args:
-        masks: overexposure mask ``[1, H, W]`` of each image; values of at least 0.5 count as overexposed.
-        cfa: Bayer phase of the images, which crops keep.
+        pictures: those of the data set. Their overexposed pixels are asked for when a crop is drawn around one, so
+            that any number of pictures takes little memory; a pixel at a border stands for its inner neighbour.
+        cfa: Bayer phase that crops shall have; pictures of another one are cut a row or a column off.
         crop: side of a crop in pixels, even.
         length: crops in an epoch, over all ranks; a remainder that does not fill all ranks is dropped.
         oe_share: share of crops drawn around overexposed pixels, in [0, 1].
-        augment: apply a random one of the eight symmetries; a window at the image's edge that leaves no room for
+        augment: apply a random one of the eight symmetries; a window at the picture's edge that leaves no room for
             the pixel by which a symmetry must move it is moved the other way, or left as it is where it fills the
-            image.
+            picture.
         seed: seed of the training.
         rank: this process among those of a distributed training.
         world_size: number of such processes.
 
     Raises:
         ConfigError: an argument outside its range.
-        DataError: no images, or an image smaller than a crop.
+        DataError: no pictures, or a picture too small for a crop.
     """
 
     def __init__(
         self,
-        masks: Sequence[Tensor],
+        pictures: Sequence[Picture],
         cfa: CFA,
         *,
         crop: int,
@@ -78,12 +84,11 @@ class CropSampler(Sampler[CropSpec]):
         world_size: int = 1,
     ) -> None:
         _check(crop, length, oe_share, rank, world_size)
-        if not masks:
+        if not pictures:
             raise DataError("there are no images to crop from")
-        self.sizes = [(int(mask.shape[-2]), int(mask.shape[-1])) for mask in masks]
-        if min(min(size) for size in self.sizes) < crop:
-            raise DataError(f"an image of {min(self.sizes, key=min)} pixels is smaller than the crop of {crop}")
-        self.overexposed = [_overexposed_pixels(mask) for mask in masks]
+        for picture in pictures:
+            _check_size(picture, cfa, crop)
+        self.pictures = pictures
         self.cfa = cfa
         self.crop = crop
         self.length = length // world_size * world_size
@@ -93,9 +98,9 @@ class CropSampler(Sampler[CropSpec]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
-        areas = np.array([height * width for height, width in self.sizes], float)
+        areas = np.array([picture.height * picture.width for picture in pictures], float)
         self._by_area = np.cumsum(areas / areas.sum())
-        self._with_oe = np.flatnonzero([found.size for found in self.overexposed])
+        self._with_oe = np.flatnonzero([picture.has_overexposed for picture in pictures])
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that the next iteration draws; Lightning calls this before each."""
@@ -105,47 +110,56 @@ class CropSampler(Sampler[CropSpec]):
         return self.length // self.world_size
 
     def __iter__(self) -> Iterator[CropSpec]:
-        generator = np.random.default_rng([self.seed, self.epoch])
-        draws = generator.random((self.length, 6))
-        return (self._crop(*row) for row in draws[self.rank :: self.world_size].tolist())
+        draws = np.random.default_rng([self.seed, self.epoch]).random((self.length, 6))
+        seeds = np.random.default_rng([self.seed, self.epoch, 1]).integers(2**62, size=self.length)
+        mine = slice(self.rank, None, self.world_size)
+        return map(self._crop, seeds[mine].tolist(), draws[mine].tolist())
 
-    def _crop(
-        self, kind: float, image: float, row: float, column: float, pixel: float, symmetry: float
-    ) -> CropSpec:
+    def _crop(self, seed: int, numbers: Sequence[float]) -> CropSpec:
         """Turn six numbers, uniform in [0, 1), into a crop."""
+        kind, image, row, column, pixel, symmetry = numbers
         if kind < self.oe_share and self._with_oe.size:
             index = int(self._with_oe[int(image * self._with_oe.size)])
-            height, width = self.sizes[index]
-            found = self.overexposed[index]
-            y, x = divmod(int(found[int(pixel * found.size)]), width)
+            y, x = self._overexposed_pixel(self.pictures[index], pixel)
             top, left = y - int(row * (self.crop - 1)), x - int(column * (self.crop - 1))
         else:
-            index = min(int(np.searchsorted(self._by_area, image, side="right")), len(self.sizes) - 1)
-            height, width = self.sizes[index]
-            top, left = int(row * (height - self.crop + 1)), int(column * (width - self.crop + 1))
+            index = min(int(np.searchsorted(self._by_area, image, side="right")), len(self.pictures) - 1)
+            picture = self.pictures[index]
+            top = int(row * (picture.height - self.crop + 1))
+            left = int(column * (picture.width - self.crop + 1))
         chosen = SYMMETRIES[int(symmetry * len(SYMMETRIES))] if self.augment else SYMMETRIES[0]
-        return self._fit(index, top, left, chosen)
+        return self._fit(index, top, left, chosen, seed)
 
-    def _fit(self, index: int, top: int, left: int, symmetry: Symmetry) -> CropSpec:
-        """Move a window into the image, to the nearest place above and left whose phase fits the symmetry."""
-        offsets = symmetry.window_offset(self.cfa, self.crop)
+    @staticmethod
+    def _overexposed_pixel(picture: Picture, pixel: float) -> tuple[int, int]:
+        """Choose one by a number in [0, 1), and keep away from the border, which a moved window may miss."""
+        found = picture.overexposed()
+        y, x = found[int(pixel * len(found))].tolist()
+        return min(max(y, 1), picture.height - 2), min(max(x, 1), picture.width - 2)
+
+    def _fit(self, index: int, top: int, left: int, symmetry: Symmetry, seed: int) -> CropSpec:
+        """Move a window into the picture, to the nearest place above and left whose phase fits the symmetry."""
+        picture = self.pictures[index]
+        offsets = symmetry.window_offset(picture.cfa, self.crop, self.cfa)
         place = []
-        for start, offset, side in zip((top, left), offsets, self.sizes[index], strict=True):
+        for start, offset, side in zip((top, left), offsets, (picture.height, picture.width), strict=True):
             start = min(max(start, 0), side - self.crop)
             start -= (start - offset) % 2
             if start < 0:
                 start += 2
             if start > side - self.crop:
-                return self._fit(index, top, left, SYMMETRIES[0])
+                return self._fit(index, top, left, SYMMETRIES[0], seed)
             place.append(start)
-        return CropSpec(index, place[0], place[1], symmetry)
+        return CropSpec(index, place[0], place[1], symmetry, seed)
 
 
-def _overexposed_pixels(mask: Tensor) -> np.ndarray[Any, Any]:
-    """Return flat indices, without the image's border, which a window moved by one pixel may miss."""
-    found = mask.cpu().numpy()[0] >= 0.5
-    found[[0, -1], :] = found[:, [0, -1]] = False
-    return np.flatnonzero(found).astype(np.int32)
+def _check_size(picture: Picture, cfa: CFA, crop: int) -> None:
+    """Require room for a crop of the wanted phase, so that every window can at least be used as it is."""
+    for side, offset in zip((picture.height, picture.width), picture.cfa.offset_to(cfa), strict=True):
+        if side < crop + offset:
+            moved = ", which its Bayer phase moves by a pixel" if offset else ""
+            size = f"{picture.height}x{picture.width}"
+            raise DataError(f"the image {picture.name!r} of {size} is smaller than the crop of {crop}{moved}")
 
 
 def _check(crop: int, length: int, oe_share: float, rank: int, world_size: int) -> None:

@@ -1,18 +1,16 @@
-"""Lightning data module: pairs to training crops and whole validation images, with demosaiced targets."""
+"""Lightning data module: pictures to training crops and validation tiles."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-from pytorch_lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from revisp.data.base import DataModule, check_whole
 from revisp.data.crops import CropSampler
-from revisp.data.datasets import CropDataset, Pair, PairSource, Sample, WholeDataset
-from revisp.demosaic import Demosaic
+from revisp.data.datasets import CropDataset, Picture, PictureSource, Sample, TileDataset
+from revisp.data.tiles import picture_tiles, spread, spread_tiles
 from revisp.errors import ConfigError
-from revisp.mask import OverexposureMask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,19 +18,22 @@ if TYPE_CHECKING:
 
     from revisp.camera.profile import CameraProfile
 
-__all__ = ["PairDataModule", "embedded", "pairs"]
+__all__ = ["PairDataModule", "embedded", "prepared"]
+
+SAMPLE_SIDE = 1024
+"""Longest side in pixels of a sample of `PairDataModule.training_samples`."""
+
+MIN_TILE = 64
+"""Smallest `val_tile`: cut in about equal parts, tiles have at least half of it, and SSIM needs 22 pixels."""
 
 
-class PairDataModule(LightningDataModule):
-    """Serve the pairs of a source.
+class PairDataModule(DataModule):
+    """Serve the pictures of a source: random crops to learn from, and tiles to validate with.
 
-    Each image is demosaiced once, in `setup`, by the profile's white balance, and the measured samples are written
-    back, so that the mosaic of a target is its RAW exactly. Everything is kept in memory.
-
-    A `Trainer` needs ``use_distributed_sampler=False``: the training sampler deals out ranks itself.
+    Windows are read when they are needed; nothing is kept but what the source keeps.
 
     Args:
-        source: where the pairs come from.
+        source: where the pictures come from.
         crop: side of a training crop in pixels, even.
         batch_size: training crops in a batch of one process.
         crops_per_epoch: training crops in an epoch, over all processes.
@@ -40,16 +41,18 @@ class PairDataModule(LightningDataModule):
         augment: flip and transpose crops, keeping their Bayer phase.
         num_workers: processes that cut crops; they do not change which.
         seed: seed of the crops.
-        demosaic: arguments of `Demosaic` (``method``, ...); its CFA and gains are the profile's.
-        mask: arguments of `OverexposureMask`, by which overexposed crops are found.
+        val_tile: longest side in pixels of a tile in validation and test, even, at least `MIN_TILE`; each counts
+            as an image in the scores. None takes whole pictures.
+        val_tiles: most tiles of a picture in a validation during training, spread evenly over it; a test looks at
+            all. None takes all.
 
     Raises:
-        ConfigError: a batch size that is none.
+        ConfigError: a size or number that is none, or a `val_tile` that is odd or too small.
     """
 
     def __init__(
         self,
-        source: PairSource,
+        source: PictureSource,
         *,
         crop: int = 128,
         batch_size: int = 8,
@@ -58,12 +61,19 @@ class PairDataModule(LightningDataModule):
         augment: bool = True,
         num_workers: int = 0,
         seed: int = 0,
-        demosaic: Mapping[str, Any] | None = None,
-        mask: Mapping[str, Any] | None = None,
+        val_tile: int | None = None,
+        val_tiles: int | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ConfigError(f"data.batch_size must be a whole number above 0, got {batch_size!r}")
+        for name, value in (("crop", crop), ("batch_size", batch_size), ("crops_per_epoch", crops_per_epoch)):
+            check_whole(value, name)
+        check_whole(num_workers, "num_workers", 0)
+        if val_tile is not None:
+            check_whole(val_tile, "val_tile", MIN_TILE)
+            if val_tile % 2:
+                raise ConfigError(f"data.val_tile must be even, got {val_tile}")
+        if val_tiles is not None:
+            check_whole(val_tiles, "val_tiles")
         self.source = source
         self.crop = crop
         self.batch_size = batch_size
@@ -72,41 +82,52 @@ class PairDataModule(LightningDataModule):
         self.augment = augment
         self.num_workers = num_workers
         self.seed = seed
-        self.demosaic = Demosaic(
-            **{"method": "demosaicnet", **(demosaic or {})}, cfa=self.profile.cfa, gains=self.profile.gains
-        ).to(memory_format=torch.channels_last)  # a quarter faster on a CPU
-        self.mask = OverexposureMask(**(mask or {}))
-        self.train_samples: list[Sample] = []
-        self.val_samples: list[Sample] = []
+        self.val_tile = val_tile
+        self.val_tiles = val_tiles
+        self._train: Sequence[Picture] | None = None
+        self._val: Sequence[Picture] | None = None
 
     @property
     def profile(self) -> CameraProfile:
-        """The camera of all pairs."""
+        """The camera of the data set, whose Bayer phase all samples have."""
         return self.source.profile
 
+    @property
+    def train_pictures(self) -> Sequence[Picture]:
+        """The pictures to learn from; the source is asked for them once."""
+        if self._train is None:
+            self._train = self.source.train_pictures()
+        return self._train
+
+    @property
+    def val_pictures(self) -> Sequence[Picture]:
+        """The pictures to validate with; the source is asked for them once."""
+        if self._val is None:
+            self._val = self.source.val_pictures()
+        return self._val
+
     def setup(self, stage: str | None = None) -> None:
-        """Read and demosaic the pairs that a stage needs, once.
+        """Ask the source for the pictures that a stage needs.
 
         Args:
-            stage: ``"fit"`` or None for all, ``"validate"``, ``"test"`` or ``"predict"`` for the validation pairs.
+            stage: ``"fit"`` or None for all, ``"validate"``, ``"test"`` or ``"predict"`` for the validation's.
 
         Raises:
-            DataError: the source cannot give its pairs.
+            DataError: the source cannot give its pictures.
         """
-        if not self.val_samples:
-            self.val_samples = self._prepare(self.source.val_pairs())
-        if stage in (None, "fit") and not self.train_samples:
-            self.train_samples = self._prepare(self.source.train_pairs())
+        _ = self.val_pictures
+        if stage in (None, "fit"):
+            _ = self.train_pictures
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the loader of training crops.
 
         Raises:
             ConfigError: an argument outside its range.
-            DataError: an image is smaller than a crop.
+            DataError: a picture is smaller than a crop.
         """
         sampler = CropSampler(
-            [self.mask(sample.srgb) for sample in self.train_samples],
+            self.train_pictures,
             self.profile.cfa,
             crop=self.crop,
             length=self.crops_per_epoch,
@@ -116,20 +137,49 @@ class PairDataModule(LightningDataModule):
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
         )
-        dataset = CropDataset(self.train_samples, self.crop)
-        return _EpochLoader(dataset, batch_size=self.batch_size, sampler=sampler, num_workers=self.num_workers)
+        dataset = CropDataset(self.train_pictures, self.crop)
+        return _EpochLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+        )
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of whole validation images, one a batch."""
-        return DataLoader(WholeDataset(self.val_samples), batch_size=1)
+        """Return the loader of validation tiles, one a batch: at most `val_tiles` of a picture."""
+        return self._tile_loader(self.val_tiles)
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of the validation images: there is no third set."""
-        return self.val_dataloader()
+        """Return the loader of all tiles of the validation pictures: there is no third set."""
+        return self._tile_loader(None)
 
-    @torch.no_grad()
-    def _prepare(self, pairs: Sequence[Pair]) -> list[Sample]:
-        return [Sample(pair.srgb, pair.bayer, self.demosaic(pair.bayer), pair.name) for pair in pairs]
+    def training_samples(self, limit: int = 64) -> list[Sample]:
+        """Return samples to fit a simple model to: spread evenly over the training pictures, always the same.
+
+        Args:
+            limit: most samples. Pictures up to `SAMPLE_SIDE` pixels come whole, where `val_tile` is not smaller;
+                of larger ones come tiles.
+        """
+        return self._spread_samples(self.train_pictures, limit)
+
+    def validation_samples(self, limit: int = 4) -> list[Sample]:
+        """Return samples to look at: spread evenly over the validation pictures, as `training_samples`."""
+        return self._spread_samples(self.val_pictures, limit)
+
+    def _spread_samples(self, pictures: Sequence[Picture], limit: int) -> list[Sample]:
+        tiles = spread_tiles(pictures, self.profile.cfa, min(self.val_tile or SAMPLE_SIDE, SAMPLE_SIDE), limit)
+        dataset = TileDataset(pictures, tiles)
+        return [dataset[index] for index in range(len(dataset))]
+
+    def _tile_loader(self, limit: int | None) -> DataLoader[Sample]:
+        pictures = self.val_pictures
+        tiles = [
+            tile
+            for image in range(len(pictures))
+            for tile in spread(picture_tiles(pictures, image, self.profile.cfa, self.val_tile), limit)
+        ]
+        return DataLoader(TileDataset(pictures, tiles), batch_size=1)
 
 
 class _EpochLoader(DataLoader[Sample]):
@@ -143,29 +193,48 @@ class _EpochLoader(DataLoader[Sample]):
         yield from super().__iter__()
 
 
-def embedded(*, exposures: Sequence[float] | None = None, **options: Any) -> PairDataModule:
+def embedded(
+    *,
+    exposures: Sequence[float] | None = None,
+    demosaic: Mapping[str, Any] | None = None,
+    mask: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> PairDataModule:
     """Return the data module of the embedded photographs, seen by a simulated camera.
 
     Args:
         exposures: exposures of each photograph in EV; None takes `revisp.data.embedded.EXPOSURES`.
+        demosaic: arguments of `revisp.Demosaic`, by which targets are made.
+        mask: arguments of `revisp.OverexposureMask`, by which overexposed crops are found.
         options: arguments of `PairDataModule`.
     """
     from revisp.data.embedded import EXPOSURES, EmbeddedPhotos
+    from revisp.data.memory import MemorySource
 
-    return PairDataModule(EmbeddedPhotos(EXPOSURES if exposures is None else exposures), **options)
+    photos = EmbeddedPhotos(EXPOSURES if exposures is None else exposures)
+    return PairDataModule(MemorySource(photos, demosaic=demosaic, mask=mask), **options)
 
 
-def pairs(*, root: str | Path, val: Sequence[str] | None = None, **options: Any) -> PairDataModule:
-    """Return the data module of a folder of pairs.
+def prepared(
+    *,
+    root: str | Path,
+    val: Sequence[str] | str | None = None,
+    camera: str | None = None,
+    demosaic: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> PairDataModule:
+    """Return the data module of a data set that ``revisp-prepare`` made.
 
     Args:
-        root: the folder, laid out as `revisp.data.pairs` says.
-        val: names of the pairs to validate with; None takes the last fifth.
+        root: its folder.
+        val: scenes or images to validate with, instead of those that were set apart.
+        camera: take the images of this camera only.
+        demosaic: of no effect, as targets were made when the data set was.
         options: arguments of `PairDataModule`.
 
     Raises:
-        DataError: the folder is incomplete or inconsistent.
+        DataError: the folder is no prepared data set, incomplete or inconsistent, or a name is not in it.
     """
-    from revisp.data.pairs import PairsFolder
+    from revisp.data.prepared import PreparedSource
 
-    return PairDataModule(PairsFolder(root, val), **options)
+    return PairDataModule(PreparedSource(root, val=val, camera=camera), **options)

@@ -1,9 +1,9 @@
-"""Pairs of photo and RAW in memory, and the data sets that serve them whole or in crops."""
+"""Pictures of photo and RAW, and the data sets that cut crops and tiles from them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from torch.utils.data import Dataset
 
@@ -13,12 +13,15 @@ from revisp.errors import ShapeError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from torch import Tensor
 
     from revisp.camera.profile import CameraProfile
+    from revisp.cfa import CFA
     from revisp.data.crops import CropSpec
+    from revisp.data.tiles import Tile
 
-__all__ = ["CropDataset", "Pair", "PairSource", "Sample", "WholeDataset"]
+__all__ = ["CropDataset", "Pair", "PairSource", "Picture", "PictureSource", "Sample", "TileDataset"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Pair:
 
 
 class PairSource(Protocol):
-    """Where pairs come from: the embedded photographs, or a folder."""
+    """Where pairs come from that fit into memory: the embedded photographs."""
 
     @property
     def profile(self) -> CameraProfile:
@@ -65,46 +68,107 @@ class Sample(NamedTuple):
 
     Attributes:
         srgb: photo ``[3, H, W]`` in [0, 1].
-        bayer: RAW mosaic ``[1, H, W]``, of the profile's CFA.
+        bayer: RAW mosaic ``[1, H, W]``, of the data set's CFA.
         target: demosaiced RAW ``[3, H, W]``, whose mosaic is ``bayer``.
-        name: of the pair.
+        name: of the picture.
+        valid: ``[1, H, W]``, 1 where photo and RAW show the same; where it is 0, a pixel counts in no loss and in
+            no score.
     """
 
     srgb: Tensor
     bayer: Tensor
     target: Tensor
     name: str
+    valid: Tensor
 
 
-class WholeDataset(Dataset[Sample]):
-    """Whole images, in order."""
+class Picture(Protocol):
+    """A photo and its RAW, of which windows are read when they are asked for; pickled for worker processes."""
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
-        self.samples = samples
+    @property
+    def name(self) -> str:
+        """What to call it in reports."""
+
+    @property
+    def height(self) -> int:
+        """Rows, even."""
+
+    @property
+    def width(self) -> int:
+        """Columns, even."""
+
+    @property
+    def cfa(self) -> CFA:
+        """Bayer phase at its first pixel; windows are placed so that they show the data set's."""
+
+    @property
+    def has_overexposed(self) -> bool:
+        """Whether `overexposed` gives any pixel."""
+
+    def overexposed(self) -> np.ndarray[Any, Any]:
+        """Return (row, column) of overexposed pixels, ``[n, 2]`` integers: all, or a random share of them."""
+
+    def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
+        """Read a window.
+
+        Args:
+            top: its first row.
+            left: its first column.
+            height: its rows.
+            width: its columns.
+            seed: of what is random in a picture that is made when it is read; another one for each crop.
+        """
+
+
+class PictureSource(Protocol):
+    """Where pictures come from."""
+
+    @property
+    def profile(self) -> CameraProfile:
+        """The camera of the data set, whose Bayer phase all samples have."""
+
+    def train_pictures(self) -> Sequence[Picture]:
+        """Return the pictures to learn from."""
+
+    def val_pictures(self) -> Sequence[Picture]:
+        """Return the pictures to validate with, of scenes that are not in `train_pictures`."""
+
+
+class TileDataset(Dataset[Sample]):
+    """Tiles of pictures, in order.
+
+    Args:
+        pictures: where they are read from.
+        tiles: which.
+    """
+
+    def __init__(self, pictures: Sequence[Picture], tiles: Sequence[Tile]) -> None:
+        self.pictures = pictures
+        self.tiles = tiles
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.tiles)
 
     def __getitem__(self, index: int) -> Sample:
-        return self.samples[index]
+        tile = self.tiles[index]
+        return self.pictures[tile.image].read(tile.top, tile.left, tile.height, tile.width)
 
 
 class CropDataset(Dataset[Sample]):
-    """Crops, indexed by the `CropSpec` that a `CropSampler` yields.
+    """Crops, indexed by the `CropSpec` that a `CropSampler` yields; photo, RAW and target move together.
 
     Args:
-        samples: whole images.
+        pictures: where they are read from.
         crop: side of a crop in pixels.
     """
 
-    def __init__(self, samples: Sequence[Sample], crop: int) -> None:
-        self.samples = samples
+    def __init__(self, pictures: Sequence[Picture], crop: int) -> None:
+        self.pictures = pictures
         self.crop = crop
 
     def __getitem__(self, spec: CropSpec) -> Sample:
-        sample = self.samples[spec.image]
-        window = (..., slice(spec.top, spec.top + self.crop), slice(spec.left, spec.left + self.crop))
-        srgb, bayer, target = (
-            spec.symmetry.apply(x[window]).contiguous() for x in (sample.srgb, sample.bayer, sample.target)
+        sample = self.pictures[spec.image].read(spec.top, spec.left, self.crop, self.crop, seed=spec.seed)
+        srgb, bayer, target, valid = (
+            spec.symmetry.apply(x).contiguous() for x in (sample.srgb, sample.bayer, sample.target, sample.valid)
         )
-        return Sample(srgb, bayer, target, sample.name)
+        return Sample(srgb, bayer, target, sample.name, valid)

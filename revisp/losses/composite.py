@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from revisp.checks import check_image
+from revisp.checks import check_image, check_same_size
 from revisp.errors import ConfigError
 from revisp.losses.base import create_loss
 from revisp.losses.domain import to_gamma
@@ -112,7 +112,9 @@ class BranchLoss(nn.Module):
         self.gamma = gamma
         self.full_image = _check_weight(full_image, "full_image")
 
-    def forward(self, prediction: Tensor, target: Tensor, region: Tensor) -> LossResult:
+    def forward(
+        self, prediction: Tensor, target: Tensor, region: Tensor, valid: Tensor | None = None
+    ) -> LossResult:
         """Compare one branch with the ground truth.
 
         Args:
@@ -120,6 +122,8 @@ class BranchLoss(nn.Module):
             target: ``[B,3,H,W]``, linear RAW in [0,1].
             region: ``[B,1,H,W]`` in [0,1], the branch's own pixels: the mask for OE, one minus it for NOE. Samples
                 without such pixels add nothing but their full-image part.
+            valid: ``[B,1,H,W]`` in [0,1], 0 where a pixel counts neither in the region nor in the whole image;
+                None counts all.
 
         Returns:
             Terms are named as in ``terms``; those over all pixels as "full/l1".
@@ -131,9 +135,9 @@ class BranchLoss(nn.Module):
             check_image(image, image.shape[1] if image.ndim == 4 else 3, name)
         if self.domain == "gamma":
             prediction, target = to_gamma(prediction, self.gamma), to_gamma(target, self.gamma)
-        total, terms = self.terms(prediction, target, region)
+        total, terms = self.terms(prediction, target, region if valid is None else region * valid)
         if self.full_image:
-            full = self.terms(prediction, target)
+            full = self.terms(prediction, target, valid)
             total = total + self.full_image * full.total
             terms = {**terms, **{f"full/{name}": value for name, value in full.terms.items()}}
         return LossResult(total, terms)
@@ -163,7 +167,14 @@ class FusionLoss(nn.Module):
         self.oe_weight = _check_weight(oe_weight, "oe_weight")
         self.noe_weight = _check_weight(noe_weight, "noe_weight")
 
-    def forward(self, oe_prediction: Tensor, noe_prediction: Tensor, target: Tensor, mask: Tensor) -> LossResult:
+    def forward(
+        self,
+        oe_prediction: Tensor,
+        noe_prediction: Tensor,
+        target: Tensor,
+        mask: Tensor,
+        valid: Tensor | None = None,
+    ) -> LossResult:
         """Compare both branches with one ground truth.
 
         Args:
@@ -171,6 +182,7 @@ class FusionLoss(nn.Module):
             noe_prediction: ``[B,3,H,W]``, linear RAW, unclamped.
             target: ``[B,3,H,W]``, linear RAW in [0,1].
             mask: ``[B,1,H,W]`` in [0,1], 1 = overexposed.
+            valid: ``[B,1,H,W]`` in [0,1], 0 where a pixel shall not count; None counts all.
 
         Returns:
             Terms are named by branch: "oe/l1", "noe/full/ms_ssim_l1".
@@ -179,8 +191,12 @@ class FusionLoss(nn.Module):
             ShapeError: shapes do not fit, or an integer tensor.
         """
         check_image(mask, 1, "mask")
-        oe = self.oe(oe_prediction, target, mask)
-        noe = self.noe(noe_prediction, target, 1 - mask)
+        if valid is not None:
+            check_image(valid, 1, "valid")
+            check_same_size(valid, mask, ("valid", "mask"))
+            valid = None if bool((valid == 1).all()) else valid  # plain means round a little otherwise
+        oe = self.oe(oe_prediction, target, mask, valid)
+        noe = self.noe(noe_prediction, target, 1 - mask, valid)
         terms = {f"oe/{name}": value for name, value in oe.terms.items()}
         terms |= {f"noe/{name}": value for name, value in noe.terms.items()}
         return LossResult(self.oe_weight * oe.total + self.noe_weight * noe.total, terms)

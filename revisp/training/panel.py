@@ -12,7 +12,7 @@ from torch import Tensor
 
 from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
-from revisp.data.datamodule import PairDataModule
+from revisp.data.base import DataModule
 from revisp.io.image import write_png
 from revisp.training.task import ReverseISPTask
 
@@ -24,8 +24,8 @@ HEADER = 18
 WIDTH = 320
 
 
-def write_panels(task: ReverseISPTask, data: PairDataModule, path: Path, *, photos: int = 4) -> Path:
-    """Write the picture panel of the first validation photos.
+def write_panels(task: ReverseISPTask, data: DataModule, path: Path, *, photos: int = 4) -> Path:
+    """Write the picture panel of some validation photos, or of their middles where they are large.
 
     RAW is shown white-balanced, in sRGB colours, brightened alike for prediction and truth; the error is the
     absolute difference of those pictures, five times amplified.
@@ -35,18 +35,15 @@ def write_panels(task: ReverseISPTask, data: PairDataModule, path: Path, *, phot
     """
     task.eval()
     rows: list[list[Image.Image]] = []
-    for sample in data.val_dataloader():
-        if len(rows) == photos:
-            break
+    for sample in data.validation_samples(photos):
+        srgb, target = sample.srgb[None], sample.target[None]
         with torch.inference_mode():
-            out = task.reconstruct_photos(sample.srgb.to(task.device))
-        exposure = _exposure(sample.target, data.profile)
-        predicted, truth = (
-            develop(raw.cpu(), data.profile, exposure=exposure) for raw in (out.raw_rgb, sample.target)
-        )
+            out = task.reconstruct_photos(srgb.to(task.device))
+        exposure = _exposure(target, data.profile)
+        predicted, truth = (develop(raw.cpu(), data.profile, exposure=exposure) for raw in (out.raw_rgb, target))
         mask = out.mask.cpu().expand_as(predicted)
         error = (5 * (predicted - truth).abs()).clamp(0, 1)
-        rows.append([_thumbnail(x) for x in (sample.srgb, mask, predicted, truth, error)])
+        rows.append([_thumbnail(x) for x in (srgb, mask, predicted, truth, error)])
     write_png(path, _assemble(rows))
     return path
 

@@ -87,13 +87,15 @@ def run(cfg: DictConfig) -> TrainResult:
     except (HydraException, MisconfigurationException, TypeError, ValueError) as error:
         raise ConfigError(f"this configuration cannot be built: {' '.join(str(error).split())}") from error
     log.info("%s", describe(cfg, model, trainer))
+    if task.fittable and resume is None:
+        task.fit_branches(data.training_samples())
     try:  # a checkpoint holds only plain values and tensors: nothing is unpickled
         trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     except SystemExit:  # Lightning's way to end on Ctrl-C
         if (last := run_dir / "checkpoints" / "last.ckpt").is_file():
             log.info("Continue this run with: resume=%s", last)
         raise KeyboardInterrupt from None
-    task.fit_baseline(data.train_samples)
+    task.fit_baseline(data.training_samples())
     trainer.test(task, datamodule=data, verbose=False)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if _is_score(name)}
     folder = run_dir / "model"
@@ -206,14 +208,15 @@ def describe(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -> str:
 def summary(metrics: Mapping[str, float]) -> str:
     """Return the table of figures: one row a rival, over all, OE and NOE pixels."""
     columns = ["psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"]
-    rows = [f"{'validation':<18}" + "".join(f"{column:>10}" for column in columns)]
+    wide = max(map(len, RIVALS.values()))
+    rows = [f"{'validation':<{wide}}" + "".join(f"{column:>10}" for column in columns)]
     for group, name in RIVALS.items():
         values = [metrics.get(f"{group}/{column}", math.nan) for column in columns]
         digits = [
             f"{value:10.2f}" if "psnr" in column else f"{value:10.4f}"
             for column, value in zip(columns, values, strict=True)
         ]
-        rows.append(f"{name:<18}" + "".join(digits))
+        rows.append(f"{name:<{wide}}" + "".join(digits))
     return "\n".join(rows)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,10 +15,11 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.unprocess import UPIUnprocess, fit_rgb_gain
 from revisp.cfa import pack
 from revisp.data.datasets import Sample
-from revisp.errors import ConfigError
+from revisp.errors import ConfigError, DataError
 from revisp.losses.composite import FusionLoss
 from revisp.mask import overexposure_mask
 from revisp.metrics import AIMPSNR, AIMSSIM
@@ -24,7 +27,9 @@ from revisp.mosaic import mosaic
 from revisp.pipeline import Reconstruction, ReverseISP
 from revisp.refine import yuv_loss
 
-__all__ = ["RefineTraining", "ReverseISPTask", "Schedule"]
+__all__ = ["Fittable", "RefineTraining", "ReverseISPTask", "Schedule"]
+
+log = logging.getLogger(__name__)
 
 RIVALS = {
     "val": "fused pipeline",
@@ -32,6 +37,7 @@ RIVALS = {
     "noe": "NOE branch alone",
     "upi": "UPI unprocessing",
     "upi_fitted": "UPI, fitted gain",
+    "classical": "fitted classical inverse",
 }
 """What is scored: prefix of the figure's name, and how to call it."""
 
@@ -89,6 +95,14 @@ class RefineTraining:
             raise ConfigError(f"refine.schedule must be 'joint' or 'staged', got {self.schedule!r}")
 
 
+@runtime_checkable
+class Fittable(Protocol):
+    """A network that can be set in closed form, before it is trained."""
+
+    def fit(self, pairs: Sequence[FitPair]) -> Any:
+        """Fit to photos ``[3, H, W]``, their demosaiced RAW, and the pixels that count ``[1, H, W]``."""
+
+
 class Stage(NamedTuple):
     """Which parts learn in an epoch."""
 
@@ -108,8 +122,8 @@ class ReverseISPTask(pl.LightningModule):
 
     Validation logs the fused pipeline under ``val/``. A test logs the same figures of each branch alone under
     ``oe/`` and ``noe/``; of UPI unprocessing, given the camera's true colour matrix and white balance, under
-    ``upi/``; and of UPI with its brightness fitted to the training pairs too (`fit_baseline`), under
-    ``upi_fitted/``.
+    ``upi/``; of UPI with its brightness fitted to the training pairs too, under ``upi_fitted/``; and of the
+    classical inverse fitted to them, under ``classical/`` (both by `fit_baseline`).
     """
 
     def __init__(
@@ -127,10 +141,24 @@ class ReverseISPTask(pl.LightningModule):
         self.optimizer_factory = optimizer
         self.schedule = schedule or Schedule()
         self.refine_training = refine or RefineTraining()
-        self.baselines = {"upi": UPIUnprocess(model.profile)}
+        self.baselines: dict[str, Callable[[Tensor], Tensor]] = {"upi": UPIUnprocess(model.profile)}
         self.scores: Mapping[str, Mapping[str, Metric]] = nn.ModuleDict(  # type: ignore[assignment]
             {group: _scores() for group in RIVALS}
         )
+
+    @property
+    def fittable(self) -> list[Fittable]:
+        """The branches' networks that can be set in closed form."""
+        return [network for network in self.model.branches.values() if isinstance(network, Fittable)]
+
+    def fit_branches(self, samples: Sequence[Sample]) -> None:
+        """Set the networks that can be by the training samples.
+
+        Raises:
+            DataError: the samples do not tell enough.
+        """
+        for network in self.fittable:
+            network.fit(_fit_pairs(samples))
 
     # Training ---------------------------------------------------------------------------------------------------
 
@@ -156,11 +184,12 @@ class ReverseISPTask(pl.LightningModule):
             out = self.model.reconstruct(srgb)
         total = srgb.new_zeros(())
         if stage.branches:
-            result = self.loss(out.oe, out.noe, batch.target, out.mask)
+            result = self.loss(out.oe, out.noe, batch.target, out.mask, batch.valid)
             total = total + result.total
             self.log_dict({f"train/{name}": value for name, value in result.terms.items()}, batch_size=len(srgb))
         if stage.refine and self.model.refine is not None:
-            yuv = yuv_loss(self.model.refine(out.mosaiced), batch.bayer, self.model.cfa)
+            refined = torch.where(batch.valid > 0, self.model.refine(out.mosaiced), batch.bayer)
+            yuv = yuv_loss(refined, batch.bayer, self.model.cfa) / batch.valid.mean().clamp_min(1e-6)
             total = total + self.refine_training.weight * yuv
             self.log("train/refine_yuv", yuv.detach(), batch_size=len(srgb))
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(srgb))
@@ -181,10 +210,10 @@ class ReverseISPTask(pl.LightningModule):
         self._score("val", out.bayer, batch)
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:
-        """Score the fused pipeline, each branch alone, and UPI on whole photos."""
+        """Score the fused pipeline, each branch alone, and the baselines on whole photos."""
         out = self.reconstruct_photos(batch.srgb)
         rivals = {"val": out.bayer, "oe": mosaic(out.oe, self.model.cfa), "noe": mosaic(out.noe, self.model.cfa)}
-        rivals |= {name: mosaic(upi(batch.srgb), self.model.cfa) for name, upi in self.baselines.items()}
+        rivals |= {name: mosaic(rival(batch.srgb), self.model.cfa) for name, rival in self.baselines.items()}
         for group, bayer in rivals.items():
             self._score(group, bayer, batch)
 
@@ -194,11 +223,15 @@ class ReverseISPTask(pl.LightningModule):
         return Reconstruction(*(value.float() for value in out))
 
     def _score(self, group: str, bayer: Tensor, batch: Sample) -> None:
-        """Score by the paper's hard luma mask, whatever mask the pipeline itself uses."""
-        planes, truth, mask = (
-            pack(x, self.model.cfa) for x in (bayer.clamp(0, 1), batch.bayer, overexposure_mask(batch.srgb))
+        """Score by the paper's hard luma mask, whatever mask the pipeline itself uses.
+
+        Pixels that are not valid take the true value, lest SSIM see them from beside, and count in no region.
+        """
+        bayer = torch.where(batch.valid > 0, bayer.clamp(0, 1), batch.bayer)
+        planes, truth, mask, valid = (
+            pack(x, self.model.cfa) for x in (bayer, batch.bayer, overexposure_mask(batch.srgb), batch.valid)
         )
-        for suffix, region in zip(REGIONS, (None, mask, 1 - mask), strict=True):
+        for suffix, region in zip(REGIONS, (valid, mask * valid, (1 - mask) * valid), strict=True):
             for metric in METRICS:
                 self.scores[group][metric + suffix].update(planes, truth, region)
 
@@ -212,19 +245,33 @@ class ReverseISPTask(pl.LightningModule):
             self._log_scores(group)
 
     def fit_baseline(self, samples: Sequence[Sample]) -> None:
-        """Add UPI with the median of the brightness gains that fit each training pair's unclipped pixels."""
+        """Add what is fitted to the training samples: UPI's brightness, and the classical inverse.
+
+        UPI takes the median of the gains that fit each sample's unclipped pixels. What cannot be fitted to these
+        samples is not scored.
+        """
         if self.model.profile is None or not samples:
             return
-        gains = [
-            fit_rgb_gain(sample.srgb, sample.target, self.model.profile, 1 - overexposure_mask(sample.srgb))
-            for sample in samples
-        ]
-        self.baselines["upi_fitted"] = UPIUnprocess(self.model.profile, float(np.median(gains)))
+        gains = []
+        for s in samples:
+            region = (1 - overexposure_mask(s.srgb)) * s.valid
+            with contextlib.suppress(ConfigError):  # black, overexposed or invalid all over
+                gains.append(fit_rgb_gain(s.srgb, s.target, self.model.profile, region))
+        if gains:
+            self.baselines["upi_fitted"] = UPIUnprocess(self.model.profile, float(np.median(gains)))
+        try:
+            self.baselines["classical"] = fit_camera(_fit_pairs(samples), shading=False).unprocess
+        except DataError as error:
+            log.warning("Not scored: the classical inverse: %s", error)
 
     def _log_scores(self, group: str) -> None:
         for name, metric in self.scores[group].items():
             self.log(f"{group}/{name}", metric.compute().float(), prog_bar=f"{group}/{name}" == "val/psnr")
             metric.reset()
+
+
+def _fit_pairs(samples: Sequence[Sample]) -> list[FitPair]:
+    return [(sample.srgb, sample.target, sample.valid) for sample in samples]
 
 
 def _scores() -> nn.ModuleDict:

@@ -1,4 +1,4 @@
-"""The data module: targets whose mosaic is the RAW, and the same crops after resuming a training."""
+"""The data module: targets whose mosaic is the RAW, tiles, and the same crops after resuming a training."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from revisp.camera.simulate import SIMULATED
 from revisp.data import DATASETS, create_data, list_data
 from revisp.data.datamodule import PairDataModule
 from revisp.data.datasets import Pair
+from revisp.data.manifest import write_manifest
+from revisp.data.memory import MemorySource
 from revisp.errors import ConfigError, DataError, UnknownNameError
 from revisp.mosaic import mosaic
 
 PROFILE = SIMULATED.profile
+TWO_PHASES = PROFILE.replace(cfa="RGGB"), PROFILE.replace(cfa="GBRG")
 
 
 class TwoPairs:
@@ -38,11 +41,9 @@ class TwoPairs:
         return Pair(name, srgb, torch.rand(1, 40, 48, generator=generator))
 
 
-def _data(**options: Any) -> PairDataModule:
-    defaults: dict[str, Any] = {
-        "crop": 16, "batch_size": 4, "crops_per_epoch": 12, "demosaic": {"method": "malvar"}
-    }  # fmt: skip
-    return PairDataModule(TwoPairs(), **{**defaults, **options})
+def _data(method: str = "malvar", **options: Any) -> PairDataModule:
+    source = MemorySource(TwoPairs(), demosaic={"method": method})
+    return PairDataModule(source, **{"crop": 16, "batch_size": 4, "crops_per_epoch": 12, **options})
 
 
 class Recorder(LightningModule):
@@ -73,7 +74,7 @@ def _trainer(root: Any, epochs: int, **options: Any) -> Trainer:
 
 @pytest.mark.parametrize("method", ["bilinear", "malvar", "demosaicnet"])
 def test_mosaic_of_every_target_is_its_raw(method):
-    data = _data(demosaic={"method": method})
+    data = _data(method)
     data.setup("fit")
     for batch in [*data.train_dataloader(), *data.val_dataloader()]:
         assert torch.equal(mosaic(batch.target, PROFILE.cfa), batch.bayer)
@@ -86,6 +87,7 @@ def test_batches_hold_what_was_asked_for():
     assert len(batches) == 3
     assert batches[0].srgb.shape == (4, 3, 16, 16)
     assert batches[0].bayer.shape == (4, 1, 16, 16)
+    assert batches[0].valid.shape == (4, 1, 16, 16)
     assert set(batches[0].name) <= {"one", "two"}
     whole = next(iter(data.val_dataloader()))
     assert whole.target.shape == (1, 3, 40, 48)
@@ -147,14 +149,67 @@ def test_resuming_from_the_callbacks_checkpoint_sees_the_same_crops(tmp_path, wo
 
 
 def test_registered_names_and_mistakes():
-    assert {"embedded", "pairs"} <= set(list_data())
+    assert {"embedded", "prepared"} <= set(list_data())
     with pytest.raises(UnknownNameError, match="did you mean 'embedded'"):
         create_data("embeded")
     with pytest.raises(ConfigError, match="cropp"):
         create_data("embedded", cropp=3)
-    with pytest.raises(DataError, match="no such folder"):
-        create_data("pairs", root="/no/such/folder")
+    with pytest.raises(DataError, match="no prepared data set here"):
+        create_data("prepared", root="/no/such/folder")
     assert DATASETS.kind == "data set"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"crop": "abc"}, "data.crop must be a whole number"),
+        ({"batch_size": 0}, "data.batch_size must be a whole number of at least 1, got 0"),
+        ({"crops_per_epoch": 1.5}, "data.crops_per_epoch"),
+        ({"num_workers": -1}, "data.num_workers"),
+        ({"val_tile": 32}, "data.val_tile must be a whole number of at least 64"),
+        ({"val_tile": 129}, "data.val_tile must be even"),
+        ({"val_tiles": 0}, "data.val_tiles"),
+    ],
+)
+def test_impossible_options_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        _data(**options)
+
+
+def test_large_images_are_validated_in_tiles(root, make_image):
+    entries = [
+        make_image(root, "large", split="val", height=160, width=200, profile=TWO_PHASES[1]),
+        make_image(root, "small", split="val", profile=TWO_PHASES[0]),
+        make_image(root, "train", profile=TWO_PHASES[0]),
+    ]
+    write_manifest(root, entries)
+    data = create_data("prepared", root=root, val_tile=100, val_tiles=2)
+    tested = list(data.test_dataloader())
+    assert [list(batch.name) for batch in tested] == [["large"]] * 4 + [["small"]]
+    assert {tuple(batch.bayer.shape[-2:]) for batch in tested} == {(78, 100), (80, 100), (40, 44)}
+    assert all(torch.equal(mosaic(batch.target, data.profile.cfa), batch.bayer) for batch in tested)
+    validated = list(data.val_dataloader())
+    assert [list(batch.name) for batch in validated] == [["large"]] * 2 + [["small"]]
+    assert torch.equal(validated[0].bayer, tested[1].bayer)
+    assert [list(batch.name) for batch in create_data("prepared", root=root).test_dataloader()] == [
+        ["large"],
+        ["small"],
+    ]
+
+
+def test_samples_to_fit_to_are_spread_and_always_the_same(root):
+    data = create_data("prepared", root=root)
+    samples = data.training_samples()
+    assert [sample.name for sample in samples] == ["img1", "img2", "img10"]
+    assert [tuple(sample.srgb.shape) for sample in samples] == [(3, 40, 44), (3, 40, 44), (3, 40, 42)]
+    assert all(torch.equal(mosaic(sample.target, data.profile.cfa), sample.bayer) for sample in samples)
+    assert 0 < samples[1].valid.mean() < 1
+    assert [sample.name for sample in data.training_samples(1)] == ["img2"]
+    assert torch.equal(data.training_samples(1)[0].bayer, samples[1].bayer)
+    assert [sample.name for sample in data.validation_samples()] == ["val"]
+    embedded = _data()
+    assert [sample.name for sample in embedded.training_samples()] == ["one", "two"]
+    assert embedded.training_samples()[0].srgb.shape == (3, 40, 48)
 
 
 def test_crop_larger_than_an_image_is_refused():

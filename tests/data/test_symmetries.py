@@ -1,4 +1,4 @@
-"""Flips and transposes of mosaics: every symmetry, from every phase, keeps the data set's phase."""
+"""Flips and transposes of mosaics: every symmetry, from every phase, gives the data set's phase."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 from revisp.cfa import CFA, sample_mask
 from revisp.data.crops import CropSpec
 from revisp.data.datasets import CropDataset, Pair, Sample
+from revisp.data.memory import MemoryPicture
 from revisp.errors import ShapeError
 from revisp.mosaic import mosaic
 from revisp.symmetry import SYMMETRIES, Symmetry
@@ -35,16 +36,25 @@ def test_the_eight_are_different_and_keep_all_values():
     assert torch.equal(Symmetry(hflip=True, transpose=True).apply(x)[0, 0], torch.tensor([2, 5, 8]))
 
 
+@given(phases, phases, symmetries, st.integers(1, 9))
+def test_one_window_offset_gives_the_wanted_phase(cfa, target, symmetry, size):
+    places = [(rows, columns) for rows in (0, 1) for columns in (0, 1)]
+    shown = {place: symmetry.phase_after(cfa.crop(*place), size, size) for place in places}
+    assert [place for place in places if shown[place] is target] == [symmetry.window_offset(cfa, size, target)]
+    assert symmetry.window_offset(cfa, size) == symmetry.window_offset(cfa, size, cfa)
+
+
 @settings(deadline=None)
-@given(phases, symmetries, st.integers(0, 5), st.integers(0, 5), st.integers(0, 99))
-def test_augmented_crop_agrees_with_its_mosaic(cfa, symmetry, top, left, seed):
-    target = torch.rand(3, 24, 26, generator=torch.Generator().manual_seed(seed))
-    sample = Sample(1 - target, mosaic(target, cfa), target, "x")
-    rows, columns = symmetry.window_offset(cfa, 16)
-    spec = CropSpec(0, 2 * (top // 2) + rows, 2 * (left // 2) + columns, symmetry)
-    crop = CropDataset([sample], 16)[spec]
+@given(phases, phases, symmetries, st.integers(0, 6), st.integers(0, 8), st.integers(0, 99))
+def test_augmented_crop_agrees_with_its_mosaic(stored, cfa, symmetry, top, left, seed):
+    whole = torch.rand(3, 24, 26, generator=torch.Generator().manual_seed(seed))
+    sample = Sample(1 - whole, mosaic(whole, stored), whole, "x", whole[:1] / 2)
+    rows, columns = symmetry.window_offset(stored.crop(top, left), 16, cfa)
+    picture = MemoryPicture(sample, stored, torch.zeros(1, 24, 26))
+    crop = CropDataset([picture], 16)[CropSpec(0, top + rows, left + columns, symmetry)]
     assert torch.equal(mosaic(crop.target, cfa), crop.bayer)
     assert torch.equal(1 - crop.srgb, crop.target)
+    assert torch.equal(2 * crop.valid, crop.target[:1])
     assert crop.srgb.shape == (3, 16, 16)
 
 

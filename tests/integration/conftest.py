@@ -1,38 +1,59 @@
-"""A tiny folder of pairs, and a way to run the commands as a user does."""
+"""A tiny prepared data set, and a way to run the commands as a user does."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import pytest
 import torch
 
 from revisp.camera.simulate import SIMULATED, simulate
+from revisp.data.manifest import Entry, array_path, write_manifest
+from revisp.demosaic import demosaic
+from revisp.mask import overexposure_mask
 
 
 @pytest.fixture(scope="session")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three simulated pairs of 64x96 pixels, in the layout of ``data=pairs``; the last one validates."""
-    root = tmp_path_factory.mktemp("pairs")
-    (root / "srgb").mkdir()
-    (root / "raw").mkdir()
-    (root / "profile.json").write_text(json.dumps(SIMULATED.profile.to_dict()))
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three simulated pairs of 64x96 pixels as ``revisp-prepare`` would leave them; the last one validates."""
+    root = tmp_path_factory.mktemp("dataset")
+    (root / "arrays").mkdir()
+    entries = []
     for index in range(3):
         generator = torch.Generator().manual_seed(index)
         coarse = torch.rand(1, 3, 8, 12, generator=generator)
         photo = torch.nn.functional.interpolate(coarse, size=(64, 96), mode="bicubic").clamp(0, 1)[0]
         pair = simulate(photo, SIMULATED, exposure=0.7, generator=generator)
-        pixels = (pair.srgb * 255).round().byte().permute(1, 2, 0).numpy()
-        stored = SIMULATED.profile.quantise(pair.bayer[0].numpy())
-        (root / "srgb" / f"scene_{index}.png").write_bytes(imagecodecs.png_encode(np.ascontiguousarray(pixels)))
-        np.save(root / "raw" / f"scene_{index}.npy", stored)
+        name, overexposed = f"scene_{index}", overexposure_mask(pair.srgb)[0]
+        arrays = {
+            "raw": SIMULATED.profile.quantise(pair.bayer[0].numpy()),
+            "srgb": (pair.srgb * 255).round().byte().permute(1, 2, 0).numpy(),
+            "target": demosaic(pair.bayer, SIMULATED.profile.cfa).half().numpy(),
+            "oe": overexposed.nonzero().int().numpy(),
+        }
+        for what, array in arrays.items():
+            np.save(array_path(root, name, what), array)
+        entries.append(
+            Entry(
+                name=name,
+                kind="simulated",
+                scene=name,
+                split="val" if index == 2 else "train",
+                camera="simulated",
+                profile=SIMULATED.profile,
+                height=64,
+                width=96,
+                oe_share=overexposed.mean().item(),
+                sources=(),
+                fingerprint="-",
+            )
+        )
+    write_manifest(root, entries)
     return root
 
 
@@ -51,14 +72,14 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def tiny(pairs: Path) -> list[str]:
+def tiny(dataset: Path) -> list[str]:
     """Words for a training of seconds."""
     return [
         "+backbone=unet",
         "backbone.width=4",
         "backbone.depth=2",
-        "data=pairs",
-        f"data.root={pairs}",
+        "data=prepared",
+        f"data.root={dataset}",
         "data.crop=32",
         "data.batch_size=2",
         "data.crops_per_epoch=8",

@@ -1,4 +1,4 @@
-"""`revisp-train` and `revisp.train`, run for real on three tiny pairs."""
+"""`revisp-train` and `revisp.train`, run for real on three tiny images."""
 
 from __future__ import annotations
 
@@ -71,6 +71,41 @@ def test_refinement_trains_jointly_or_after_the_branches(tiny: list[str], tmp_pa
     result = revisp.train([*words, f"refine.schedule={refine}", f"hydra.run.dir={tmp_path}/run"])
     out = result.model(torch.rand(1, 3, 32, 32))
     assert not torch.equal(out.bayer, out.mosaiced)
+
+
+@pytest.mark.parametrize("pipeline", ["fusion", "fusion_shared"])
+def test_the_classical_network_is_fitted_and_needs_no_epoch(
+    tiny: list[str], tmp_path: Path, pipeline: str
+) -> None:
+    words = ["+backbone=classical", *(word for word in tiny if "backbone" not in word), f"pipeline={pipeline}"]
+    result = revisp.train([*words, "trainer.max_epochs=0", f"hydra.run.dir={tmp_path}/run"])
+    assert result.metrics["val/psnr"] == pytest.approx(result.metrics["classical/psnr"], abs=0.01)
+    assert result.metrics["val/psnr"] > result.metrics["upi_fitted/psnr"]
+    again = revisp.from_pretrained(result.model_folder)
+    srgb = torch.rand(1, 3, 33, 40)
+    assert torch.equal(again(srgb).bayer, result.model(srgb).bayer)
+
+
+def test_training_goes_on_from_the_fit(tiny: list[str], tmp_path: Path) -> None:
+    words = ["+backbone=classical", *(word for word in tiny if "backbone" not in word), "optimizer.lr=1e-5"]
+    result = revisp.train([*words, "trainer.max_epochs=1", f"hydra.run.dir={tmp_path}/run"])
+    assert result.metrics["val/psnr"] == pytest.approx(result.metrics["classical/psnr"], abs=0.3)
+    assert result.metrics["val/psnr"] != result.metrics["classical/psnr"]
+
+
+def test_baselines_that_the_samples_tell_nothing_of_are_not_scored(caplog: pytest.LogCaptureFixture) -> None:
+    from revisp.camera.simulate import SIMULATED
+    from revisp.data.datasets import Sample
+    from revisp.losses.composite import BranchLoss, FusionLoss
+    from revisp.pipeline import ReverseISP
+    from revisp.training.task import ReverseISPTask
+
+    model = ReverseISP("classical", profile=SIMULATED.profile)
+    task = ReverseISPTask(model, FusionLoss(BranchLoss({"l1": 1.0}), BranchLoss({"l1": 1.0})))
+    white = torch.ones(3, 32, 32)
+    task.fit_baseline([Sample(white, white[:1], white, "white", white[:1])])
+    assert list(task.baselines) == ["upi"]
+    assert "Not scored: the classical inverse: only 0 blocks" in caplog.text
 
 
 def test_shared_trunk_soft_mask_and_other_losses(tiny: list[str], tmp_path: Path) -> None:
@@ -154,7 +189,7 @@ def test_multirun_sweeps_backbones(run, tiny: list[str], tmp_path: Path) -> None
     ("words", "message"),
     [
         (["+backbone=unett"], "did you mean 'unet'"),
-        (["data=pairs", "data.root=nowhere"], "nowhere"),
+        (["data=prepared", "data.root=nowhere"], "nowhere"),
         (["resume=nothing.ckpt"], "nothing.ckpt"),
         (["trainer.max_epoch=3"], "max_epoch"),
         (["+trainer.no_such_flag=1"], "no_such_flag"),

@@ -144,6 +144,54 @@ def test_without_overexposed_pixels_the_oe_branch_costs_nothing():
     assert torch.equal(x.grad, torch.zeros_like(x))
 
 
+@pytest.mark.parametrize("domain", ["linear", "gamma"])
+def test_invalid_pixels_neither_cost_nor_learn(domain):
+    x, y, mask = batch()
+    valid = torch.ones_like(mask)
+    valid[:, :, :, 6:9] = 0  # across the overexposed pixels and the others
+    terms = {"l1": 1.0, "l2": 1.0, "charbonnier": 1.0, "ssim": 1.0, "ms_ssim_l1": 1.0}
+    loss = FusionLoss(BranchLoss(terms, domain=domain), BranchLoss(terms, domain=domain))
+    noe = batch(1)[0]
+    expected = loss(x, noe, y, mask, valid)
+    spoilt = [torch.where(valid > 0, image, 7.0).requires_grad_() for image in (x, noe)]
+    total, parts = loss(*spoilt, torch.where(valid > 0, y, -3.0), mask, valid)
+    total.backward()
+    torch.testing.assert_close(total, expected.total)
+    torch.testing.assert_close(parts, expected.terms)
+    for image in spoilt:
+        assert (image.grad[valid.expand_as(x) == 0] == 0).all()
+        assert (image.grad[:, :, :, :6] != 0).any()
+    assert expected.total != loss(x, noe, y, mask).total
+
+
+def test_pixels_of_a_half_valid_picture_are_those_of_its_half():
+    x, y, mask = batch()
+    valid = torch.zeros_like(mask)
+    valid[..., :8] = 1
+    branch = BranchLoss({"l1": 1.0}, domain="linear", full_image=0.5)
+    half = [image[..., :8].contiguous() for image in (x, y, mask)]
+    expected = FusionLoss(branch, branch)(half[0], half[0], half[1], half[2])
+    found = FusionLoss(branch, branch)(x, x, y, mask, valid)
+    torch.testing.assert_close(found.total, expected.total)
+    torch.testing.assert_close(found.terms, expected.terms)
+
+
+def test_all_valid_is_the_same_to_the_last_bit_and_none_valid_is_nothing():
+    x, y, mask = batch()
+    x.requires_grad_()
+    branch = BranchLoss({"l1": 1.0, "ms_ssim_l1": 1.0, "ssim": 1.0})
+    loss = FusionLoss(branch, branch)
+    assert loss(x, x, y, mask, torch.ones_like(mask)) == loss(x, x, y, mask)
+    nothing = loss(x, x, y, mask, torch.zeros_like(mask)).total
+    nothing.backward()
+    assert nothing.item() == 0
+    assert torch.equal(x.grad, torch.zeros_like(x))
+    with pytest.raises(ShapeError, match="valid"):
+        loss(x, x, y, mask, torch.ones_like(x))
+    with pytest.raises(ShapeError, match="valid and mask differ in size"):
+        loss(x, x, y, mask, torch.ones(2, 1, 8, 8))
+
+
 def test_wrong_settings_and_shapes_are_refused():
     x, y, mask = batch()
     with pytest.raises(ConfigError, match="domain 'log'"):

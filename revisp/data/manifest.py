@@ -1,0 +1,347 @@
+"""The list of a prepared data set: what each image is, where it came from, and which images were refused.
+
+Layout::
+
+    ROOT/manifest.jsonl            one JSON object a line, in natural order of names
+    ROOT/arrays/NAME.raw.npy       uint16 [H, W], the mosaic in the stored units of the entry's profile; H, W even
+    ROOT/arrays/NAME.srgb.npy      uint8 or uint16 [H, W, 3], the photo on the RAW's grid
+    ROOT/arrays/NAME.target.npy    float16 [3, H, W], the demosaiced RAW, normalised
+    ROOT/arrays/NAME.valid.npy     uint8 [ceil(H / 32), ceil(W / 32)], 1 = it counts; only where one does not
+    ROOT/arrays/NAME.oe.npy        int32 [n, 2], (row, column) of at most 4096 overexposed pixels
+
+All arrays open by ``numpy.load(path, mmap_mode="r", allow_pickle=False)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn, get_args
+
+from revisp.camera.profile import CameraProfile
+from revisp.errors import ConfigError, DataError
+from revisp.io.atomic import atomic_write
+
+__all__ = [
+    "ARRAYS",
+    "KINDS",
+    "MANIFEST",
+    "MAX_OE",
+    "MIN_SIDE",
+    "SPLITS",
+    "VALID_BLOCK",
+    "Entry",
+    "Manifest",
+    "Reject",
+    "array_path",
+    "natural_key",
+    "read_manifest",
+    "write_manifest",
+]
+
+MANIFEST = "manifest.jsonl"
+"""Name of the list in its data set's folder."""
+
+Array = Literal["raw", "srgb", "target", "valid", "oe"]
+ARRAYS: tuple[Array, ...] = get_args(Array)
+"""What is stored of an image; all have a file, but for ``"valid"``, which is there where `Entry.has_valid` is."""
+
+KINDS = ("raw+jpeg", "raw+preview", "raw+developer", "aim2022", "ntire2025", "pair", "simulated")
+"""Where the photo of a pair comes from."""
+
+SPLITS = ("train", "val")
+
+VALID_BLOCK = 32
+"""Pixels at each side of a block of the map of valid pixels."""
+
+MIN_SIDE = 24
+"""Fewest pixels at each side of an image: SSIM needs planes of 11, and a foreign Bayer phase costs two pixels."""
+
+MAX_OE = 4096
+"""Most overexposed positions that are stored of an image."""
+
+_NAME = re.compile(r"[^./\\:*?\"<>|\x00-\x1f\x7f][^/\\:*?\"<>|\x00-\x1f\x7f]*")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a prepared data set.
+
+    Attributes:
+        name: unique in its data set; the stem of its arrays.
+        kind: where its photo comes from, one of `KINDS`.
+        scene: what is to be seen; images of one scene are on one side of a split.
+        split: ``"train"`` or ``"val"``.
+        camera: make and model, such as ``"GoPro HERO7 Black"``.
+        profile: constants of the stored mosaic.
+        height: rows of the arrays, even, at least `MIN_SIDE`.
+        width: columns of the arrays, likewise.
+        oe_share: share of overexposed pixels, in [0, 1].
+        sources: the files it was made from: ``{"path": str, "size": int, "mtime_ns": int}`` each.
+        fingerprint: of sources and settings; another one means that it must be made anew.
+        alignment: how photo and RAW were registered, or None.
+        developer: which program made the photo from the RAW, or None.
+        style: in which of its styles, or None.
+        fitted: figures of the camera model fitted to the pair, such as ``{"psnr": dB}``, or None.
+        has_valid: some pixels do not count, and there is a file that says which.
+
+    Raises:
+        DataError: a value of the wrong type or outside its range; the message names the field.
+    """
+
+    name: str
+    kind: str
+    scene: str
+    split: str
+    camera: str
+    profile: CameraProfile
+    height: int
+    width: int
+    oe_share: float
+    sources: tuple[dict[str, Any], ...]
+    fingerprint: str
+    alignment: dict[str, Any] | None = None
+    developer: str | None = None
+    style: str | None = None
+    fitted: dict[str, Any] | None = None
+    has_valid: bool = False
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        for field in ("scene", "camera", "fingerprint"):
+            _check_text(getattr(self, field), field)
+        for field, choices in (("kind", KINDS), ("split", SPLITS)):
+            if (value := getattr(self, field)) not in choices:
+                _wrong(field, f"one of {', '.join(choices)}", value)
+        if not isinstance(self.profile, CameraProfile):
+            _wrong("profile", "a camera profile", self.profile)
+        for field in ("height", "width"):
+            side = getattr(self, field)
+            if not _is_int(side) or side < MIN_SIDE or side % 2:
+                _wrong(field, f"an even number of pixels, at least {MIN_SIDE}", side)
+        if not _is_number(self.oe_share) or not 0 <= self.oe_share <= 1:
+            _wrong("oe_share", "a number in [0, 1]", self.oe_share)
+        object.__setattr__(self, "sources", _check_sources(self.sources))
+        for field in ("alignment", "fitted"):
+            if not isinstance(value := getattr(self, field), dict | None):
+                _wrong(field, "an object or null", value)
+        for field in ("developer", "style"):
+            if not isinstance(value := getattr(self, field), str | None):
+                _wrong(field, "a text or null", value)
+        if not isinstance(self.has_valid, bool):
+            _wrong("has_valid", "true or false", self.has_valid)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry as JSON values, with ``"status": "ok"``."""
+        return {"status": "ok", **_shallow(self), "profile": self.profile.to_dict(), "sources": list(self.sources)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Entry:
+        """Build an entry from what `to_dict` returns.
+
+        Raises:
+            DataError: a field is missing, unknown or wrong.
+        """
+        fields = _fields(cls, values, "ok")
+        if not isinstance(fields["profile"], dict):
+            _wrong("profile", "an object", fields["profile"])
+        try:
+            fields["profile"] = CameraProfile.from_dict(fields["profile"])
+        except ConfigError as error:
+            raise DataError(str(error)) from error
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Reject:
+    """An input that did not become an image.
+
+    Attributes:
+        name: what the image would have been called; unique in the data set.
+        sources: its files, as `Entry.sources`.
+        fingerprint: as `Entry.fingerprint`: while it is the same, the input need not be tried again.
+        reason: why, in one line.
+
+    Raises:
+        DataError: a value of the wrong type.
+    """
+
+    name: str
+    sources: tuple[dict[str, Any], ...]
+    fingerprint: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        _check_name(self.name)
+        for field in ("fingerprint", "reason"):
+            _check_text(getattr(self, field), field)
+        object.__setattr__(self, "sources", _check_sources(self.sources))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rejection as JSON values, with ``"status": "rejected"``."""
+        return {"status": "rejected", **_shallow(self), "sources": list(self.sources)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Reject:
+        """Build a rejection from what `to_dict` returns.
+
+        Raises:
+            DataError: a field is missing, unknown or wrong.
+        """
+        return cls(**_fields(cls, values, "rejected"))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a prepared data set holds.
+
+    Attributes:
+        root: its folder.
+        entries: its images, in natural order of their names.
+        rejects: what was refused, in that order too.
+    """
+
+    root: Path
+    entries: tuple[Entry, ...]
+    rejects: tuple[Reject, ...]
+
+
+def read_manifest(root: str | Path) -> Manifest:
+    """Read the list of a prepared data set.
+
+    Raises:
+        DataError: there is none, or a line is not an entry; the message gives file and line.
+    """
+    path = Path(root) / MANIFEST
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{root}: no prepared data set here ({MANIFEST} is missing)") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    found: dict[str, Entry | Reject] = {}
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            item = _parse(line)
+            if item.name in found:
+                raise DataError(f"the name {item.name!r} is there twice")
+        except DataError as error:
+            raise DataError(f"{path}:{number}: {error}") from error
+        found[item.name] = item
+    items = [found[name] for name in sorted(found, key=natural_key)]
+    entries = tuple(item for item in items if isinstance(item, Entry))
+    return Manifest(Path(root), entries, tuple(item for item in items if isinstance(item, Reject)))
+
+
+def write_manifest(root: str | Path, entries: Iterable[Entry], rejects: Iterable[Reject] = ()) -> Path:
+    """Write the list of a prepared data set, whole or not at all, and return its path.
+
+    Raises:
+        DataError: a name is there twice, or metadata hold something that is not JSON.
+        OutputError: the file cannot be written.
+    """
+    items: list[Entry | Reject] = sorted((*entries, *rejects), key=lambda item: natural_key(item.name))
+    for one, two in itertools.pairwise(items):
+        if one.name == two.name:
+            raise DataError(f"{root}: the name {one.name!r} is there twice")
+    lines = []
+    for item in items:
+        try:
+            lines.append(json.dumps(item.to_dict(), allow_nan=False) + "\n")
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{root}: {item.name}: cannot be written as JSON: {error}") from error
+    path = Path(root) / MANIFEST
+    with atomic_write(path) as file:
+        file.write("".join(lines).encode())
+    return path
+
+
+def array_path(root: str | Path, name: str, what: Array) -> Path:
+    """Return the file of an image's array.
+
+    Args:
+        root: the data set's folder.
+        name: the image's name.
+        what: which array, one of `ARRAYS`.
+    """
+    return Path(root) / "arrays" / f"{name}.{what}.npy"
+
+
+def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Return a key that sorts digits as numbers: ``img2`` before ``img10``."""
+    parts = re.split(r"(\d+)", name)
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
+
+
+def _parse(line: str) -> Entry | Reject:
+    def refuse(constant: str) -> NoReturn:
+        raise DataError(f"{constant} is not a number of JSON")
+
+    try:
+        values = json.loads(line, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise DataError("not a JSON object")
+    return Reject.from_dict(values) if values.get("status") == "rejected" else Entry.from_dict(values)
+
+
+def _fields(cls: type[Entry] | type[Reject], values: Mapping[str, Any], status: str) -> dict[str, Any]:
+    """Return the fields that a dictionary gives, which must be exactly those of the class."""
+    fields = {key: value for key, value in values.items() if key != "status"}
+    expected = {field.name for field in dataclasses.fields(cls)}
+    if values.get("status") != status:
+        _wrong("status", "'ok' or 'rejected'", values.get("status"))
+    if missing := sorted(expected - set(fields)):
+        raise DataError(f"the field {missing[0]!r} is missing")
+    if unknown := sorted(set(fields) - expected):
+        raise DataError(f"unknown field {unknown[0]!r}; known are {', '.join(sorted(expected))}")
+    return fields
+
+
+def _shallow(item: Entry | Reject) -> dict[str, Any]:
+    return {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
+
+
+def _check_name(name: Any) -> None:
+    """Refuse what is no plain file name: a separator would lead out of the data set's folder."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode(errors="surrogatepass")) > 200:
+        _wrong("name", "a file name without folder, of at most 200 bytes, not beginning with a dot", name)
+
+
+def _check_text(value: Any, field: str) -> None:
+    if not isinstance(value, str) or not value.strip() or "\n" in value:
+        _wrong(field, "a text of one line, not empty", value)
+
+
+def _check_sources(sources: Any) -> tuple[dict[str, Any], ...]:
+    if not isinstance(sources, list | tuple):
+        _wrong("sources", "a list", sources)
+    for source in sources:
+        if not isinstance(source, dict) or set(source) != {"path", "size", "mtime_ns"}:
+            _wrong("sources", "objects of path, size and mtime_ns", source)
+        numbers = _is_int(source["size"]) and _is_int(source["mtime_ns"]) and source["size"] >= 0
+        if not isinstance(source["path"], str) or not numbers:
+            _wrong("sources", "objects whose path is a text and whose size and mtime_ns are whole numbers", source)
+    return tuple(sources)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _wrong(field: str, expected: str, value: Any) -> NoReturn:
+    shown = repr(value)
+    raise DataError(f"{field} must be {expected}, got {shown if len(shown) <= 80 else shown[:77] + '...'}")

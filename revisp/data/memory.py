@@ -1,0 +1,108 @@
+"""Pictures that are kept in memory, demosaiced once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from revisp.data.datasets import Sample
+from revisp.demosaic import Demosaic
+from revisp.mask import OverexposureMask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from revisp.camera.profile import CameraProfile
+    from revisp.cfa import CFA
+    from revisp.data.datasets import Pair, PairSource
+
+__all__ = ["MemoryPicture", "MemorySource"]
+
+
+class MemoryPicture:
+    """A picture in memory, all of whose pixels are valid.
+
+    Args:
+        sample: the whole picture.
+        cfa: its Bayer phase.
+        mask: overexposure mask ``[1, H, W]``; values of at least 0.5 count as overexposed. The picture's border is
+            left out, which a window moved by one pixel may miss.
+    """
+
+    def __init__(self, sample: Sample, cfa: CFA, mask: torch.Tensor) -> None:
+        self.sample = sample
+        self.name = sample.name
+        self.height, self.width = sample.srgb.shape[-2:]
+        self.cfa = cfa
+        found = mask.cpu().numpy()[0] >= 0.5
+        found[[0, -1], :] = found[:, [0, -1]] = False
+        self._overexposed = np.argwhere(found).astype(np.int32)
+
+    @property
+    def has_overexposed(self) -> bool:
+        """Whether any pixel is overexposed."""
+        return len(self._overexposed) > 0
+
+    def overexposed(self) -> np.ndarray[Any, Any]:
+        """Return (row, column) of all overexposed pixels, ``[n, 2]`` int32."""
+        return self._overexposed
+
+    def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
+        """Return a window, without copying."""
+        window = (..., slice(top, top + height), slice(left, left + width))
+        srgb, bayer, target, name, valid = self.sample
+        return Sample(srgb[window], bayer[window], target[window], name, valid[window])
+
+
+class MemorySource:
+    """Pictures of pairs that fit into memory.
+
+    Each pair is demosaiced when its side of the split is asked for, by the profile's white balance, and the
+    measured samples are written back, so that the mosaic of a target is its RAW exactly.
+
+    Args:
+        source: where the pairs come from.
+        demosaic: arguments of `Demosaic` (``method``, ...); its CFA and gains are the profile's.
+        mask: arguments of `OverexposureMask`, by which overexposed crops are found.
+
+    Raises:
+        ConfigError: an argument of theirs outside its range.
+        WeightsError: DemosaicNet's weights are missing.
+    """
+
+    def __init__(
+        self,
+        source: PairSource,
+        *,
+        demosaic: Mapping[str, Any] | None = None,
+        mask: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.source = source
+        self.demosaic = Demosaic(
+            **{"method": "demosaicnet", **(demosaic or {})}, cfa=self.profile.cfa, gains=self.profile.gains
+        ).to(memory_format=torch.channels_last)  # a quarter faster on a CPU
+        self.mask = OverexposureMask(**(mask or {}))
+
+    @property
+    def profile(self) -> CameraProfile:
+        """The camera of all pairs."""
+        return self.source.profile
+
+    def train_pictures(self) -> list[MemoryPicture]:
+        """Read and demosaic the pairs to learn from."""
+        return self._prepare(self.source.train_pairs())
+
+    def val_pictures(self) -> list[MemoryPicture]:
+        """Read and demosaic the pairs to validate with."""
+        return self._prepare(self.source.val_pairs())
+
+    @torch.no_grad()
+    def _prepare(self, pairs: Sequence[Pair]) -> list[MemoryPicture]:
+        pictures = []
+        for pair in pairs:
+            valid = torch.ones_like(pair.bayer)
+            sample = Sample(pair.srgb, pair.bayer, self.demosaic(pair.bayer), pair.name, valid)
+            pictures.append(MemoryPicture(sample, self.profile.cfa, self.mask(pair.srgb)))
+        return pictures

@@ -1,0 +1,271 @@
+"""A prepared data set as a source of pictures: arrays on disk, of which only the windows asked for are read."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, natural_key, read_manifest
+from revisp.data.window import Window
+from revisp.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    from revisp.camera.profile import CameraProfile
+    from revisp.cfa import CFA
+    from revisp.data.datasets import Sample
+    from revisp.data.manifest import Array, Entry
+
+__all__ = ["PreparedPicture", "PreparedSource"]
+
+log = logging.getLogger(__name__)
+
+_DTYPES: dict[Array, tuple[np.dtype[Any], ...]] = {
+    "raw": (np.dtype(np.uint16),),
+    "srgb": (np.dtype(np.uint8), np.dtype(np.uint16)),
+    "target": (np.dtype(np.float16),),
+    "valid": (np.dtype(np.uint8),),
+    "oe": (np.dtype(np.int32),),
+}
+_MODES: dict[Array, Literal["r"] | None] = {"raw": "r", "srgb": "r", "target": "r", "valid": None, "oe": None}
+
+
+class PreparedPicture:
+    """One image of a prepared data set.
+
+    Its arrays are mapped into memory for as long as a window is copied from them: a process holds no open files
+    and no pixels between two reads, however many images there are and however long it reads.
+
+    Args:
+        root: the data set's folder.
+        entry: the image's line of the manifest.
+    """
+
+    def __init__(self, root: str | Path, entry: Entry) -> None:
+        self.root = Path(root)
+        self.entry = entry
+        self.name = entry.name
+        self.height = entry.height
+        self.width = entry.width
+
+    @property
+    def cfa(self) -> CFA:
+        """Bayer phase of the stored mosaic."""
+        return self.entry.profile.cfa
+
+    @property
+    def has_overexposed(self) -> bool:
+        """Whether any pixel is overexposed."""
+        return self.entry.oe_share > 0
+
+    def check(self) -> None:
+        """Open all arrays once, without reading their values.
+
+        Raises:
+            DataError: an array is missing, damaged, or not what the manifest says; the message names its file.
+        """
+        for what in ("raw", "srgb", "target", *(("valid",) if self.entry.has_valid else ())):
+            self._open(what)
+        if not len(self.overexposed()) and self.has_overexposed:
+            path = array_path(self.root, self.name, "oe")
+            raise DataError(f"{path} is empty, but {MANIFEST} gives an oe_share of {self.entry.oe_share:g}")
+
+    def overexposed(self) -> np.ndarray[Any, Any]:
+        """Return (row, column) of overexposed pixels, ``[n, 2]`` int32: all, or 4096 drawn from them.
+
+        Raises:
+            DataError: as `check`, or a position outside the image.
+        """
+        found = np.array(self._open("oe"))
+        if found.size and (found.min() < 0 or (found.max(axis=0) >= (self.height, self.width)).any()):
+            path = array_path(self.root, self.name, "oe")
+            raise DataError(f"{path} holds a position outside the image of {self.height}x{self.width}")
+        return found
+
+    def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
+        """Read a window; ``mosaic(target) == bayer`` exactly, for the phase at the window's place.
+
+        Raises:
+            DataError: as `check`.
+        """
+        return self.window(top, left, height, width).sample()
+
+    def window(self, top: int, left: int, height: int, width: int) -> Window:
+        """Read a window as it is stored.
+
+        Raises:
+            DataError: as `check`.
+        """
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        return Window(
+            name=self.name,
+            profile=self.entry.profile.replace(cfa=self.cfa.crop(top, left)),
+            raw=np.array(self._open("raw")[rows, columns]),
+            srgb=np.array(self._open("srgb")[rows, columns]),
+            target=np.array(self._open("target")[:, rows, columns]),
+            valid=self._valid(top, left, height, width),
+        )
+
+    def valid_blocks(self) -> np.ndarray[Any, Any] | None:
+        """Return which blocks of `VALID_BLOCK` pixels count, ``[ceil(H / 32), ceil(W / 32)]``; None: all.
+
+        Raises:
+            DataError: as `check`.
+        """
+        return np.array(self._open("valid")) if self.entry.has_valid else None
+
+    def _valid(self, top: int, left: int, height: int, width: int) -> np.ndarray[Any, Any] | None:
+        blocks = self.valid_blocks()
+        if blocks is None:
+            return None
+        rows = np.arange(top, top + height) // VALID_BLOCK
+        columns = np.arange(left, left + width) // VALID_BLOCK
+        valid: np.ndarray[Any, Any] = blocks[np.ix_(rows, columns)]
+        return valid
+
+    def _open(self, what: Array) -> np.ndarray[Any, Any]:
+        path = array_path(self.root, self.name, what)
+        try:
+            array: np.ndarray[Any, Any] = np.load(path, mmap_mode=_MODES[what], allow_pickle=False)
+        except FileNotFoundError:
+            raise DataError(f"{path} is missing, but {MANIFEST} names it: run revisp-prepare again") from None
+        except Exception as error:  # a damaged header fails in many ways
+            raise DataError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+        height, width = self.height, self.width
+        shape = {
+            "raw": (height, width),
+            "srgb": (height, width, 3),
+            "target": (3, height, width),
+            "valid": (-(-height // VALID_BLOCK), -(-width // VALID_BLOCK)),
+            "oe": (*array.shape[:1], 2),
+        }[what]
+        if array.shape != shape or array.dtype not in _DTYPES[what]:
+            raise DataError(
+                f"{path} holds {array.dtype} {list(array.shape)}, but {MANIFEST} asks for "
+                f"{' or '.join(map(str, _DTYPES[what]))} {list(shape)}: run revisp-prepare again"
+            )
+        return array
+
+
+class PreparedSource:
+    """Source of the images of a prepared data set.
+
+    Args:
+        root: its folder.
+        val: scenes or images to validate with, instead of those that were set apart. Other images of a scene of
+            which an image is named are left out of the training.
+        camera: take the images of this camera only.
+
+    Raises:
+        DataError: the folder is no prepared data set, a scene, image or camera is not in it, or nothing is left to
+            train or to validate with.
+    """
+
+    def __init__(
+        self, root: str | Path, *, val: Sequence[str] | str | None = None, camera: str | None = None
+    ) -> None:
+        self.root = Path(root)
+        entries = list(read_manifest(self.root).entries)
+        if camera is not None:
+            cameras = {entry.camera for entry in entries}
+            _require(camera, cameras, f"{self.root}: no image is of the camera")
+            entries = [entry for entry in entries if entry.camera == camera]
+        self.train_entries, self.val_entries = self._split(entries, val)
+        if not self.train_entries or not self.val_entries:
+            raise DataError(
+                f"{self.root}: {len(entries)} images leave {len(self.train_entries)} to train and "
+                f"{len(self.val_entries)} to validate with; at least one of each is needed (data.val names scenes "
+                "or images to validate with)"
+            )
+        self.profile = _profile(self.train_entries)
+        self._report_mixture()
+
+    def train_pictures(self) -> list[PreparedPicture]:
+        """Return the pictures to learn from, whose files have been checked.
+
+        Raises:
+            DataError: see `PreparedPicture.check`.
+        """
+        return self._pictures(self.train_entries)
+
+    def val_pictures(self) -> list[PreparedPicture]:
+        """Return the pictures to validate with, whose files have been checked.
+
+        Raises:
+            DataError: see `PreparedPicture.check`.
+        """
+        return self._pictures(self.val_entries)
+
+    def _split(self, entries: list[Entry], val: Sequence[str] | str | None) -> tuple[list[Entry], list[Entry]]:
+        if val is None:
+            return [e for e in entries if e.split == "train"], [e for e in entries if e.split == "val"]
+        chosen = {val} if isinstance(val, str) else {str(name) for name in val}
+        known = {entry.name for entry in entries} | {entry.scene for entry in entries}
+        for name in sorted(chosen):
+            _require(name, known, f"{self.root}: no scene or image is named")
+        held = [entry for entry in entries if entry.name in chosen or entry.scene in chosen]
+        scenes = {entry.scene for entry in held}
+        return [entry for entry in entries if entry.scene not in scenes], held
+
+    def _pictures(self, entries: Iterable[Entry]) -> list[PreparedPicture]:
+        pictures = [PreparedPicture(self.root, entry) for entry in entries]
+        for picture in pictures:
+            picture.check()
+        return pictures
+
+    def _report_mixture(self) -> None:
+        pixels = _count_pixels(self.train_entries, lambda entry: entry.camera)
+        if len(pixels) > 1:
+            names = ", ".join(sorted(pixels, key=lambda name: (-pixels[name], name)))
+            log.warning(
+                "Data of %d cameras are mixed: %s; the model is made for the first. data.camera=NAME takes one.",
+                len(pixels),
+                names,
+            )
+
+
+def _profile(entries: Sequence[Entry]) -> CameraProfile:
+    """Return the profile of the camera with most pixels, with the median of its white balances.
+
+    Its other constants are those that most of its pixels have: shots upright and on their side differ in phase.
+    """
+
+    def constants(entry: Entry) -> CameraProfile:
+        return entry.profile.replace(as_shot_neutral=(1, 1, 1))
+
+    camera = _most(_count_pixels(entries, lambda entry: entry.camera))
+    shots = [entry for entry in entries if entry.camera == camera]
+    profile: CameraProfile = _most(_count_pixels(shots, constants))
+    neutrals = [entry.profile.as_shot_neutral for entry in shots]
+    red, green, blue = np.median(neutrals, axis=0).tolist()
+    return profile.replace(as_shot_neutral=(red, green, blue))
+
+
+def _count_pixels(entries: Iterable[Entry], key: Callable[[Entry], Hashable]) -> dict[Any, int]:
+    pixels: defaultdict[Any, int] = defaultdict(int)
+    for entry in entries:
+        pixels[key(entry)] += entry.height * entry.width
+    return pixels
+
+
+def _most(pixels: dict[Any, int]) -> Any:
+    return max(pixels, key=lambda key: pixels[key])
+
+
+def _require(name: str, known: set[str], problem: str) -> None:
+    if name in known:
+        return
+    close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {_some(known)}"
+    raise DataError(f"{problem} {name!r}: {hint}")
+
+
+def _some(names: set[str]) -> str:
+    shown = sorted(names, key=natural_key)
+    return ", ".join(shown[:8]) + (f", ... ({len(shown)} in all)" if len(shown) > 8 else "")

@@ -1,0 +1,81 @@
+"""Tiles of pictures: all that a validation looks at, or some spread evenly over many pictures."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from revisp.cfa import CFA
+    from revisp.data.datasets import Picture
+
+__all__ = ["Tile", "picture_tiles", "spread", "spread_tiles"]
+
+T = TypeVar("T")
+
+
+class Tile(NamedTuple):
+    """A window of a picture that shows the data set's Bayer phase.
+
+    Attributes:
+        image: index of the picture in its data set.
+        top: first row.
+        left: first column.
+        height: rows, even.
+        width: columns, even.
+    """
+
+    image: int
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def picture_tiles(pictures: Sequence[Picture], image: int, cfa: CFA, side: int | None) -> list[Tile]:
+    """Cut a picture into tiles of about equal size that do not overlap.
+
+    They cover the picture, but for its outermost pixels where its Bayer phase is not the data set's: those are
+    left out in pairs, so that every tile begins with the data set's phase.
+
+    Args:
+        pictures: those of the data set.
+        image: index of the picture.
+        cfa: the data set's Bayer phase.
+        side: longest side of a tile in pixels, even; None takes the picture whole.
+    """
+    picture = pictures[image]
+    top, left = picture.cfa.offset_to(cfa)
+    rows = _cuts(top, picture.height - 2 * top, side)
+    columns = _cuts(left, picture.width - 2 * left, side)
+    return [Tile(image, y, x, height, width) for y, height in rows for x, width in columns]
+
+
+def spread_tiles(pictures: Sequence[Picture], cfa: CFA, side: int | None, limit: int) -> list[Tile]:
+    """Choose tiles spread over as many pictures as there are, and evenly within each.
+
+    Args:
+        pictures: those of the data set.
+        cfa: its Bayer phase.
+        side: longest side of a tile in pixels, even; None takes pictures whole.
+        limit: most tiles to return.
+    """
+    chosen = spread(range(len(pictures)), limit)
+    each = limit // max(1, len(chosen))
+    return [tile for image in chosen for tile in spread(picture_tiles(pictures, image, cfa, side), each)]
+
+
+def spread(items: Sequence[T], limit: int | None) -> list[T]:
+    """Return at most ``limit`` of some things, at even distances and in order; None returns all."""
+    if limit is None or len(items) <= limit:
+        return list(items)
+    return [items[(2 * at + 1) * len(items) // (2 * limit)] for at in range(limit)]
+
+
+def _cuts(start: int, size: int, longest: int | None) -> list[tuple[int, int]]:
+    """Cut an even number of pixels into even parts of about equal size: (first pixel, pixels) of each."""
+    count = 1 if longest is None else -(-size // longest)
+    edges = [start + 2 * (size // 2 * at // count) for at in range(count + 1)]
+    return [(low, high - low) for low, high in itertools.pairwise(edges)]
