@@ -8,6 +8,7 @@ where, and what to do.
 from __future__ import annotations
 
 __all__ = [
+    "AlignmentError",
     "ConfigError",
     "DataError",
     "ImageError",
@@ -41,6 +42,10 @@ class ImageError(RevispError):
 
 class DataError(RevispError):
     """A data set is missing, incomplete or inconsistent."""
+
+
+class AlignmentError(DataError):
+    """A photo cannot be registered to its RAW, or not so that it can be trusted."""
 
 
 class WeightsError(RevispError):

@@ -1,0 +1,357 @@
+"""What registration found, and what to do with it: the photo on the RAW's grid, or the RAW on the photo's."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import ndimage
+from torch import Tensor
+
+from revisp.align.affine import Array, apply, inverse, sample, scale_of
+from revisp.checks import check_image
+from revisp.errors import ConfigError, DataError, ShapeError
+from revisp.symmetry import Symmetry
+
+__all__ = ["Alignment"]
+
+FULL_SIZE = 0.75
+"""Scale below which a photo counts as reduced. Cameras' previews are half size or less; crops keep the pitch."""
+WHOLE_PIXEL = 0.25
+"""Greatest deviation from a shift by whole pixels, anywhere in the frame, that is not worth an interpolation."""
+MAX_DEVIATION = 1.0
+"""Displacement, in pixels of the coarser of both grids, beyond which a pixel is not valid."""
+SAME_EXPOSURE = 0.35
+"""Noise correlation of one exposure. Measured, full size: one exposure 0.68 to 0.70, another one 0.08."""
+OTHER_EXPOSURE = 0.2
+"""Noise correlation of another exposure, if the photo still has noise; between both values nothing is said."""
+NOISE_LEFT = 0.5
+"""Strength of a photo's noise, relative to its RAW's, below which denoising or JPEG has removed the evidence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """How a photo lies on its RAW.
+
+    *Convention*: integer coordinates are pixel centres; RAW pixels are those after EXIF orientation and
+    `symmetry`.
+
+    Attributes:
+        symmetry: what to apply to the upright RAW; the identity where EXIF told the truth.
+        matrix: 2x3, from (x, y, 1) of a RAW pixel to (x, y) of the photo.
+        raw_size: (height, width) of the RAW after `symmetry`.
+        photo_size: (height, width) of the photo.
+        rows: row of the RAW on which each row of blocks is centred, ``[by]``.
+        columns: the same for columns, ``[bx]``.
+        flow: what `matrix` leaves: (x, y) in RAW pixels by which the photo's content lies beside the RAW's in each
+            block, ``[by, bx, 2]``; along a straight edge it is not known and counts as 0, as where not trusted.
+        trusted: blocks that were found, ``[by, bx]``.
+        unlike: blocks that hold texture in both pictures, but not the same, ``[by, bx]``.
+        noise_correlation: correlation between the noise of the photo and of the RAW, see `same_exposure`; NaN
+            where it was not measured (reduced photos, no flat areas).
+        noise_ratio: strength of the photo's noise over that of the developed RAW; NaN likewise.
+    """
+
+    symmetry: Symmetry
+    matrix: Array
+    raw_size: tuple[int, int]
+    photo_size: tuple[int, int]
+    rows: Array
+    columns: Array
+    flow: Array
+    trusted: Array
+    unlike: Array
+    noise_correlation: float = field(default=math.nan)
+    noise_ratio: float = field(default=math.nan)
+
+    @property
+    def offset(self) -> tuple[float, float]:
+        """(dy, dx): photo index minus RAW index at the centre of the RAW's frame."""
+        centre = np.array([(self.raw_size[1] - 1) / 2, (self.raw_size[0] - 1) / 2])
+        dx, dy = apply(self.matrix, centre) - centre
+        return float(dy), float(dx)
+
+    @property
+    def scale(self) -> float:
+        """Photo pixels per RAW pixel."""
+        return scale_of(self.matrix)
+
+    @property
+    def rotation(self) -> float:
+        """Angle from the RAW's axes to the photo's, degrees; positive turns x towards y."""
+        (a, b), (c, d) = self.matrix[:, :2]
+        return math.degrees(math.atan2(c - b, a + d))
+
+    @property
+    def window(self) -> tuple[float, float, float, float]:
+        """(top, left, bottom, right) of the RAW that the photo shows, as slice bounds, amid each side."""
+        height, width = self.photo_size
+        x, y = (width - 1) / 2, (height - 1) / 2
+        sides = np.array([[x, -0.5], [-0.5, y], [x, height - 0.5], [width - 0.5, y]])
+        ends = apply(inverse(self.matrix), sides) + 0.5
+        return float(ends[0, 1]), float(ends[1, 0]), float(ends[2, 1]), float(ends[3, 0])
+
+    @property
+    def is_reduced(self) -> bool:
+        """The photo is so much smaller than the RAW that the RAW is to be reduced, not the photo enlarged."""
+        return self.scale < FULL_SIZE
+
+    @property
+    def same_exposure(self) -> bool | None:
+        """Whether photo and RAW come from one exposure, by their noise; None where that cannot be told.
+
+        Two exposures from a tripod align as well as one, but differ in noise, and in whatever moved. In pictures
+        of full size the two are far apart (`SAME_EXPOSURE`). In the reduced previews that cameras embed, averaging
+        and strong JPEG compression leave no noise, and the statistic does not separate: the answer is None. It is
+        None as well for photos denoised so well that nothing is left to compare.
+        """
+        if self.noise_correlation >= SAME_EXPOSURE:
+            return True
+        if self.noise_correlation <= OTHER_EXPOSURE and self.noise_ratio >= NOISE_LEFT:
+            return False
+        return None
+
+    @property
+    def residual_median(self) -> float:
+        """Median length of `flow` over trusted blocks, RAW pixels."""
+        return float(np.median(self._lengths()[self.trusted]))
+
+    @property
+    def residual_p95(self) -> float:
+        """95th percentile of the length of `flow` over trusted blocks, RAW pixels."""
+        return float(np.quantile(self._lengths()[self.trusted], 0.95))
+
+    @property
+    def residual_edge(self) -> float:
+        """Largest length of `flow` over trusted blocks of the frame's outer eighth, RAW pixels; 0 without any."""
+        inner = np.zeros_like(self.trusted)
+        by, bx = (max(1, n // 8) for n in inner.shape)
+        inner[by:-by, bx:-bx] = True
+        return float(self._lengths()[self.trusted & ~inner].max(initial=0.0))
+
+    @property
+    def integer_shift(self) -> tuple[int, int] | None:
+        """(dy, dx) if the map is that shift within `WHOLE_PIXEL` all over the frame, else None."""
+        height, width = self.raw_size
+        corners = np.array([[x, y] for x in (0, width - 1) for y in (0, height - 1)], float)
+        moved = apply(self.matrix, corners) - corners
+        shift = moved.mean(0).round()
+        if np.abs(moved - shift).max() >= WHOLE_PIXEL:
+            return None
+        return int(shift[1]), int(shift[0])
+
+    def warp(self, photo: Tensor, height: int, width: int) -> Tensor:
+        """Lay the photo on the RAW's grid.
+
+        A shift by whole pixels is a crop: the photo's values are untouched. Anything else is interpolated (cubic
+        spline). Beyond the photo its border is repeated; `valid` marks those pixels.
+
+        Args:
+            photo: sRGB ``[3, h, w]`` in [0, 1], of the size that was registered.
+            height: rows of the RAW to fill, from the top.
+            width: columns of the RAW to fill, from the left.
+
+        Returns:
+            sRGB ``[3, height, width]`` in [0, 1].
+
+        Raises:
+            ConfigError: the photo is reduced: use `reduced` and `cropped`.
+            ShapeError: another size than was registered, or not floating point.
+        """
+        self._check_photo(photo)
+        if self.is_reduced:
+            raise ConfigError(
+                f"a photo at {self.scale:.3f} of the RAW's size is not enlarged: reduce the RAW to it"
+            )
+        if self.integer_shift is None:
+            return sample(photo, self.matrix, (height, width), border="nearest").clamp(0, 1)
+        dy, dx = self.integer_shift
+        rows = (torch.arange(height, device=photo.device) + dy).clamp(0, self.photo_size[0] - 1)
+        columns = (torch.arange(width, device=photo.device) + dx).clamp(0, self.photo_size[1] - 1)
+        return photo[:, rows[:, None], columns]
+
+    def valid(self, height: int, width: int) -> Tensor:
+        """Return ``[1, height, width]``, 1 where the photo shows what the RAW shows to within a pixel, else 0.
+
+        0 outside the photo, and where the blocks around deviate by more than `MAX_DEVIATION` or are `unlike`.
+        Blocks that say nothing take the mean of those around them that do, weighted by nearness.
+        """
+        limit = MAX_DEVIATION * max(1.0, 1 / self.scale)
+        # A block shown to be another thing must outvote the good blocks beside it over half of the way.
+        deviation = _fill(np.where(self.unlike, 2 * limit, self._lengths()), self.trusted | self.unlike)
+        down, across = _hat(self.rows, height), _hat(self.columns, width)
+        near = torch.from_numpy((down @ deviation @ across.T).astype(np.float32)) <= limit
+        x, y = torch.arange(width, dtype=torch.float64), torch.arange(height, dtype=torch.float64)[:, None]
+        slack = WHOLE_PIXEL if self.integer_shift is not None else 1e-6
+        for (a, b, c), side in zip(self.matrix, reversed(self.photo_size), strict=True):
+            at = a * x + b * y + c
+            near &= (at >= -slack) & (at <= side - 1 + slack)
+        return near[None].float()
+
+    @property
+    def common(self) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of the photo, even size, whose pixels lie on the RAW entirely."""
+        x, y = self._footprints()
+        half_x, half_y = self._half_box()
+        inside = (x - half_x >= -0.5 - 1e-9) & (x + half_x <= self.raw_size[1] - 0.5 + 1e-9)
+        inside &= (y - half_y >= -0.5 - 1e-9) & (y + half_y <= self.raw_size[0] - 0.5 + 1e-9)
+        top, left, bottom, right = 0, 0, *self.photo_size
+        while bottom - top > 2 and right - left > 2:
+            part = inside[top:bottom, left:right]
+            sides = part[0].mean(), part[:, 0].mean(), part[-1].mean(), part[:, -1].mean()
+            worst = int(np.argmin(sides))
+            if sides[worst] == 1:
+                break
+            top, left = top + (worst == 0), left + (worst == 1)
+            bottom, right = bottom - (worst == 2), right - (worst == 3)
+        return top, left, (bottom - top) // 2 * 2, (right - left) // 2 * 2
+
+    def reduced(self, raw: Tensor) -> Tensor:
+        """Average the RAW over the area of each pixel of the photo.
+
+        The box of a pixel is exact to fractions of a RAW pixel. Only `common` is returned: pixels whose area lies
+        on the RAW entirely, an even number each way, so that the result can be mosaicked again; `cropped` cuts the
+        photo to the same. Demosaiced RAW, linear, is meant, or the mask of `valid`.
+
+        Args:
+            raw: ``[C, H, W]`` of the size `raw_size`, floating point.
+
+        Returns:
+            ``[C, h, w]`` as `common`.
+
+        Raises:
+            ShapeError: another size than was registered.
+        """
+        if tuple(raw.shape[-2:]) != self.raw_size or raw.ndim != 3 or not raw.is_floating_point():
+            raise ShapeError(
+                f"raw must be floating point [C, {self.raw_size[0]}, {self.raw_size[1]}], got {raw.shape}"
+            )
+        top, left, height, width = self.common
+        x, y = (v[top : top + height, left : left + width] + 0.5 for v in self._footprints())
+        half_x, half_y = self._half_box()
+        reduced = torch.empty(raw.shape[0], height, width, dtype=raw.dtype)
+        for plane, target in zip(raw.cpu(), reduced, strict=True):
+            # The integral of a piecewise constant picture is bilinear between pixel corners: exact at any box.
+            table = F.pad(plane.double().cumsum(0).cumsum(1), (1, 0, 1, 0)).numpy()
+            total = np.zeros((height, width))
+            for sign_x, sign_y in ((1, 1), (-1, 1), (1, -1), (-1, -1)):
+                at = [y + sign_y * half_y, x + sign_x * half_x]
+                total += sign_x * sign_y * ndimage.map_coordinates(table, at, order=1, mode="nearest")
+            target.copy_(torch.from_numpy(total / (4 * half_x * half_y)))
+        return reduced.to(raw.device)
+
+    def cropped(self, photo: Tensor) -> Tensor:
+        """Cut the photo ``[3, h, w]`` to `common`, which `reduced` returns of the RAW.
+
+        Raises:
+            ShapeError: another size than was registered, or not floating point.
+        """
+        self._check_photo(photo)
+        top, left, height, width = self.common
+        return photo[:, top : top + height, left : left + width]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; `flow` and `matrix` of blocks are rounded to a hundredth of a pixel."""
+        return {
+            "symmetry": list(self.symmetry),
+            "matrix": self.matrix.tolist(),
+            "raw_size": list(self.raw_size),
+            "photo_size": list(self.photo_size),
+            "rows": self.rows.tolist(),
+            "columns": self.columns.tolist(),
+            "flow": self.flow.round(2).tolist(),
+            "trusted": self.trusted.astype(int).tolist(),
+            "unlike": self.unlike.astype(int).tolist(),
+            "noise_correlation": _number(self.noise_correlation),
+            "noise_ratio": _number(self.noise_ratio),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Alignment:
+        """Undo `to_dict`.
+
+        Raises:
+            DataError: a value is missing or of the wrong shape; the message names it.
+        """
+        try:
+            hflip, vflip, transpose = map(bool, values["symmetry"])
+            rows, columns = (np.asarray(values[name], float) for name in ("rows", "columns"))
+            grid = (len(rows), len(columns))
+            found = cls(
+                symmetry=Symmetry(hflip, vflip, transpose),
+                matrix=np.asarray(values["matrix"], float).reshape(2, 3),
+                raw_size=_pair(values["raw_size"]),
+                photo_size=_pair(values["photo_size"]),
+                rows=rows,
+                columns=columns,
+                flow=np.asarray(values["flow"], float).reshape(*grid, 2),
+                trusted=np.asarray(values["trusted"], bool).reshape(grid),
+                unlike=np.asarray(values["unlike"], bool).reshape(grid),
+                **{
+                    k: math.nan if values[k] is None else float(values[k])
+                    for k in ("noise_correlation", "noise_ratio")
+                },
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"not an alignment: {type(error).__name__} {error}") from error
+        return found
+
+    def _lengths(self) -> Array:
+        lengths: Array = np.hypot(self.flow[..., 0], self.flow[..., 1])
+        return lengths
+
+    def _half_box(self) -> tuple[float, float]:
+        """Half the width and height of a photo pixel, in RAW pixels."""
+        back = inverse(self.matrix)
+        return float(np.hypot(*back[:, 0])) / 2, float(np.hypot(*back[:, 1])) / 2
+
+    def _footprints(self) -> tuple[Array, Array]:
+        """Return (x, y) in the RAW of the centre of each photo pixel, ``[h, w]`` each."""
+        y, x = np.indices(self.photo_size, dtype=float)
+        a, b = inverse(self.matrix)
+        return a[0] * x + a[1] * y + a[2], b[0] * x + b[1] * y + b[2]
+
+    def _check_photo(self, photo: Tensor) -> None:
+        check_image(photo, 3, "photo")
+        if photo.ndim != 3 or tuple(photo.shape[-2:]) != self.photo_size:
+            raise ShapeError(
+                f"photo must be [3, {self.photo_size[0]}, {self.photo_size[1]}], got {list(photo.shape)}"
+            )
+
+
+def _pair(values: Any) -> tuple[int, int]:
+    first, second = values
+    return int(first), int(second)
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 4)
+
+
+def _measured(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _hat(centres: Array, length: int) -> Array:
+    """Return the weights ``[length, n]`` of linear interpolation between centres, constant beyond them."""
+    weights: Array = np.stack([np.interp(np.arange(length), centres, row) for row in np.eye(len(centres))], -1)
+    return weights
+
+
+def _fill(values: Array, known: Array) -> Array:
+    """Replace unknown blocks by the mean of the known ones around, in ever wider surroundings."""
+    filled, missing = np.where(known, values, 0.0), ~known
+    for sigma in (1.0, 2.0, 4.0, 8.0, 16.0, 32.0):
+        weight, total = (
+            ndimage.gaussian_filter(x, sigma, mode="constant", truncate=3.0)
+            for x in (known.astype(float), np.where(known, values, 0.0))
+        )
+        # One known block at a distance of two sigma is enough; the factor is the inverse of the kernel's peak.
+        reached = missing & (weight * 2 * np.pi * sigma**2 > np.exp(-2))
+        filled[reached] = total[reached] / weight[reached]
+        missing &= ~reached
+    return filled

@@ -1,0 +1,128 @@
+"""Local displacement: normalised cross-correlation of blocks, with a sub-pixel peak and how sharp it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy import fft
+from torch import Tensor
+
+from revisp.align.affine import Array
+
+__all__ = ["KNOWN", "MIN_CORRELATION", "Matches", "match_blocks"]
+
+MIN_CORRELATION = 0.5
+"""Least correlation of a block that counts as found. Unrelated blocks of 48 pixels reach some 0.3 by chance."""
+
+_SHARP = 0.1
+"""Curvature of the correlation's peak, 1/pixel², from which a direction has full weight; textures have more."""
+_BLIND = 0.02
+"""Curvature below which a direction says nothing: along a straight edge the peak is a ridge."""
+KNOWN = 0.25
+"""Weight from which a block counts as knowing its shift in a direction."""
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What was found in ``n`` blocks, in pixels of the working grid.
+
+    Attributes:
+        centre: (x, y) of each block's centre, ``[n, 2]``.
+        shift: (x, y) by which the photo's content lies beside the reference's, ``[n, 2]``; 0 where not found.
+        weight: information on the shift, symmetric ``[n, 2, 2]``, eigenvalues in [0, 1]; 0 where not found.
+        peak: height of the correlation, ``[n]``.
+        found: the correlation reached `MIN_CORRELATION` inside the searched range, ``[n]``.
+    """
+
+    centre: Array
+    shift: Array
+    weight: Array
+    peak: Array
+    found: Array
+
+
+def match_blocks(reference: Tensor, moving: Tensor, centres: Array, size: int, reach: int) -> Matches:
+    """Find each block of the reference in a picture that is nearly registered to it.
+
+    The block is weighted by a Hann window; the other picture is not, and its strength under the window is measured
+    at every offset, so that content which moves under the window is not pulled towards 0. The peak is that of the
+    quadratic through its 3x3 neighbours.
+
+    Args:
+        reference: band-passed ``[H, W]``.
+        moving: the other, on the same grid, ``[H, W]``.
+        centres: (x, y) of the blocks, in whole pixels, ``[n, 2]``.
+        size: side of a block, even.
+        reach: greatest offset that is searched, in pixels.
+    """
+    window = torch.hann_window(size, periodic=False)
+    window = window[:, None] * window
+    border = size // 2 + reach
+    still, other = (F.pad(x, (border,) * 4) for x in (reference, moving))
+    parts = []
+    for start in range(0, len(centres), _CHUNK):
+        some = [(int(x), int(y)) for x, y in centres[start : start + _CHUNK]]
+        blocks = torch.stack([still[y + reach : y + reach + size, x + reach : x + reach + size] for x, y in some])
+        areas = torch.stack([other[y : y + 2 * border, x : x + 2 * border] for x, y in some])
+        parts.append(_peaks(_scores(blocks, areas, window)))
+    offset, peak, hessian = (torch.cat(values).numpy() for values in zip(*parts, strict=True))
+    return _judge(centres, offset, peak, hessian, reach)
+
+
+def _scores(blocks: Tensor, areas: Tensor, window: Tensor) -> Tensor:
+    """Return the correlation ``[n, k, k]`` of blocks of side s at the k x k offsets in areas of side s + k - 1."""
+    offsets = areas.shape[-1] - window.shape[0] + 1
+    shape = [fft.next_fast_len(areas.shape[-1], real=True)] * 2
+
+    def correlate(template: Tensor, spectrum: Tensor) -> Tensor:
+        return torch.fft.irfft2(spectrum * torch.fft.rfft2(template, s=shape).conj(), s=shape)[
+            :, :offsets, :offsets
+        ]
+
+    weighted = blocks * window
+    numerator = correlate(weighted, torch.fft.rfft2(areas, s=shape))
+    energy = correlate(window[None], torch.fft.rfft2(areas.square(), s=shape))
+    own = (weighted * blocks).sum((-2, -1), keepdim=True)
+    # One normalised unit over a thousandth of the window is the least strength that is told from rounding.
+    return numerator / (own * energy.clamp_min(0)).sqrt().clamp_min(1e-3 * float(window.sum()))
+
+
+def _peaks(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the peak of each ``[n, k, k]``: offset (x, y) from the centre, height, and minus the Hessian."""
+    count, side = scores.shape[0], scores.shape[-1]
+    inner = scores[:, 1:-1, 1:-1].reshape(count, -1).argmax(1)
+    row, column = inner // (side - 2) + 1, inner % (side - 2) + 1
+    around = torch.arange(-1, 2)
+    near = scores[
+        torch.arange(count)[:, None, None],
+        row[:, None, None] + around[:, None],
+        column[:, None, None] + around,
+    ].double()
+    # Least squares of a quadratic on 3x3 points, in closed form.
+    gx = (near[:, :, 2] - near[:, :, 0]).sum(1) / 6
+    gy = (near[:, 2] - near[:, 0]).sum(1) / 6
+    hxx = (near[:, :, 2] - 2 * near[:, :, 1] + near[:, :, 0]).sum(1) / 3
+    hyy = (near[:, 2] - 2 * near[:, 1] + near[:, 0]).sum(1) / 3
+    hxy = (near[:, 2, 2] + near[:, 0, 0] - near[:, 2, 0] - near[:, 0, 2]) / 4
+    hessian = -torch.stack([hxx, hxy, hxy, hyy], -1).view(count, 2, 2)
+    # Along a ridge the step is not known: leave it at the whole pixel rather than divide by nothing.
+    values, vectors = torch.linalg.eigh(hessian)
+    along = (vectors.transpose(1, 2) @ torch.stack([gx, gy], -1)[..., None])[..., 0]
+    step = torch.where(values > 1e-3, along / values.clamp_min(1e-3), torch.zeros_like(along)).clamp(-1, 1)
+    step = (vectors @ step[..., None])[..., 0]
+    whole = torch.stack([column, row], -1).double() - (side - 1) / 2
+    return whole + step, near[:, 1, 1], hessian
+
+
+def _judge(centres: Array, offset: Array, peak: Array, hessian: Array, reach: int) -> Matches:
+    values, vectors = np.linalg.eigh(hessian)
+    information = np.where(values < _BLIND, 0.0, np.minimum(values / _SHARP, 1))
+    found = (peak >= MIN_CORRELATION) & (information.max(1) >= KNOWN)
+    # At the border of the range the true peak may lie outside, unless that direction says nothing anyway.
+    found &= (np.abs(offset) < reach - 1).all(1)
+    weight = np.einsum("nij,nj,nkj->nik", vectors, information, vectors) * found[:, None, None]
+    return Matches(np.asarray(centres, float), np.where(found[:, None], offset, 0), weight, peak, found)
