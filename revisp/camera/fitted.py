@@ -89,6 +89,9 @@ class FittedCamera:
     def develop(self, raw_rgb: Tensor, place: Place | None = None) -> Tensor:
         """Render demosaiced RAW ``[..., 3, H, W]`` as the camera does: sRGB in [0, 1], differentiable.
 
+        White-balanced values are clipped where the first channel saturates, as cameras do: a clipped highlight
+        would come out coloured otherwise.
+
         Args:
             raw_rgb: camera RGB, linear, black 0, white 1, not white-balanced.
             place: where the crop lies in its photo, for the shading; None: it is the whole photo.
@@ -97,7 +100,8 @@ class FittedCamera:
             ShapeError: not a floating tensor of three channels.
         """
         check_image(raw_rgb, 3, "raw_rgb")
-        light = (raw_rgb - self._column(self.black, raw_rgb)) * self._shade(raw_rgb, place)
+        black = self._column(self.black, raw_rgb)
+        light = torch.minimum(raw_rgb - black, self._saturation(raw_rgb)) * self._shade(raw_rgb, place)
         return encode(apply_ccm(light, self.matrix), raw_rgb.new_tensor(self.curve))
 
     def unprocess(self, srgb: Tensor, place: Place | None = None) -> Tensor:
@@ -159,6 +163,14 @@ class FittedCamera:
             if isinstance(error, ConfigError):
                 raise
             raise ConfigError(f"fitted camera: {error}") from error
+
+    def _saturation(self, like: Tensor) -> Tensor:
+        """Return the RAW ``[3, 1, 1]``, less black, from which on a neutral colour has a saturated channel."""
+        neutral = self.inverse_matrix.sum(axis=1)
+        if (neutral <= 0).any():  # no white balance that could be kept
+            return like.new_full((3, 1, 1), math.inf)
+        level = ((1 - np.asarray(self.black)) / neutral).min()
+        return self._column(tuple(level * neutral), like)
 
     def _shade(self, like: Tensor, place: Place | None) -> Tensor | float:
         if not any(self.shading):

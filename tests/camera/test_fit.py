@@ -265,3 +265,11 @@ def test_a_real_cameras_inverse_carries_over_to_its_next_photo(sample_data) -> N
     assert camera.psnr > 27
     assert scores[0] > 44
     assert scores[1] > 43  # UPI with the camera's white balance and a fitted gain: 41.9
+
+
+def test_clipped_highlights_develop_without_a_colour():
+    camera = FittedCamera(plain_curve(), ((1.4, -0.3, -0.1), (-0.35, 0.75, -0.2), (0.0, -0.4, 1.2)))
+    neutral = camera.inverse_matrix.sum(axis=1)
+    assert neutral.min() > 0
+    white = camera.develop(torch.ones(3, 2, 2))
+    assert torch.allclose(white, white[:1].expand_as(white), atol=1e-5)
