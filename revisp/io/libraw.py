@@ -41,6 +41,7 @@ def read_libraw(path: Path) -> RawImage:
     _check_complete(path)
     try:
         with rawpy.imread(str(path)) as raw:
+            _check_header(raw, path)
             _check_bayer(raw, path)
             mosaic = raw.raw_image_visible.copy()  # LibRaw frees its own on closing
             metadata = libraw_metadata(raw, path)
@@ -106,6 +107,16 @@ def _check_complete(path: Path) -> None:
         return
     if missing > 0:
         raise ImageError(f"{path}: cut off, {missing} bytes are missing: copy it again")
+
+
+def _check_header(raw: rawpy.RawPy, path: Path) -> None:
+    """Refuse a file that is nothing but samples: LibRaw guesses its shape and colours from the file's size."""
+    samples = raw.sizes.raw_height * raw.sizes.raw_width
+    if path.stat().st_size in (samples, samples * 5 // 4, samples * 3 // 2, samples * 2):
+        raise ImageError(
+            f"{path}: has no header that says its size or camera: make a 16-bit PNG or .npy of it, with the "
+            "camera's profile beside it as JSON"
+        )
 
 
 def _check_bayer(raw: rawpy.RawPy, path: Path) -> None:

@@ -321,3 +321,11 @@ def test_a_full_colour_dng_is_refused(tmp_path: Path):
     )
     with pytest.raises(ImageError, match=r"a\.dng: .*full colour"):
         read_raw(tmp_path / "a.dng")
+
+
+@pytest.mark.parametrize("bytes_a_sample", [1, 2])
+def test_samples_without_a_header_are_refused(tmp_path, bytes_a_sample):
+    path = tmp_path / "samples.raw"
+    path.write_bytes(bytes(768 * 1024 * bytes_a_sample))  # LibRaw takes this size for a known camera's
+    with pytest.raises(ImageError, match=r"samples\.raw: (has no header|LibRaw cannot read it)"):
+        read_raw(path)

@@ -1,0 +1,64 @@
+"""A measured camera on disk: its profile, its fitted rendering and its noise, as JSON.
+
+`revisp-prepare` writes one for each camera of a data set, so that plain photos can be sent through that camera.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from revisp.camera.fitted import FittedCamera
+from revisp.camera.noise import NoiseLevels
+from revisp.camera.profile import CameraProfile
+from revisp.camera.simulate import SimulatedCamera
+from revisp.errors import ConfigError
+from revisp.io.atomic import atomic_write
+
+__all__ = ["load_camera", "save_camera"]
+
+
+def save_camera(path: str | Path, profile: CameraProfile, fitted: FittedCamera, noise: NoiseLevels) -> None:
+    """Write a camera file.
+
+    Args:
+        path: the JSON file.
+        profile: CFA, levels and colour.
+        fitted: its rendering.
+        noise: of its normalised RAW.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    values = {"profile": profile.to_dict(), "fitted": fitted.to_dict(), "noise": noise._asdict()}
+    with atomic_write(path) as file:
+        file.write((json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
+
+
+def load_camera(path: str | Path) -> SimulatedCamera:
+    """Read a camera file as a camera to simulate.
+
+    Raises:
+        ConfigError: missing, not JSON, or not a camera file; the message names the file.
+    """
+    try:
+        values = json.loads(Path(path).read_text())
+        if not isinstance(values, dict) or set(values) != {"profile", "fitted", "noise"}:
+            raise ConfigError("it must hold profile, fitted and noise")
+        profile = CameraProfile.from_dict(values["profile"])
+        fitted = FittedCamera.from_dict(values["fitted"])
+        noise = _noise(values["noise"])
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"{path}: not a camera file of revisp-prepare: {error}") from error
+    return SimulatedCamera(profile, shot_noise=noise.shot, read_noise=noise.read, rendering=fitted)
+
+
+def _noise(values: Any) -> NoiseLevels:
+    if not isinstance(values, dict) or set(values) != {"shot", "read"}:
+        raise ConfigError("noise must hold shot and read")
+    levels = NoiseLevels(float(values["shot"]), float(values["read"]))
+    if not all(math.isfinite(value) and value >= 0 for value in levels):
+        raise ConfigError(f"noise must not be negative, got {levels}")
+    return levels

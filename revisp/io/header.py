@@ -1,0 +1,51 @@
+"""What files say before they are decoded: sizes and dates, by which work is planned."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import rawpy
+from PIL import Image, UnidentifiedImageError
+
+from revisp.io.gpr import open_gpr
+from revisp.io.libraw import libraw_metadata
+from revisp.io.metadata import PhotoMetadata, read_metadata
+
+__all__ = ["RawHeader", "photo_size", "raw_header"]
+
+
+class RawHeader(NamedTuple):
+    """What a RAW file says of itself.
+
+    Attributes:
+        height: rows of the visible area.
+        width: its columns.
+        metadata: how the photo was taken.
+    """
+
+    height: int
+    width: int
+    metadata: PhotoMetadata
+
+
+def photo_size(path: str | Path) -> tuple[int, int] | None:
+    """Return height and width of a photo as stored, or None where it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
+
+
+def raw_header(path: str | Path) -> RawHeader | None:
+    """Return what a RAW file says of itself, or None where it cannot be read."""
+    path = Path(path)
+    try:
+        if path.suffix.lower() == ".gpr":
+            active = open_gpr(path, lambda raw: raw.frame_info.active_area)
+            return RawHeader(active.height, active.width, read_metadata(path))
+        with rawpy.imread(str(path)) as raw:
+            return RawHeader(raw.sizes.height, raw.sizes.width, libraw_metadata(raw, path))
+    except Exception:  # whatever is wrong with it is said when it is read
+        return None

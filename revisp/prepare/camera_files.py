@@ -1,0 +1,187 @@
+"""Camera RAW files to pictures: with the camera's own rendering where there is one, else with a developer's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from revisp.align import Alignment, align
+from revisp.camera.profile import CameraProfile
+from revisp.errors import AlignmentError, DataError
+from revisp.io.developers import STYLES, develop_raw
+from revisp.io.header import RawHeader, raw_header
+from revisp.io.image import read_photo
+from revisp.io.metadata import PhotoMetadata, read_metadata
+from revisp.io.preview import read_preview
+from revisp.io.raw import RawImage, read_mosaic_raw, read_raw
+from revisp.mosaic import mosaic
+from revisp.prepare.frame import Frame, is_deep, measure, summarise
+from revisp.prepare.items import LonelyPhoto, MosaicFile, RawFile
+from revisp.prepare.options import PrepareOptions
+from revisp.prepare.store import Picture
+
+__all__ = ["camera_pictures", "why_lonely"]
+
+MOVED = 0.5
+"""Most pixels by which the rendering of a developer may lie beside its RAW."""
+
+SAME_SECONDS = 2.0
+"""Most seconds between the dates of one exposure: files are written one after the other."""
+
+NEARBY_SECONDS = 3600
+"""Most seconds between two shots that are worth mentioning together."""
+
+SAME_EXPOSURE = 0.1
+"""Most EV between exposure times, f-numbers and ISO of one exposure: makers round them differently."""
+
+
+def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iterator[Picture]:
+    """Make the pictures of one RAW file.
+
+    Raises:
+        RevispError: a file cannot be read, or photo and RAW do not belong together; the message names the file.
+    """
+    source = item.files[0]
+    raw = _read(item).upright()
+    frame = Frame(raw)
+    if len(item.files) > 1:
+        photo = read_photo(item.files[1])
+        _require_one_exposure(source, raw.metadata, item.files[1], photo.metadata)
+        if _relative_size(photo.srgb, raw) >= options.min_preview:
+            yield _paired(item.name, "raw+jpeg", frame, photo.srgb, item.files[1], source)
+            return
+    preview = read_preview(source) if isinstance(item, RawFile) else None
+    if preview is not None and _relative_size(preview, raw) >= options.min_preview:
+        yield _paired(item.name, "raw+preview", frame, preview, f"preview in {source.name}", source)
+        return
+    for developer in options.developers:
+        for style in options.styles or tuple(STYLES):
+            yield _rendered(f"{item.name}_{developer}_{style}", frame, developer, style)
+
+
+def _rendered(name: str, frame: Frame, developer: str, style: str) -> Picture:
+    """Have a RAW developed; the rendering lies on it pixel by pixel, which is measured where there is texture.
+
+    Raises:
+        AlignmentError: it does not.
+    """
+    photo = develop_raw(frame.raw, developer, style)
+    measured = measure(photo, frame)
+    if measured is not None and max(map(abs, measured["offset"])) > MOVED:
+        raise AlignmentError(f"{developer} moves the picture by {measured['offset']} pixels")
+    raw = frame.raw
+    return Picture(name, "raw+developer", raw.profile, raw.mosaic, photo, True, None, measured, developer, style)
+
+
+def _paired(name: str, kind: str, frame: Frame, photo: Tensor, what: object, source: Path) -> Picture:
+    """Register a photo to its RAW, and bring the two to one grid.
+
+    Raises:
+        AlignmentError: they do not belong together; the message names both.
+    """
+    raw = frame.raw
+    try:
+        found = align(photo, frame.reference, window=raw.crop)
+    except AlignmentError as error:
+        raise AlignmentError(f"{what} does not fit {source}: {error}") from error
+    if found.same_exposure is False:
+        raise AlignmentError(
+            f"{what} is not the exposure of {source}: it shows the same, but its noise is another "
+            f"(correlation {found.noise_correlation:.2f})"
+        )
+    figures, deep = summarise(found), is_deep(photo)
+    if not found.is_reduced:
+        turned, profile = _turned(raw, found)
+        srgb, valid = found.warp(photo, *turned.shape), found.valid(*turned.shape)
+        return Picture(name, kind, profile, turned, srgb, deep, valid, figures)
+    raw_rgb = found.symmetry.apply(frame.raw_rgb)
+    valid = (found.reduced(found.valid(*raw_rgb.shape[-2:])) > 0.99).float()
+    stored = raw.profile.quantise(mosaic(found.reduced(raw_rgb), raw.profile.cfa)[0].numpy())
+    return Picture(name, kind, raw.profile, stored, found.cropped(photo), deep, valid, figures)
+
+
+def _turned(raw: RawImage, found: Alignment) -> tuple[np.ndarray[Any, Any], CameraProfile]:
+    """Apply the symmetry by which the RAW lies on the photo: none, where EXIF told its orientation."""
+    turned = np.ascontiguousarray(found.symmetry.apply(torch.from_numpy(raw.mosaic)).numpy())
+    return turned, raw.profile.replace(cfa=found.symmetry.phase_after(raw.profile.cfa, *raw.mosaic.shape))
+
+
+def _read(item: RawFile | MosaicFile) -> RawImage:
+    if isinstance(item, MosaicFile):
+        return read_mosaic_raw(item.files[0], CameraProfile.load(item.profile))
+    return read_raw(item.files[0])
+
+
+def _relative_size(photo: Tensor, raw: RawImage) -> float:
+    """Photo pixels along the longer side over RAW pixels along its longer side, of the camera's own window."""
+    window = raw.mosaic.shape if raw.crop is None else (raw.crop.height, raw.crop.width)
+    return max(photo.shape[-2:]) / max(window)
+
+
+def _require_one_exposure(source: Path, raw: PhotoMetadata, photo_file: Path, photo: PhotoMetadata) -> None:
+    """Refuse a photo that was taken at another time, or with another exposure, than the RAW.
+
+    Raises:
+        DataError: it was.
+    """
+    seconds = _seconds_between(raw, photo)
+    if seconds is not None and abs(seconds) > SAME_SECONDS:
+        raise DataError(f"{photo_file} is not the exposure of {source}: it was taken {seconds:+.0f} s from it")
+    for what in ("exposure_time", "f_number", "iso"):
+        one, two = getattr(raw, what), getattr(photo, what)
+        if one and two and abs(math.log2(one / two)) > SAME_EXPOSURE:
+            raise DataError(
+                f"{photo_file} is not the exposure of {source}: "
+                f"{what.replace('_', ' ')} {float(two):.4g}, not {float(one):.4g}"
+            )
+
+
+def why_lonely(item: LonelyPhoto) -> str:
+    """Say why a photo beside RAW files is of no use: no RAW of its name, but perhaps one shot seconds earlier."""
+    photo = item.files[0]
+    if item.is_mosaic:
+        return (
+            f"{photo}: one channel of 16 bits: if it is a mosaic, put its camera profile beside it as "
+            f"{photo.with_suffix('.json').name}, or name it by --profile"
+        )
+    shot = read_metadata(photo)
+    near: tuple[float, Path] | None = None
+    for file in item.raws:
+        header = _header(file)
+        seconds = None if header is None else _seconds_between(header.metadata, shot)
+        if seconds is not None and (near is None or abs(seconds) < abs(near[0])):
+            near = (seconds, file)
+    if near is not None and abs(near[0]) <= SAME_SECONDS:
+        return (
+            f"{photo}: was taken with {near[1].name}, but has another name: if it is the camera's rendering of "
+            f"it, call it {near[1].stem}{photo.suffix}"
+        )
+    if near is not None and abs(near[0]) < NEARBY_SECONDS:
+        when = f"{abs(near[0]):.0f} s {'earlier' if near[0] > 0 else 'later'}"
+        return (
+            f"{photo}: not the same exposure as any RAW here ({near[1].name} was taken {when}), and a pair needs "
+            "one exposure"
+        )
+    return f"{photo}: no RAW of its name here; give it alone to send it through simulated cameras"
+
+
+@lru_cache(maxsize=4096)
+def _header(file: Path) -> RawHeader | None:
+    return raw_header(file)
+
+
+def _seconds_between(one: PhotoMetadata, two: PhotoMetadata) -> float | None:
+    """Return by how many seconds the second was taken after the first, or None where one does not say."""
+    try:
+        times = [datetime.strptime(date, "%Y:%m:%d %H:%M:%S") for date in (one.date or "", two.date or "")]
+    except ValueError:
+        return None
+    return (times[1] - times[0]).total_seconds()

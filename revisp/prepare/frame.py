@@ -1,0 +1,77 @@
+"""A RAW as registration and reduction need it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from revisp.align import Alignment, align
+from revisp.camera.develop import develop
+from revisp.camera.profile import CameraProfile
+from revisp.demosaic import demosaic
+from revisp.errors import AlignmentError
+from revisp.io.raw import RawImage
+
+__all__ = ["Frame", "is_deep", "measure", "summarise"]
+
+
+class Frame:
+    """An upright RAW, demosaiced, and developed so that a photo can be registered to it.
+
+    Attributes:
+        raw: the RAW.
+        raw_rgb: camera RGB ``[3, H, W]``, linear, black 0, white 1, not white-balanced.
+        reference: sRGB ``[3, H, W]``, bright enough to show the picture.
+    """
+
+    def __init__(self, raw: RawImage) -> None:
+        self.raw = raw
+        profile = raw.profile
+        bayer = torch.from_numpy(raw.normalised()).unsqueeze(0)
+        self.raw_rgb = demosaic(bayer, profile.cfa, "malvar", gains=profile.gains)
+        self.reference = develop(self.raw_rgb, profile, exposure=_brightening(self.raw_rgb, profile))
+
+
+def _brightening(raw_rgb: Tensor, profile: CameraProfile) -> float:
+    """Stops that bring the 98th percentile of the balanced RAW near white."""
+    gains = raw_rgb.new_tensor(profile.gains).view(3, 1, 1)
+    step = max(1, raw_rgb.shape[-1] // 512)
+    level = float(np.quantile((raw_rgb[:, ::step, ::step] * gains).amax(dim=0).numpy(), 0.98))
+    return float(np.clip(math.log2(0.9 / max(level, 1e-3)), 0.0, 6.0))
+
+
+def measure(photo: Tensor, frame: Frame) -> dict[str, Any] | None:
+    """Return how a photo lies on its RAW, for the manifest; None where there is too little texture to tell."""
+    try:
+        return summarise(align(photo, frame.reference, window=frame.raw.crop))
+    except AlignmentError:
+        return None
+
+
+def summarise(found: Alignment) -> dict[str, Any]:
+    """Return the figures of an alignment that a manifest keeps.
+
+    ``offset`` is (dy, dx), photo index minus RAW index at the RAW's centre; ``matrix`` leads from (x, y, 1) of a
+    RAW pixel to (x, y) of the photo; ``residual_*`` are lengths in RAW pixels of what it leaves, over blocks.
+    """
+    noise = found.noise_correlation
+    return {
+        "symmetry": list(found.symmetry),
+        "offset": [round(value, 3) for value in found.offset],
+        "matrix": [[round(value, 8) for value in row] for row in found.matrix.tolist()],
+        "window": [round(value, 2) for value in found.window],
+        **{name: round(getattr(found, name), 6) for name in ("scale", "rotation")},
+        **{name: round(getattr(found, name), 3) for name in ("residual_median", "residual_p95", "residual_edge")},
+        "blocks": int(found.trusted.sum()),
+        "noise_correlation": None if math.isnan(noise) else round(noise, 3),
+    }
+
+
+def is_deep(photo: Tensor) -> bool:
+    """Whether a photo in [0, 1] holds other values than multiples of 1/255, so that 8 bits would lose some."""
+    steps = photo * 255
+    return bool((steps - steps.round()).abs().max() > 1e-3)

@@ -1,0 +1,73 @@
+"""Folders of pairs that somebody aligned already.
+
+Layout::
+
+    FOLDER/profile.json            the camera (`revisp.CameraProfile`)
+    FOLDER/srgb/NAME.png|jpg|...   its rendering, aligned with the RAW to the pixel
+    FOLDER/raw/NAME.png|tiff|npy   the mosaic: one channel of 16 bits, in the profile's stored units
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from revisp.camera.profile import CameraProfile
+from revisp.data.manifest import natural_key
+from revisp.errors import DataError
+from revisp.io.endings import MOSAIC_ENDINGS, PHOTO_ENDINGS
+from revisp.io.image import read_srgb
+from revisp.io.raw import read_mosaic_raw
+from revisp.prepare.frame import Frame, is_deep, measure
+from revisp.prepare.items import PairFile
+from revisp.prepare.store import Picture
+
+__all__ = ["find_pairs", "is_pairs_folder", "pair_picture"]
+
+
+def is_pairs_folder(folder: Path) -> bool:
+    """Whether a folder has the layout of pairs."""
+    return (folder / "profile.json").is_file() and (folder / "srgb").is_dir() and (folder / "raw").is_dir()
+
+
+def find_pairs(folder: Path) -> Iterator[tuple[str, tuple[Path, ...]]]:
+    """Yield the name and files of each pair, RAW first; one file alone lacks its other half.
+
+    Raises:
+        DataError: two files of one half have one name.
+    """
+    raws, photos = _files(folder / "raw", MOSAIC_ENDINGS), _files(folder / "srgb", PHOTO_ENDINGS)
+    for name in sorted({*raws, *photos}, key=natural_key):
+        yield name, tuple(half[name] for half in (raws, photos) if name in half)
+
+
+def pair_picture(item: PairFile) -> Picture:
+    """Make the picture of a pair; its pixels are left where they are, and their offset is measured.
+
+    Raises:
+        RevispError: a half is missing, cannot be read, has another size or values above the profile's white level.
+    """
+    if len(item.files) == 1:
+        half = "raw" if item.files[0].parent.name == "srgb" else "srgb"
+        raise DataError(f"{item.files[0]}: its other half is missing in {half}/")
+    profile = CameraProfile.load(item.files[0].parent.parent / "profile.json")
+    raw, photo = read_mosaic_raw(item.files[0], profile), read_srgb(item.files[1])
+    if tuple(photo.shape[-2:]) != raw.mosaic.shape:
+        height, width = raw.mosaic.shape
+        raise DataError(
+            f"{item.files[1]}: is {photo.shape[-2]}x{photo.shape[-1]}, but its RAW is {height}x{width}: a pairs "
+            "folder holds aligned pairs; give the camera's own RAW and JPEG files to have them aligned"
+        )
+    return Picture(
+        item.name, "pair", profile, raw.mosaic, photo, is_deep(photo), alignment=measure(photo, Frame(raw))
+    )
+
+
+def _files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in endings and not path.name.startswith("."):
+            other = found.setdefault(path.stem, path)
+            if other != path:
+                raise DataError(f"{folder}: both {other.name} and {path.name} are named {path.stem!r}")
+    return found

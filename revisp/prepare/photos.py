@@ -1,0 +1,44 @@
+"""Plain photographs to pictures: simulated cameras photograph their scenes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+import torch
+
+from revisp.camera.cameras import random_simulated_camera
+from revisp.camera.simulate import simulate
+from revisp.io.camera_file import load_camera
+from revisp.io.image import read_srgb
+from revisp.prepare.items import PlainPhoto
+from revisp.prepare.options import PrepareOptions
+from revisp.prepare.store import Picture
+
+__all__ = ["EXPOSURES", "simulated_pictures"]
+
+EXPOSURES = (-0.7, 1.3)
+"""Least and most exposure of a shot in EV, drawn uniformly: from hardly overexposed to washed out."""
+
+
+def simulated_pictures(item: PlainPhoto, options: PrepareOptions) -> Iterator[Picture]:
+    """Photograph a photo by ``options.cameras`` random cameras, or as often by the one of ``options.camera``.
+
+    What is drawn is a function of the photo's name and ``options.seed``.
+
+    Raises:
+        ImageError: the photo cannot be read.
+        ConfigError: the camera file is none.
+    """
+    photo = read_srgb(item.files[0])
+    height, width = (side // 2 * 2 for side in photo.shape[-2:])
+    fixed = None if options.camera is None else load_camera(options.camera)
+    for index in range(options.cameras):
+        name = item.name if options.cameras == 1 else f"{item.name}_{index + 1}"
+        generator = torch.Generator().manual_seed(zlib.crc32(f"{options.seed}:{name}".encode()))
+        camera = fixed or random_simulated_camera(generator)
+        low, high = EXPOSURES
+        exposure = low + (high - low) * torch.rand(1, generator=generator).item()
+        shot = simulate(photo[:, :height, :width], camera, exposure=exposure, generator=generator)
+        stored = camera.profile.quantise(shot.bayer[0].numpy())
+        yield Picture(name, "simulated", camera.profile, stored, shot.srgb, fit=False)

@@ -1,0 +1,247 @@
+"""What lies in the given files and folders: which RAW belongs to which photo, and what is of no use.
+
+Nothing is decoded here: names, file headers and array shapes decide, so that a large folder is planned in seconds.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from revisp.data.manifest import natural_key
+from revisp.errors import DataError
+from revisp.io.endings import MOSAIC_ENDINGS, PHOTO_ENDINGS, RAW_ENDINGS
+from revisp.io.header import photo_size
+from revisp.prepare.items import ChallengeTile, Item, LonelyPhoto, MosaicFile, PairFile, PlainPhoto, RawFile
+from revisp.prepare.options import PrepareOptions
+from revisp.prepare.pairs import find_pairs, is_pairs_folder
+
+__all__ = ["Plan", "recognise"]
+
+JPEG_ENDINGS = (".jpg", ".jpeg")
+CHALLENGE_NAME = re.compile(r"(?P<scene>.+)_(?P<tile>\d+)")
+CHALLENGES = {(252, 252): "s7", (248, 248): "p20", (512, 512): "ntire2025"}
+"""Packed size of a tile (rows, columns) of each challenge."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done.
+
+    Attributes:
+        items: work, in natural order by name; names are unique.
+        explicit: names of the items whose file was given outright, not found in a folder.
+    """
+
+    items: tuple[Item, ...]
+    explicit: frozenset[str]
+
+
+def recognise(inputs: Sequence[Path], options: PrepareOptions, output: Path) -> Plan:
+    """Find the work in files and folders.
+
+    A folder is searched with its subfolders; hidden ones and the data set itself are left out. In each folder:
+
+    * ``profile.json`` with ``srgb/`` and ``raw/``: a folder of aligned pairs (`revisp.prepare.pairs`);
+    * ``SCENE_TILE.npy`` of a challenge's size: AIM 2022 (with .jpg) or NTIRE 2025 (with .png) tiles;
+    * camera RAW files, each with the photo of the same name beside it, or else the only one of that name in the
+      whole folder given;
+    * 16-bit mosaics: files that have a camera profile by ``options.profiles``, ``NAME.json`` or ``profile.json``;
+    * other photos: for simulated cameras where the folder has no RAW, else rejected.
+
+    Raises:
+        DataError: an input does not exist, holds nothing that can be used, or two files would get one name.
+    """
+    found: dict[str, Item] = {}
+    explicit = set()
+    for given, listings in _listings(inputs, output):
+        partners = _Partners(listings)
+        items = [item for listing in listings for item in _items_of(listing, partners, options)]
+        if not items:
+            raise DataError(f"{given}: neither photos nor RAW files in it that revisp-prepare knows")
+        for item in items:
+            other = found.setdefault(item.name, item)
+            if other.files != item.files:
+                raise DataError(
+                    f"{item.files[0]} and {other.files[0]} would both be called {item.name!r}: "
+                    "rename one, or prepare them into two data sets"
+                )
+        explicit |= {item.name for item in items if not given.is_dir()}
+    return Plan(tuple(sorted(found.values(), key=lambda item: natural_key(item.name))), frozenset(explicit))
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of one folder.
+
+    Attributes:
+        folder: where they lie.
+        files: sorted.
+        root: the folder that was given.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    root: Path
+
+    def name(self, stem: str) -> str:
+        """Return what to call a file: its place below the root, in the letters that a file name may have."""
+        place = (self.folder.relative_to(self.root) / stem).as_posix()
+        return re.sub(r"[^\w.+-]+", "-", place, flags=re.ASCII).strip("-.") or "unnamed"
+
+
+class _Partners:
+    """Photos by their stem: the one beside a RAW, or else the only one of its name in the tree, is its JPEG."""
+
+    def __init__(self, listings: Iterable[Listing]) -> None:
+        self.photos: dict[str, list[Path]] = {}
+        for listing in listings:
+            for file in listing.files:
+                if file.suffix.lower() in JPEG_ENDINGS:
+                    self.photos.setdefault(file.stem.lower(), []).append(file)
+
+    def of(self, raw: Path) -> Path | None:
+        photos = self.photos.get(raw.stem.lower(), [])
+        beside = [photo for photo in photos if photo.parent == raw.parent]
+        return beside[0] if beside else photos[0] if len(photos) == 1 else None
+
+
+def _listings(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Path, list[Listing]]]:
+    """Yield each folder given, with its subfolders, and the files given outright, by their folder."""
+    files: dict[Path, list[Path]] = {}
+    for given in inputs:
+        if not given.exists():
+            raise DataError(f"{given}: no such file or folder")
+        if given.is_dir():
+            yield given, list(_folders(given, output))
+        else:
+            files.setdefault(given.parent, []).append(given)
+    for folder, names in files.items():
+        stems = {file.stem.lower() for file in names if file.suffix.lower() in RAW_ENDINGS}
+        jpegs = [file for file in folder.iterdir() if file.suffix.lower() in JPEG_ENDINGS]
+        beside = [file for file in jpegs if file.stem.lower() in stems]
+        yield names[0], [Listing(folder, tuple(sorted({*names, *beside}, key=_by_name)), folder)]
+
+
+def _folders(root: Path, output: Path) -> Iterator[Listing]:
+    for folder, below, names in os.walk(root):
+        here = Path(folder)
+        below[:] = sorted(
+            name for name in below if not name.startswith(".") and (here / name).resolve() != output.resolve()
+        )
+        if is_pairs_folder(here):
+            below[:] = [name for name in below if name not in ("srgb", "raw")]
+        files = [here / name for name in names if not name.startswith(".")]
+        yield Listing(here, tuple(sorted(files, key=_by_name)), root)
+
+
+def _by_name(file: Path) -> Any:
+    return natural_key(file.name)
+
+
+def _items_of(listing: Listing, partners: _Partners, options: PrepareOptions) -> list[Item]:
+    if is_pairs_folder(listing.folder):
+        return [PairFile(listing.name(name), files, name) for name, files in find_pairs(listing.folder)]
+    mosaics = {file: profile for file in listing.files if (profile := _sidecar(file, options)) is not None}
+    challenge, rest = _challenge_tiles(listing, [file for file in listing.files if file not in mosaics])
+    raws = [file for file in rest if file.suffix.lower() in RAW_ENDINGS]
+    taken: set[Path] = set()
+    items: list[Item] = [*challenge]
+    for raw in raws:
+        photo = partners.of(raw)
+        taken |= {raw} if photo is None else {raw, photo}
+        items.append(RawFile(listing.name(raw.stem), (raw,) if photo is None else (raw, photo)))
+    for mosaic, profile in mosaics.items():
+        items.append(MosaicFile(listing.name(mosaic.stem), (mosaic,), profile))
+    has_mosaics = bool(mosaics) or any(_looks_like_mosaic(file) for file in rest if file.suffix.lower() == ".png")
+    photos = [file for file in rest if file.suffix.lower() in PHOTO_ENDINGS and file not in taken]
+    stems = {raw.stem.lower() for raw in raws}
+    for photo in photos:
+        if photo.stem.lower() not in stems:  # else a second rendering of a RAW that has its JPEG
+            items.append(_photo_item(listing, photo, tuple(raws), has_mosaics=has_mosaics))
+    return items
+
+
+def _photo_item(listing: Listing, photo: Path, raws: tuple[Path, ...], *, has_mosaics: bool) -> Item:
+    name = listing.name(photo.stem)
+    if _looks_like_mosaic(photo):
+        return LonelyPhoto(name + photo.suffix.lower(), (photo,), (), is_mosaic=True)
+    if raws or has_mosaics:
+        return LonelyPhoto(name + photo.suffix.lower(), (photo,), raws)
+    return PlainPhoto(name, (photo,))
+
+
+def _challenge_tiles(listing: Listing, files: list[Path]) -> tuple[list[Item], list[Path]]:
+    """Split a folder's files into challenge tiles and the rest; a tile without its other half is kept, alone."""
+    kinds = {file: kind for file in files if (kind := _challenge_kind(file)) is not None}
+    kind = next(iter(kinds.values()), None) or _challenge_of_photos(files)
+    if kind is None:
+        return [], files
+    ending = ".png" if kind == "ntire2025" else ".jpg"
+    photos = {file.stem: file for file in files if file.suffix.lower() == ending}
+    items: list[Item] = []
+    used: set[Path] = set()
+    for raw in kinds:
+        photo = photos.pop(raw.stem, None)
+        used |= {raw} if photo is None else {raw, photo}
+        items.append(_tile(listing, kinds[raw], (raw,) if photo is None else (raw, photo), raw.stem))
+    for stem, photo in photos.items():
+        if CHALLENGE_NAME.fullmatch(stem):
+            used.add(photo)
+            items.append(_tile(listing, kind, (photo,), stem))
+    return items, [file for file in files if file not in used and file.suffix.lower() != ".pkl"]
+
+
+def _tile(listing: Listing, kind: str, files: tuple[Path, ...], stem: str) -> ChallengeTile:
+    match = CHALLENGE_NAME.fullmatch(stem)
+    scene = match["scene"] if match else stem
+    return ChallengeTile(listing.name(stem), files, kind, listing.name(scene))
+
+
+def _challenge_kind(file: Path) -> str | None:
+    """Return the challenge whose arrays have a file's shape, by its header alone."""
+    if file.suffix.lower() != ".npy":
+        return None
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return "damaged" if CHALLENGE_NAME.fullmatch(file.stem) else None
+    if array.ndim == 3 and array.shape[-1] == 4:
+        return CHALLENGES.get(array.shape[:2], "damaged" if CHALLENGE_NAME.fullmatch(file.stem) else None)
+    return None
+
+
+def _challenge_of_photos(files: list[Path]) -> str | None:
+    """Return the challenge whose inputs a folder without arrays holds, by names and the size of the first."""
+    tiles = [file for file in files if file.suffix.lower() == ".jpg" and CHALLENGE_NAME.fullmatch(file.stem)]
+    if not tiles or len(tiles) < len(files):
+        return None
+    size = photo_size(tiles[0])
+    return None if size is None else {(504, 504): "s7", (496, 496): "p20"}.get(size)
+
+
+def _sidecar(file: Path, options: PrepareOptions) -> Path | None:
+    """Return the camera profile that goes with a 16-bit mosaic, or None where the file is none."""
+    if file.suffix.lower() not in MOSAIC_ENDINGS:
+        return None
+    for pattern, profile in options.profiles:
+        if fnmatch.fnmatch(file.name, pattern):
+            return profile
+    if (own := file.with_suffix(".json")).is_file():
+        return own
+    shared = file.parent / "profile.json"
+    return shared if shared.is_file() and (file.suffix.lower() != ".png" or _looks_like_mosaic(file)) else None
+
+
+def _looks_like_mosaic(file: Path) -> bool:
+    """Whether a PNG holds one channel of 16 bits, by its header."""
+    with file.open("rb") as opened:
+        head = opened.read(26)
+    return head[:4] == b"\x89PNG" and len(head) == 26 and head[24] == 16 and head[25] == 0

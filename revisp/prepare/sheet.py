@@ -1,0 +1,131 @@
+"""The contact sheet: one look tells whether photos and RAWs belong together.
+
+A row a picture: photo, developed RAW, difference, overexposure mask. The RAW is developed by the camera model
+that was fitted to the pair, so that a good pair differs by noise and by what the camera did locally; double
+contours mean that it is shifted, a colour cast a wrong Bayer phase or black level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torch.nn import functional as F
+
+from revisp.camera.develop import develop
+from revisp.camera.fit import FittedCamera
+from revisp.data.manifest import Entry, Manifest, array_path
+from revisp.errors import RevispError
+from revisp.io.image import write_png
+from revisp.mask import overexposure_mask
+
+__all__ = ["write_sheets"]
+
+COLUMNS = ("photo", "developed RAW", "difference x 4", "overexposure mask")
+WIDTH = 330
+"""Pixels of a thumbnail's longer side."""
+
+GAP, LINE = 6, 15
+ROWS = 16
+"""Most pictures on a sheet."""
+
+
+def write_sheets(manifest: Manifest, *, limit: int = 96) -> list[Path]:
+    """Write ``sheet.png``, ``sheet-2.png``, ... into a data set, and remove older ones that are no more needed.
+
+    Args:
+        manifest: the data set.
+        limit: most pictures to show; of more, evenly spread ones are.
+
+    Returns:
+        The files written.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    entries = manifest.entries
+    if len(entries) > limit:
+        entries = tuple(entries[round(k)] for k in np.linspace(0, len(entries) - 1, limit))
+    written = []
+    for start in range(0, len(entries), ROWS):
+        page = start // ROWS + 1
+        path = manifest.root / ("sheet.png" if page == 1 else f"sheet-{page}.png")
+        write_png(path, _assemble([_row(manifest.root, entry) for entry in entries[start : start + ROWS]]))
+        written.append(path)
+    for old in manifest.root.glob("sheet*.png"):
+        if old not in written:
+            old.unlink()
+    return written
+
+
+def _row(root: Path, entry: Entry) -> tuple[str, list[Image.Image]]:
+    stored = np.load(array_path(root, entry.name, "srgb"), mmap_mode="r", allow_pickle=False)
+    target = np.load(array_path(root, entry.name, "target"), mmap_mode="r", allow_pickle=False)
+    photo = torch.from_numpy(np.array(stored).astype(np.float32) / np.iinfo(stored.dtype).max).permute(2, 0, 1)
+    raw_rgb = torch.from_numpy(np.array(target).astype(np.float32))
+    developed = _develop(raw_rgb, photo, entry)
+    difference = (4 * (photo - developed).abs()).clamp(0, 1)
+    mask = overexposure_mask(photo).expand(3, -1, -1)
+    return _label(entry), [_thumbnail(x) for x in (photo, developed, difference, mask)]
+
+
+def _develop(raw_rgb: Tensor, photo: Tensor, entry: Entry) -> Tensor:
+    """Develop by the camera fitted to the pair, else plainly, as bright as the photo."""
+    if entry.fitted is not None:
+        try:
+            return FittedCamera.from_dict(entry.fitted).develop(raw_rgb).clamp(0, 1)
+        except RevispError:  # a manifest edited by hand; the pictures are still worth seeing
+            pass
+    wanted = float(photo.mean())
+    stops = np.linspace(-1, 6, 29)
+    step = max(1, photo.shape[-1] // 256)
+    small = raw_rgb[:, ::step, ::step]
+    means = [float(develop(small, entry.profile, exposure=float(stop)).mean()) for stop in stops]
+    return develop(raw_rgb, entry.profile, exposure=float(np.interp(wanted, means, stops)))
+
+
+def _label(entry: Entry) -> str:
+    parts = [
+        entry.name,
+        entry.kind,
+        entry.camera,
+        entry.profile.cfa.value,
+        f"{entry.width}x{entry.height}",
+        entry.split,
+    ]
+    if entry.alignment is not None:
+        dy, dx = entry.alignment["offset"]
+        parts.append(
+            f"offset ({dy:+.1f}, {dx:+.1f}) px, residual {entry.alignment['residual_median']:.2f} px"
+            f" (95 %: {entry.alignment['residual_p95']:.2f})"
+        )
+    if entry.fitted is not None and "psnr" in entry.fitted:
+        parts.append(f"fitted camera {entry.fitted['psnr']:.1f} dB")
+    parts.append(f"OE {100 * entry.oe_share:.2f} %")
+    return "   ".join(parts)
+
+
+def _thumbnail(x: Tensor) -> Image.Image:
+    scale = WIDTH / max(x.shape[-2:])
+    size = [max(1, round(side * scale)) for side in x.shape[-2:]]
+    small = F.interpolate(x.unsqueeze(0), size=size, mode="bilinear", antialias=True, align_corners=False)[0]
+    return Image.fromarray((small.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+def _assemble(rows: Sequence[tuple[str, list[Image.Image]]]) -> Tensor:
+    height = LINE + sum(LINE + row[0].height + GAP for _, row in rows)
+    sheet = Image.new("RGB", (len(COLUMNS) * (WIDTH + GAP), height), (24, 24, 24))
+    draw = ImageDraw.Draw(sheet)
+    for column, title in enumerate(COLUMNS):
+        draw.text((column * (WIDTH + GAP) + 2, 2), title, fill=(200, 200, 200))
+    y = LINE
+    for label, row in rows:
+        draw.text((2, y + 1), label, fill=(255, 255, 255))
+        for column, picture in enumerate(row):
+            sheet.paste(picture, (column * (WIDTH + GAP), y + LINE))
+        y += LINE + row[0].height + GAP
+    return torch.from_numpy(np.array(sheet)).permute(2, 0, 1).float() / 255

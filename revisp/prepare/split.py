@@ -1,0 +1,50 @@
+"""Which scenes validate: whole scenes, the same ones whenever more is added."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import warnings
+from collections.abc import Iterable
+
+from revisp.data.manifest import Entry
+from revisp.errors import DataError
+from revisp.prepare.options import PrepareOptions
+
+__all__ = ["assign_splits"]
+
+
+def assign_splits(entries: Iterable[Entry], before: Iterable[Entry], options: PrepareOptions) -> list[Entry]:
+    """Return the entries with their split.
+
+    The scenes that ``options.val`` names validate. Without it, scenes that had a split keep it, and of the new
+    ones as many validate, in the order of a hash of their names, as bring the share nearest to
+    ``options.val_share``; at least one scene of two or more does, unless the share is 0.
+
+    Raises:
+        DataError: ``options.val`` names a scene that there is not, or all there are.
+    """
+    entries = list(entries)
+    scenes = {entry.scene for entry in entries}
+    if options.val is not None:
+        if unknown := [name for name in options.val if name not in scenes]:
+            raise DataError(
+                f"no scene is called {unknown[0]!r} to validate with; there are {', '.join(sorted(scenes))}"
+            )
+        chosen = set(options.val)
+        if chosen == scenes:
+            raise DataError("all scenes are named to validate with, none is left to train with")
+    else:
+        chosen = _drawn(scenes, {entry.scene: entry.split for entry in before}, options.val_share)
+    if scenes and not chosen and options.val_share > 0:
+        warnings.warn("a single scene: all of it is for training, nothing to validate with", stacklevel=2)
+    return [dataclasses.replace(entry, split="val" if entry.scene in chosen else "train") for entry in entries]
+
+
+def _drawn(scenes: set[str], known: dict[str, str], share: float) -> set[str]:
+    chosen = {scene for scene in scenes if known.get(scene) == "val"}
+    if len(scenes) < 2 or share == 0:
+        return chosen
+    wanted = min(max(1, round(share * len(scenes))), len(scenes) - 1)
+    new = sorted(scenes - set(known), key=lambda scene: hashlib.sha256(scene.encode()).digest())
+    return chosen | set(new[: max(0, wanted - len(chosen))])

@@ -1,0 +1,214 @@
+"""One picture of a data set: what is computed of it, and the arrays it leaves."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from revisp.camera.fit import fit_camera
+from revisp.camera.profile import CameraProfile
+from revisp.data.manifest import MAX_OE, VALID_BLOCK, Array, Entry, array_path
+from revisp.demosaic import DemosaicMethod, demosaic
+from revisp.errors import DataError, RevispError
+from revisp.io.atomic import atomic_write
+from revisp.mask import overexposure_mask
+
+__all__ = ["MIN_SIDE", "Picture", "Store"]
+
+MIN_SIDE = 64
+"""Least height and width of a picture, in pixels: smaller ones hold no crop worth learning from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A photo and its RAW on one grid.
+
+    Attributes:
+        name: what to call it.
+        kind: one of `revisp.data.manifest.KINDS`.
+        profile: the camera; its CFA and levels are those of ``stored``.
+        stored: the mosaic in stored units, uint16 ``[H, W]``.
+        srgb: the photo ``[3, H, W]`` in [0, 1].
+        deep: keep the photo at 16 bits instead of 8.
+        valid: ``[1, H, W]``, 1 where photo and RAW show the same; None counts every pixel.
+        alignment: how they were registered.
+        developer: program that rendered the photo.
+        style: its style.
+        fit: fit a camera model to the pair.
+    """
+
+    name: str
+    kind: str
+    profile: CameraProfile
+    stored: np.ndarray[Any, Any]
+    srgb: Tensor
+    deep: bool = False
+    valid: Tensor | None = None
+    alignment: dict[str, Any] | None = None
+    developer: str | None = None
+    style: str | None = None
+    fit: bool = True
+
+
+class Store:
+    """Writes pictures into a data set.
+
+    Pictures of one RAW in several renderings share its mosaic and target: they are computed once and, where the
+    file system has hard links, stored once.
+
+    Args:
+        root: the data set.
+        method: by which the target is demosaiced.
+    """
+
+    def __init__(self, root: Path, method: DemosaicMethod) -> None:
+        self.root = root
+        self.method = method
+        self._last: tuple[Picture, Tensor] | None = None
+
+    def add(self, picture: Picture, *, scene: str, sources: Sequence[dict[str, Any]], fingerprint: str) -> Entry:
+        """Write the arrays of a picture; return its entry, of split "train" until all scenes are known.
+
+        Edges where the photo does not cover the RAW are cut off, in even steps that keep the Bayer phase.
+
+        Raises:
+            DataError: too little is left, or photo and RAW differ in size.
+            OutputError: a file cannot be written.
+        """
+        picture = _trim(picture)
+        target = self._raw_arrays(picture)
+        mask = overexposure_mask(picture.srgb)
+        self._save(picture.name, "srgb", _pixels(picture.srgb, deep=picture.deep))
+        self._save(picture.name, "oe", _positions(picture, mask))
+        if picture.valid is not None:
+            self._save(picture.name, "valid", _blocks(picture.valid))
+        height, width = picture.stored.shape
+        return Entry(
+            name=picture.name,
+            kind=picture.kind,
+            scene=scene,
+            split="train",
+            camera=_camera(picture.profile),
+            profile=picture.profile,
+            height=height,
+            width=width,
+            oe_share=round(float(mask.mean()), 6),
+            sources=tuple(sources),
+            fingerprint=fingerprint,
+            alignment=picture.alignment,
+            developer=picture.developer,
+            style=picture.style,
+            fitted=_fit(picture, target) if picture.fit else None,
+            has_valid=picture.valid is not None,
+        )
+
+    def _raw_arrays(self, picture: Picture) -> Tensor:
+        """Write mosaic and target, or link those of the picture before where they are the same.
+
+        Returns:
+            The target.
+        """
+        if self._last is not None and _same_raw(self._last[0], picture):
+            before, target = self._last
+            for what in ("raw", "target"):
+                _link(array_path(self.root, before.name, what), array_path(self.root, picture.name, what))
+            return target
+        bayer = torch.from_numpy(picture.profile.normalise(picture.stored)).unsqueeze(0)
+        with torch.inference_mode():
+            target = demosaic(bayer, picture.profile.cfa, self.method, gains=picture.profile.gains)
+        self._save(picture.name, "raw", picture.stored)
+        self._save(picture.name, "target", target.to(torch.float16).numpy())
+        self._last = picture, target
+        return target
+
+    def _save(self, name: str, what: Array, array: np.ndarray[Any, Any]) -> None:
+        with atomic_write(array_path(self.root, name, what)) as file:
+            np.save(file, array, allow_pickle=False)
+
+
+def _camera(profile: CameraProfile) -> str:
+    """Return make and model, without the make where the model begins with it."""
+    return profile.model if profile.model.startswith(profile.make) else f"{profile.make} {profile.model}"
+
+
+def _same_raw(one: Picture, two: Picture) -> bool:
+    return one.profile == two.profile and np.array_equal(one.stored, two.stored)
+
+
+def _link(source: Path, place: Path) -> None:
+    """Give a file a second name, or copy it where the file system has no hard links."""
+    try:
+        place.unlink(missing_ok=True)
+        os.link(source, place)
+    except OSError:
+        with atomic_write(place) as file, source.open("rb") as original:
+            shutil.copyfileobj(original, file)
+
+
+def _trim(picture: Picture) -> Picture:
+    """Cut to the rectangle that holds all valid pixels, at even places, of even size."""
+    size = picture.stored.shape
+    if tuple(picture.srgb.shape[-2:]) != size:
+        raise DataError(f"photo {list(picture.srgb.shape[-2:])} and RAW {list(size)} differ in size")
+    window = []
+    for axis, length in enumerate(size):
+        found = np.arange(length)
+        if picture.valid is not None:
+            found = np.flatnonzero((picture.valid[0] > 0).any(dim=1 - axis).numpy())
+        start = int(found[0]) + int(found[0]) % 2 if found.size else 0
+        stop = (int(found[-1]) + 1) // 2 * 2 if found.size else 0
+        window.append(slice(start, stop))
+        if stop - start < MIN_SIDE:
+            raise DataError(
+                f"photo and RAW have only {max(stop - start, 0)} pixels a side in common, {MIN_SIDE} needed"
+            )
+    rows, columns = window
+    valid = None if picture.valid is None else picture.valid[:, rows, columns]
+    return Picture(
+        **{
+            **picture.__dict__,
+            "stored": np.ascontiguousarray(picture.stored[rows, columns]),
+            "srgb": picture.srgb[:, rows, columns].contiguous(),
+            "valid": None if valid is None or bool((valid > 0).all()) else valid,
+        }
+    )
+
+
+def _pixels(srgb: Tensor, *, deep: bool) -> np.ndarray[Any, Any]:
+    top, dtype = (65535, np.uint16) if deep else (255, np.uint8)
+    return np.rint(srgb.clamp(0, 1).permute(1, 2, 0).numpy() * top).astype(dtype)
+
+
+def _positions(picture: Picture, mask: Tensor) -> np.ndarray[Any, Any]:
+    """Return (row, column) of overexposed pixels that count, a random choice where there are very many."""
+    counts = mask[0] if picture.valid is None else mask[0] * picture.valid[0]
+    found = np.argwhere(counts.numpy() >= 0.5)
+    if len(found) > MAX_OE:
+        generator = np.random.default_rng(zlib.crc32(picture.name.encode()))
+        found = found[np.sort(generator.choice(len(found), MAX_OE, replace=False))]
+    return found.astype(np.int32)
+
+
+def _blocks(valid: Tensor) -> np.ndarray[Any, Any]:
+    """Return the map of blocks all of whose pixels count."""
+    missing = 1 - valid.float().unsqueeze(0)
+    blocks = F.max_pool2d(missing, VALID_BLOCK, ceil_mode=True)[0, 0]
+    return (blocks == 0).numpy().astype(np.uint8)
+
+
+def _fit(picture: Picture, target: Tensor) -> dict[str, Any] | None:
+    """Fit a camera model to the pair; a picture that allows none (black, flat) has none."""
+    try:
+        return fit_camera([(picture.srgb, target, picture.valid)]).to_dict()
+    except RevispError:
+        return None
