@@ -14,7 +14,7 @@ from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError
 from revisp.inference.predict import predict
 from revisp.inference.tiling import tile_apply
-from revisp.io.challenge import write_challenge_npy
+from revisp.io.challenge import CHALLENGE_PROFILES, write_challenge_npy
 from revisp.io.dng import write_dng
 from revisp.io.image import read_photo, write_png
 from revisp.io.metadata import PhotoMetadata
@@ -94,7 +94,14 @@ def _dng(path: Path, bayer: Tensor, model: ReverseISP, metadata: PhotoMetadata, 
 
 
 def _npy(path: Path, bayer: Tensor, model: ReverseISP, metadata: PhotoMetadata, bits: int) -> None:
-    write_challenge_npy(path, bayer, model.cfa, bits=bits)
+    profile = model.profile
+    own = next((x for x in CHALLENGE_PROFILES.values() if profile and x.model == profile.model), None)
+    if own is None:
+        write_challenge_npy(path, bayer, model.cfa, bits=bits)
+        return
+    if bits != own.bits:
+        raise ConfigError(f"the model predicts {own.make} {own.model}, which stores {own.bits} bits, not {bits}")
+    write_challenge_npy(path, bayer, model.cfa, bits=bits, black=own.black_level[0], white=own.white_level)
 
 
 def _mosaic(path: Path, bayer: Tensor, model: ReverseISP, metadata: PhotoMetadata, bits: int) -> None:

@@ -2,6 +2,10 @@
 
 AIM 2022 stores 10 bits as ``floor(1024 x)`` (its declared maximum is 1024, not 1023); NTIRE 2025 stores 12 bits as
 ``floor(4095 x)``. Both know RGGB only.
+
+Neither says anything of its cameras. `CHALLENGE_PROFILES` has the levels that the participants of AIM 2022 used:
+the Samsung S7 has no pedestal, the Huawei P20 one of 60 below a white of 1020. Colour is not known: the white
+balance assumed there only guides the demosaicing of training targets, and pictures for the eye.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.cfa import CFA, pack, unpack
 from revisp.errors import ConfigError, ImageError, ShapeError
 from revisp.io.atomic import atomic_write
@@ -21,12 +26,28 @@ from revisp.io.mosaic import single_mosaic
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CHALLENGE_SCALE", "read_challenge_npy", "write_challenge_npy"]
+__all__ = ["CHALLENGE_PROFILES", "CHALLENGE_SCALE", "read_challenge_npy", "write_challenge_npy"]
 
 Array = np.ndarray[Any, Any]
 
 CHALLENGE_SCALE = {10: 1024, 12: 4095}
 """Stored value of normalised 1, by bits."""
+
+ASSUMED_NEUTRAL = (1 / 2.0, 1.0, 1 / 1.7)
+"""Camera RGB of white, of which most phones are near in daylight."""
+
+
+def _profile(make: str, model: str, black: float, white: float, bits: int) -> CameraProfile:
+    matrix = np.linalg.inv(SRGB_TO_XYZ).tolist()
+    return CameraProfile(make, model, CFA.RGGB, (black,) * 4, white, bits, matrix, ASSUMED_NEUTRAL)
+
+
+CHALLENGE_PROFILES = {
+    "s7": _profile("Samsung", "S7 (AIM 2022)", 0, 1024, 10),
+    "p20": _profile("Huawei", "P20 (AIM 2022)", 60, 1020, 10),
+    "ntire2025": _profile("Phone", "(NTIRE 2025)", 0, 4095, 12),
+}
+"""Camera of each challenge."""
 
 
 def _scale(bits: int) -> int:
@@ -42,6 +63,8 @@ def write_challenge_npy(
     *,
     bits: int = 10,
     rounding: Literal["floor", "round"] = "floor",
+    black: float = 0.0,
+    white: float | None = None,
 ) -> None:
     """Write a normalised mosaic as packed RGGB uint16 ``[h, w, 4]``.
 
@@ -55,6 +78,8 @@ def write_challenge_npy(
         cfa: its phase.
         bits: 10 (scale 1024) or 12 (scale 4095).
         rounding: ``"floor"``, as the challenges' own files, or ``"round"``, which is closer.
+        black: stored value of normalised 0: the pedestal that the RAW of the P20 track has.
+        white: stored value of normalised 1; None takes the scale.
 
     Raises:
         ConfigError: other bits or rounding.
@@ -75,7 +100,8 @@ def write_challenge_npy(
             stacklevel=2,
         )
     packed = pack(array[:, top : top + height, left : left + width], CFA.RGGB)
-    values = np.clip(packed, 0, 1) * np.float32(scale)
+    span = (scale if white is None else white) - black
+    values = np.clip(packed, 0, 1) * np.float32(span) + np.float32(black)
     values = np.floor(values) if rounding == "floor" else np.rint(values)
     buffer = io.BytesIO()
     np.save(buffer, np.ascontiguousarray(values.transpose(1, 2, 0).astype(np.uint16)))

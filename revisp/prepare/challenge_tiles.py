@@ -1,17 +1,10 @@
-"""Tiles of the AIM 2022 and NTIRE 2025 challenges to pictures.
-
-Neither challenge says anything of its cameras. Levels are those that the participants of AIM 2022 used: the
-Samsung S7 has no pedestal, the Huawei P20 one of 60 below a white of 1020. Colour is not known: the white balance
-assumed here only guides the demosaicing of the target, and pictures of it for the eye.
-"""
+"""Tiles of the AIM 2022 and NTIRE 2025 challenges to pictures."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import DataError
+from revisp.io.challenge import CHALLENGE_PROFILES, CHALLENGE_SCALE
 from revisp.io.image import read_srgb
 from revisp.io.metadata import PhotoMetadata
 from revisp.io.mosaic import read_planes
@@ -20,23 +13,7 @@ from revisp.prepare.frame import Frame, measure
 from revisp.prepare.items import ChallengeTile
 from revisp.prepare.store import Picture
 
-__all__ = ["CHALLENGE_PROFILES", "challenge_picture"]
-
-ASSUMED_NEUTRAL = (1 / 2.0, 1.0, 1 / 1.7)
-"""Camera RGB of white, of which most phones are near in daylight."""
-
-
-def _profile(make: str, model: str, black: float, white: float, bits: int) -> CameraProfile:
-    matrix = np.linalg.inv(SRGB_TO_XYZ).tolist()
-    return CameraProfile(make, model, CFA.RGGB, (black,) * 4, white, bits, matrix, ASSUMED_NEUTRAL)
-
-
-CHALLENGE_PROFILES = {
-    "s7": _profile("Samsung", "S7 (AIM 2022)", 0, 1024, 10),
-    "p20": _profile("Huawei", "P20 (AIM 2022)", 60, 1020, 10),
-    "ntire2025": _profile("Phone", "(NTIRE 2025)", 0, 4095, 12),
-}
-"""Camera of each challenge."""
+__all__ = ["challenge_picture"]
 
 
 def challenge_picture(item: ChallengeTile) -> Picture:
@@ -54,7 +31,7 @@ def challenge_picture(item: ChallengeTile) -> Picture:
         missing = ".npy" if present.suffix != ".npy" else ".png" if item.challenge == "ntire2025" else ".jpg"
         raise DataError(f"{present}: its other half {present.with_suffix(missing).name} is missing")
     profile = CHALLENGE_PROFILES[item.challenge]
-    stored, maximum = read_planes(item.files[0], CFA.RGGB), 4095 if item.challenge == "ntire2025" else 1024
+    stored, maximum = read_planes(item.files[0], CFA.RGGB), CHALLENGE_SCALE[profile.bits]
     if (highest := int(stored.max())) > maximum:
         raise DataError(f"{item.files[0]}: holds {highest}, above the {maximum} that the challenge allows")
     photo = read_srgb(item.files[1])

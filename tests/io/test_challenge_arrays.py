@@ -6,9 +6,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisp.cfa import CFA, pack
+from revisp.cfa import CFA, pack, unpack
 from revisp.errors import ConfigError, ImageError, ShapeError
 from revisp.io import read_challenge_npy, write_challenge_npy
+from revisp.io.challenge import CHALLENGE_PROFILES
 
 
 def test_the_aim_2022_file_is_floor_of_1024_x_in_the_order_r_g_g_b(tmp_path: Path):
@@ -81,3 +82,12 @@ def test_a_real_challenge_sample_reads(sample_data: Path):
     assert bayer.shape == (1024, 1024)
     assert bayer.max() == 1
     assert 0.008 < (bayer == 1).mean() < 0.015  # its notes say 1.1 % clipped
+
+
+def test_a_pedestal_is_stored_as_the_p20_track_has_it(tmp_path):
+    profile = CHALLENGE_PROFILES["p20"]
+    mosaic = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
+    write_challenge_npy(tmp_path / "a.npy", mosaic, "RGGB", rounding="round", black=60, white=1020)
+    stored = np.load(tmp_path / "a.npy")
+    assert (stored.min(), stored.max()) == (60, 1020)
+    assert np.array_equal(unpack(stored.transpose(2, 0, 1), CFA.RGGB)[0], profile.quantise(mosaic))
