@@ -19,7 +19,7 @@ __all__ = ["DataModule", "check_whole"]
 
 
 class DataModule(LightningDataModule, ABC):
-    """Loaders of `Sample`s of one Bayer phase, and some samples to look at.
+    """Loaders of samples (`Sample`) of one Bayer phase, and some of them to look at.
 
     A `Trainer` needs ``use_distributed_sampler=False``: the training loader divides crops among ranks itself.
     """

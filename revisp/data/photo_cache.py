@@ -1,0 +1,122 @@
+"""Photos decoded once to arrays on disk, of which windows are read at the cost of their pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from revisp.camera.isp import linear_to_srgb, srgb_to_linear
+from revisp.data.base import check_whole
+from revisp.data.manifest import MAX_OE, MIN_SIDE
+from revisp.errors import ImageError, OutputError
+from revisp.io.atomic import atomic_write
+from revisp.io.header import photo_size
+from revisp.io.image import read_srgb
+from revisp.mask import THRESHOLDS, overexposure_mask
+
+__all__ = ["PhotoCache"]
+
+
+class PhotoCache:
+    """A folder of decoded photos: three bytes a pixel, found again while file and settings are the same.
+
+    Args:
+        folder: where they are kept.
+        exposure: EV at which overexposed pixels are looked for.
+        max_side: reduce larger photos to this longest side, in linear light; None keeps their size. That averages
+            their own noise and compression away, too.
+
+    Raises:
+        ConfigError: ``max_side`` is no whole number, or too small.
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: str | Path, *, exposure: float = 0.0, max_side: int | None = None) -> None:
+        if max_side is not None:
+            check_whole(max_side, "max_side", MIN_SIDE)
+        self.folder = Path(folder)
+        self.exposure = exposure
+        self.max_side = max_side
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {folder} for decoded photos: {error.strerror}") from error
+
+    def add(self, path: Path) -> tuple[Path, Path]:
+        """Decode a photo where it has not been.
+
+        Returns:
+            Two files of numpy: the pixels, uint8 ``[H, W, 3]``, H and W even; and (row, column) of the pixels that
+            are overexposed at ``exposure``, or of `MAX_OE` drawn from them, int32 ``[n, 2]``.
+
+        Raises:
+            ImageError: it cannot be read, or is too small.
+            OutputError: the files cannot be written.
+        """
+        pixels, positions = self._files(path)
+        if not (pixels.is_file() and positions.is_file()):
+            photo = self._reduced(read_srgb(path))
+            height, width = (side // 2 * 2 for side in photo.shape[-2:])
+            if min(height, width) < MIN_SIDE:
+                raise ImageError(f"{path}: {width}x{height} pixels, at least {MIN_SIDE} a side are needed")
+            stored = (photo[:, :height, :width] * 255).round().byte()
+            _save(positions, self._overexposed(stored))
+            _save(pixels, stored.permute(1, 2, 0).contiguous().numpy())
+        return pixels, positions
+
+    def require_space(self, paths: Iterable[Path]) -> None:
+        """Check that the photos which have not been decoded yet fit on the disk.
+
+        Raises:
+            OutputError: they do not.
+        """
+        missing = [path for path in paths if not self._files(path)[0].is_file()]
+        needed = sum(3 * self._pixels(path) for path in missing)
+        if needed > (free := shutil.disk_usage(self.folder).free):
+            raise OutputError(
+                f"{len(missing)} decoded photos take {needed / 1e9:.1f} GB, but {self.folder} has "
+                f"{free / 1e9:.1f} GB free: set data.cache to a folder on a larger disk, or data.max_side"
+            )
+
+    def _files(self, path: Path) -> tuple[Path, Path]:
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise ImageError(f"{path}: {error.strerror}") from error
+        known = (str(path.resolve()), state.st_size, state.st_mtime_ns, self.exposure, self.max_side)
+        key = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
+        return self.folder / f"{key}.npy", self.folder / f"{key}.oe.npy"
+
+    def _pixels(self, path: Path) -> int:
+        height, width = photo_size(path) or (0, 0)
+        share = 1.0 if self.max_side is None else min(1.0, self.max_side / max(height, width, 1))
+        return round(height * share) * round(width * share)
+
+    def _reduced(self, photo: torch.Tensor) -> torch.Tensor:
+        height, width = photo.shape[-2:]
+        if self.max_side is None or max(height, width) <= self.max_side:
+            return photo
+        share = self.max_side / max(height, width)
+        size = (max(1, round(height * share)), max(1, round(width * share)))
+        return linear_to_srgb(F.adaptive_avg_pool2d(srgb_to_linear(photo), size)).clamp(0, 1)
+
+    def _overexposed(self, stored: torch.Tensor) -> np.ndarray[Any, Any]:
+        light = srgb_to_linear(torch.arange(256) / 255) * 2.0**self.exposure
+        exposed = linear_to_srgb(light.clamp(0, 1))
+        bright = (exposed >= THRESHOLDS["luma"]).nonzero()
+        maybe = stored.amax(dim=0) >= (bright.min() if len(bright) else 256)  # few: luma is at most the maximum
+        mask = overexposure_mask(exposed[stored[:, maybe].int()].unsqueeze(1))[0, 0] >= 0.5
+        found = maybe.nonzero()[mask].int().numpy()
+        return found if len(found) <= MAX_OE else np.random.default_rng(0).choice(found, MAX_OE, replace=False)
+
+
+def _save(path: Path, array: np.ndarray[Any, Any]) -> None:
+    with atomic_write(path) as file:
+        np.save(file, array, allow_pickle=False)

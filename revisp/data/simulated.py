@@ -1,0 +1,327 @@
+"""Photographs that simulated cameras take anew for every crop: endless pairs from plain photos.
+
+A crop's photo is sent through a camera drawn for it, at a random exposure and with its own noise
+(`revisp.camera.simulate`). Varying the light is sound here, as the RAW is made after it. All that is random in a
+crop is a function of the training's seed, the epoch and the crop's number in it.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import zlib
+from collections.abc import Sequence
+from functools import cache as memoise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from revisp.camera.cameras import TEMPERATURES, camera_neutral, known_cameras, random_simulated_camera
+from revisp.camera.profile import CameraProfile
+from revisp.camera.shading import Place
+from revisp.camera.simulate import simulate
+from revisp.cfa import CFA
+from revisp.data.datamodule import PairDataModule
+from revisp.data.datasets import Sample
+from revisp.data.manifest import natural_key
+from revisp.data.photo_cache import PhotoCache
+from revisp.demosaic import Demosaic, demosaic
+from revisp.errors import ConfigError, DataError, ImageError
+from revisp.io.camera_file import load_camera
+from revisp.io.endings import PHOTO_ENDINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from revisp.camera.simulate import SimulatedCamera
+
+__all__ = ["EXPOSURES", "SimulatedPhoto", "SimulatedSource", "simulated", "typical_profile"]
+
+log = logging.getLogger(__name__)
+
+EXPOSURES = (-0.7, 1.3)
+"""Least and most exposure of a shot in EV, drawn uniformly: from hardly overexposed to washed out."""
+
+MARGIN = 32
+"""Pixels around a window that are simulated with it: DemosaicNet and local tone see that far beyond its edges."""
+
+GRID = 16
+"""Windows to simulate begin at a multiple of it, so that the blocks of the JPEG lie as in the whole photo's."""
+
+VAL_SHARE = 0.2
+
+
+class SimulatedPhoto:
+    """One photo, of which each window that is read is photographed anew.
+
+    Args:
+        name: what to call it in reports.
+        pixels: the decoded photo, uint8 ``[H, W, 3]``, H and W even: a file of numpy.
+        overexposed: positions around which overexposed crops are cut (`PhotoCache`): a file of numpy.
+        profile: of the data set; the simulated cameras have its Bayer phase.
+        camera: the camera; None draws one for each window.
+        exposures: range from which the exposure of a window is drawn, in EV.
+        demosaic: makes the targets; its phase and gains are of no effect.
+        fixed: draw camera and exposure for the photo rather than for the window: for validation.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pixels: Path,
+        overexposed: Path,
+        *,
+        profile: CameraProfile,
+        demosaic: Demosaic,
+        camera: SimulatedCamera | None = None,
+        exposures: tuple[float, float] = EXPOSURES,
+        fixed: bool = False,
+    ) -> None:
+        self.name = name
+        self.camera = camera
+        self.exposures = exposures
+        self.fixed = fixed
+        self.cfa = profile.cfa
+        self.demosaic = demosaic
+        self._pixels = pixels
+        self._positions = overexposed
+        self.height, self.width = np.load(pixels, mmap_mode="r", allow_pickle=False).shape[:2]
+        self.has_overexposed = len(self.overexposed()) > 0
+
+    def overexposed(self) -> np.ndarray[Any, Any]:
+        """Return (row, column) of pixels that a shot of mean exposure overexposes, ``[n, 2]`` int32.
+
+        They are found in the photo, before any camera: an underexposed shot may leave a crop around them without
+        an overexposed pixel, and an overexposed one makes many more.
+        """
+        positions: np.ndarray[Any, Any] = np.load(self._positions, allow_pickle=False)
+        return positions
+
+    @torch.no_grad()
+    def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
+        """Photograph a window, with the pixels around it that its processing sees; ``mosaic(target) == bayer``.
+
+        The camera's noise, lens shading and JPEG blocks are those of the window's place in the whole photo.
+        """
+        y, x = (max(0, start - MARGIN) // GRID * GRID for start in (top, left))
+        bottom, right = min(top + height + MARGIN, self.height), min(left + width + MARGIN, self.width)
+        stored = np.load(self._pixels, mmap_mode="r", allow_pickle=False)
+        photo = torch.from_numpy(stored[y:bottom, x:right].astype(np.float32) / 255).permute(2, 0, 1)
+        window = (..., slice(top - y, top - y + height), slice(left - x, left - x + width))
+        drawn = () if self.fixed else (seed, top, left)
+        camera, exposure = self._shot(_generator(self.name, *drawn))
+        shot = simulate(
+            photo,
+            camera,
+            exposure=exposure,
+            place=Place(y, x, self.height, self.width),
+            generator=_generator(self.name, seed, top, left, 1),
+        )
+        target = demosaic(
+            shot.bayer,
+            self.cfa,
+            self.demosaic.method,
+            gains=camera.profile.gains,
+            network=self.demosaic.network,
+        )
+        bayer = shot.bayer[window].contiguous()
+        return Sample(
+            shot.srgb[window].contiguous(), bayer, target[window].contiguous(), self.name, torch.ones_like(bayer)
+        )
+
+    def _shot(self, generator: torch.Generator) -> tuple[SimulatedCamera, float]:
+        low, high = self.exposures
+        exposure = low + (high - low) * torch.rand(1, generator=generator).item()
+        return self.camera or random_simulated_camera(generator, cfa=self.cfa), exposure
+
+
+class SimulatedSource:
+    """Photos of a folder as pictures.
+
+    Args:
+        photos: the folder; photos in folders below it count too.
+        camera: file of one camera that takes all pictures (`revisp.io.camera_file`); None draws cameras.
+        exposures: least and most exposure in EV, around the photo's own.
+        val: photos or folders of photos to validate with; None takes the last fifth in natural order.
+        cache: folder in which decoded photos are kept for the next training; None: they go when the program ends.
+        max_side: reduce larger photos to this longest side; None keeps their size.
+        demosaic: arguments of `Demosaic` (``method``, ``weights``); without any, ``"malvar"`` makes the targets.
+
+    Raises:
+        DataError: no folder, too few photos in it, or none of a name that is to validate.
+        ConfigError: an exposure that is none, or a camera file that is none.
+    """
+
+    def __init__(
+        self,
+        photos: str | Path,
+        *,
+        camera: str | Path | None = None,
+        exposures: Sequence[float] = EXPOSURES,
+        val: Sequence[str] | str | None = None,
+        cache: str | Path | None = None,
+        max_side: int | None = None,
+        demosaic: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.camera = None if camera is None else load_camera(camera)
+        self.profile = typical_profile() if self.camera is None else self.camera.profile
+        self.exposures = _check_exposures(exposures)
+        self.demosaic = Demosaic(**{"method": "malvar", **(demosaic or {})}).to(memory_format=torch.channels_last)
+        self.root = Path(photos)
+        self._train, self._val = _split(self.root, _find(self.root), val)
+        if cache is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="revisp-photos-")
+            cache = self._temporary.name
+        self._cache = PhotoCache(cache, exposure=sum(self.exposures) / 2, max_side=max_side)
+
+    def train_pictures(self) -> list[SimulatedPhoto]:
+        """Return the photos to learn from, which are decoded now where they have not been.
+
+        Raises:
+            DataError: none can be read.
+            OutputError: the decoded photos cannot be stored.
+        """
+        return self._pictures(self._train, fixed=False)
+
+    def val_pictures(self) -> list[SimulatedPhoto]:
+        """Return the photos to validate with, each taken by one camera at one exposure, always the same.
+
+        Raises:
+            DataError: none can be read.
+            OutputError: the decoded photos cannot be stored.
+        """
+        return self._pictures(self._val, fixed=True)
+
+    def _pictures(self, paths: Sequence[Path], *, fixed: bool) -> list[SimulatedPhoto]:
+        self._cache.require_space(paths)
+        pictures, skipped = [], []
+        for path in paths:
+            try:
+                pixels, overexposed = self._cache.add(path)
+            except ImageError as error:
+                skipped.append(str(error))
+                continue
+            pictures.append(
+                SimulatedPhoto(
+                    path.relative_to(self.root).as_posix(),
+                    pixels,
+                    overexposed,
+                    profile=self.profile,
+                    demosaic=self.demosaic,
+                    camera=self.camera,
+                    exposures=self.exposures,
+                    fixed=fixed,
+                )
+            )
+        if not pictures:
+            raise DataError(f"{self.root}: no photo can be read: {skipped[0]}")
+        if skipped:
+            log.warning("%d of %d photos are left out; the first: %s", len(skipped), len(paths), skipped[0])
+        return pictures
+
+
+@memoise
+def typical_profile() -> CameraProfile:
+    """Return the camera in the middle of those that are drawn, which stands for all of them in a model.
+
+    Its colour matrix is the mean of the known cameras', its light the middle one, its levels those of many cameras
+    of 14 bits. A model that learnt from random cameras guesses a camera from the photo: this profile develops its
+    RAW plausibly, not exactly.
+    """
+    cameras = known_cameras()
+    matrix = np.mean([camera.color_matrix for camera in cameras], axis=0)
+    temperature = 2 / sum(1 / value for value in TEMPERATURES)
+    return CameraProfile(
+        make="revisp",
+        model=f"Mean of {len(cameras)} cameras at {temperature:.0f} K",
+        cfa=CFA.RGGB,
+        black_level=(512.0, 512.0, 512.0, 512.0),
+        white_level=16383.0,
+        bits=14,
+        color_matrix=matrix.tolist(),
+        as_shot_neutral=camera_neutral(matrix, temperature),
+    )
+
+
+def simulated(
+    *,
+    photos: str | Path,
+    camera: str | Path | None = None,
+    exposures: Sequence[float] = EXPOSURES,
+    val: Sequence[str] | str | None = None,
+    cache: str | Path | None = None,
+    max_side: int | None = None,
+    demosaic: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> PairDataModule:
+    """Return the data module of photos that are photographed anew for every crop.
+
+    Args:
+        photos: as `SimulatedSource`, like all but the last.
+        camera: file of one camera.
+        exposures: range of the exposure in EV.
+        val: what to validate with.
+        cache: folder of decoded photos.
+        max_side: longest side to reduce photos to.
+        demosaic: how targets are made.
+        options: arguments of `PairDataModule`.
+
+    Raises:
+        DataError: no folder, or too few photos in it.
+        ConfigError: an argument outside its range, or a camera file that is none.
+    """
+    source = SimulatedSource(
+        photos, camera=camera, exposures=exposures, val=val, cache=cache, max_side=max_side, demosaic=demosaic
+    )
+    return PairDataModule(source, **options)
+
+
+def _generator(name: str, *numbers: int) -> torch.Generator:
+    """Return a generator whose numbers are a function of a photo's name and some numbers."""
+    state = np.random.SeedSequence([zlib.crc32(name.encode()), *numbers]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+def _check_exposures(exposures: Sequence[float]) -> tuple[float, float]:
+    values = [float(value) for value in exposures]
+    if len(values) != 2 or not -8 <= values[0] <= values[1] <= 8:
+        raise ConfigError(f"data.exposures must be least and most EV within [-8, 8], got {list(exposures)}")
+    return values[0], values[1]
+
+
+def _find(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder of photos")
+    found = [path for path in root.rglob("*") if path.suffix.lower() in PHOTO_ENDINGS and path.is_file()]
+    if len(found) < 2:
+        raise DataError(
+            f"{root}: {len(found)} photos ({', '.join(PHOTO_ENDINGS)}); at least one to learn from and one to "
+            "validate with are needed"
+        )
+    return sorted(found, key=lambda path: natural_key(path.relative_to(root).as_posix()))
+
+
+def _split(root: Path, found: list[Path], val: Sequence[str] | str | None) -> tuple[list[Path], list[Path]]:
+    """Return the photos to learn from and those to validate with."""
+    if val is None:
+        held = found[-max(1, round(VAL_SHARE * len(found))) :]
+    else:
+        held = []
+        for name in [val] if isinstance(val, str) else val:
+            named = [path for path in found if str(name).rstrip("/") in _names(path.relative_to(root))]
+            if not named:
+                raise DataError(f"{root}: no photo or folder to validate with is named {str(name)!r}")
+            held += named
+    chosen = set(held)
+    train = [path for path in found if path not in chosen]
+    if not train:
+        raise DataError(f"{root}: all photos are to validate with, none is left to learn from")
+    return train, [path for path in found if path in chosen]
+
+
+def _names(relative: Path) -> set[str]:
+    """Return by what a photo can be named: its path with or without ending, and the folders it lies in."""
+    folders = [parent.as_posix() for parent in relative.parents if parent.name]
+    return {relative.as_posix(), relative.with_suffix("").as_posix(), *folders}

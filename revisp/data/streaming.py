@@ -1,0 +1,315 @@
+"""Training from LitData shards: tiles are streamed from a disk or object storage, and crops are cut from them.
+
+LitData divides the chunks among the processes of a distributed training and their workers, shuffles them, and
+downloads and deletes those of a remote folder as they are needed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+
+from revisp.data.base import DataModule, check_whole
+from revisp.data.crops import CropSampler
+from revisp.data.datasets import CropDataset, Sample
+from revisp.data.shards import Shards, ShardTile, TileReader, read_tile, reading, require_litdata
+from revisp.data.tiles import spread
+from revisp.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from revisp.camera.profile import CameraProfile
+    from revisp.cfa import CFA
+
+__all__ = ["ShardCrops", "StreamDataModule", "stream"]
+
+TURN = 2**16
+"""Added to the epoch by which LitData shuffles when shards are read again within an epoch."""
+
+
+class ShardCrops(IterableDataset[Sample]):
+    """The crops of one process.
+
+    A crop of two kinds is drawn at random: around an overexposed pixel of the next tile that has some, or anywhere
+    in the next of all tiles. Tiles come as LitData shuffles and divides them; an epoch starts at another place of
+    the shards than the one before. With the same numbers of processes and workers, an epoch is a function of
+    ``(seed, epoch)``.
+
+    Args:
+        everything: all tiles.
+        rich: tiles with overexposed pixels, or None.
+        cfa: phase that crops shall have.
+        crop: side of a crop.
+        batches: batches in an epoch.
+        batch_size: crops in a batch.
+        oe_share: share of the crops around overexposed pixels.
+        augment: apply a random symmetry.
+        seed: of the training.
+        rank: of the process.
+        where: what to call the shards in an error.
+    """
+
+    def __init__(
+        self,
+        everything: Any,
+        rich: Any,
+        cfa: CFA,
+        *,
+        crop: int,
+        batches: int,
+        batch_size: int,
+        oe_share: float,
+        augment: bool,
+        seed: int,
+        rank: int,
+        where: str,
+    ) -> None:
+        self.everything = everything
+        self.rich = rich
+        self.cfa = cfa
+        self.crop = crop
+        self.batches = batches
+        self.batch_size = batch_size
+        self.oe_share = oe_share
+        self.augment = augment
+        self.seed = seed
+        self.rank = rank
+        self.where = where
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.batches * self.batch_size
+
+    def __iter__(self) -> Iterator[Sample]:
+        info = get_worker_info()
+        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        draws = np.random.default_rng([self.seed, self.epoch, self.rank, worker])
+        everything = self._tiles(self.everything)
+        rich = None if self.rich is None else self._tiles(self.rich)
+        for _ in range(len(range(worker, self.batches, workers)) * self.batch_size):
+            share, seed = draws.random(), int(draws.integers(2**62))
+            tile = next(rich, None) if rich is not None and share < self.oe_share else None
+            around = tile is not None
+            if tile is None:
+                tile = next(everything, None)
+            if tile is None:
+                raise DataError(
+                    f"{self.where}: too few tiles to give each process and each of its {workers} workers one: use "
+                    "fewer, or the prepared data set itself (data=prepared)"
+                )
+            yield self._crop(tile, around, seed)
+
+    def _tiles(self, dataset: Any) -> Iterator[ShardTile]:
+        """Yield tiles, over and over; none where LitData gives this worker none."""
+        for turn in itertools.count():
+            dataset.set_epoch(self.epoch + turn * TURN)
+            blob = None
+            with reading(self.where):
+                for blob in dataset:
+                    yield read_tile(blob, self.where)
+            if blob is None:
+                return
+
+    def _crop(self, tile: ShardTile, around: bool, seed: int) -> Sample:
+        sampler = CropSampler(
+            [tile], self.cfa, crop=self.crop, length=1, oe_share=float(around), augment=self.augment, seed=seed
+        )
+        return CropDataset([tile], self.crop)[next(iter(sampler))]
+
+
+class _CropLoader(DataLoader[Sample]):
+    """A loader that asks for the epoch when its first batch is asked for."""
+
+    def __init__(self, dataset: ShardCrops, epoch: Callable[[], int], num_workers: int) -> None:
+        super().__init__(dataset, batch_size=dataset.batch_size, num_workers=num_workers)
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        self.dataset.epoch = self._epoch()  # type: ignore[attr-defined]
+        yield from super().__iter__()
+
+
+class _TileSamples(Dataset[Sample]):
+    """Whole tiles of a part, some or all, less the border that another phase than the data set's costs."""
+
+    def __init__(self, tiles: TileReader, indices: Sequence[int], cfa: CFA) -> None:
+        self.tiles = tiles
+        self.indices = indices
+        self.cfa = cfa
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        tile = self.tiles[self.indices[index]]
+        top, left = tile.cfa.offset_to(self.cfa)
+        return tile.read(top, left, tile.height - 2 * top, tile.width - 2 * left)
+
+
+class StreamDataModule(DataModule):
+    """Serve crops and tiles from shards.
+
+    Args:
+        shards: where from.
+        crop: side of a training crop in pixels, even.
+        batch_size: training crops in a batch of one process.
+        crops_per_epoch: training crops in an epoch, over all processes; what fills no batch on all of them is left
+            out. None: as many as there are tiles.
+        oe_share: share of crops drawn around overexposed pixels, in [0, 1].
+        augment: flip and transpose crops, keeping their Bayer phase.
+        num_workers: processes that read shards and cut crops.
+        seed: seed of the crops.
+        val_tiles: most tiles in a validation during training, spread evenly over all; a test looks at all. None
+            takes all.
+
+    Raises:
+        ConfigError: a number that is none.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        *,
+        crop: int = 128,
+        batch_size: int = 8,
+        crops_per_epoch: int | None = None,
+        oe_share: float = 0.5,
+        augment: bool = True,
+        num_workers: int = 0,
+        seed: int = 0,
+        val_tiles: int | None = None,
+    ) -> None:
+        super().__init__()
+        tiles = shards.info.tiles
+        self.crops_per_epoch = tiles["train"] + tiles["train-oe"] if crops_per_epoch is None else crops_per_epoch
+        counts = {"crop": crop, "batch_size": batch_size, "crops_per_epoch": self.crops_per_epoch}
+        for name, value in counts.items():
+            check_whole(value, name)
+        check_whole(num_workers, "num_workers", 0)
+        if val_tiles is not None:
+            check_whole(val_tiles, "val_tiles")
+        if crop > shards.info.side - 1:
+            raise ConfigError(
+                f"data.crop={crop} is too large for tiles of {shards.info.side} pixels: use at most "
+                f"{shards.info.side - 2}, or pack larger tiles"
+            )
+        self.shards = shards
+        self.crop = crop
+        self.batch_size = batch_size
+        self.oe_share = oe_share
+        self.augment = augment
+        self.num_workers = num_workers
+        self.seed = seed
+        self.val_tiles = val_tiles
+
+    @property
+    def profile(self) -> CameraProfile:
+        """The camera of the data set, whose Bayer phase all samples have."""
+        return self.shards.info.profile
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Return the loader of training crops.
+
+        Raises:
+            ConfigError: an argument outside its range.
+            DataError: the shards are damaged or cannot be reached.
+        """
+        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        batches = self.crops_per_epoch // (ranks * self.batch_size)
+        if batches == 0:
+            raise ConfigError(
+                f"{self.crops_per_epoch} crops an epoch fill no batch of {self.batch_size} on {ranks} processes: "
+                "set data.crops_per_epoch or data.batch_size"
+            )
+        # Lightning's doubt about the length is unfounded: each worker makes its own share of the batches.
+        warnings.filterwarnings("ignore", message="Your `IterableDataset` has `__len__` defined")
+        everything, rich = self._streams(ranks)
+        crops = ShardCrops(
+            everything,
+            rich,
+            self.profile.cfa,
+            crop=self.crop,
+            batches=batches,
+            batch_size=self.batch_size,
+            oe_share=self.oe_share,
+            augment=self.augment,
+            seed=self.seed,
+            rank=rank,
+            where=self.shards.root,
+        )
+        return _CropLoader(crops, lambda: self.trainer.current_epoch if self.trainer else 0, self.num_workers)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Return the loader of validation tiles, one a batch: at most `val_tiles`."""
+        return self._loader(self.val_tiles)
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """Return the loader of all validation tiles: there is no third set."""
+        return self._loader(None)
+
+    def training_samples(self, limit: int = 64) -> list[Sample]:
+        """Return whole tiles to fit a simple model to, spread evenly over all, always the same."""
+        tiles = self.shards.info.tiles
+        samples: list[Sample] = []
+        for part, first in (("train", 0), ("train-oe", tiles["train"])):
+            chosen = spread(range(tiles["train"] + tiles["train-oe"]), limit)
+            samples += self._samples(part, [at - first for at in chosen if 0 <= at - first < tiles[part]])
+        return samples
+
+    def validation_samples(self, limit: int = 4) -> list[Sample]:
+        """Return whole tiles to look at, spread evenly over those to validate with."""
+        return self._samples("val", spread(range(self.shards.info.tiles["val"]), limit))
+
+    def _streams(self, ranks: int) -> tuple[Any, Any]:
+        """Return the streams of all tiles, each once a turn, and of those with overexposed pixels."""
+        litdata = require_litdata()
+        parts = [part for part in ("train", "train-oe") if self.shards.info.tiles[part]]
+        streams = [self.shards.stream(part, self.seed) for part in parts]
+        if streams[0].distributed_env.world_size != ranks:
+            raise ConfigError(
+                f"LitData sees {streams[0].distributed_env.world_size} processes where the trainer has {ranks}: "
+                "unset the environment variables WORLD_SIZE and GLOBAL_RANK"
+            )
+        everything = streams[0]
+        if len(streams) > 1:
+            everything = litdata.CombinedStreamingDataset(streams, seed=self.seed, iterate_over_all=True)
+        rich = self.shards.stream("train-oe", self.seed + 1) if "train-oe" in parts and self.oe_share > 0 else None
+        return everything, rich
+
+    def _loader(self, limit: int | None) -> DataLoader[Sample]:
+        chosen = spread(range(self.shards.info.tiles["val"]), limit)
+        return DataLoader(_TileSamples(self.shards.random_access("val"), chosen, self.profile.cfa), batch_size=1)
+
+    def _samples(self, part: str, chosen: Sequence[int]) -> list[Sample]:
+        if not chosen:  # the part may have no shards
+            return []
+        tiles = _TileSamples(self.shards.random_access(part), chosen, self.profile.cfa)
+        return [tiles[index] for index in range(len(tiles))]
+
+
+def stream(
+    *,
+    root: str | Path,
+    cache: str | Path | None = None,
+    demosaic: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> StreamDataModule:
+    """Return the data module of shards.
+
+    Args:
+        root: their folder, or its copy's address in object storage.
+        cache: folder for what is downloaded from there.
+        demosaic: of no effect, as targets were made when the data set was.
+        options: arguments of `StreamDataModule`.
+
+    Raises:
+        ConfigError: LitData is not installed, or an argument outside its range.
+        DataError: no shards there, or damaged ones.
+    """
+    return StreamDataModule(Shards(root, cache), **options)

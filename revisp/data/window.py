@@ -1,0 +1,72 @@
+"""A window of a picture as it is stored on disk, and the sample it stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from revisp.data.datasets import Sample
+from revisp.demosaic import write_back
+
+if TYPE_CHECKING:
+    from revisp.camera.profile import CameraProfile
+
+__all__ = ["Window"]
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Arrays of a window in the types of a prepared data set, which take a third of a `Sample`'s memory.
+
+    Attributes:
+        name: of the picture.
+        profile: constants of the RAW; its phase is that of the window's first pixel.
+        raw: the mosaic ``[H, W]`` uint16, in stored units.
+        srgb: the photo ``[H, W, 3]``, uint8 or uint16.
+        target: the demosaiced RAW ``[3, H, W]`` float16, normalised.
+        valid: ``[H, W]`` uint8, 1 where a pixel counts; None: everywhere.
+    """
+
+    name: str
+    profile: CameraProfile
+    raw: Array
+    srgb: Array
+    target: Array
+    valid: Array | None = None
+
+    def crop(self, top: int, left: int, height: int, width: int) -> Window:
+        """Return a window of the window."""
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        return replace(
+            self,
+            profile=self.profile.replace(cfa=self.profile.cfa.crop(top, left)),
+            raw=self.raw[rows, columns],
+            srgb=self.srgb[rows, columns],
+            target=self.target[:, rows, columns],
+            valid=None if self.valid is None else self.valid[rows, columns],
+        )
+
+    def sample(self) -> Sample:
+        """Return the window as tensors; ``mosaic(target) == bayer`` exactly, for the window's own phase.
+
+        The RAW is normalised by the levels of its planes, unclamped, and its samples are written into the target,
+        which is stored in half precision.
+        """
+        bayer = torch.from_numpy(self.profile.normalise(self.raw))[None]
+        target = torch.from_numpy(self.target.astype(np.float32))
+        srgb = torch.from_numpy(self.srgb.astype(np.float32)).permute(2, 0, 1).contiguous()
+        valid = (
+            torch.ones_like(bayer) if self.valid is None else torch.from_numpy(self.valid.astype(np.float32))[None]
+        )
+        return Sample(
+            srgb / np.iinfo(self.srgb.dtype).max,
+            bayer,
+            write_back(target, bayer, self.profile.cfa),
+            self.name,
+            valid,
+        )
