@@ -32,6 +32,7 @@ __all__ = [
     "known_cameras",
     "random_camera_profile",
     "random_simulated_camera",
+    "typical_profile",
 ]
 
 TEMPERATURES = (2700.0, 8000.0)
@@ -146,6 +147,28 @@ def camera_neutral(color_matrix: Any, temperature: float) -> tuple[float, float,
     x, y = illuminant_xy(temperature)
     red, green, blue = np.asarray(color_matrix) @ [x / y, 1.0, (1 - x - y) / y]
     return float(red / green), 1.0, float(blue / green)
+
+
+def typical_profile() -> CameraProfile:
+    """Return the camera in the middle of those that are drawn, which stands for all of them in a model.
+
+    Its colour matrix is the mean of the known cameras', its light the middle one, its levels those of many cameras
+    of 14 bits. A model that learnt from random cameras guesses a camera from the photo: this profile develops its
+    RAW plausibly, not exactly.
+    """
+    cameras = known_cameras()
+    matrix = np.mean([camera.color_matrix for camera in cameras], axis=0)
+    temperature = 2 / sum(1 / value for value in TEMPERATURES)
+    return CameraProfile(
+        make="revisp",
+        model=f"Mean of {len(cameras)} cameras at {temperature:.0f} K",
+        cfa=CFA.RGGB,
+        black_level=(512.0, 512.0, 512.0, 512.0),
+        white_level=16383.0,
+        bits=14,
+        color_matrix=matrix.tolist(),
+        as_shot_neutral=camera_neutral(matrix, temperature),
+    )
 
 
 def random_camera_profile(generator: torch.Generator, *, cfa: CFA | str | None = None) -> CameraProfile:

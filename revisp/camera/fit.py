@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.optimize import nnls
 from torch import Tensor
 
 from revisp.camera.fitted import INTERVALS, FittedCamera, as_tuples, clipping, plain_curve
@@ -56,6 +57,7 @@ _MOST_COLOURS = 12_000
 _MOST_PIXELS = 1_000_000
 _FEW_PIXELS = 100
 _NEAR = 0.01
+_PRIOR = 1e-3
 
 
 def fit_camera(pairs: Sequence[FitPair], *, shading: bool = True) -> FittedCamera:
@@ -231,9 +233,10 @@ class _Fit:
 
 
 def _headroom(camera: FittedCamera, pairs: Sequence[_Counted]) -> Array:
-    """Return the RAW that clipped colours hold beyond the fit ``[3, 4]``: least absolute deviations.
+    """Return the RAW that clipped colours hold beyond the fit ``[3, 4]``: least absolute deviations, not negative.
 
-    Every pair counts alike: else the one that is overexposed all over would speak for the highlights of all.
+    Every pair counts alike: else the one that is overexposed all over would speak for the highlights of all. Where
+    hardly a pixel is clipped, nothing is known, and 0 is returned.
     """
     clipped, excess, weight = [], [], []
     for srgb, raw_rgb, counts in pairs:
@@ -244,12 +247,15 @@ def _headroom(camera: FittedCamera, pairs: Sequence[_Counted]) -> Array:
         weight.append(torch.full((int(counts.sum()),), 1 / max(int(counts.sum()), _FEW_PIXELS)).double())
     x, y, pairwise = torch.cat(clipped, 1), torch.cat(excess, 1), torch.cat(weight)
     headroom = y.new_zeros(3, 4)
+    if x.shape[1] < _FEW_PIXELS:
+        return headroom.numpy()
     weights = pairwise.expand(3, -1)
     for _ in range(15):  # iteratively reweighted least squares
         for channel in range(3):
             scaled = x * weights[channel]
-            normal = scaled @ x.T + 1e-6 * torch.eye(4).double()
-            headroom[channel] = torch.linalg.solve(normal, scaled @ y[channel])
+            root = torch.linalg.cholesky(scaled @ x.T + _PRIOR * torch.eye(4).double())
+            right = torch.linalg.solve_triangular(root, (scaled @ y[channel])[:, None], upper=False)
+            headroom[channel] = torch.from_numpy(nnls(root.T.numpy(), right[:, 0].numpy())[0])
         weights = pairwise * _NEAR / ((y - headroom @ x).abs() + _NEAR)
     return headroom.numpy()
 

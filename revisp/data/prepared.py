@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from revisp.camera.cameras import typical_profile
 from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, natural_key, read_manifest
 from revisp.data.window import Window
 from revisp.errors import DataError
@@ -222,19 +223,23 @@ class PreparedSource:
     def _report_mixture(self) -> None:
         pixels = _count_pixels(self.train_entries, lambda entry: entry.camera)
         if len(pixels) > 1:
-            names = ", ".join(sorted(pixels, key=lambda name: (-pixels[name], name)))
             log.warning(
-                "Data of %d cameras are mixed: %s; the model is made for the first. data.camera=NAME takes one.",
+                "Data of %d cameras are mixed: %s; the model is made for %s %s. data.camera=NAME takes one.",
                 len(pixels),
-                names,
+                _some(set(pixels)),
+                self.profile.make,
+                self.profile.model,
             )
 
 
 def _profile(entries: Sequence[Entry]) -> CameraProfile:
     """Return the profile of the camera with most pixels, with the median of its white balances.
 
-    Its other constants are those that most of its pixels have: shots upright and on their side differ in phase.
+    Its other constants are those that most of its pixels have: shots upright and on their side differ in phase. Of
+    many simulated cameras none stands out: `revisp.camera.cameras.typical_profile` does for them.
     """
+    if len({entry.camera for entry in entries}) > 1 and all(entry.kind == "simulated" for entry in entries):
+        return typical_profile()
 
     def constants(entry: Entry) -> CameraProfile:
         return entry.profile.replace(as_shot_neutral=(1, 1, 1))

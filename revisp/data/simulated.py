@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from revisp.camera.cameras import TEMPERATURES, camera_neutral, known_cameras, random_simulated_camera
+from revisp.camera.cameras import random_simulated_camera, typical_profile
 from revisp.camera.profile import CameraProfile
 from revisp.camera.shading import Place
 from revisp.camera.simulate import simulate
-from revisp.cfa import CFA
 from revisp.data.datamodule import PairDataModule
 from revisp.data.datasets import Sample
 from revisp.data.manifest import natural_key
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from revisp.camera.simulate import SimulatedCamera
 
-__all__ = ["EXPOSURES", "SimulatedPhoto", "SimulatedSource", "simulated", "typical_profile"]
+__all__ = ["EXPOSURES", "SimulatedPhoto", "SimulatedSource", "simulated"]
 
 log = logging.getLogger(__name__)
 
@@ -223,28 +222,6 @@ class SimulatedSource:
 
 
 @memoise
-def typical_profile() -> CameraProfile:
-    """Return the camera in the middle of those that are drawn, which stands for all of them in a model.
-
-    Its colour matrix is the mean of the known cameras', its light the middle one, its levels those of many cameras
-    of 14 bits. A model that learnt from random cameras guesses a camera from the photo: this profile develops its
-    RAW plausibly, not exactly.
-    """
-    cameras = known_cameras()
-    matrix = np.mean([camera.color_matrix for camera in cameras], axis=0)
-    temperature = 2 / sum(1 / value for value in TEMPERATURES)
-    return CameraProfile(
-        make="revisp",
-        model=f"Mean of {len(cameras)} cameras at {temperature:.0f} K",
-        cfa=CFA.RGGB,
-        black_level=(512.0, 512.0, 512.0, 512.0),
-        white_level=16383.0,
-        bits=14,
-        color_matrix=matrix.tolist(),
-        as_shot_neutral=camera_neutral(matrix, temperature),
-    )
-
-
 def simulated(
     *,
     photos: str | Path,

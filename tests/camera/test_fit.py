@@ -273,3 +273,27 @@ def test_clipped_highlights_develop_without_a_colour():
     assert neutral.min() > 0
     white = camera.develop(torch.ones(3, 2, 2))
     assert torch.allclose(white, white[:1].expand_as(white), atol=1e-5)
+
+
+def test_a_few_clipped_pixels_tell_no_headroom():
+    generator = torch.Generator().manual_seed(0)
+    raw = F.interpolate(0.4 * torch.rand(1, 3, 24, 24, generator=generator), scale_factor=8)[0]
+    camera = FittedCamera(plain_curve(), ((2.0, 0, 0), (0, 1.5, 0), (0, 0, 1.8)))
+    photo = camera.develop(raw)
+    photo[0, :2, :3] = 1.0  # six pixels of a hot red, whose RAW is dark
+    raw[:, :2, :3] = 0.01
+    fitted = fit_camera([(photo, raw, None)], shading=False)
+    assert np.min(fitted.headroom) >= 0
+    for grey in (0.9, 0.95, 1.0):
+        again = fitted.develop(fitted.unprocess(torch.full((3, 8, 8), grey)))
+        assert again.mean() > 0.85
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 999))
+def test_headroom_is_never_negative(seed):
+    generator = torch.Generator().manual_seed(seed)
+    raw = F.interpolate(torch.rand(1, 3, 24, 24, generator=generator), scale_factor=8)[0]
+    camera = FittedCamera(plain_curve(), ((2.0, -0.4, 0), (-0.2, 1.6, 0), (0, -0.3, 1.8)))
+    fitted = fit_camera([(camera.develop(raw), raw, None)], shading=False)
+    assert np.min(fitted.headroom) >= 0

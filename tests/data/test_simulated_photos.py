@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from revisp.camera.cameras import typical_profile
 from revisp.camera.fitted import FittedCamera, plain_curve
 from revisp.camera.isp import ISPSettings
 from revisp.camera.noise import NoiseLevels
@@ -27,7 +28,7 @@ from revisp.data.crops import CropSampler, CropSpec
 from revisp.data.datamodule import PairDataModule
 from revisp.data.datasets import CropDataset
 from revisp.data.photo_cache import PhotoCache
-from revisp.data.simulated import SimulatedPhoto, SimulatedSource, typical_profile
+from revisp.data.simulated import SimulatedPhoto, SimulatedSource
 from revisp.demosaic import Demosaic, demosaic
 from revisp.errors import ConfigError, DataError, ImageError, OutputError
 from revisp.io.camera_file import save_camera
