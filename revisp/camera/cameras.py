@@ -172,7 +172,7 @@ def typical_profile() -> CameraProfile:
 
 
 def random_camera_profile(generator: torch.Generator, *, cfa: CFA | str | None = None) -> CameraProfile:
-    """Draw a sensor: two real cameras' matrices mixed, a light, a Bayer phase, and the first one's levels.
+    """Draw a sensor: the matrices of two real cameras mixed, a light, a Bayer phase, and the first one's levels.
 
     Args:
         generator: source of randomness, on the CPU.
@@ -182,7 +182,8 @@ def random_camera_profile(generator: torch.Generator, *, cfa: CFA | str | None =
         ConfigError: not a Bayer phase.
     """
     draw = _Draw(generator)
-    one, other = draw.choice(known_cameras()), draw.choice(known_cameras())
+    one = draw.choice(known_cameras())
+    other = draw.choice(tuple(camera for camera in known_cameras() if camera is not one))
     share = draw.uniform(0, 1)
     matrix = share * np.asarray(one.color_matrix) + (1 - share) * np.asarray(other.color_matrix)
     temperature = 1e6 / draw.uniform(1e6 / TEMPERATURES[1], 1e6 / TEMPERATURES[0])
