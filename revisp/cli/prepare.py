@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -67,6 +68,9 @@ def command(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the simulated cameras.")] = 0,
     preview: Annotated[bool, typer.Option("--preview", help="Leave contact sheets (sheet.png).")] = False,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Pack LitData shards for data=stream too (shards/); needs litdata.")
+    ] = False,
     workers: Annotated[int, typer.Option(help="Processes.", show_default="one a core")] = 0,
 ) -> None:
     """Turn camera RAW files, challenge folders, pairs or plain photos into a data set for revisp-train.
@@ -75,6 +79,7 @@ def command(
     files it changes nothing.
     """
     with report_errors():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends in order, as an interrupt does
         from revisp.prepare import PrepareOptions, prepare, write_sheets
 
         options = PrepareOptions(
@@ -90,10 +95,14 @@ def command(
             seed=seed,
             workers=workers,
         )
+        if shards:
+            _require_packing()
         with _Progress() as progress:
             result = prepare(inputs, out, options, tell=progress.tell, progress=progress)
-        if preview:
-            print(f"Contact sheet: {', '.join(map(str, write_sheets(result.manifest)))}", flush=True)
+        if shards and _shards_are_stale(out):
+            print(f"Shards: {_pack(out)}", flush=True)
+        if preview and (sheets := write_sheets(result.manifest)):
+            print(f"Contact sheet: {', '.join(map(str, sheets))}", flush=True)
         print(summary(result))
         _require_use(result)
 
@@ -101,6 +110,25 @@ def command(
 def main() -> None:
     """Run the command."""
     app()
+
+
+def _require_packing() -> None:
+    from revisp.data.shards import require_litdata
+
+    require_litdata()
+
+
+def _shards_are_stale(root: Path) -> bool:
+    from revisp.data.manifest import MANIFEST
+
+    packed = root / "shards"
+    return not packed.exists() or packed.stat().st_mtime_ns < (root / MANIFEST).stat().st_mtime_ns
+
+
+def _pack(root: Path) -> Path:
+    from revisp.data.packing import write_shards
+
+    return write_shards(root)
 
 
 def _rule(text: str) -> tuple[str, Path]:

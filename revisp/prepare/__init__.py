@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "options": ["PrepareOptions"],
-        "recognise": ["Plan", "recognise"],
+        "recognise": ["Plan"],
         "run": ["Preparation", "prepare"],
         "sheet": ["write_sheets"],
     },

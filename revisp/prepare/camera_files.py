@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from revisp.align import Alignment, align
@@ -24,9 +22,10 @@ from revisp.io.preview import read_preview
 from revisp.io.raw import RawImage, read_mosaic_raw, read_raw
 from revisp.mosaic import mosaic
 from revisp.prepare.frame import Frame, is_deep, measure, summarise
-from revisp.prepare.items import LonelyPhoto, MosaicFile, RawFile
+from revisp.prepare.items import LonelyPhoto, MosaicFile, RawFile, rendering_name
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.store import Picture
+from revisp.symmetry import Symmetry
 
 __all__ = ["camera_pictures", "why_lonely"]
 
@@ -64,7 +63,7 @@ def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iter
         return
     for developer in options.developers:
         for style in options.styles or tuple(STYLES):
-            yield _rendered(f"{item.name}_{developer}_{style}", frame, developer, style)
+            yield _rendered(rendering_name(item, developer, style), frame, developer, style)
 
 
 def _rendered(name: str, frame: Frame, developer: str, style: str) -> Picture:
@@ -99,19 +98,19 @@ def _paired(name: str, kind: str, frame: Frame, photo: Tensor, what: object, sou
         )
     figures, deep = summarise(found), is_deep(photo)
     if not found.is_reduced:
-        turned, profile = _turned(raw, found)
-        srgb, valid = found.warp(photo, *turned.shape), found.valid(*turned.shape)
-        return Picture(name, kind, profile, turned, srgb, deep, valid, figures)
+        turned = _turned(raw, found)
+        srgb, valid = found.warp(photo, *turned.mosaic.shape), found.valid(*turned.mosaic.shape)
+        return Picture(name, kind, turned.profile, turned.mosaic, srgb, deep, valid, figures)
     raw_rgb = found.symmetry.apply(frame.raw_rgb)
     valid = (found.reduced(found.valid(*raw_rgb.shape[-2:])) > 0.99).float()
     stored = raw.profile.quantise(mosaic(found.reduced(raw_rgb), raw.profile.cfa)[0].numpy())
     return Picture(name, kind, raw.profile, stored, found.cropped(photo), deep, valid, figures)
 
 
-def _turned(raw: RawImage, found: Alignment) -> tuple[np.ndarray[Any, Any], CameraProfile]:
+def _turned(raw: RawImage, found: Alignment) -> RawImage:
     """Apply the symmetry by which the RAW lies on the photo: none, where EXIF told its orientation."""
-    turned = np.ascontiguousarray(found.symmetry.apply(torch.from_numpy(raw.mosaic)).numpy())
-    return turned, raw.profile.replace(cfa=found.symmetry.phase_after(raw.profile.cfa, *raw.mosaic.shape))
+    orientation = next(value for value in range(1, 9) if Symmetry.of_orientation(value) == found.symmetry)
+    return replace(raw, orientation=orientation).upright()
 
 
 def _read(item: RawFile | MosaicFile) -> RawImage:
@@ -169,6 +168,11 @@ def why_lonely(item: LonelyPhoto) -> str:
         return (
             f"{photo}: not the same exposure as any RAW here ({near[1].name} was taken {when}), and a pair needs "
             "one exposure"
+        )
+    if not item.raws:
+        return (
+            f"{photo}: a mosaic and its photo make a pair in a folder with raw/, srgb/ and profile.json; give the "
+            "photo alone to send it through simulated cameras"
         )
     return f"{photo}: no RAW of its name here; give it alone to send it through simulated cameras"
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from revisp.camera.fit import fit_camera
-from revisp.camera.noise import fit_noise
+from revisp.camera.fit import FitPair, fit_camera
+from revisp.camera.noise import NoiseLevels, fit_noise
 from revisp.camera.profile import CameraProfile
-from revisp.data.manifest import Entry, Manifest, array_path
-from revisp.errors import RevispError
+from revisp.data.manifest import Entry, Manifest
+from revisp.data.prepared import PreparedPicture
+from revisp.errors import OutputError, RevispError
 from revisp.io.camera_file import save_camera
 
 __all__ = ["write_cameras"]
@@ -22,11 +21,8 @@ __all__ = ["write_cameras"]
 RENDERED_BY_CAMERA = ("raw+jpeg", "raw+preview", "pair")
 """Kinds of pictures whose photo the camera itself made."""
 
-MAX_PAIRS = 8
-"""Most pairs of a camera that are measured."""
-
-MAX_PIXELS = 4_000_000
-"""Most pixels of a pair that are measured: the middle of a larger one."""
+MAX_PIXELS = 40_000_000
+"""Most pixels of a camera's pairs that are measured: three of 12 megapixels, or as many smaller ones as fit."""
 
 
 def write_cameras(manifest: Manifest) -> list[Path]:
@@ -47,49 +43,42 @@ def write_cameras(manifest: Manifest) -> list[Path]:
         path = manifest.root / "cameras" / (re.sub(r"[^\w.+-]+", "-", camera, flags=re.ASCII) + ".json")
         try:
             path.parent.mkdir(exist_ok=True)
-            _measure(manifest.root, entries[:MAX_PAIRS], path)
+            _measure(manifest.root, _enough(entries), path)
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        except OutputError:
+            raise
         except RevispError:
             continue
         written.append(path)
     return written
 
 
+def _enough(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the first pictures, as many as are measured, at least one."""
+    pixels = np.cumsum([entry.height * entry.width for entry in entries])
+    return list(entries[: max(1, int((pixels <= MAX_PIXELS).sum()))])
+
+
 def _measure(root: Path, entries: Sequence[Entry], path: Path) -> None:
-    profile = entries[0].profile
-    fitted = fit_camera([_pair(root, entry, profile) for entry in entries])
-    noises = [fit_noise(_middle(root, entry), entry.profile.cfa, scale=_noise_scale(entry)) for entry in entries]
+    """Measure rendering and noise; lens shading where all photos are whole, which those of pairs may not be."""
+    profile, whole = entries[0].profile, all(entry.kind != "pair" for entry in entries)
+    pictures = [PreparedPicture(root, entry) for entry in entries]
+    fitted = fit_camera([_pair(picture, profile) for picture in pictures], shading=whole)
+    noises = [_noise(picture) for picture in pictures]
     middle = sorted(noises, key=lambda levels: levels.shot)[len(noises) // 2]
     save_camera(path, fitted.profile(profile), fitted, middle)
 
 
-def _pair(root: Path, entry: Entry, reference: CameraProfile) -> tuple[Tensor, Tensor, None]:
-    """Return photo and demosaiced RAW, the latter in the white balance of the reference."""
-    rows, columns = _window(entry)
-    stored = np.load(array_path(root, entry.name, "srgb"), mmap_mode="r", allow_pickle=False)
-    target = np.load(array_path(root, entry.name, "target"), mmap_mode="r", allow_pickle=False)
-    photo = np.array(stored[rows, columns], np.float32) / np.iinfo(stored.dtype).max
-    ratio = np.array(entry.profile.gains) / np.array(reference.gains)
-    raw_rgb = np.array(target[:, rows, columns], np.float32) * ratio.astype(np.float32).reshape(3, 1, 1)
-    return torch.from_numpy(photo).permute(2, 0, 1).contiguous(), torch.from_numpy(raw_rgb), None
+def _pair(picture: PreparedPicture, reference: CameraProfile) -> FitPair:
+    """Return photo and demosaiced RAW, the latter in the white balance of the reference, and the valid pixels."""
+    sample = picture.read(0, 0, picture.height, picture.width)
+    ratio = np.array(picture.entry.profile.gains) / np.array(reference.gains)
+    return sample.srgb, sample.target * sample.target.new_tensor(ratio).view(3, 1, 1), sample.valid
 
 
-def _middle(root: Path, entry: Entry) -> Tensor:
-    rows, columns = _window(entry)
-    stored = np.load(array_path(root, entry.name, "raw"), mmap_mode="r", allow_pickle=False)
-    return torch.from_numpy(entry.profile.normalise(np.array(stored[rows, columns]))).unsqueeze(0)
-
-
-def _noise_scale(entry: Entry) -> int:
-    """Return the scale at which noise is measured: GPR's wavelet compression has removed the finest."""
-    return 3 if entry.sources and entry.sources[0]["path"].lower().endswith(".gpr") else 1
-
-
-def _window(entry: Entry) -> tuple[slice, slice]:
-    """Return the middle of a picture, of at most `MAX_PIXELS` pixels, at an even place."""
-    share = min(1.0, (MAX_PIXELS / (entry.height * entry.width)) ** 0.5)
-    spans = []
-    for side in (entry.height, entry.width):
-        length = int(side * share) // 2 * 2
-        start = (side - length) // 4 * 2
-        spans.append(slice(start, start + length))
-    return spans[0], spans[1]
+def _noise(picture: PreparedPicture) -> NoiseLevels:
+    """Measure the noise, at a coarser scale where GPR's wavelet compression has removed the finest."""
+    path = picture.entry.sources[0]["path"] if picture.entry.sources else ""
+    bayer = picture.read(0, 0, picture.height, picture.width).bayer
+    return fit_noise(bayer, picture.entry.profile.cfa, scale=3 if path.lower().endswith(".gpr") else 1)

@@ -12,27 +12,37 @@ from revisp.io.header import photo_size, raw_header
 from revisp.prepare.items import ChallengeTile, Item, LonelyPhoto, MosaicFile, PairFile, PlainPhoto
 from revisp.prepare.options import PrepareOptions
 
-__all__ = ["BYTES_A_PIXEL", "bytes_needed"]
+__all__ = ["bytes_needed"]
 
-BYTES_A_PIXEL = 2 + 3 + 6
-"""RAW, photo and demosaiced target."""
+RAW, TARGET = 2, 6
+"""Bytes a pixel of the arrays that renderings of one RAW share."""
+
+PHOTO, DEEP_PHOTO = 3, 6
+"""Bytes a pixel of a photo of 8 bits, and of 16."""
+
+SMALL = 40_000
+"""Bytes of a picture's list of overexposed pixels, at most, and of the arrays' headers."""
 
 
 def bytes_needed(items: Iterable[Item], options: PrepareOptions) -> int:
-    """Return an estimate, from above, of the bytes that the arrays of items will take."""
-    return sum(BYTES_A_PIXEL * _pictures(item, options) * _pixels(item) for item in items)
+    """Return an estimate, rather from above, of the bytes that the arrays of items will take."""
+    return sum(_bytes(item, options) for item in items)
 
 
-def _pictures(item: Item, options: PrepareOptions) -> int:
-    if isinstance(item, LonelyPhoto):
+def _bytes(item: Item, options: PrepareOptions) -> int:
+    pixels = 0 if isinstance(item, LonelyPhoto) else _pixels(item)
+    if pixels == 0:
         return 0
     if isinstance(item, PlainPhoto):
-        return options.cameras
-    if isinstance(item, ChallengeTile | PairFile) or len(item.files) > 1:
-        return 1
+        return options.cameras * (SMALL + pixels * (RAW + TARGET + PHOTO))
+    if isinstance(item, PairFile):
+        return SMALL + pixels * (RAW + TARGET + DEEP_PHOTO)
+    if isinstance(item, ChallengeTile) or len(item.files) > 1:
+        return SMALL + pixels * (RAW + TARGET + PHOTO)
     from revisp.io.developers import STYLES
 
-    return len(options.developers) * len(options.styles or STYLES)
+    renderings = len(options.developers) * len(options.styles or STYLES)
+    return renderings * SMALL + pixels * (RAW + TARGET + renderings * DEEP_PHOTO)
 
 
 def _pixels(item: Item) -> int:

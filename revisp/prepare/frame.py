@@ -56,7 +56,8 @@ def summarise(found: Alignment) -> dict[str, Any]:
     """Return the figures of an alignment that a manifest keeps.
 
     ``offset`` is (dy, dx), photo index minus RAW index at the RAW's centre; ``matrix`` leads from (x, y, 1) of a
-    RAW pixel to (x, y) of the photo; ``residual_*`` are lengths in RAW pixels of what it leaves, over blocks.
+    RAW pixel to (x, y) of the photo; ``residual_*`` are lengths in RAW pixels of what it leaves, over blocks. Of a
+    stored picture, ``cut`` is the first row and column of its arrays in the grid that was registered.
     """
     noise = found.noise_correlation
     return {

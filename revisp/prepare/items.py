@@ -5,7 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["ChallengeTile", "Item", "LonelyPhoto", "MosaicFile", "PairFile", "PlainPhoto", "RawFile"]
+from revisp.prepare.options import PrepareOptions
+
+__all__ = [
+    "ChallengeTile",
+    "Item",
+    "LonelyPhoto",
+    "MosaicFile",
+    "PairFile",
+    "PlainPhoto",
+    "RawFile",
+    "picture_names",
+    "rendering_name",
+    "shot_name",
+]
 
 
 @dataclass(frozen=True)
@@ -87,3 +100,25 @@ class LonelyPhoto(Item):
 
     raws: tuple[Path, ...]
     is_mosaic: bool = False
+
+
+def rendering_name(item: Item, developer: str, style: str) -> str:
+    """Return what to call a rendering of a RAW."""
+    return f"{item.name}_{developer}_{style}"
+
+
+def shot_name(item: Item, index: int, cameras: int) -> str:
+    """Return what to call a photo as the simulated camera ``index``, from 0, of several takes it."""
+    return item.name if cameras == 1 else f"{item.name}_{index + 1}"
+
+
+def picture_names(item: Item, options: PrepareOptions) -> set[str]:
+    """Return all names that pictures of an item may get."""
+    if isinstance(item, PlainPhoto):
+        return {shot_name(item, index, options.cameras) for index in range(options.cameras)}
+    if not isinstance(item, RawFile | MosaicFile):
+        return {item.name}
+    from revisp.io.developers import STYLES
+
+    styles = options.styles or tuple(STYLES)
+    return {item.name, *(rendering_name(item, d, style) for d in options.developers for style in styles)}

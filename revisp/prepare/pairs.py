@@ -65,7 +65,11 @@ def pair_picture(item: PairFile) -> Picture:
 
 def _files(folder: Path, endings: tuple[str, ...]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror or error}") from error
+    for path in paths:
         if path.suffix.lower() in endings and not path.name.startswith("."):
             other = found.setdefault(path.stem, path)
             if other != path:

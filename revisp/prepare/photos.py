@@ -9,16 +9,14 @@ import torch
 
 from revisp.camera.cameras import random_simulated_camera
 from revisp.camera.simulate import simulate
+from revisp.data.simulated import EXPOSURES
 from revisp.io.camera_file import load_camera
 from revisp.io.image import read_srgb
-from revisp.prepare.items import PlainPhoto
+from revisp.prepare.items import PlainPhoto, shot_name
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.store import Picture
 
-__all__ = ["EXPOSURES", "simulated_pictures"]
-
-EXPOSURES = (-0.7, 1.3)
-"""Least and most exposure of a shot in EV, drawn uniformly: from hardly overexposed to washed out."""
+__all__ = ["simulated_pictures"]
 
 
 def simulated_pictures(item: PlainPhoto, options: PrepareOptions) -> Iterator[Picture]:
@@ -34,7 +32,7 @@ def simulated_pictures(item: PlainPhoto, options: PrepareOptions) -> Iterator[Pi
     height, width = (side // 2 * 2 for side in photo.shape[-2:])
     fixed = None if options.camera is None else load_camera(options.camera)
     for index in range(options.cameras):
-        name = item.name if options.cameras == 1 else f"{item.name}_{index + 1}"
+        name = shot_name(item, index, options.cameras)
         generator = torch.Generator().manual_seed(zlib.crc32(f"{options.seed}:{name}".encode()))
         camera = fixed or random_simulated_camera(generator)
         low, high = EXPOSURES

@@ -6,29 +6,47 @@ Nothing is decoded here: names, file headers and array shapes decide, so that a 
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import stat
+import unicodedata
+import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from revisp.data.manifest import natural_key
+from revisp.data.manifest import MANIFEST, natural_key
 from revisp.errors import DataError
 from revisp.io.endings import MOSAIC_ENDINGS, PHOTO_ENDINGS, RAW_ENDINGS
 from revisp.io.header import photo_size
-from revisp.prepare.items import ChallengeTile, Item, LonelyPhoto, MosaicFile, PairFile, PlainPhoto, RawFile
+from revisp.prepare.items import (
+    ChallengeTile,
+    Item,
+    LonelyPhoto,
+    MosaicFile,
+    PairFile,
+    PlainPhoto,
+    RawFile,
+    picture_names,
+)
+from revisp.prepare.journal import JOURNAL
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.pairs import find_pairs, is_pairs_folder
 
 __all__ = ["Plan", "recognise"]
 
 JPEG_ENDINGS = (".jpg", ".jpeg")
+KNOWN_ENDINGS = (*RAW_ENDINGS, *PHOTO_ENDINGS, *MOSAIC_ENDINGS)
 CHALLENGE_NAME = re.compile(r"(?P<scene>.+)_(?P<tile>\d+)")
 CHALLENGES = {(252, 252): "s7", (248, 248): "p20", (512, 512): "ntire2025"}
 """Packed size of a tile (rows, columns) of each challenge."""
+
+LONGEST = 160
+"""Most bytes of an item's name: those of its pictures and of their arrays are longer."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +65,8 @@ class Plan:
 def recognise(inputs: Sequence[Path], options: PrepareOptions, output: Path) -> Plan:
     """Find the work in files and folders.
 
-    A folder is searched with its subfolders; hidden ones and the data set itself are left out. In each folder:
+    A folder is searched with its subfolders; hidden ones, links to folders, and data sets that were prepared are
+    left out. A file that is found by several ways is taken once. In each folder:
 
     * ``profile.json`` with ``srgb/`` and ``raw/``: a folder of aligned pairs (`revisp.prepare.pairs`);
     * ``SCENE_TILE.npy`` of a challenge's size: AIM 2022 (with .jpg) or NTIRE 2025 (with .png) tiles;
@@ -57,9 +76,11 @@ def recognise(inputs: Sequence[Path], options: PrepareOptions, output: Path) -> 
     * other photos: for simulated cameras where the folder has no RAW, else rejected.
 
     Raises:
-        DataError: an input does not exist, holds nothing that can be used, or two files would get one name.
+        DataError: an input does not exist, is the data set itself, holds nothing that can be used, or two files
+            would get one name.
     """
     found: dict[str, Item] = {}
+    names: dict[str, Item] = {}
     explicit = set()
     for given, listings in _listings(inputs, output):
         partners = _Partners(listings)
@@ -67,13 +88,14 @@ def recognise(inputs: Sequence[Path], options: PrepareOptions, output: Path) -> 
         if not items:
             raise DataError(f"{given}: neither photos nor RAW files in it that revisp-prepare knows")
         for item in items:
-            other = found.setdefault(item.name, item)
-            if other.files != item.files:
-                raise DataError(
-                    f"{item.files[0]} and {other.files[0]} would both be called {item.name!r}: "
-                    "rename one, or prepare them into two data sets"
-                )
-        explicit |= {item.name for item in items if not given.is_dir()}
+            known = found.setdefault(os.path.realpath(item.files[0]), item)
+            explicit |= set() if given.is_dir() else {known.name}
+            for name in picture_names(item, options) if known is item else ():
+                if (other := names.setdefault(name, item)) is not item:
+                    raise DataError(
+                        f"{item.files[0]} and {other.files[0]} would both be called {name!r}: "
+                        "rename one, or prepare them into two data sets"
+                    )
     return Plan(tuple(sorted(found.values(), key=lambda item: natural_key(item.name))), frozenset(explicit))
 
 
@@ -93,19 +115,34 @@ class Listing:
 
     def name(self, stem: str) -> str:
         """Return what to call a file: its place below the root, in the letters that a file name may have."""
-        place = (self.folder.relative_to(self.root) / stem).as_posix()
-        return re.sub(r"[^\w.+-]+", "-", place, flags=re.ASCII).strip("-.") or "unnamed"
+        place = unicodedata.normalize("NFC", (self.folder.relative_to(self.root) / stem).as_posix())
+        return _shortened(re.sub(r"[^\w.+-]+", "-", place).strip("-.") or "unnamed")
+
+
+def _shortened(name: str) -> str:
+    """Cut a name that is too long, and add a hash of it, by which it differs from others of its beginning."""
+    data = name.encode()
+    if len(data) <= LONGEST:
+        return name
+    return f"{data[: LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"
 
 
 class _Partners:
-    """Photos by their stem: the one beside a RAW, or else the only one of its name in the tree, is its JPEG."""
+    """Photos by their stem: the one beside a RAW, or else the only one of its name in the tree, is its JPEG.
 
-    def __init__(self, listings: Iterable[Listing]) -> None:
+    Attributes:
+        photos: by stem.
+        taken: those that are the JPEG of a RAW.
+    """
+
+    def __init__(self, listings: Sequence[Listing]) -> None:
         self.photos: dict[str, list[Path]] = {}
-        for listing in listings:
-            for file in listing.files:
-                if file.suffix.lower() in JPEG_ENDINGS:
-                    self.photos.setdefault(file.stem.lower(), []).append(file)
+        files = [file for listing in listings for file in listing.files]
+        for file in files:
+            if file.suffix.lower() in JPEG_ENDINGS:
+                self.photos.setdefault(file.stem.lower(), []).append(file)
+        raws = [file for file in files if file.suffix.lower() in RAW_ENDINGS]
+        self.taken = {photo for raw in raws if (photo := self.of(raw)) is not None}
 
     def of(self, raw: Path) -> Path | None:
         photos = self.photos.get(raw.stem.lower(), [])
@@ -117,28 +154,70 @@ def _listings(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Path, list
     """Yield each folder given, with its subfolders, and the files given outright, by their folder."""
     files: dict[Path, list[Path]] = {}
     for given in inputs:
-        if not given.exists():
-            raise DataError(f"{given}: no such file or folder")
         if given.is_dir():
+            if given.resolve() == output.resolve() or _is_data_set(given):
+                raise DataError(
+                    f"{given}: is a data set itself: give the files to prepare, and another -o DATASET"
+                )
             yield given, list(_folders(given, output))
         else:
+            _check_regular(given)
             files.setdefault(given.parent, []).append(given)
     for folder, names in files.items():
-        stems = {file.stem.lower() for file in names if file.suffix.lower() in RAW_ENDINGS}
-        jpegs = [file for file in folder.iterdir() if file.suffix.lower() in JPEG_ENDINGS]
-        beside = [file for file in jpegs if file.stem.lower() in stems]
-        yield names[0], [Listing(folder, tuple(sorted({*names, *beside}, key=_by_name)), folder)]
+        listing = Listing(folder, tuple(sorted({*names, *_beside(folder, names)}, key=_by_name)), folder)
+        for file in names:
+            if file.suffix.lower() not in KNOWN_ENDINGS:
+                warnings.warn(f"{file}: neither a photo nor a RAW file by its name, left out", stacklevel=3)
+        yield names[0], [listing]
+
+
+def _check_regular(file: Path) -> None:
+    try:
+        regular = stat.S_ISREG(file.stat().st_mode)
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise DataError(f"{file}: {'no such file or folder' if missing else error.strerror}") from error
+    if not regular:
+        raise DataError(f"{file}: is neither a file nor a folder")
+
+
+def _beside(folder: Path, names: Sequence[Path]) -> list[Path]:
+    """Return the photos beside files given outright that belong to them: of a RAW, of a challenge's array."""
+    raws = {file.stem.lower() for file in names if file.suffix.lower() in RAW_ENDINGS}
+    arrays = {file.stem for file in names if _challenge_kind(file) is not None}
+    try:
+        photos = [file for file in folder.iterdir() if file.suffix.lower() in (*JPEG_ENDINGS, ".png")]
+    except OSError:  # a folder whose files may be read, but not listed
+        return []
+    of_raws = [file for file in photos if file.suffix.lower() in JPEG_ENDINGS and file.stem.lower() in raws]
+    return of_raws + [file for file in photos if file.stem in arrays]
+
+
+def _is_data_set(folder: Path) -> bool:
+    """Whether a folder was prepared, or is being prepared."""
+    return (folder / "arrays").is_dir() and any((folder / name).is_file() for name in (MANIFEST, JOURNAL))
 
 
 def _folders(root: Path, output: Path) -> Iterator[Listing]:
-    for folder, below, names in os.walk(root):
+    def unreadable(error: OSError) -> None:
+        message = f"{error.filename}: {error.strerror}"
+        if Path(error.filename) == root:
+            raise DataError(message) from error
+        warnings.warn(f"{message}, left out", stacklevel=2)
+
+    for folder, below, names in os.walk(root, onerror=unreadable):
         here = Path(folder)
         below[:] = sorted(
-            name for name in below if not name.startswith(".") and (here / name).resolve() != output.resolve()
+            name
+            for name in below
+            if not name.startswith(".")
+            and (here / name).resolve() != output.resolve()
+            and not _is_data_set(here / name)
         )
         if is_pairs_folder(here):
             below[:] = [name for name in below if name not in ("srgb", "raw")]
         files = [here / name for name in names if not name.startswith(".")]
+        files = [file for file in files if file.is_file() or not file.exists()]  # no pipes; broken links are told
         yield Listing(here, tuple(sorted(files, key=_by_name)), root)
 
 
@@ -152,16 +231,14 @@ def _items_of(listing: Listing, partners: _Partners, options: PrepareOptions) ->
     mosaics = {file: profile for file in listing.files if (profile := _sidecar(file, options)) is not None}
     challenge, rest = _challenge_tiles(listing, [file for file in listing.files if file not in mosaics])
     raws = [file for file in rest if file.suffix.lower() in RAW_ENDINGS]
-    taken: set[Path] = set()
     items: list[Item] = [*challenge]
     for raw in raws:
         photo = partners.of(raw)
-        taken |= {raw} if photo is None else {raw, photo}
         items.append(RawFile(listing.name(raw.stem), (raw,) if photo is None else (raw, photo)))
     for mosaic, profile in mosaics.items():
         items.append(MosaicFile(listing.name(mosaic.stem), (mosaic,), profile))
     has_mosaics = bool(mosaics) or any(_looks_like_mosaic(file) for file in rest if file.suffix.lower() == ".png")
-    photos = [file for file in rest if file.suffix.lower() in PHOTO_ENDINGS and file not in taken]
+    photos = [file for file in rest if file.suffix.lower() in PHOTO_ENDINGS and file not in partners.taken]
     stems = {raw.stem.lower() for raw in raws}
     for photo in photos:
         if photo.stem.lower() not in stems:  # else a second rendering of a RAW that has its JPEG
@@ -181,7 +258,8 @@ def _photo_item(listing: Listing, photo: Path, raws: tuple[Path, ...], *, has_mo
 def _challenge_tiles(listing: Listing, files: list[Path]) -> tuple[list[Item], list[Path]]:
     """Split a folder's files into challenge tiles and the rest; a tile without its other half is kept, alone."""
     kinds = {file: kind for file in files if (kind := _challenge_kind(file)) is not None}
-    kind = next(iter(kinds.values()), None) or _challenge_of_photos(files)
+    kind = next((kind for kind in kinds.values() if kind != "damaged"), next(iter(kinds.values()), None))
+    kind = kind or _challenge_of_photos(files)
     if kind is None:
         return [], files
     ending = ".png" if kind == "ntire2025" else ".jpg"
@@ -220,8 +298,9 @@ def _challenge_kind(file: Path) -> str | None:
 
 def _challenge_of_photos(files: list[Path]) -> str | None:
     """Return the challenge whose inputs a folder without arrays holds, by names and the size of the first."""
-    tiles = [file for file in files if file.suffix.lower() == ".jpg" and CHALLENGE_NAME.fullmatch(file.stem)]
-    if not tiles or len(tiles) < len(files):
+    photos = [file for file in files if file.suffix.lower() in PHOTO_ENDINGS]
+    tiles = [file for file in photos if file.suffix.lower() == ".jpg" and CHALLENGE_NAME.fullmatch(file.stem)]
+    if not tiles or len(tiles) < len(photos):
         return None
     size = photo_size(tiles[0])
     return None if size is None else {(504, 504): "s7", (496, 496): "p20"}.get(size)
@@ -234,14 +313,17 @@ def _sidecar(file: Path, options: PrepareOptions) -> Path | None:
     for pattern, profile in options.profiles:
         if fnmatch.fnmatch(file.name, pattern):
             return profile
-    if (own := file.with_suffix(".json")).is_file():
-        return own
-    shared = file.parent / "profile.json"
-    return shared if shared.is_file() and (file.suffix.lower() != ".png" or _looks_like_mosaic(file)) else None
+    if file.suffix.lower() == ".png" and not _looks_like_mosaic(file):
+        return None
+    sidecars = (file.with_suffix(".json"), file.parent / "profile.json")
+    return next((sidecar for sidecar in sidecars if sidecar.is_file()), None)
 
 
 def _looks_like_mosaic(file: Path) -> bool:
     """Whether a PNG holds one channel of 16 bits, by its header."""
-    with file.open("rb") as opened:
-        head = opened.read(26)
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(26)
+    except OSError:  # said when it is read
+        return False
     return head[:4] == b"\x89PNG" and len(head) == 26 and head[24] == 16 and head[25] == 0

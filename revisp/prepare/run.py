@@ -7,20 +7,18 @@ done, and the journal removed. A line that a crash cut short is left out on the 
 from __future__ import annotations
 
 import contextlib
-import json
-import multiprocessing
-import os
+import re
 import shutil
+import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
+from revisp.camera.profile import CameraProfile
 from revisp.data.manifest import (
+    ARRAYS,
     MANIFEST,
     Entry,
     Manifest,
@@ -30,22 +28,23 @@ from revisp.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from revisp.errors import DataError, OutputError
+from revisp.errors import ConfigError, DataError, OutputError
 from revisp.prepare.cameras import write_cameras
 from revisp.prepare.disk import bytes_needed
-from revisp.prepare.items import Item
+from revisp.prepare.items import Item, picture_names
+from revisp.prepare.journal import Journal, Outcome
 from revisp.prepare.options import PrepareOptions
+from revisp.prepare.pool import work
 from revisp.prepare.recognise import Plan, recognise
-from revisp.prepare.split import assign_splits
-from revisp.prepare.work import fingerprint, limit_threads, process
+from revisp.prepare.split import assign_splits, require_scenes
+from revisp.prepare.work import Done, Job, plan_job
 
 __all__ = ["Preparation", "Progress", "prepare"]
 
-JOURNAL = "journal.jsonl"
-
-Outcome = Entry | Reject
 Progress = Callable[[int, int, str], None]
 """Called with items done, items in all, and a line on the last one."""
+
+ARRAY_FILE = re.compile(rf".+\.({'|'.join(ARRAYS)})\.npy")
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,8 @@ def prepare(
     A picture of unchanged files and settings is kept as it is; a rejected input is tried again. Pictures in the
     data set of files that are not among the inputs stay. Interrupted at any moment, the next call goes on.
 
+    Worker processes import the script that calls this: have it do so under ``if __name__ == "__main__":``.
+
     Args:
         inputs: files and folders; see `revisp.prepare.recognise`.
         root: folder of the data set, made where it is missing.
@@ -90,26 +91,33 @@ def prepare(
         progress: called after each item.
 
     Raises:
-        DataError: an input holds nothing of use, or a manifest that is there already is damaged.
+        ConfigError: a setting names a file or program that there is not.
+        DataError: an input holds nothing of use, a picture of another file has the name of one of these, or a
+            manifest that is there already is damaged.
         OutputError: the disk is too small, or cannot be written.
     """
     options, root = options or PrepareOptions(), Path(root)
+    _check_settings(options)
     plan = recognise([Path(given) for given in inputs], options, root)
     _make_folders(root)
     with _locked(root):
         state = _State(root, plan, options)
         todo = state.todo()
+        needed, free = bytes_needed([job.item for job in todo], options), shutil.disk_usage(root).free
         if tell is not None:
-            tell(_announcement(plan, todo, state))
-        _require_space(root, todo, options)
-        for done, (item, outcomes) in enumerate(_work(todo, options, root), start=1):
-            state.add(item, outcomes)
-            if progress is not None:
-                progress(done, len(todo), _line(item, outcomes))
-        result = state.finish()
-        if result.made:
-            write_cameras(result.manifest)
-        return result
+            tell(_announcement(len(plan.items), len(todo), needed, free))
+        if needed > free:
+            raise OutputError(
+                f"{root}: the data set needs about {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free"
+            )
+        with contextlib.closing(work(todo, options, root, state.begin)) as finished:
+            for count, (job, done) in enumerate(finished, start=1):
+                for message, category in done.warnings:
+                    warnings.warn(message, category, stacklevel=2)
+                state.add(done)
+                if progress is not None:
+                    progress(count, len(todo), _line(job.item, done.outcomes))
+        return state.finish()
 
 
 class _State:
@@ -117,57 +125,79 @@ class _State:
 
     def __init__(self, root: Path, plan: Plan, options: PrepareOptions) -> None:
         self.root, self.plan, self.options = root, plan, options
-        self.marks = {item.name: fingerprint(item, options) for item in plan.items}
-        self.before = _existing(root)
+        self.journal = Journal(root)
+        self.jobs = [plan_job(item, options) for item in plan.items]
+        self.before = read_manifest(root) if (root / MANIFEST).exists() else Manifest(root, (), ())
         known: list[Outcome] = [*self.before.entries, *self.before.rejects]
         self.outcomes = {outcome.name: outcome for outcome in known}
-        for outcomes in _read_journal(root / JOURNAL):
-            self._replace(outcomes)
+        lines = self.journal.read()
+        for line in lines:
+            self._take(line)
         self.made: list[str] = []
+        self.resumed = any(isinstance(part, Entry) for line in lines for part in line)
+        self._check_names()
+        require_scenes(options, {entry.scene for entry in self._entries()} | {item.scene for item in plan.items})
 
-    def todo(self) -> list[Item]:
-        """Return the items without pictures of their present files, and those that were rejected."""
-        good: dict[str, list[Entry]] = {}
-        bad = {outcome.fingerprint for outcome in self.outcomes.values() if isinstance(outcome, Reject)}
+    def todo(self) -> list[Job]:
+        """Return the jobs without pictures of their present files, and those that were rejected."""
+        present = {file.name for file in (self.root / "arrays").iterdir()}
+        good: set[str] = set()
+        bad: set[str] = set()
         for outcome in self.outcomes.values():
-            if isinstance(outcome, Entry):
-                good.setdefault(outcome.fingerprint, []).append(outcome)
-        return [
-            item
-            for item in self.plan.items
-            if (mark := self.marks[item.name]) in bad
-            or mark not in good
-            or not all(array_path(self.root, entry.name, "raw").is_file() for entry in good[mark])
-        ]
+            whole = isinstance(outcome, Entry) and _files_of(self.root, outcome) <= present
+            (good if whole else bad).add(outcome.fingerprint)
+        return [job for job in self.jobs if (marks := {job.mark, job.rendered_mark}) & bad or not marks & good]
 
-    def add(self, item: Item, outcomes: list[Outcome]) -> None:
+    def begin(self, job: Job) -> None:
+        """Record that the arrays of an item's pictures are about to change, where it has any."""
+        path = job.sources[0]["path"]
+        names = picture_names(job.item, self.options)
+        begun = [entry.name for entry in self._entries() if entry.name in names or path in _paths(entry)]
+        if begun:
+            self.journal.begun(begun)
+
+    def add(self, done: Done) -> None:
         """Record what an item became, on disk at once."""
-        line = json.dumps([outcome.to_dict() for outcome in outcomes], allow_nan=False)
-        try:
-            with (self.root / JOURNAL).open("a", encoding="utf-8") as journal:
-                journal.write(line + "\n")
-                journal.flush()
-                os.fsync(journal.fileno())
-        except OSError as error:
-            raise OutputError(f"cannot write {self.root / JOURNAL}: {error.strerror or error}") from error
-        self._replace(outcomes)
-        self.made += [outcome.name for outcome in outcomes if isinstance(outcome, Entry)]
+        self.journal.finished(done.outcomes)
+        self._take(done.outcomes)
+        self.made += [outcome.name for outcome in done.outcomes if isinstance(outcome, Entry)]
 
-    def _replace(self, outcomes: Sequence[Outcome]) -> None:
-        """Take outcomes in, in the place of older ones of the same files."""
-        paths = {source["path"] for outcome in outcomes for source in outcome.sources[:1]}
+    def _take(self, line: Sequence[Outcome] | Sequence[str]) -> None:
+        """Take outcomes in, in the place of older ones of the same files; or forget pictures by their names."""
+        names = {part for part in line if isinstance(part, str)}
+        outcomes = [part for part in line if not isinstance(part, str)]
+        paths = {path for outcome in outcomes for path in _paths(outcome)}
         self.outcomes = {
             name: outcome
             for name, outcome in self.outcomes.items()
-            if not (outcome.sources and outcome.sources[0]["path"] in paths)
+            if name not in names and not paths & _paths(outcome)
         }
         self.outcomes |= {outcome.name: outcome for outcome in outcomes}
 
+    def _entries(self) -> list[Entry]:
+        return [outcome for outcome in self.outcomes.values() if isinstance(outcome, Entry)]
+
+    def _check_names(self) -> None:
+        """Refuse to replace a picture of another file, unless that is no more.
+
+        Raises:
+            DataError: there is one.
+        """
+        owners = {name: job for job in self.jobs for name in picture_names(job.item, self.options)}
+        paths = {job.sources[0]["path"] for job in self.jobs}
+        for entry in self._entries():
+            job = owners.get(entry.name)
+            for path in _paths(entry) - paths:
+                if job is not None and Path(path).exists():
+                    raise DataError(
+                        f"{job.item.files[0]} would be called {entry.name!r}, which in {self.root} is {path}: "
+                        "rename it, or prepare it into another data set"
+                    )
+
     def finish(self) -> Preparation:
         """Divide into training and validation, write the manifest, and remove what is no more in it."""
-        entries = [outcome for outcome in self.outcomes.values() if isinstance(outcome, Entry)]
         rejects = [outcome for outcome in self.outcomes.values() if isinstance(outcome, Reject)]
-        entries = assign_splits(entries, self.before.entries, self.options)
+        entries = assign_splits(self._entries(), self.before.entries, self.options)
         manifest = Manifest(
             self.root,
             tuple(sorted(entries, key=lambda entry: natural_key(entry.name))),
@@ -175,75 +205,53 @@ class _State:
         )
         if manifest != self.before or not (self.root / MANIFEST).is_file():
             write_manifest(self.root, entries, rejects)
-        (self.root / JOURNAL).unlink(missing_ok=True)
-        _remove_strays(self.root, {entry.name for entry in entries})
-        marks = set(self.marks.values())
+        if self.made or self.resumed:
+            write_cameras(manifest)
+        self.journal.remove()
+        _remove_strays(manifest)
+        marks = {mark: job.item.name for job in self.jobs for mark in (job.mark, job.rendered_mark)}
         refused = tuple(reject for reject in manifest.rejects if reject.fingerprint in marks)
-        explicit = {self.marks[name] for name in self.plan.explicit}
-        kept = [entry.name for entry in entries if entry.fingerprint in marks and entry.name not in self.made]
+        kept = [entry.name for entry in manifest.entries if entry.fingerprint in marks]
         return Preparation(
             self.root,
             manifest,
             tuple(sorted(self.made, key=natural_key)),
-            tuple(sorted(kept, key=natural_key)),
+            tuple(name for name in kept if name not in set(self.made)),
             refused,
-            frozenset(reject.name for reject in refused if reject.fingerprint in explicit),
+            frozenset(reject.name for reject in refused if marks[reject.fingerprint] in self.plan.explicit),
         )
 
 
-def _existing(root: Path) -> Manifest:
-    return read_manifest(root) if (root / MANIFEST).exists() else Manifest(root, (), ())
+def _paths(outcome: Outcome) -> set[str]:
+    """Return the path of an outcome's first file, if it has one."""
+    return {source["path"] for source in outcome.sources[:1]}
 
 
-def _read_journal(path: Path) -> Iterator[list[Outcome]]:
-    """Yield the outcomes of each whole line; a last line without its end was cut short by a crash.
+def _files_of(root: Path, entry: Entry) -> set[str]:
+    return {array_path(root, entry.name, what).name for what in ARRAYS if what != "valid" or entry.has_valid}
+
+
+def _check_settings(options: PrepareOptions) -> None:
+    """Refuse settings that would fail for each file anew.
 
     Raises:
-        DataError: a whole line is not what was written.
+        ConfigError: an unknown style or developer, a program that is not installed, a damaged camera file.
     """
-    if not path.is_file():
-        return
-    *lines, _ = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
+    from revisp.io.camera_file import load_camera
+    from revisp.io.developers import DEVELOPERS, STYLES, available_developers
+
+    for what, names, choices in (("style", options.styles, STYLES), ("developer", options.developers, DEVELOPERS)):
+        if unknown := [name for name in names if name not in choices]:
+            raise ConfigError(f"unknown {what} {unknown[0]!r}: use {', '.join(choices)}")
+    if missing := [name for name in options.developers if name not in available_developers()]:
+        raise ConfigError(f"the developer {missing[0]} is not installed, install its program or leave it out")
+    for _, profile in options.profiles:
         try:
-            outcomes = [_outcome(values) for values in json.loads(line)]
-        except (ValueError, TypeError, KeyError, DataError) as error:
-            raise DataError(f"{path}:{number}: damaged ({error}); remove the file to begin anew") from error
-        yield outcomes
-
-
-def _outcome(values: dict[str, Any]) -> Outcome:
-    return Reject.from_dict(values) if values["status"] == "rejected" else Entry.from_dict(values)
-
-
-def _work(todo: Sequence[Item], options: PrepareOptions, root: Path) -> Iterator[tuple[Item, list[Outcome]]]:
-    """Process items, in parallel where there are several; yield each as it is finished.
-
-    Workers are started afresh rather than forked: LibRaw's threads do not survive a fork.
-    """
-    workers = min(options.workers or os.cpu_count() or 1, len(todo))
-    if workers <= 1:
-        yield from ((item, process(item, options, root)) for item in todo)
-        return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=limit_threads, initargs=(workers,))
-    try:
-        waiting: dict[Future[list[Outcome]], Item] = {}
-        queue = iter(todo)
-        while True:
-            while len(waiting) < 2 * workers and (item := next(queue, None)) is not None:
-                waiting[pool.submit(process, item, options, root)] = item
-            if not waiting:
-                return
-            for finished in wait(waiting, return_when=FIRST_COMPLETED).done:
-                yield waiting.pop(finished), finished.result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a worker process was ended from outside, for lack of memory perhaps: "
-            "start again with fewer, --workers 1; what was finished is kept"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+            CameraProfile.load(profile)
+        except ConfigError as error:
+            raise ConfigError(f"{profile}: not a camera profile: {error}") from error
+    if options.camera is not None:
+        load_camera(options.camera)
 
 
 def _make_folders(root: Path) -> None:
@@ -255,7 +263,10 @@ def _make_folders(root: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Keep a second preparation of the same data set away; the lock ends with the process, however it ends."""
+    """Keep a second preparation of the same data set away; the lock ends with the process, however it ends.
+
+    Before and after, half-written files are removed: of a run that was killed, and of workers that were.
+    """
     lock = FileLock(root / ".lock", timeout=0)
     try:
         lock.acquire()
@@ -264,25 +275,16 @@ def _locked(root: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"cannot write {root}: {error.strerror or error}") from error
     try:
+        _remove_parts(root)
         yield
     finally:
+        _remove_parts(root)
         lock.release()
 
 
-def _require_space(root: Path, todo: Sequence[Item], options: PrepareOptions) -> None:
-    free, needed = shutil.disk_usage(root).free, bytes_needed(todo, options)
-    if needed > free:
-        raise OutputError(
-            f"{root}: the data set needs about {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free there"
-        )
-
-
-def _announcement(plan: Plan, todo: Sequence[Item], state: _State) -> str:
-    needed = bytes_needed(todo, state.options)
-    free = shutil.disk_usage(state.root).free
-    known = len(plan.items) - len(todo)
+def _announcement(items: int, todo: int, needed: int, free: int) -> str:
     return (
-        f"{len(plan.items)} items, {known} of them prepared already; {len(todo)} to do need about "
+        f"{items} items, {items - todo} of them prepared already; {todo} to do need about "
         f"{needed / 1e9:.2f} GB of disk ({free / 1e9:.0f} GB free)"
     )
 
@@ -295,8 +297,15 @@ def _line(item: Item, outcomes: Sequence[Outcome]) -> str:
     return f"{item.name}: {kinds[0]}" + (f" x {len(kinds)}" if len(kinds) > 1 else "")
 
 
-def _remove_strays(root: Path, names: set[str]) -> None:
+def _remove_parts(root: Path) -> None:
+    for folder in (root, root / "arrays", root / "cameras"):
+        for file in folder.glob(".revisp-*.part"):
+            file.unlink(missing_ok=True)
+
+
+def _remove_strays(manifest: Manifest) -> None:
     """Remove arrays that belong to no picture: of changed inputs, or left by a crash."""
-    for file in (root / "arrays").iterdir():
-        if file.name.rsplit(".", 2)[0] not in names or file.suffix == ".part":
+    wanted = {name for entry in manifest.entries for name in _files_of(manifest.root, entry)}
+    for file in (manifest.root / "arrays").iterdir():
+        if file.name not in wanted and ARRAY_FILE.fullmatch(file.name):
             file.unlink(missing_ok=True)

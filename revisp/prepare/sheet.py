@@ -7,8 +7,10 @@ contours mean that it is shifted, a colour cast a wrong Bayer phase or black lev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn import functional as F
 
+from revisp.align.alignment import FULL_SIZE
 from revisp.camera.develop import develop
 from revisp.camera.fit import FittedCamera
 from revisp.data.manifest import Entry, Manifest, array_path
@@ -57,7 +60,7 @@ def write_sheets(manifest: Manifest, *, limit: int = 96) -> list[Path]:
         write_png(path, _assemble([_row(manifest.root, entry) for entry in entries[start : start + ROWS]]))
         written.append(path)
     for old in manifest.root.glob("sheet*.png"):
-        if old not in written:
+        if old not in written and re.fullmatch(r"sheet(-\d+)?\.png", old.name):
             old.unlink()
     return written
 
@@ -98,15 +101,22 @@ def _label(entry: Entry) -> str:
         entry.split,
     ]
     if entry.alignment is not None:
-        dy, dx = entry.alignment["offset"]
-        parts.append(
-            f"offset ({dy:+.1f}, {dx:+.1f}) px, residual {entry.alignment['residual_median']:.2f} px"
-            f" (95 %: {entry.alignment['residual_p95']:.2f})"
-        )
+        parts.append(_placing(entry.alignment))
     if entry.fitted is not None and "psnr" in entry.fitted:
         parts.append(f"fitted camera {entry.fitted['psnr']:.1f} dB")
     parts.append(f"OE {100 * entry.oe_share:.2f} %")
     return "   ".join(parts)
+
+
+def _placing(alignment: dict[str, Any]) -> str:
+    """Say where the photo lies on the RAW, and how well; of a reduced one, which part of the RAW it shows."""
+    if alignment["scale"] < FULL_SIZE:
+        top, left, bottom, right = (round(edge) for edge in alignment["window"])
+        place = f"shows [{top}:{bottom}, {left}:{right}] at {alignment['scale']:.3f}"
+    else:
+        dy, dx = alignment["offset"]
+        place = f"offset ({dy:+.1f}, {dx:+.1f}) px"
+    return f"{place}, residual {alignment['residual_median']:.2f} px (95 %: {alignment['residual_p95']:.2f})"
 
 
 def _thumbnail(x: Tensor) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import hashlib
 import warnings
 from collections.abc import Iterable
@@ -11,7 +12,10 @@ from revisp.data.manifest import Entry
 from revisp.errors import DataError
 from revisp.prepare.options import PrepareOptions
 
-__all__ = ["assign_splits"]
+__all__ = ["assign_splits", "require_scenes"]
+
+MOST = 20
+"""Most scenes that an error lists; of more, those of a similar name."""
 
 
 def assign_splits(entries: Iterable[Entry], before: Iterable[Entry], options: PrepareOptions) -> list[Entry]:
@@ -27,18 +31,28 @@ def assign_splits(entries: Iterable[Entry], before: Iterable[Entry], options: Pr
     entries = list(entries)
     scenes = {entry.scene for entry in entries}
     if options.val is not None:
-        if unknown := [name for name in options.val if name not in scenes]:
-            raise DataError(
-                f"no scene is called {unknown[0]!r} to validate with; there are {', '.join(sorted(scenes))}"
-            )
+        require_scenes(options, scenes)
         chosen = set(options.val)
         if chosen == scenes:
             raise DataError("all scenes are named to validate with, none is left to train with")
     else:
         chosen = _drawn(scenes, {entry.scene: entry.split for entry in before}, options.val_share)
     if scenes and not chosen and options.val_share > 0:
-        warnings.warn("a single scene: all of it is for training, nothing to validate with", stacklevel=2)
+        why = "a single scene: all of it is" if len(scenes) == 1 else "the scenes that validated are gone: all are"
+        warnings.warn(f"{why} for training, nothing to validate with; --val names scenes that do", stacklevel=2)
     return [dataclasses.replace(entry, split="val" if entry.scene in chosen else "train") for entry in entries]
+
+
+def require_scenes(options: PrepareOptions, scenes: set[str]) -> None:
+    """Refuse to validate with scenes that there are not.
+
+    Raises:
+        DataError: ``options.val`` names one.
+    """
+    if unknown := [name for name in options.val or () if name not in scenes]:
+        near = difflib.get_close_matches(unknown[0], scenes, cutoff=0) if len(scenes) > MOST else sorted(scenes)
+        which = "such as" if len(scenes) > MOST else "there are"
+        raise DataError(f"no scene is called {unknown[0]!r} to validate with; {which} {', '.join(near)}")
 
 
 def _drawn(scenes: set[str], known: dict[str, str], share: float) -> set[str]:

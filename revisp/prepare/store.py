@@ -173,12 +173,16 @@ def _trim(picture: Picture) -> Picture:
                 f"photo and RAW have only {max(stop - start, 0)} pixels a side in common, {MIN_SIDE} needed"
             )
     rows, columns = window
+    alignment = picture.alignment
+    if alignment is not None:
+        alignment = {**alignment, "cut": [rows.start, columns.start]}
     valid = None if picture.valid is None else picture.valid[:, rows, columns]
     return Picture(
         **{
             **picture.__dict__,
             "stored": np.ascontiguousarray(picture.stored[rows, columns]),
             "srgb": picture.srgb[:, rows, columns].contiguous(),
+            "alignment": alignment,
             "valid": None if valid is None or bool((valid > 0).all()) else valid,
         }
     )

@@ -4,42 +4,98 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
-
-from revisp.data.manifest import Entry, Reject
-from revisp.errors import OutputError, RevispError
+from revisp.data.manifest import Reject
+from revisp.errors import DataError, OutputError, RevispError
 from revisp.prepare.items import ChallengeTile, Item, LonelyPhoto, MosaicFile, PairFile, PlainPhoto, RawFile
+from revisp.prepare.journal import Outcome
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.store import Picture, Store
 
-__all__ = ["FORMAT", "fingerprint", "limit_threads", "process", "sources_of"]
+__all__ = ["FORMAT", "Done", "Job", "plan_job", "process", "sources_of"]
 
 FORMAT = 1
 """Of the data set; a change of what is computed must raise it, so that old pictures are made anew."""
 
 
-def process(item: Item, options: PrepareOptions, root: Path) -> list[Entry | Reject]:
+@dataclass(frozen=True)
+class Job:
+    """An item as it was when it was planned: should its files change meanwhile, the next run sees it.
+
+    Attributes:
+        item: what to make pictures of.
+        sources: path, size and time of its files.
+        mark: fingerprint of its pictures, but for those that a developer renders.
+        rendered_mark: fingerprint of those, and of a rejection.
+    """
+
+    item: Item
+    sources: tuple[dict[str, Any], ...]
+    mark: str
+    rendered_mark: str
+
+
+class Done(NamedTuple):
+    """What a job came to.
+
+    Attributes:
+        outcomes: its pictures, and perhaps a rejection.
+        warnings: message and category of what was warned of on the way.
+    """
+
+    outcomes: list[Outcome]
+    warnings: list[tuple[str, type[Warning]]]
+
+
+def plan_job(item: Item, options: PrepareOptions) -> Job:
+    """Note the state of an item's files."""
+    sources = sources_of(item)
+    mark, rendered = (_fingerprint(item, sources, options, rendered=rendered) for rendered in (False, True))
+    return Job(item, sources, mark, rendered)
+
+
+def process(job: Job, options: PrepareOptions, root: Path) -> Done:
     """Make the pictures of an item, or say why there are none; writes arrays only.
 
     Raises:
         OutputError: a file cannot be written: nothing that follows could be either.
     """
-    sources, mark = sources_of(item), fingerprint(item, options)
-    store = Store(root, options.demosaic)
-    entries: list[Entry | Reject] = []
+    with warnings.catch_warnings(record=True) as caught:
+        outcomes = _outcomes(job, options, root)
+    said = [(str(warning.message), warning.category) for warning in caught]
+    return Done(outcomes, list(dict.fromkeys(said)))
+
+
+def _outcomes(job: Job, options: PrepareOptions, root: Path) -> list[Outcome]:
+    store, item = Store(root, options.demosaic), job.item
+    outcomes: list[Outcome] = []
     try:
         for picture in _pictures(item, options):
-            entries.append(store.add(picture, scene=item.scene, sources=sources, fingerprint=mark))
+            mark = job.mark if picture.developer is None else job.rendered_mark
+            outcomes.append(store.add(picture, scene=item.scene, sources=job.sources, fingerprint=mark))
     except OutputError:
         raise
-    except RevispError as error:
-        reason = " ".join(str(error).split())
-        return [*entries, Reject(_free_name(item, entries), tuple(sources), mark, reason)]
-    return entries
+    except (RevispError, OSError) as error:
+        return [
+            *outcomes,
+            Reject(_free_name(item, outcomes), job.sources, job.rendered_mark, _reason(item, error)),
+        ]
+    except Exception as error:
+        error.add_note(f"while preparing {item.files[0]}")
+        raise
+    return outcomes
+
+
+def _reason(item: Item, error: Exception) -> str:
+    """Return an error in one line that names the file."""
+    reason = " ".join(str(error).split())
+    return reason if any(str(file) in reason for file in item.files) else f"{item.files[0]}: {reason}"
 
 
 def _pictures(item: Item, options: PrepareOptions) -> Iterator[Picture]:
@@ -60,35 +116,41 @@ def _pictures(item: Item, options: PrepareOptions) -> Iterator[Picture]:
 
         yield from simulated_pictures(item, options)
     else:
-        from revisp.errors import DataError
         from revisp.prepare.camera_files import why_lonely
 
         assert isinstance(item, LonelyPhoto)
         raise DataError(why_lonely(item))
 
 
-def _free_name(item: Item, entries: list[Entry | Reject]) -> str:
+def _free_name(item: Item, outcomes: list[Outcome]) -> str:
     """Return a name for a rejection that no picture of the item has."""
-    return item.name if all(entry.name != item.name for entry in entries) else f"{item.name}.rejected"
+    return item.name if all(outcome.name != item.name for outcome in outcomes) else f"{item.name}.rejected"
 
 
-def sources_of(item: Item) -> list[dict[str, Any]]:
-    """Return path, size and time of the item's files, by which a change is seen."""
+def sources_of(item: Item) -> tuple[dict[str, Any], ...]:
+    """Return path, size and time of the item's files, by which a change is seen; zeros for one that is gone."""
     found = []
     for file in item.files:
-        state = file.stat()
-        found.append({"path": str(file.resolve()), "size": state.st_size, "mtime_ns": state.st_mtime_ns})
-    return found
+        try:
+            state = file.stat()
+            size, time = state.st_size, state.st_mtime_ns
+        except OSError:  # whatever is wrong with it is said when it is read
+            size, time = 0, 0
+        found.append({"path": os.path.realpath(file), "size": size, "mtime_ns": time})
+    return tuple(found)
 
 
-def fingerprint(item: Item, options: PrepareOptions) -> str:
-    """Return a hash of all that decides what an item becomes: its files, and the settings that concern it."""
+def _fingerprint(
+    item: Item, sources: tuple[dict[str, Any], ...], options: PrepareOptions, *, rendered: bool
+) -> str:
+    """Return a hash of all that decides what an item becomes: its name and files, the settings that concern it."""
     used: dict[str, Any] = {"format": FORMAT, "item": type(item).__name__, "demosaic": options.demosaic}
-    used["files"] = [(Path(s["path"]).name, s["size"], s["mtime_ns"]) for s in sources_of(item)]
+    used |= {"name": item.name, "scene": item.scene}
+    used["files"] = [(Path(s["path"]).name, s["size"], s["mtime_ns"]) for s in sources]
     extra: list[Path] = []
     if isinstance(item, RawFile | MosaicFile):
         used |= {"min_preview": options.min_preview}
-        if len(item.files) == 1:
+        if rendered:
             used |= {"developers": options.developers, "styles": options.styles}
     if isinstance(item, MosaicFile):
         extra.append(item.profile)
@@ -97,12 +159,12 @@ def fingerprint(item: Item, options: PrepareOptions) -> str:
     if isinstance(item, PlainPhoto):
         used |= {"cameras": options.cameras, "seed": options.seed}
         extra += [] if options.camera is None else [options.camera]
-    used["contents"] = [hashlib.sha256(path.read_bytes()).hexdigest() for path in extra if path.is_file()]
+    used["contents"] = [_hash_of_file(path) for path in extra]
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def limit_threads(workers: int) -> None:
-    """Share the cores among worker processes; called once in each."""
-    import os
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+def _hash_of_file(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:  # said when it is read
+        return None

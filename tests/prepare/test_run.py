@@ -17,7 +17,7 @@ from revisp.data.manifest import MANIFEST, array_path, read_manifest
 from revisp.errors import DataError, OutputError
 from revisp.mosaic import mosaic
 from revisp.prepare import PrepareOptions, prepare, run
-from revisp.prepare.items import Item
+from revisp.prepare.journal import JOURNAL
 
 FAST = PrepareOptions(demosaic="bilinear", workers=1)
 
@@ -102,21 +102,21 @@ def test_workers_do_not_change_what_is_made(photos, tmp_path, workers):
 def test_a_stop_at_any_item_loses_nothing(photos, tmp_path, monkeypatch, after):
     root = tmp_path / "set"
     whole = prepare([photos], tmp_path / "whole", FAST).manifest
-    real = run._work
+    real = run.work
 
-    def stops(*args: object) -> Iterator[tuple[Item, list]]:
+    def stops(*args: object) -> Iterator[object]:
         for index, done in enumerate(real(*args)):
             if index == after:
                 raise KeyboardInterrupt
             yield done
 
-    monkeypatch.setattr(run, "_work", stops)
+    monkeypatch.setattr(run, "work", stops)
     with pytest.raises(KeyboardInterrupt):
         prepare([photos], root, FAST)
-    with (root / run.JOURNAL).open("a") as journal:
+    with (root / JOURNAL).open("a") as journal:
         journal.write('[{"status": "ok", "na')  # what a crash leaves of a line
     (root / "arrays" / ".revisp-0123456789ab.part").write_bytes(b"half a file")
-    monkeypatch.setattr(run, "_work", real)
+    monkeypatch.setattr(run, "work", real)
     result = prepare([photos], root, FAST)
     assert len(result.made) == 3 - after
     assert result.manifest.entries == whole.entries
@@ -214,7 +214,7 @@ def test_a_manifest_edited_into_nonsense_is_named_and_left_alone(photos, tmp_pat
 def test_a_damaged_journal_is_named(photos, tmp_path):
     root = tmp_path / "set"
     (root / "arrays").mkdir(parents=True)
-    (root / run.JOURNAL).write_text('[{"status": "nonsense"}]\n')
+    (root / JOURNAL).write_text('[{"status": "nonsense"}]\n')
     with pytest.raises(DataError, match=r"journal\.jsonl:1: damaged"):
         prepare([photos], root, FAST)
 

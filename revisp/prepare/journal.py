@@ -1,0 +1,93 @@
+"""The journal of a preparation: what is finished, a line an item, until the manifest is written.
+
+A line is the list of an item's outcomes, or ``{"anew": NAMES}``: pictures whose arrays are about to change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from revisp.data.manifest import Entry, Reject
+from revisp.errors import DataError, OutputError
+
+__all__ = ["JOURNAL", "Journal", "Outcome"]
+
+JOURNAL = "journal.jsonl"
+
+Outcome = Entry | Reject
+
+
+class Journal:
+    """Lines that are on the disk as soon as they are added.
+
+    Args:
+        root: the data set.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / JOURNAL
+
+    def read(self) -> list[list[Outcome] | list[str]]:
+        """Return outcomes, or names of pictures that were begun anew, line by line.
+
+        A last line without its end was cut short by a crash: it is taken off the file.
+
+        Raises:
+            DataError: a whole line is not what was written.
+            OutputError: the file cannot be shortened.
+        """
+        try:
+            data = self.path.read_bytes() if self.path.exists() else b""
+            *lines, rest = data.split(b"\n")
+            if rest:
+                os.truncate(self.path, len(data) - len(rest))
+        except OSError as error:
+            raise OutputError(f"cannot continue {self.path}: {error.strerror or error}") from error
+        return [self._parse(number, line) for number, line in enumerate(lines, start=1)]
+
+    def finished(self, outcomes: Sequence[Outcome]) -> None:
+        """Record what an item became.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        self._append([outcome.to_dict() for outcome in outcomes])
+
+    def begun(self, names: Sequence[str]) -> None:
+        """Record that pictures are about to be overwritten: until their item is finished they are worth nothing.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        self._append({"anew": list(names)})
+
+    def remove(self) -> None:
+        """Remove the file: all of it is in the manifest."""
+        self.path.unlink(missing_ok=True)
+
+    def _append(self, values: Any) -> None:
+        line = json.dumps(values, allow_nan=False)
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutputError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    def _parse(self, number: int, line: bytes) -> list[Outcome] | list[str]:
+        try:
+            values = json.loads(line)
+            if isinstance(values, dict):
+                return [str(name) for name in values["anew"]]
+            return [_outcome(value) for value in values]
+        except (ValueError, TypeError, KeyError, DataError) as error:
+            raise DataError(f"{self.path}:{number}: damaged ({error}); remove the file to begin anew") from error
+
+
+def _outcome(values: dict[str, Any]) -> Outcome:
+    return Reject.from_dict(values) if values["status"] == "rejected" else Entry.from_dict(values)
