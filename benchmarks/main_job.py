@@ -7,17 +7,15 @@ python benchmarks/main_job.py --release  # and replaces the README's table and t
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
 import json
-import os
-import platform
 import re
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from _report import provenance
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 JOB = ["revisp-train", "+backbone=unet"]
@@ -27,6 +25,7 @@ RIVALS = {
     "noe": "NOE branch alone",
     "upi": "UPI unprocessing, true colour matrix and white balance",
     "upi_fitted": "UPI, its brightness fitted to the training pairs too",
+    "classical": "fitted classical inverse: curve, matrix, headroom",
 }
 COLUMNS = {
     "psnr": "PSNR",
@@ -64,13 +63,9 @@ def table(metrics: dict[str, float | None], seconds: float) -> str:
     for group, name in RIVALS.items():
         cells = [_cell(metrics[f"{group}/{column}"], 2 if "psnr" in column else 3) for column in COLUMNS]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    versions = ", ".join(
-        f"{name} {importlib.metadata.version(name)}" for name in ("revisp", "torch", "pytorch-lightning")
-    )
     lines += [
         "",
-        f"`{' '.join(JOB)}` took {seconds / 60:.1f} minutes on {os.cpu_count()} cores ({_processor()}); "
-        f"{datetime.date.today()}, Python {platform.python_version()}, {versions}; "
+        f"`{' '.join(JOB)}` took {seconds / 60:.1f} minutes on {provenance()}; "
         f"printed by `python benchmarks/main_job.py`.",
     ]
     return "\n".join(lines) + "\n"
@@ -78,12 +73,6 @@ def table(metrics: dict[str, float | None], seconds: float) -> str:
 
 def _cell(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.*)", info.read_text()) if info.exists() else []
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ files.
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,20 +24,24 @@ import revisp
 from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
 from revisp.camera.unprocess import UPIUnprocess
-from revisp.cfa import pack, sample_mask
+from revisp.cfa import CFA, pack, sample_mask
 from revisp.data.datasets import Pair
 from revisp.data.embedded import TRAIN_PHOTOS, VAL_PHOTOS, EmbeddedPhotos
 from revisp.demosaic import Demosaic
 from revisp.fusion import feather_mask
-from revisp.io.image import read_srgb
+from revisp.io.image import read_srgb, write_png
 from revisp.mask import overexposure_mask
 from revisp.pipeline import ReverseISP
+from revisp.prepare import PrepareOptions, prepare, write_sheets
 
 SHOWN = ("chelsea", 1.3)
 """Photograph, and exposure in EV, of the pictures that show learned parts; it is a validation photo."""
 
 FINE = ("china", 0.0)
 """One with fine detail, for demosaicing."""
+
+SHIFT = (4, 6)
+"""Rows and columns by which the photo of the contact sheet's second pair lies beside its RAW."""
 
 HIGHLIGHT = (slice(90, 190), slice(300, 450))
 """Rows and columns of the detail with a border of overexposure in `SHOWN`."""
@@ -70,6 +75,7 @@ def main() -> None:
         "mosaic": mosaic_planes(fine, profile),
         "targets": targets(fine, profile),
         "result": result(model, pair, profile),
+        "contact-sheet": contact_sheet(shoot("coffee", 0.7), profile),
     }
     for name, picture in pictures.items():
         save(picture, arguments.out / f"{name}.png")
@@ -178,6 +184,29 @@ def result(model: ReverseISP, pair: Pair, profile: CameraProfile) -> Image.Image
         ("error of UPI x 5", 5 * (unprocessed - truth).abs()),
     ]
     return sheet([first, second], width=280)
+
+
+def contact_sheet(pair: Pair, profile: CameraProfile) -> Image.Image:
+    """Prepare a right pair, a shifted one, and one whose Bayer phase is wrong; return their contact sheet."""
+    shifted = torch.roll(pair.srgb, SHIFT, (1, 2))
+    with tempfile.TemporaryDirectory() as folder:
+        given, root = Path(folder) / "given", Path(folder) / "data"
+        write_pair(given / "1-right", pair.srgb, pair.bayer, profile, profile)
+        write_pair(given / "2-shifted", shifted, pair.bayer, profile, profile)
+        write_pair(given / "3-phase", pair.srgb, pair.bayer, profile, profile.replace(cfa=CFA.GRBG))
+        manifest = prepare([given], root, PrepareOptions(val_share=0)).manifest
+        with Image.open(write_sheets(manifest)[0]) as page:
+            size = (1000, round(page.height * 1000 / page.width))
+            return page.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+
+
+def write_pair(folder: Path, srgb: Tensor, bayer: Tensor, profile: CameraProfile, claimed: CameraProfile) -> None:
+    """Write a folder of one pair, stored by a profile, that claims another."""
+    for half in ("srgb", "raw"):
+        (folder / half).mkdir(parents=True)
+    (folder / "profile.json").write_text(json.dumps(claimed.to_dict()))
+    write_png(folder / "srgb" / "photo.png", srgb)
+    revisp.io.write_mosaic(folder / "raw" / "photo.png", bayer, profile)
 
 
 def target(pair: Pair, profile: CameraProfile, method: str = "demosaicnet") -> Tensor:

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import re
 import shlex
+from dataclasses import fields as fields_of
 from pathlib import Path
 from types import ModuleType
 
@@ -14,11 +15,19 @@ import yaml
 from PIL import Image
 
 from revisp.config import compose
+from revisp.data import list_data
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")])
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
-RUN = ("README.md", "docs/index.md", "docs/notation.md", "docs/how-to/own-photos.md", "docs/how-to/dng.md")
+RUN = (
+    "README.md",
+    "docs/index.md",
+    "docs/notation.md",
+    "docs/how-to/own-photos.md",
+    "docs/how-to/dng.md",
+    "docs/how-to/simulate.md",
+)
 """Pages whose Python is run here; that of the others trains, or needs files that only a reader has."""
 PLUGIN = "backbone=mynet"  # stands for a reader's own network
 
@@ -87,6 +96,35 @@ def test_python_of_the_page_runs(page: str, tmp_path: Path, monkeypatch: pytest.
         assert revisp.io.read_raw("photo.dng").mosaic.shape == (121, 160)
 
 
+def test_a_data_set_opens_as_its_page_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from revisp.data.embedded import VAL_PHOTOS
+    from revisp.prepare import PrepareOptions, prepare
+
+    monkeypatch.chdir(tmp_path)
+    with Image.open(VAL_PHOTOS[1].path) as photo:
+        photo.crop((200, 100, 360, 220)).save("photo.jpg")
+    prepare(["photo.jpg"], "dataset", PrepareOptions(demosaic="bilinear", val_share=0, workers=1))
+    names: dict[str, object] = {}
+    (block,) = _blocks(REPOSITORY / "docs" / "data-sets.md", "python")
+    exec(compile(block, "docs/data-sets.md", "exec"), names)
+    shapes = {name: (names[name].dtype.name, names[name].shape) for name in ("raw", "srgb", "target")}
+    assert shapes == {
+        "raw": ("uint16", (120, 160)),
+        "srgb": ("uint8", (120, 160, 3)),
+        "target": ("float16", (3, 120, 160)),
+    }
+
+
+def test_every_field_of_a_data_set_is_explained() -> None:
+    from revisp.camera.fitted import FittedCamera
+    from revisp.camera.profile import CameraProfile
+    from revisp.data.manifest import ARRAYS, KINDS, Entry, Reject
+
+    page = (REPOSITORY / "docs" / "data-sets.md").read_text()
+    fields = [field.name for kind in (Entry, Reject, CameraProfile, FittedCamera) for field in fields_of(kind)]
+    assert [name for name in (*fields, *ARRAYS, *KINDS) if f"`{name}`" not in page] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=_relative)
 def test_python_of_the_page_is_python(page: Path) -> None:
     for block in _blocks(page, "python"):
@@ -101,7 +139,13 @@ def test_training_commands_compose(arguments: str) -> None:
     if PLUGIN in words:
         words.remove(PLUGIN)
         words = [word.lstrip("+") for word in words]
-    assert compose(words).data.name in ("embedded", "pairs")
+    assert compose(words).data.name in list_data()
+
+
+@pytest.mark.parametrize("name", list_data())
+def test_every_data_set_is_trained_on_in_some_page(name: str) -> None:
+    default = compose([]).data.name
+    assert name == default or any(f"data={name}" in shlex.split(line) for line in _command_lines("revisp-train"))
 
 
 @pytest.mark.parametrize("arguments", _command_lines("revisp-predict"))
@@ -113,6 +157,44 @@ def test_prediction_commands_parse(arguments: str) -> None:
     words = shlex.split(arguments, comments=True)
     context = typer.main.get_command(app).make_context("revisp-predict", words)
     assert context.params["photos"]
+
+
+@pytest.mark.parametrize("arguments", _command_lines("revisp-prepare"))
+def test_preparation_commands_parse(arguments: str) -> None:
+    import typer
+
+    from revisp.cli.prepare import _rule, app
+    from revisp.io.developers import STYLES
+    from revisp.prepare import PrepareOptions
+
+    words = shlex.split(arguments, comments=True)
+    context = typer.main.get_command(app).make_context("revisp-prepare", words)
+    given = context.params
+    assert given["inputs"]
+    assert given["out"]
+    assert set(given["style"] or ()) <= set(STYLES)
+    options = PrepareOptions(
+        profiles=tuple(_rule(text) for text in given["profile"] or ()),
+        min_preview=given["min_preview"],
+        val_share=given["val_share"],
+        cameras=given["cameras"],
+        workers=given["workers"],
+    )
+    assert all(file.suffix == ".json" for _, file in options.profiles)
+
+
+@pytest.mark.parametrize("program", ["revisp-predict", "revisp-prepare"])
+def test_every_option_is_on_the_commands_page(extensions: None, program: str) -> None:
+    import typer
+
+    references = importlib.import_module("references")
+    assert f"<!-- options: {program} -->" in (REPOSITORY / "docs" / "commands.md").read_text()
+    table = references.options(program)
+    app = importlib.import_module(references.COMMANDS[program]).app
+    for parameter in typer.main.get_command(app).params:
+        assert parameter.help
+        if parameter.param_type_name == "option":
+            assert f"`{parameter.opts[-1]}" in table
 
 
 def test_every_config_key_is_explained(config_reference: ModuleType) -> None:
@@ -181,7 +263,8 @@ def test_links_between_files_lead_somewhere(page: Path) -> None:
     assert all((page.parent / target).exists() for target in local), local
 
 
-def test_figures_fill_the_table_of_the_readme() -> None:
+def test_figures_fill_the_table_of_the_readme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
     figures = _load("benchmarks/main_job.py")
     names = [f"{group}/{column}" for group in figures.RIVALS for column in figures.COLUMNS]
     metrics = {name: 10.0 + at for at, name in enumerate(names)} | {"oe/psnr_oe": None}

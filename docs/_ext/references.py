@@ -17,7 +17,7 @@ from typing import Any
 import config_reference
 from sphinx.application import Sphinx
 
-COMMANDS = {"revisp-predict": "revisp.cli.predict"}
+COMMANDS = {"revisp-predict": "revisp.cli.predict", "revisp-prepare": "revisp.cli.prepare"}
 
 
 def fill(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -42,11 +42,13 @@ def options(command: str) -> str:
 
 
 def _row(parameter: Any) -> str:
-    names = [parameter.metavar or parameter.name] if parameter.param_type_name == "argument" else parameter.opts
+    names = [parameter.metavar or parameter.name] if parameter.param_type_name == "argument" else [*parameter.opts]
+    if parameter.param_type_name == "option" and parameter.metavar:
+        names[-1] += f" {parameter.metavar}"
     shown = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
-    default = "" if parameter.required or shown in (None, False, (), []) else f"`{shown}`"
+    unset = parameter.required or shown is None or shown is False or shown in ((), [])
     meaning = " ".join((parameter.help or "").split()).replace("|", "\\|")
-    return f"| {', '.join(f'`{name}`' for name in names)} | {default} | {meaning} |"
+    return f"| {', '.join(f'`{name}`' for name in names)} | {'' if unset else f'`{shown}`'} | {meaning} |"
 
 
 def modules(names: list[str]) -> str:

@@ -1,0 +1,211 @@
+"""Prepare real camera files, train on them, and print what docs/real-cameras.md says.
+
+    python benchmarks/real_cameras.py prepare FILES --out WORK   # alignment, levels, fitted cameras
+    python benchmarks/real_cameras.py hero7   FILES --out WORK   # one GoPro HERO7 pair learnt, the other scored
+    python benchmarks/real_cameras.py natural FILES --out WORK   # outdoor scenes, each left out once, by developer
+
+FILES is a folder with gopro_hero7/, canon_s40/, pairs_ready/, nikon_crop/ and phone_rggb_npy/: the CC0, MIT and
+Apache-2.0 samples of thorsted/digicam_corpus, gopro/gpr, mushfiqulalam/isp and mv-lab/AISP on GitHub. Each command
+leaves its data sets and runs in WORK, and continues where it was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+from _report import provenance
+
+from revisp.camera.cameras import known_cameras
+from revisp.camera.fit import fit_camera
+from revisp.camera.profile import CameraProfile
+from revisp.cfa import pack
+from revisp.data.manifest import Entry, read_manifest
+from revisp.data.prepared import PreparedSource
+from revisp.data.tiles import picture_tiles
+from revisp.io.challenge import CHALLENGE_PROFILES
+from revisp.io.developers import available_developers
+from revisp.io.raw import read_raw
+from revisp.metrics import aim_psnr, aim_ssim
+from revisp.mosaic import mosaic
+
+RIVALS = {
+    "val": "fused pipeline (U-Net)",
+    "noe": "NOE branch alone",
+    "upi": "UPI, matrix and white balance of the training cameras",
+    "upi_fitted": "UPI, brightness fitted to the training scenes",
+    "classical": "fitted classical inverse",
+    "shading": "fitted classical inverse with lens shading",
+}
+COLUMNS = ("psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe")
+NATURAL_TRAINING = (
+    "trainer.max_epochs=6",
+    "trainer.check_val_every_n_epoch=6",
+    "data.crops_per_epoch=512",
+    "data.crop=96",
+)
+HERO7_TRAINING = ("trainer.max_epochs=12", "data.crops_per_epoch=1024", "data.crop=96")
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("prepare", "hero7", "natural"))
+    parser.add_argument("files", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    report = {"prepare": report_preparation, "hero7": report_hero7, "natural": report_natural}[arguments.what]
+    for line in report(arguments.files, arguments.out):
+        print(line, flush=True)
+    print(f"\n{provenance('rawpy')}; printed by `python benchmarks/real_cameras.py {arguments.what}`.")
+
+
+def report_preparation(files: Path, out: Path) -> Iterable[str]:
+    """Prepare all files in one go, and list how photo and RAW lie on each other."""
+    root = out / "all"
+    prepare([files], root, "--preview", "--min-preview", "0.25")
+    manifest = read_manifest(root)
+    yield "| picture | kind | CFA | offset (y, x) | scale | residual median, 95 %, edge | fitted camera |"
+    yield "| --- | --- | --- | --- | --- | --- | --- |"
+    for entry in manifest.entries:
+        cells = (entry.name, entry.kind, entry.profile.cfa.value, _alignment(entry), _fitted(entry))
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+    for reject in manifest.rejects:
+        yield f"- rejected: {reject.reason.replace(str(files), '').lstrip('/')}"
+
+
+def report_hero7(files: Path, out: Path) -> Iterable[str]:
+    """Learn one HERO7 pair, score the other."""
+    root = out / "hero7"
+    pairs = [files / "gopro_hero7" / f"GOPR{number}.GPR" for number in (8508, 8514)]
+    prepare(pairs, root, "--val", "GOPR8514")
+    metrics = train(out / "runs" / "hero7", f"data.root={root}", *HERO7_TRAINING)
+    metrics |= score_with_shading(root)
+    yield from _table({"8514 by 8508": metrics})
+
+
+def score_with_shading(root: Path) -> dict[str, float | None]:
+    """Score the classical inverse that knows where in the photo a pixel lies, on the tiles of the closing test."""
+    source = PreparedSource(root)
+    (learnt,), (scored,) = source.train_pictures(), source.val_pictures()
+    pair = learnt.read(0, 0, learnt.height, learnt.width)
+    camera = fit_camera([(pair.srgb, pair.target, pair.valid)], shading=True)
+    whole = scored.read(0, 0, scored.height, scored.width)
+    predicted = mosaic(camera.unprocess(whole.srgb), source.profile.cfa)
+    psnr, ssim = [], []
+    for tile in picture_tiles([scored], 0, source.profile.cfa, 512):
+        rows, columns = slice(tile.top, tile.top + tile.height), slice(tile.left, tile.left + tile.width)
+        planes = [pack(x[None, :, rows, columns], source.profile.cfa) for x in (predicted, whole.bayer)]
+        psnr.append(float(aim_psnr(*planes)))
+        ssim.append(float(aim_ssim(*planes)))
+    return {"shading/psnr": float(np.mean(psnr)), "shading/ssim": float(np.mean(ssim))}
+
+
+def report_natural(files: Path, out: Path) -> Iterable[str]:
+    """Leave each natural scene out once, for every developer that is installed."""
+    staged = stage_natural(files, out / "natural_files")
+    scores: dict[str, dict[str, float | None]] = {}
+    for developer in available_developers():
+        root = out / f"natural_{developer}"
+        prepare([staged], root, "--developer", developer)
+        scenes = sorted({entry.scene for entry in read_manifest(root).entries})
+        for scene in scenes:
+            run = out / "runs" / f"natural_{developer}_{scene}"
+            metrics = train(run, f"data.root={root}", f"data.val=[{scene}]", *NATURAL_TRAINING)
+            scores[f"{developer}: {scene}"] = metrics
+        yield f"\n{developer}: means over the scenes left out\n"
+        means = {"mean": _mean([scores[f"{developer}: {scene}"] for scene in scenes])}
+        yield from _table(means)
+    yield "\nEach scene\n"
+    yield from _table(scores)
+
+
+def stage_natural(files: Path, folder: Path) -> Path:
+    """Lay four natural scenes out as mosaics with their camera profiles beside them."""
+    folder.mkdir(exist_ok=True)
+    hero7 = read_raw(files / "gopro_hero7" / "GOPR9231.GPR").upright().profile
+    fusion = read_raw(files / "gopro_fusion" / "GPFR7066.GPR").upright().profile
+    ready = files / "pairs_ready"
+    _stage(folder / "hero7_garden", _png(ready / "rawonly_hero7_GOPR9231_y900_x1200_grbg14.png"), hero7)
+    _stage(folder / "fusion_patio", _png(ready / "rawonly_fusion_GPFR7066_y1000_x800_grbg14.png"), fusion)
+    rose = np.fromfile(files / "nikon_crop" / "DSC_1339_768x512_rggb.raw", "<u2").reshape(512, 768)
+    like = next(camera for camera in known_cameras() if camera.model == "D750")  # which Nikon it was is not known
+    neutral = (1 / 1.949, 1.0, 1 / 1.344)
+    nikon = CameraProfile("Nikon", "DSLR", "RGGB", (600.0,) * 4, 15520.0, 14, like.color_matrix, neutral)
+    _stage(folder / "nikon_rose", np.minimum(rose, 15520), nikon)
+    (folder / "phone_street.npy").write_bytes((files / "phone_rggb_npy" / "x90_3_4.npy").read_bytes())
+    (folder / "phone_street.json").write_text(json.dumps(CHALLENGE_PROFILES["ntire2025"].to_dict()))
+    return folder
+
+
+def _stage(place: Path, mosaic: np.ndarray, profile: CameraProfile) -> None:
+    place.with_suffix(".png").write_bytes(imagecodecs.png_encode(np.ascontiguousarray(mosaic)))
+    place.with_suffix(".json").write_text(json.dumps(profile.to_dict()))
+
+
+def _png(path: Path) -> np.ndarray:
+    return imagecodecs.png_decode(path.read_bytes())
+
+
+def prepare(inputs: list[Path], root: Path, *options: str) -> None:
+    """Run revisp-prepare."""
+    command = Path(sys.executable).with_name("revisp-prepare")
+    subprocess.run([command, *map(str, inputs), "-o", str(root), *options], check=True)
+
+
+def train(run: Path, *settings: str) -> dict[str, float | None]:
+    """Run revisp-train on a prepared data set, unless it has been; return its figures."""
+    if not (run / "metrics.json").is_file():
+        command = Path(sys.executable).with_name("revisp-train")
+        subprocess.run([command, "+backbone=unet", "data=prepared", f"hydra.run.dir={run}", *settings], check=True)
+    metrics: dict[str, float | None] = json.loads((run / "metrics.json").read_text())
+    return metrics
+
+
+def _table(rows: dict[str, dict[str, float | None]]) -> Iterable[str]:
+    yield "| | " + " | ".join(name.replace("_", " ").upper() for name in COLUMNS) + " |"
+    yield "|" + " --- |" * (len(COLUMNS) + 1)
+    for title, metrics in rows.items():
+        for group, name in RIVALS.items():
+            if f"{group}/psnr" not in metrics:
+                continue
+            cells = [_cell(metrics.get(f"{group}/{column}"), 2 if "psnr" in column else 3) for column in COLUMNS]
+            yield f"| {title}: {name} | {' | '.join(cells)} |"
+
+
+def _mean(runs: list[dict[str, float | None]]) -> dict[str, float | None]:
+    """Average over the runs that have a figure: a scene without overexposed pixels has none for them."""
+    mean: dict[str, float | None] = {}
+    for key in runs[0]:
+        known = [value for run in runs if (value := run.get(key)) is not None]
+        mean[key] = sum(known) / len(known) if known else None
+    return mean
+
+
+def _cell(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _alignment(entry: Entry) -> str:
+    found = entry.alignment
+    if found is None:
+        return "– | – | –"
+    dy, dx = found["offset"]
+    residual = f"{found['residual_median']:.2f}, {found['residual_p95']:.2f}, {found['residual_edge']:.2f}"
+    return f"{dy:+.2f}, {dx:+.2f} | {found['scale']:.5f} | {residual}"
+
+
+def _fitted(entry: Entry) -> str:
+    return "–" if entry.fitted is None else f"{entry.fitted['psnr']:.1f} dB"
+
+
+if __name__ == "__main__":
+    main()
