@@ -149,6 +149,7 @@ def camera_neutral(color_matrix: Any, temperature: float) -> tuple[float, float,
     return float(red / green), 1.0, float(blue / green)
 
 
+@cache
 def typical_profile() -> CameraProfile:
     """Return the camera in the middle of those that are drawn, which stands for all of them in a model.
 

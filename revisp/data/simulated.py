@@ -11,7 +11,6 @@ import logging
 import tempfile
 import zlib
 from collections.abc import Sequence
-from functools import cache as memoise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -221,7 +220,6 @@ class SimulatedSource:
         return pictures
 
 
-@memoise
 def simulated(
     *,
     photos: str | Path,

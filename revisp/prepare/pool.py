@@ -11,6 +11,7 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -107,6 +108,7 @@ def _leave(*_: object) -> None:
 def _leave_with_parent(ends: Connection) -> None:
     """Wait for the pipe's end of file, then end the process: in order where it can be, by force where not."""
     ends.poll(None)
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - what breaks off from here on is meant to
     until = time.monotonic() + GRACE
     while time.monotonic() < until:
         os.kill(os.getpid(), signal.SIGTERM)
