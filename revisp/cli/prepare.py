@@ -71,7 +71,7 @@ def command(
     shards: Annotated[
         bool, typer.Option("--shards", help="Pack LitData shards for data=stream too (shards/); needs litdata.")
     ] = False,
-    workers: Annotated[int, typer.Option(help="Processes.", show_default="one a core")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes.", show_default="one a core, if the memory allows")] = 0,
 ) -> None:
     """Turn camera RAW files, challenge folders, pairs or plain photos into a data set for revisp-train.
 

@@ -29,7 +29,7 @@ class PrepareOptions:
         camera: JSON file of a camera to simulate, ``cameras/*.json`` of a prepared data set; None draws random
             ones.
         seed: of the simulated cameras.
-        workers: processes; 0 takes one a core.
+        workers: processes; 0 takes one a core, or fewer where the memory is too small for so many.
 
     Raises:
         ConfigError: a number outside its range.

@@ -24,6 +24,7 @@ from pathlib import Path
 import torch
 
 from revisp.errors import DataError
+from revisp.prepare.needs import affordable_workers
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.work import Done, Job, process
 
@@ -48,7 +49,7 @@ def work(
         DataError: a worker was ended from outside.
         OutputError: a file cannot be written.
     """
-    workers = min(options.workers or os.cpu_count() or 1, len(jobs))
+    workers = min(options.workers or affordable_workers(job.item for job in jobs), len(jobs))
     if workers <= 1:
         for job in jobs:
             begin(job)

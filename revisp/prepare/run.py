@@ -30,9 +30,9 @@ from revisp.data.manifest import (
 )
 from revisp.errors import ConfigError, DataError, OutputError
 from revisp.prepare.cameras import write_cameras
-from revisp.prepare.disk import bytes_needed
 from revisp.prepare.items import Item, picture_names
 from revisp.prepare.journal import Journal, Outcome
+from revisp.prepare.needs import bytes_needed
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.pool import work
 from revisp.prepare.recognise import Plan, recognise

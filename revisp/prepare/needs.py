@@ -1,7 +1,8 @@
-"""How much disk a preparation will need, from file headers."""
+"""How much disk and memory a preparation will need, from file headers."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from revisp.io.header import photo_size, raw_header
 from revisp.prepare.items import ChallengeTile, Item, LonelyPhoto, MosaicFile, PairFile, PlainPhoto
 from revisp.prepare.options import PrepareOptions
 
-__all__ = ["bytes_needed"]
+__all__ = ["affordable_workers", "bytes_needed"]
 
 RAW, TARGET = 2, 6
 """Bytes a pixel of the arrays that renderings of one RAW share."""
@@ -22,6 +23,24 @@ PHOTO, DEEP_PHOTO = 3, 6
 
 SMALL = 40_000
 """Bytes of a picture's list of overexposed pixels, at most, and of the arrays' headers."""
+
+
+WORKER, WORKING = 700_000_000, 220
+"""Bytes of memory of a worker process with its libraries, and a pixel of the picture that it is at."""
+
+MEMORY_SHARE = 0.8
+"""Share of the machine's memory that workers may take."""
+
+
+def affordable_workers(items: Iterable[Item]) -> int:
+    """Return how many processes cores and memory allow, were all at the largest picture; at least one."""
+    cores = os.cpu_count() or 1
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return cores
+    largest = max(map(_pixels, items), default=0)
+    return max(1, min(cores, int(MEMORY_SHARE * memory / (WORKER + WORKING * largest))))
 
 
 def bytes_needed(items: Iterable[Item], options: PrepareOptions) -> int:
