@@ -29,7 +29,8 @@ def challenge_picture(item: ChallengeTile) -> Picture:
     if len(item.files) == 1:
         present = item.files[0]
         missing = ".npy" if present.suffix != ".npy" else ".png" if item.challenge == "ntire2025" else ".jpg"
-        raise DataError(f"{present}: its other half {present.with_suffix(missing).name} is missing")
+        hint = "; to use it alone, give its camera profile by --profile" if present.suffix == ".npy" else ""
+        raise DataError(f"{present}: its other half {present.with_suffix(missing).name} is missing{hint}")
     profile = CHALLENGE_PROFILES[item.challenge]
     stored, maximum = read_planes(item.files[0], CFA.RGGB), CHALLENGE_SCALE[profile.bits]
     if (highest := int(stored.max())) > maximum:
