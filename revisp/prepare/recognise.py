@@ -45,6 +45,9 @@ CHALLENGE_NAME = re.compile(r"(?P<scene>.+)_(?P<tile>\d+)")
 CHALLENGES = {(252, 252): "s7", (248, 248): "p20", (512, 512): "ntire2025"}
 """Packed size of a tile (rows, columns) of each challenge."""
 
+PHOTO_SIZES = {kind: (2 * rows, 2 * columns) for (rows, columns), kind in CHALLENGES.items()}
+"""Size of a tile's photo, by which one without its array is known."""
+
 LONGEST = 160
 """Most bytes of an item's name: those of its pictures and of their arrays are longer."""
 
@@ -271,7 +274,7 @@ def _challenge_tiles(listing: Listing, files: list[Path]) -> tuple[list[Item], l
         used |= {raw} if photo is None else {raw, photo}
         items.append(_tile(listing, kinds[raw], (raw,) if photo is None else (raw, photo), raw.stem))
     for stem, photo in photos.items():
-        if CHALLENGE_NAME.fullmatch(stem):
+        if CHALLENGE_NAME.fullmatch(stem) and photo_size(photo) == PHOTO_SIZES.get(kind):
             used.add(photo)
             items.append(_tile(listing, kind, (photo,), stem))
     return items, [file for file in files if file not in used and file.suffix.lower() != ".pkl"]
@@ -297,13 +300,11 @@ def _challenge_kind(file: Path) -> str | None:
 
 
 def _challenge_of_photos(files: list[Path]) -> str | None:
-    """Return the challenge whose inputs a folder without arrays holds, by names and the size of the first."""
-    photos = [file for file in files if file.suffix.lower() in PHOTO_ENDINGS]
-    tiles = [file for file in photos if file.suffix.lower() == ".jpg" and CHALLENGE_NAME.fullmatch(file.stem)]
-    if not tiles or len(tiles) < len(photos):
-        return None
-    size = photo_size(tiles[0])
-    return None if size is None else {(504, 504): "s7", (496, 496): "p20"}.get(size)
+    """Return the challenge whose inputs a folder without arrays holds, by the name and size of one."""
+    kinds = {PHOTO_SIZES[kind]: kind for kind in ("s7", "p20")}
+    named = (file for file in files if file.suffix.lower() == ".jpg" and CHALLENGE_NAME.fullmatch(file.stem))
+    sizes = (photo_size(file) for file in named)
+    return next((kinds[size] for size in sizes if size in kinds), None)
 
 
 def _sidecar(file: Path, options: PrepareOptions) -> Path | None:

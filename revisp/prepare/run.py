@@ -205,7 +205,7 @@ class _State:
         )
         if manifest != self.before or not (self.root / MANIFEST).is_file():
             write_manifest(self.root, entries, rejects)
-        if self.made or self.resumed:
+        if self.made or self.resumed or manifest.entries != self.before.entries:
             write_cameras(manifest)
         self.journal.remove()
         _remove_strays(manifest)

@@ -153,3 +153,13 @@ def test_a_profile_makes_a_mosaic_of_an_array_of_a_challenge(tmp_path):
     np.save(tmp_path / "x_1.npy", np.zeros((512, 512, 4), np.uint16))
     (tmp_path / "x_1.json").write_text(json.dumps(SIMULATED.profile.to_dict()))
     assert isinstance(plan(tmp_path)["x_1"], MosaicFile)
+
+
+def test_photos_with_numbers_in_their_names_are_no_tiles(tmp_path):
+    photo(tmp_path / "12_0.jpg", (504, 504)), photo(tmp_path / "IMG_0102.jpg", (640, 480))
+    items = plan(tmp_path)
+    assert {name: type(item) for name, item in items.items()} == {"12_0": ChallengeTile, "IMG_0102": PlainPhoto}
+    np.save(tmp_path / "12_0.npy", np.zeros((252, 252, 4), np.uint16))
+    items = plan(tmp_path)
+    assert len(items["12_0"].files) == 2
+    assert isinstance(items["IMG_0102"], PlainPhoto)
