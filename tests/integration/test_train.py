@@ -150,6 +150,7 @@ def test_ctrl_c_says_how_to_go_on(tiny: list[str], tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     ) as process:
         deadline = time.monotonic() + 120
         while not last.exists() and time.monotonic() < deadline:
