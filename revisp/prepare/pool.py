@@ -2,7 +2,8 @@
 
 They are started afresh rather than forked: LibRaw's threads do not survive a fork. Only the parent holds the
 writing end of a pipe whose end of file each worker waits for, so that none survives it, however it ends. An
-interrupt from the keyboard, which reaches all of them, is the parent's to answer.
+interrupt from the keyboard, which reaches all of them, is the parent's to answer; and the parent answers between
+two jobs: an exception in the midst of the pool's own bookkeeping could leave a lock that nobody opens again.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ __all__ = ["work"]
 GRACE = 5.0
 """Seconds that a worker has to put away what it is at."""
 
+PATIENCE = 0.2
+"""Seconds between two looks whether an interrupt is waiting for its answer."""
+
 
 def work(
     jobs: Sequence[Job], options: PrepareOptions, root: Path, begin: Callable[[Job], None]
@@ -59,19 +63,23 @@ def work(
     ends, stop = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(workers, ends))
     waiting: dict[Future[Done], Job] = {}
+    interrupts = _Interrupts()
     try:
         queue = iter(jobs)
         while True:
+            interrupts.answer()
             for job in itertools.islice(queue, 2 * workers - len(waiting)):
                 begin(job)
                 waiting[_submit(pool, job, options, root)] = job
             if not waiting:
                 break
-            for finished in wait(waiting, return_when=FIRST_COMPLETED).done:
+            for finished in wait(waiting, timeout=PATIENCE, return_when=FIRST_COMPLETED).done:
                 done = finished.result()
                 yield waiting.pop(finished), done
         pool.shutdown(wait=True)
+        interrupts.answer()
     except BrokenProcessPool as error:
+        interrupts.answer()  # it reached the workers too
         files = " or ".join(str(job.item.files[0]) for job in list(waiting.values())[:workers])
         raise DataError(
             f"a worker process died, for lack of memory or of a damaged file, perhaps {files}: start again with "
@@ -81,6 +89,32 @@ def work(
         stop.close()
         pool.shutdown(wait=True, cancel_futures=True)
         ends.close()
+        interrupts.restore()
+
+
+class _Interrupts:
+    """Note the signals that would raise `KeyboardInterrupt` at once, until it is safe to."""
+
+    def __init__(self) -> None:
+        self.waiting = False
+        self.handlers: dict[int, signal.Handlers | None] = {}
+        if threading.current_thread() is threading.main_thread():  # no other thread sees signals
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is signal.default_int_handler:
+                    self.handlers[number] = signal.signal(number, self._note)  # type: ignore[assignment]
+
+    def _note(self, *_: object) -> None:
+        self.waiting = True
+
+    def answer(self) -> None:
+        """Raise `KeyboardInterrupt` if one is due."""
+        if self.waiting:
+            raise KeyboardInterrupt
+
+    def restore(self) -> None:
+        """Let signals act at once again."""
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
 
 
 def _submit(pool: ProcessPoolExecutor, job: Job, options: PrepareOptions, root: Path) -> Future[Done]:
