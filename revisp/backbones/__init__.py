@@ -13,11 +13,13 @@ Example:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from revisp.backbones.base import BackboneSpec, resolve_spec
-from revisp.registry import Registry
+from revisp.backbones.catalogue import BACKBONES
+from revisp.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +28,8 @@ __all__ = [
     "BACKBONES",
     "BackboneSpec",
     "create_backbone",
+    "describe_backbones",
+    "family",
     "list_backbones",
     "register",
     "resolve_spec",
@@ -33,71 +37,41 @@ __all__ = [
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-BACKBONES: Registry[BackboneSpec] = Registry("backbone", "revisp.backbones")
-"""All networks by name; other distributions add theirs by an entry point of the group ``revisp.backbones``."""
-
-BACKBONES.register_lazy(
-    "unet",
-    "revisp.backbones.unet:UNet",
-    BackboneSpec(
-        multiple_of=16,
-        min_size=16,
-        receptive_field=245,
-        license="Apache-2.0",
-        paper="Kim, Jiang, Gu, Overexposure Mask Fusion, AIM 2022, arXiv 2210.11511",
-        reported={"s7/psnr": 28.36, "s7/ssim": 0.80, "p20/psnr": 35.47, "p20/ssim": 0.92},
-    ),
-)
-BACKBONES.register_lazy(
-    "cycleisp",
-    "revisp.backbones.cycleisp:CycleISP",
-    BackboneSpec(
-        global_context=True,
-        license="Apache-2.0",
-        paper="Zamir et al., CycleISP, CVPR 2020, arXiv 2003.07761",
-        reported={"s7/psnr": 26.75, "s7/ssim": 0.78, "p20/psnr": 32.70, "p20/ssim": 0.85},
-    ),
-)
-BACKBONES.register_lazy(
-    "smp",
-    "revisp.backbones.smp:SMP",
-    BackboneSpec(
-        multiple_of=32,
-        min_size=32,
-        global_context=True,
-        license="MIT (segmentation-models-pytorch); encoders as timm states",
-        paper="Iakubovskii, Segmentation Models PyTorch, 2019",
-    ),
-)
-BACKBONES.register_lazy(
-    "classical",
-    "revisp.backbones.classical:Classical",
-    BackboneSpec(
-        receptive_field=1,
-        license="Apache-2.0",
-        paper="Fitted classical inverse, after the camera model of Brooks et al., CVPR 2019, arXiv 1811.11127",
-    ),
-)
-
 
 def create_backbone(name: str, *, in_channels: int = 3, out_channels: int = 3, **kwargs: Any) -> nn.Module:
     """Build the network registered as ``name``, with random weights.
 
     Args:
-        name: one of `list_backbones`.
+        name: one of `list_backbones`; ``"smp:Unet"`` is short for ``"smp"`` with ``arch="Unet"``.
         in_channels: 3 for sRGB, 4 for sRGB and the overexposure mask.
         out_channels: 3 for demosaiced RAW; 6 for two heads on a shared trunk.
         **kwargs: the network's own arguments; one that is None is dropped, and the network's default holds.
+            Networks that were published as predicting packed Bayer planes (`BackboneSpec.native`) take
+            ``head="packed"``, and ``out_channels=4`` with it.
 
     Returns:
-        A module mapping ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``.
+        A module mapping ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``; with ``head="packed"`` to
+        ``[B, 4, H/2, W/2]``, in the order R, Gr, Gb, B.
 
     Raises:
         UnknownNameError: no such backbone; near misses are named.
         ConfigError: the network does not take these arguments.
     """
-    network: nn.Module = BACKBONES.create(name, in_channels=in_channels, out_channels=out_channels, **kwargs)
+    name, own = family(name)
+    shape = {"in_channels": in_channels, "out_channels": out_channels}
+    network: nn.Module = BACKBONES.create(name, **shape, **{**kwargs, **own})
     return network
+
+
+def family(name: str) -> tuple[str, dict[str, str]]:
+    """Split ``"smp:Unet"`` into the registered name and the argument that the rest stands for.
+
+    Example:
+        >>> family("smp:Unet"), family("unet")
+        (('smp', {'arch': 'Unet'}), ('unet', {}))
+    """
+    head, colon, rest = name.partition(":")
+    return (head, {"arch": rest}) if colon and head == "smp" else (name, {})
 
 
 def list_backbones(pattern: str = "*") -> list[str]:
@@ -105,13 +79,36 @@ def list_backbones(pattern: str = "*") -> list[str]:
     return BACKBONES.names(pattern)
 
 
-def register(name: str, *, override: bool = False, **fields: Any) -> Callable[[F], F]:
+def describe_backbones(pattern: str = "*") -> list[dict[str, Any]]:
+    """Return what is known of each network whose name matches a shell pattern, as plain values.
+
+    Returns:
+        A mapping for each, sorted by name: ``"name"``, the fields of `BackboneSpec`, and ``"plugin"``, the
+        distribution that brings it (None for our own). A plugin that cannot be loaded says so in its ``"paper"``.
+
+    Raises:
+        UnknownNameError: none matches; near misses are named.
+    """
+    names = list_backbones(pattern) or [pattern]
+    return [{"name": name, **_fields(name), "plugin": BACKBONES.plugin(name)} for name in names]
+
+
+def _fields(name: str) -> dict[str, Any]:
+    try:
+        spec = BACKBONES.spec(name) or BackboneSpec()
+    except ConfigError as error:
+        spec = BackboneSpec(paper=str(error))
+    values = {item.name: getattr(spec, item.name) for item in fields(spec)}
+    return {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
+
+
+def register(name: str, *, override: bool = False, **known: Any) -> Callable[[F], F]:
     """Return a decorator that registers a class or function as the backbone ``name``.
 
     Args:
         name: the name under which `create_backbone` finds it.
         override: replace a different backbone of that name. Running the same definition again always replaces it.
-        **fields: what is known of it, the fields of `BackboneSpec`.
+        **known: what is known of it, the fields of `BackboneSpec`.
 
     Raises:
         ConfigError: the name is taken.
@@ -123,4 +120,4 @@ def register(name: str, *, override: bool = False, **fields: Any) -> Callable[[F
         ...     def __init__(self, in_channels: int, out_channels: int) -> None:
         ...         super().__init__(in_channels, out_channels, kernel_size=1)
     """
-    return BACKBONES.register(name, BackboneSpec(**fields), override=override)
+    return BACKBONES.register(name, BackboneSpec(**known), override=override)

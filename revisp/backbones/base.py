@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from revisp.errors import ConfigError
 
@@ -34,6 +34,15 @@ class BackboneSpec:
             an output pixel can depend on; tiles that overlap by r are exact. None if unknown or the whole image.
         license: SPDX identifier of the licence of this implementation.
         paper: authors, title, venue, identifier.
+        native: what the published network predicts: ``"raw_rgb"``, demosaiced RAW of the photo's size, or
+            ``"packed"``, Bayer planes of half of it. A network of the latter kind takes ``head="packed"``.
+        in_channels: channels of the published network's input.
+        parameters: parameters of the published network (its default arguments, `in_channels` and `native` head).
+        gmac: its multiply-adds on a tile of 504 x 504 pixels, padded to what it needs, in units of 10^9.
+        small: arguments of a version that is quick to try and to test.
+        auxiliary: what more it predicts, for losses that ask for it: names of tensors that its method
+            ``forward_auxiliary(x)`` returns beside the prediction, as ``(prediction, {name: tensor})``, each of
+            the prediction's height and width.
         reported: figures published for the method, by ``"data set/metric"``: PSNR in dB and SSIM of the RAW, AIM
             2022 Test1 of the Samsung S7 (``s7``) and Huawei P20 (``p20``) tracks unless its documentation says
             otherwise.
@@ -43,6 +52,12 @@ class BackboneSpec:
     min_size: int = 1
     global_context: bool = False
     receptive_field: int | None = None
+    native: Literal["raw_rgb", "packed"] = "raw_rgb"
+    in_channels: int = 3
+    parameters: int | None = None
+    gmac: float | None = None
+    small: Mapping[str, Any] = field(default_factory=dict)
+    auxiliary: tuple[str, ...] = ()
     license: str = ""
     paper: str = ""
     reported: Mapping[str, float] = field(default_factory=dict)
@@ -51,7 +66,10 @@ class BackboneSpec:
         for name in ("multiple_of", "min_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"backbone spec: {name} must be at least 1, got {getattr(self, name)}")
-        object.__setattr__(self, "reported", MappingProxyType(dict(self.reported)))
+        if self.native not in ("raw_rgb", "packed"):
+            raise ConfigError(f"backbone spec: native must be 'raw_rgb' or 'packed', got {self.native!r}")
+        for name in ("reported", "small"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
 
 def resolve_spec(module: nn.Module, name: str | None = None) -> BackboneSpec:
@@ -65,8 +83,8 @@ def resolve_spec(module: nn.Module, name: str | None = None) -> BackboneSpec:
     Raises:
         UnknownNameError: no backbone of that name.
     """
-    from revisp.backbones import BACKBONES
+    from revisp.backbones import BACKBONES, family
 
-    registered = BACKBONES.spec(name) if name is not None else None
+    registered = BACKBONES.spec(family(name)[0]) if name is not None else None
     own = {key: getattr(module, key) for key in _GEOMETRY if hasattr(module, key)}
     return dataclasses.replace(registered or BackboneSpec(), **own)

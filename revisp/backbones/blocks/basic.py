@@ -1,4 +1,4 @@
-"""Building blocks that several networks share."""
+"""Convolutions, normalisation, and what every network asks of its input."""
 
 from __future__ import annotations
 
@@ -11,15 +11,7 @@ from torch import Tensor, nn
 from revisp.checks import check_image
 from revisp.errors import ConfigError, ShapeError
 
-__all__ = [
-    "ChannelAttention",
-    "ConvNormAct",
-    "DoubleConv",
-    "Norm",
-    "SpatialAttention",
-    "check_input",
-    "make_norm",
-]
+__all__ = ["ConvNormAct", "DoubleConv", "Norm", "check_input", "make_norm"]
 
 Norm = Literal["batch", "group", "none"]
 
@@ -89,37 +81,3 @@ class DoubleConv(nn.Sequential):
         super().__init__(
             ConvNormAct(in_channels, out_channels, norm), ConvNormAct(out_channels, out_channels, norm)
         )
-
-
-class ChannelAttention(nn.Module):
-    """Weigh each channel by a function of its mean over the image (squeeze and excitation, arXiv 1709.01507).
-
-    ``y = x * sigmoid(W2 relu(W1 mean(x)))``, on ``[B, C, H, W]``; W1 maps C to C / reduction channels.
-    """
-
-    def __init__(self, channels: int, reduction: int = 8) -> None:
-        super().__init__()
-        hidden = max(1, channels // reduction)
-        self.squeeze = nn.Conv2d(channels, hidden, kernel_size=1)
-        self.excite = nn.Conv2d(hidden, channels, kernel_size=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` with its channels weighed, ``[B, C, H, W]``."""
-        hidden = torch.relu(self.squeeze(x.mean(dim=(-2, -1), keepdim=True)))
-        return x * torch.sigmoid(self.excite(hidden))
-
-
-class SpatialAttention(nn.Module):
-    """Weigh each pixel by a function of its maximum and mean over the channels (CBAM, arXiv 1807.06521).
-
-    ``y = x * sigmoid(conv([max(x), mean(x)]))``, on ``[B, C, H, W]``; a 3x3 convolution without bias.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, kernel_size=3, padding=1, bias=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` with its pixels weighed, ``[B, C, H, W]``."""
-        pooled = torch.cat([x.amax(dim=1, keepdim=True), x.mean(dim=1, keepdim=True)], dim=1)
-        return x * torch.sigmoid(self.conv(pooled))

@@ -1,0 +1,66 @@
+"""What networks there are, and what is known of each. Importing it loads no torch."""
+
+from __future__ import annotations
+
+from revisp.backbones.base import BackboneSpec
+from revisp.registry import Registry
+
+__all__ = ["BACKBONES"]
+
+BACKBONES: Registry[BackboneSpec] = Registry("backbone", "revisp.backbones")
+"""All networks by name; other distributions add theirs by an entry point of the group ``revisp.backbones``."""
+
+BACKBONES.register_lazy(
+    "classical",
+    "revisp.backbones.classical:Classical",
+    BackboneSpec(
+        receptive_field=1,
+        parameters=88,
+        gmac=0.0,
+        license="Apache-2.0",
+        paper="Fitted classical inverse, after the camera model of Brooks et al., CVPR 2019, arXiv 1811.11127",
+    ),
+)
+BACKBONES.register_lazy(
+    "cycleisp",
+    "revisp.backbones.cycleisp:CycleISP",
+    BackboneSpec(
+        global_context=True,
+        parameters=3_143_109,
+        gmac=788.0,
+        small={"width": 8, "groups": 2, "blocks": 2},
+        license="Apache-2.0",
+        paper="Zamir et al., CycleISP, CVPR 2020, arXiv 2003.07761",
+        reported={"s7/psnr": 26.75, "s7/ssim": 0.78, "p20/psnr": 32.70, "p20/ssim": 0.85},
+    ),
+)
+BACKBONES.register_lazy(
+    "smp",
+    "revisp.backbones.smp:SMP",
+    BackboneSpec(
+        multiple_of=32,
+        min_size=32,
+        global_context=True,
+        parameters=14_328_499,
+        gmac=21.7,
+        small={"encoder_name": "test_resnet", "encoder_depth": 3, "decoder_channels": [32, 16, 8]},
+        license="MIT (segmentation-models-pytorch); encoders as timm states",
+        paper="Iakubovskii, Segmentation Models PyTorch, 2019",
+    ),
+)
+BACKBONES.register_lazy(
+    "unet",
+    "revisp.backbones.unet:UNet",
+    BackboneSpec(
+        multiple_of=16,
+        min_size=16,
+        receptive_field=245,
+        in_channels=4,
+        parameters=34_527_747,
+        gmac=261.6,
+        small={"width": 8, "depth": 3},
+        license="Apache-2.0",
+        paper="Kim, Jiang, Gu, Overexposure Mask Fusion, AIM 2022, arXiv 2210.11511",
+        reported={"s7/psnr": 28.36, "s7/ssim": 0.80, "p20/psnr": 35.47, "p20/ssim": 0.92},
+    ),
+)
