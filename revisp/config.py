@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from revisp.backbones import BACKBONES
+from revisp.backbones import BACKBONES, family
 from revisp.errors import ConfigError, UnknownNameError
 
 __all__ = ["check_choices", "compose", "config_dir", "expose_backbones", "normalise_overrides"]
@@ -51,7 +51,8 @@ def config_groups(config_name: str = "train") -> set[str]:
 def normalise_overrides(overrides: Sequence[str], config_name: str = "train") -> list[str]:
     """Drop the leading plus of ``+GROUP=...`` where GROUP is already in the defaults list.
 
-    Everything else (``+new.key=1``, ``++seed=2``, ``~logger``, flags) is left as it is.
+    ``backbone=smp:FPN`` becomes ``backbone=smp backbone.arch=FPN``. Everything else (``+new.key=1``, ``++seed=2``,
+    ``~logger``, flags) is left as it is.
 
     Example:
         >>> normalise_overrides(["+backbone=unet", "+trainer.fast_dev_run=true"])
@@ -62,7 +63,10 @@ def normalise_overrides(overrides: Sequence[str], config_name: str = "train") ->
     for token in overrides:
         group = token[1:].partition("=")[0].partition("@")[0]
         is_group = token.startswith("+") and not token.startswith("++") and "=" in token and group in groups
-        normal.append(token[1:] if is_group else token)
+        token = token[1:] if is_group else token
+        name, arguments = family(token.removeprefix("backbone=")) if token.startswith("backbone=") else ("", {})
+        normal.append(f"backbone={name}" if arguments else token)
+        normal += [f"backbone.{key}={value}" for key, value in arguments.items()]
     return normal
 
 

@@ -1,4 +1,4 @@
-"""The whole method as one module: mask, two branches, fusion, mosaic, optional refinement.
+"""The whole method as one module: mask, networks, fusion, mosaic, optional refinement.
 
 Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step Refinement" (AIM 2022)::
 
@@ -6,22 +6,23 @@ Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step 
           ├─▶ NOE branch ([srgb, M]) ─┤
           └─▶ OE branch  ([srgb, M]) ─┴─▶ fusion ─▶ raw_rgb ─▶ mosaic ─▶ bayer (─▶ refine)
 
-The same object is trained, saved, tiled over a large photo and called in a notebook.
+Or, to compare with, one network alone, as other methods have it: plain. The same object is trained, saved, tiled over a large photo and called in a notebook.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from revisp.backbones import create_backbone, resolve_spec
+from revisp.backbones import BACKBONES, create_backbone, family, resolve_spec
 from revisp.camera.profile import CameraProfile
-from revisp.cfa import CFA
+from revisp.cfa import CFA, unpack
 from revisp.checks import check_image
+from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, ShapeError
 from revisp.fusion import Fusion
 from revisp.mask import OverexposureMask
@@ -29,7 +30,7 @@ from revisp.mosaic import Mosaic
 from revisp.padding import reflect_pad
 from revisp.refine import BayerRefiner
 
-__all__ = ["MINIMUM_SIZE", "Reconstruction", "ReverseISP"]
+__all__ = ["MINIMUM_SIZE", "Auxiliary", "Reconstruction", "ReverseISP", "check_photos"]
 
 MINIMUM_SIZE = 16
 """Least height and width of a photo, in pixels."""
@@ -39,20 +40,25 @@ class Reconstruction(NamedTuple):
     """What `ReverseISP` makes of a photo.
 
     Attributes:
-        raw_rgb: fused demosaiced RAW ``[B, 3, H, W]``: camera RGB, linear, black 0, white 1, not white-balanced.
+        raw_rgb: demosaiced RAW ``[B, 3, H, W]``: camera RGB, linear, black 0, white 1, not white-balanced; of a
+            plain network that predicts Bayer planes, their bilinear interpolation.
         bayer: the RAW mosaic ``[B, 1, H, W]``, after refinement where the model refines.
         mask: overexposure mask ``[B, 1, H, W]`` in [0, 1], 1 = overexposed.
-        oe: demosaiced RAW ``[B, 3, H, W]`` of the branch for overexposed pixels.
-        noe: demosaiced RAW ``[B, 3, H, W]`` of the branch for all other pixels.
-        mosaiced: the mosaic of ``raw_rgb`` before refinement; the same tensor as ``bayer`` without it.
+        oe: demosaiced RAW ``[B, 3, H, W]`` of the branch for overexposed pixels; None of a plain model.
+        noe: demosaiced RAW ``[B, 3, H, W]`` of the branch for all other pixels; None of a plain model.
+        mosaiced: the mosaic before refinement; the same tensor as ``bayer`` without it.
     """
 
     raw_rgb: Tensor
     bayer: Tensor
     mask: Tensor
-    oe: Tensor
-    noe: Tensor
+    oe: Tensor | None
+    noe: Tensor | None
     mosaiced: Tensor
+
+
+Auxiliary = dict[str, dict[str, Tensor]]
+"""What networks predict beside the RAW (`BackboneSpec.auxiliary`): by branch (``oe``, ``noe``, ``plain``) and name."""
 
 
 class ReverseISP(nn.Module):
@@ -61,7 +67,9 @@ class ReverseISP(nn.Module):
     Args:
         backbone: a name of `revisp.list_backbones`.
         backbone_kwargs: arguments of that network (width, depth, ...), the same for both branches.
-        branches: ``"separate"``: two networks, as the paper; ``"shared"``: one network with two 3-channel heads.
+        branches: ``"separate"``: two networks, as the paper; ``"shared"``: one network with two 3-channel heads;
+            ``"plain"``: one network and no fusion. A plain network that was published as predicting Bayer planes
+            does so, unless ``backbone_kwargs`` ask for ``head="raw_rgb"``.
         mask_channel: append the mask to the networks' input as a fourth channel, as the released code does.
         mask: arguments of `OverexposureMask`.
         fusion: arguments of `Fusion`.
@@ -89,7 +97,7 @@ class ReverseISP(nn.Module):
         backbone: str = "unet",
         *,
         backbone_kwargs: Mapping[str, Any] | None = None,
-        branches: Literal["separate", "shared"] = "separate",
+        branches: Literal["separate", "shared", "plain"] = "separate",
         mask_channel: bool = True,
         mask: Mapping[str, Any] | None = None,
         fusion: Mapping[str, Any] | None = None,
@@ -99,8 +107,8 @@ class ReverseISP(nn.Module):
         profile: CameraProfile | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if branches not in ("separate", "shared"):
-            raise ConfigError(f"branches must be 'separate' or 'shared', got {branches!r}")
+        if branches not in ("separate", "shared", "plain"):
+            raise ConfigError(f"branches must be 'separate', 'shared' or 'plain', got {branches!r}")
         if padding not in ("reflect", "ones4"):
             raise ConfigError(f"padding must be 'reflect' or 'ones4', got {padding!r}")
         if isinstance(profile, Mapping):
@@ -121,6 +129,7 @@ class ReverseISP(nn.Module):
             "cfa": self.cfa.value,
             "profile": None if profile is None else profile.to_dict(),
         }
+        self.packed = branches == "plain" and _head(backbone, self.config["backbone_kwargs"]) == "packed"
         self.branches = _build_branches(backbone, self.config["backbone_kwargs"], branches, 3 + mask_channel)
         self.spec = resolve_spec(next(iter(self.branches.values())), backbone)
         self.overexposure_mask = OverexposureMask(**self.config["mask"])
@@ -147,27 +156,81 @@ class ReverseISP(nn.Module):
 
     def reconstruct(self, srgb: Tensor) -> Reconstruction:
         """Do all of `forward` but the refinement."""
-        check_image(srgb, 3, "srgb")
-        if srgb.ndim != 4 or min(srgb.shape[-2:]) < MINIMUM_SIZE:
-            raise ShapeError(f"srgb must be [B, 3, H, W] with H, W >= {MINIMUM_SIZE}, got {list(srgb.shape)}")
+        check_photos(srgb)
         mask = self.overexposure_mask(srgb)
-        oe, noe = self._run_branches(srgb, mask)
-        raw_rgb = self.fusion(oe, noe, mask)
-        mosaiced = self.mosaic(raw_rgb)
-        return Reconstruction(raw_rgb, mosaiced, mask, oe, noe, mosaiced)
+        return self.compose(self.run_networks(srgb, mask)[0], mask)
 
-    def _run_branches(self, srgb: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the OE and NOE predictions, each ``[B, 3, H, W]``."""
+    @property
+    def plain(self) -> bool:
+        """Whether this is one network without fusion."""
+        return "plain" in self.branches
+
+    @property
+    def network_channels(self) -> int:
+        """Channels C of what `run_networks` returns: 6 (OE, NOE), 3, or 1 where a network predicts Bayer planes."""
+        return 1 if self.packed else 3 if self.plain else 6
+
+    def run_networks(
+        self, srgb: Tensor, mask: Tensor, *, auxiliary: Iterable[str] = ()
+    ) -> tuple[Tensor, Auxiliary]:
+        """Run the networks, the only part of the pipeline that looks beyond a pixel.
+
+        Args:
+            srgb: ``[B, 3, H, W]`` in [0, 1].
+            mask: ``[B, 1, H, W]`` in [0, 1].
+            auxiliary: what more to return of the networks' predictions.
+
+        Returns:
+            The predictions ``[B, C, H, W]``, see `network_channels`, clamped in evaluation mode; and what was asked
+            for beside them, of the size of the prediction (of its packed planes if it has those).
+
+        Raises:
+            ConfigError: the networks predict no such thing.
+        """
+        wanted = set(auxiliary)
+        if wanted - set(self.spec.auxiliary):
+            raise ConfigError(
+                f"{self.config['backbone']} predicts no {min(wanted - set(self.spec.auxiliary))!r}, "
+                f"which the loss asks for; it predicts {', '.join(self.spec.auxiliary) or 'the RAW alone'}"
+            )
         height, width = srgb.shape[-2:]
         x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
         x, margin = self._pad(x)
-        if "shared" in self.branches:
-            oe, noe = self.branches["shared"](x).split(3, dim=1)
+        outputs, more = [], {}
+        for name, network in self.branches.items():
+            y, extra = network.forward_auxiliary(x) if wanted else (network(x), {})  # type: ignore[operator]
+            outputs.append(self._crop(y, margin, height, width))
+            more[name] = {key: self._crop(extra[key], margin, height, width, auxiliary=True) for key in wanted}
+        if "shared" in more:
+            more = {name: _of_head(more["shared"], head) for head, name in enumerate(("oe", "noe"))}
+        y = torch.cat(outputs, dim=1)
+        return (y if self.training else y.clamp(0, 1)), more
+
+    def compose(self, outputs: Tensor, mask: Tensor) -> Reconstruction:
+        """Fuse and mosaic what the networks predict.
+
+        Args:
+            outputs: ``[B, C, H, W]``, from `run_networks`.
+            mask: ``[B, 1, H, W]`` in [0, 1].
+        """
+        oe = noe = None
+        if self.packed:
+            raw_rgb, bayer = demosaic(outputs, self.cfa, "bilinear"), outputs
+        elif self.plain:
+            raw_rgb, bayer = outputs, self.mosaic(outputs)
         else:
-            oe, noe = self.branches["oe"](x), self.branches["noe"](x)
-        window = (..., slice(margin, margin + height), slice(margin, margin + width))
-        oe, noe = oe[window], noe[window]
-        return (oe, noe) if self.training else (oe.clamp(0, 1), noe.clamp(0, 1))
+            oe, noe = outputs.split(3, dim=1)
+            raw_rgb = self.fusion(oe, noe, mask)
+            bayer = self.mosaic(raw_rgb)
+        return Reconstruction(raw_rgb, bayer, mask, oe, noe, bayer)
+
+    def _crop(self, y: Tensor, margin: int, height: int, width: int, *, auxiliary: bool = False) -> Tensor:
+        """Cut the padding off a network's output; lay packed planes out as a mosaic, but for auxiliary ones."""
+        if self.packed and auxiliary:
+            margin, height, width = margin // 2, height // 2, width // 2
+        elif self.packed:
+            y = unpack(y, self.cfa)
+        return y[..., margin : margin + height, margin : margin + width]
 
     def _pad(self, x: Tensor) -> tuple[Tensor, int]:
         """Bring ``x`` to a size the network takes; return it and the rows (and columns) added before the first."""
@@ -184,9 +247,39 @@ class ReverseISP(nn.Module):
         return size + -size % self.spec.multiple_of  # this form exports to ONNX with dynamic sizes
 
 
+def check_photos(srgb: Tensor) -> None:
+    """Require photos ``[B, 3, H, W]`` that are large enough.
+
+    Raises:
+        ShapeError: wrong shape or dtype, or smaller than 16 pixels.
+    """
+    check_image(srgb, 3, "srgb")
+    if srgb.ndim != 4 or min(srgb.shape[-2:]) < MINIMUM_SIZE:
+        raise ShapeError(f"srgb must be [B, 3, H, W] with H, W >= {MINIMUM_SIZE}, got {list(srgb.shape)}")
+
+
+def _head(name: str, kwargs: Mapping[str, Any]) -> str:
+    """Return what a plain network predicts: what its arguments say, or else what it was published to predict."""
+    spec = BACKBONES.spec(family(name)[0])
+    return str(kwargs.get("head") or (spec.native if spec else "raw_rgb"))
+
+
 def _build_branches(name: str, kwargs: dict[str, Any], branches: str, in_channels: int) -> nn.ModuleDict:
+    if branches == "plain":
+        packed = _head(name, kwargs) == "packed"
+        shape = {"out_channels": 4, "head": "packed"} if packed else {"out_channels": 3}
+        return nn.ModuleDict({"plain": create_backbone(name, in_channels=in_channels, **{**kwargs, **shape})})
+    if kwargs.get("head") == "packed":
+        raise ConfigError(f"{name}: the fusion needs networks of head 'raw_rgb'; a plain pipeline takes 'packed'")
     if branches == "shared":
         return nn.ModuleDict({"shared": create_backbone(name, in_channels=in_channels, out_channels=6, **kwargs)})
     return nn.ModuleDict(
         {key: create_backbone(name, in_channels=in_channels, out_channels=3, **kwargs) for key in ("oe", "noe")}
     )
+
+
+def _of_head(auxiliary: Mapping[str, Tensor], head: int) -> dict[str, Tensor]:
+    """Take the planes of one 3-channel head from ``[B, n * 6, H, W]`` of a shared trunk: ``[B, n * 3, H, W]``."""
+    return {
+        name: value.unflatten(1, (-1, 2, 3))[:, :, head].flatten(1, 2) for name, value in auxiliary.items()
+    }

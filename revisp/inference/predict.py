@@ -11,7 +11,7 @@ from torch import Tensor
 from revisp.checks import check_image
 from revisp.errors import ConfigError, ShapeError
 from revisp.inference.tiling import tile_apply
-from revisp.pipeline import MINIMUM_SIZE, Reconstruction, ReverseISP
+from revisp.pipeline import MINIMUM_SIZE, Reconstruction, ReverseISP, check_photos
 
 __all__ = ["predict"]
 
@@ -53,6 +53,7 @@ def predict(
     if tile is not None and tile < MINIMUM_SIZE:
         raise ConfigError(f"tile must be at least {MINIMUM_SIZE} pixels, got {tile}")
     photos = srgb if srgb.ndim == 4 else srgb[None]
+    check_photos(photos)
     was_training = model.training
     model.eval()
     try:
@@ -60,8 +61,13 @@ def predict(
             done = [_predict_one(model, photo, tile, overlap, progress) for photo in photos.split(1)]
     finally:
         model.train(was_training)
-    batch = done[0] if len(done) == 1 else Reconstruction(*(torch.cat(parts) for parts in zip(*done, strict=True)))
-    return batch if srgb.ndim == 4 else Reconstruction(*(part[0] for part in batch))
+    return _join(done, torch.cat) if srgb.ndim == 4 else _join(done, lambda parts: parts[0][0])
+
+
+def _join(photos: list[Reconstruction], join: Callable[[tuple[Tensor, ...]], Tensor]) -> Reconstruction:
+    """Join the reconstructions of photos part by part; a part that they lack stays None."""
+    parts = zip(*photos, strict=True)
+    return Reconstruction(*(None if x[0] is None else join(x) for x in parts))  # type: ignore[arg-type]
 
 
 def _predict_one(
@@ -76,24 +82,24 @@ def _predict_one(
     overlap = tile // 8 if overlap is None else overlap
     device = next(model.parameters()).device
 
-    def branches(part: Tensor) -> Tensor:
-        out = model.reconstruct(part.to(device))
-        return torch.cat([out.oe, out.noe], dim=1)
+    def networks(part: Tensor) -> Tensor:
+        part = part.to(device)
+        return model.run_networks(part, model.overexposure_mask(part))[0]
 
-    both = tile_apply(branches, srgb, tile=tile, overlap=overlap, channels=6, align=align, progress=progress)
-    oe, noe = both.split(3, dim=1)
-    mask = model.overexposure_mask(srgb)
-    raw_rgb = model.fusion(oe, noe, mask)
-    bayer = mosaiced = model.mosaic(raw_rgb)
+    outputs = tile_apply(
+        networks, srgb, tile=tile, overlap=overlap, channels=model.network_channels, align=align, progress=progress
+    )
+    out = model.compose(outputs, model.overexposure_mask(srgb))
     if model.refine is not None:
         refine = model.refine
         bayer = tile_apply(
             lambda part: refine(part.to(device)).clamp(0, 1),
-            mosaiced,
+            out.mosaiced,
             tile=tile,
             overlap=overlap,
             channels=1,
             align=align,
             progress=progress,
         )
-    return Reconstruction(raw_rgb, bayer, mask, oe, noe, mosaiced)
+        out = out._replace(bayer=bayer)
+    return out

@@ -1,4 +1,4 @@
-"""Losses made of losses: a weighted sum, one branch of the overexposure fusion, and both branches together.
+"""Losses made of losses: a weighted sum, one branch of the overexposure fusion, both together, a plain network.
 
 Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step Refinement" (AIM 2022) trains one
 network for overexposed and one for other pixels, each against the ground truth of its own region.
@@ -17,9 +17,11 @@ from revisp.errors import ConfigError
 from revisp.losses.base import create_loss
 from revisp.losses.domain import to_gamma
 
-__all__ = ["BranchLoss", "FusionLoss", "LossResult", "WeightedSum"]
+__all__ = ["BranchLoss", "FusionLoss", "LossResult", "PlainLoss", "WeightedSum"]
 
 Terms = Mapping[str, "float | Mapping[str, Any] | None"]
+Context = Mapping[str, Tensor]
+"""What losses may ask for by their ``needs``: ``"srgb"``, the photo, and what networks predict beside the RAW."""
 
 
 class LossResult(NamedTuple):
@@ -61,18 +63,29 @@ class WeightedSum(nn.Module):
             raise ConfigError(f"a loss needs at least one term with a positive weight, got {dict(terms)}")
         self.losses = nn.ModuleDict(losses)
 
-    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> LossResult:
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the losses ask for beside prediction and target."""
+        return frozenset(need for loss in self.losses.values() for need in getattr(loss, "needs", ()))
+
+    def forward(
+        self, prediction: Tensor, target: Tensor, weight: Tensor | None = None, context: Context | None = None
+    ) -> LossResult:
         """Compare within a region.
 
         Args:
             prediction: ``[B,C,H,W]``.
             target: ``[B,C,H,W]``.
             weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
+            context: what the losses need beside these.
 
         Raises:
             ShapeError: shapes do not fit, or an integer tensor.
         """
-        values: dict[str, Tensor] = {name: loss(prediction, target, weight) for name, loss in self.losses.items()}
+        values: dict[str, Tensor] = {}
+        for name, loss in self.losses.items():
+            given = {need: (context or {})[need] for need in getattr(loss, "needs", ())}
+            values[name] = loss(prediction, target, weight, **given)
         total = _add([self.weights[name] * value for name, value in values.items()])
         return LossResult(total, {name: value.detach() for name, value in values.items()})
 
@@ -103,17 +116,19 @@ class BranchLoss(nn.Module):
         full_image: float = 0.1,
     ) -> None:
         super().__init__()
-        if domain not in ("gamma", "linear"):
-            raise ConfigError(f"unknown loss domain {domain!r}: use 'gamma' or 'linear'")
-        if not gamma >= 1:
-            raise ConfigError(f"gamma of a loss must be at least 1, got {gamma}")
         self.terms = WeightedSum(terms)
+        _check_domain(domain, gamma, self.terms)
         self.domain = domain
         self.gamma = gamma
         self.full_image = _check_weight(full_image, "full_image")
 
     def forward(
-        self, prediction: Tensor, target: Tensor, region: Tensor, valid: Tensor | None = None
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        region: Tensor,
+        valid: Tensor | None = None,
+        context: Context | None = None,
     ) -> LossResult:
         """Compare one branch with the ground truth.
 
@@ -124,6 +139,7 @@ class BranchLoss(nn.Module):
                 without such pixels add nothing but their full-image part.
             valid: ``[B,1,H,W]`` in [0,1], 0 where a pixel counts neither in the region nor in the whole image;
                 None counts all.
+            context: what the losses need beside these.
 
         Returns:
             Terms are named as in ``terms``; those over all pixels as "full/l1".
@@ -135,9 +151,9 @@ class BranchLoss(nn.Module):
             check_image(image, image.shape[1] if image.ndim == 4 else 3, name)
         if self.domain == "gamma":
             prediction, target = to_gamma(prediction, self.gamma), to_gamma(target, self.gamma)
-        total, terms = self.terms(prediction, target, region if valid is None else region * valid)
+        total, terms = self.terms(prediction, target, region if valid is None else region * valid, context)
         if self.full_image:
-            full = self.terms(prediction, target, valid)
+            full = self.terms(prediction, target, valid, context)
             total = total + self.full_image * full.total
             terms = {**terms, **{f"full/{name}": value for name, value in full.terms.items()}}
         return LossResult(total, terms)
@@ -167,6 +183,11 @@ class FusionLoss(nn.Module):
         self.oe_weight = _check_weight(oe_weight, "oe_weight")
         self.noe_weight = _check_weight(noe_weight, "noe_weight")
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the losses ask for beside prediction and target."""
+        return self.oe.terms.needs | self.noe.terms.needs
+
     def forward(
         self,
         oe_prediction: Tensor,
@@ -174,6 +195,7 @@ class FusionLoss(nn.Module):
         target: Tensor,
         mask: Tensor,
         valid: Tensor | None = None,
+        context: Mapping[str, Context] | None = None,
     ) -> LossResult:
         """Compare both branches with one ground truth.
 
@@ -183,6 +205,7 @@ class FusionLoss(nn.Module):
             target: ``[B,3,H,W]``, linear RAW in [0,1].
             mask: ``[B,1,H,W]`` in [0,1], 1 = overexposed.
             valid: ``[B,1,H,W]`` in [0,1], 0 where a pixel shall not count; None counts all.
+            context: what the losses of each branch need beside these, by ``"oe"`` and ``"noe"``.
 
         Returns:
             Terms are named by branch: "oe/l1", "noe/full/ms_ssim_l1".
@@ -195,8 +218,9 @@ class FusionLoss(nn.Module):
             check_image(valid, 1, "valid")
             check_same_size(valid, mask, ("valid", "mask"))
             valid = None if bool((valid == 1).all()) else valid  # plain means round a little otherwise
-        oe = self.oe(oe_prediction, target, mask, valid)
-        noe = self.noe(noe_prediction, target, 1 - mask, valid)
+        context = context or {}
+        oe = self.oe(oe_prediction, target, mask, valid, context.get("oe"))
+        noe = self.noe(noe_prediction, target, 1 - mask, valid, context.get("noe"))
         terms = {f"oe/{name}": value for name, value in oe.terms.items()}
         terms |= {f"noe/{name}": value for name, value in noe.terms.items()}
         return LossResult(self.oe_weight * oe.total + self.noe_weight * noe.total, terms)
@@ -204,6 +228,78 @@ class FusionLoss(nn.Module):
     def extra_repr(self) -> str:
         """Show the weights when printed."""
         return f"oe_weight={self.oe_weight}, noe_weight={self.noe_weight}"
+
+
+class PlainLoss(nn.Module):
+    """Loss of a network alone, over all pixels, on what it is to learn.
+
+    Args:
+        terms: what `WeightedSum` takes.
+        target: ``"bayer"`` compares packed Bayer planes, as published methods do; ``"raw_rgb"`` compares demosaiced
+            RAW, which a network that predicts Bayer planes has not.
+        domain: as of `BranchLoss`.
+        gamma: as of `BranchLoss`.
+
+    Raises:
+        ConfigError: an unknown target, or as `BranchLoss`.
+    """
+
+    def __init__(
+        self,
+        terms: Terms,
+        target: Literal["bayer", "raw_rgb"] = "bayer",
+        domain: Literal["gamma", "linear"] = "gamma",
+        gamma: float = 2.2,
+    ) -> None:
+        super().__init__()
+        if target not in ("bayer", "raw_rgb"):
+            raise ConfigError(f"unknown target {target!r} of the plain loss: use 'bayer' or 'raw_rgb'")
+        self.terms = WeightedSum(terms)
+        _check_domain(domain, gamma, self.terms)
+        self.target = target
+        self.domain = domain
+        self.gamma = gamma
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the losses ask for beside prediction and target."""
+        return self.terms.needs
+
+    def forward(
+        self, prediction: Tensor, target: Tensor, valid: Tensor | None = None, context: Context | None = None
+    ) -> LossResult:
+        """Compare a prediction with the ground truth.
+
+        Args:
+            prediction: packed planes ``[B,4,H/2,W/2]`` or demosaiced RAW ``[B,3,H,W]``, linear, unclamped.
+            target: of the same shape, in [0,1].
+            valid: of the same size, one channel, in [0,1]: 0 where a pixel shall not count; None counts all.
+            context: what the losses need beside these.
+
+        Raises:
+            ShapeError: shapes do not fit, or an integer tensor.
+        """
+        if valid is not None:
+            check_image(valid, 1, "valid")
+            valid = None if bool((valid == 1).all()) else valid
+        if self.domain == "gamma":
+            prediction, target = to_gamma(prediction, self.gamma), to_gamma(target, self.gamma)
+        result: LossResult = self.terms(prediction, target, valid, context)
+        return result
+
+    def extra_repr(self) -> str:
+        """Show the settings when printed."""
+        return f"target={self.target!r}, domain={self.domain!r}, gamma={self.gamma}"
+
+
+def _check_domain(domain: str, gamma: float, terms: WeightedSum) -> None:
+    if domain not in ("gamma", "linear"):
+        raise ConfigError(f"unknown loss domain {domain!r}: use 'gamma' or 'linear'")
+    if not gamma >= 1:
+        raise ConfigError(f"gamma of a loss must be at least 1, got {gamma}")
+    linear = [name for name, loss in terms.losses.items() if getattr(loss, "linear", False)]
+    if domain == "gamma" and linear:
+        raise ConfigError(f"the loss {linear[0]!r} is defined on linear RAW: set the domain to 'linear'")
 
 
 def _check_weight(value: Any, what: str) -> float:

@@ -21,10 +21,11 @@ from omegaconf import DictConfig, OmegaConf
 from revisp.camera.profile import CameraProfile
 from revisp.config import compose
 from revisp.data import create_data
+from revisp.data.base import DataModule
 from revisp.errors import ConfigError, RevispError
 from revisp.export.model_folder import from_pretrained, save_pretrained
 from revisp.io.atomic import atomic_write
-from revisp.losses.composite import BranchLoss, FusionLoss
+from revisp.losses.composite import BranchLoss, FusionLoss, PlainLoss
 from revisp.losses.perceptual import find_trunk
 from revisp.pipeline import ReverseISP
 from revisp.training.callbacks import PlainProgress, TerminalProgress
@@ -79,7 +80,7 @@ def run(cfg: DictConfig) -> TrainResult:
     try:
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
         trainer = build_trainer(cfg)
-        data = create_data(**_plain(cfg.data), seed=cfg.seed, demosaic=_plain(cfg.demosaic))
+        data = build_data(cfg)
         model = build_model(cfg, data.profile)
         task = build_task(cfg, model)
     except RevispError:
@@ -109,6 +110,11 @@ def run(cfg: DictConfig) -> TrainResult:
     return TrainResult(metrics, from_pretrained(folder), run_dir, folder)
 
 
+def build_data(cfg: DictConfig) -> DataModule:
+    """Return the data of a configuration."""
+    return create_data(**_plain(cfg.data), seed=cfg.seed, demosaic=_plain(cfg.demosaic))
+
+
 def build_model(cfg: DictConfig, profile: CameraProfile) -> ReverseISP:
     """Return the untrained pipeline of a configuration, for the camera of its data."""
     backbone = _plain(cfg.backbone)
@@ -127,20 +133,26 @@ def build_model(cfg: DictConfig, profile: CameraProfile) -> ReverseISP:
 
 def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
     """Return the training task of a configuration."""
-    loss = _plain(cfg.loss)
-    branches = {name: {**loss.pop(name)} for name in ("oe", "noe")}
-    for settings in branches.values():
-        settings["terms"] = available_terms(settings["terms"])
     refine = {key: value for key, value in _plain(cfg.get("refine")).items() if key != "network"}
     optimizer = instantiate(cfg.optimizer, _partial_=True)
     optimizer([torch.nn.Parameter(torch.zeros(1))])  # refuses wrong settings now rather than after preparation
     return ReverseISPTask(
         model,
-        FusionLoss(BranchLoss(**branches["oe"]), BranchLoss(**branches["noe"]), **loss),
+        build_loss(_plain(cfg.loss), plain=model.plain),
         optimizer=optimizer,
         schedule=Schedule(**_plain(cfg.schedule)),
         refine=RefineTraining(**refine),
     )
+
+
+def build_loss(settings: dict[str, Any], *, plain: bool) -> FusionLoss | PlainLoss:
+    """Return the loss of a plain network, or of the two branches of the fusion."""
+    parts = {name: {**settings.pop(name)} for name in ("oe", "noe", "plain")}
+    for name in ("plain",) if plain else ("oe", "noe"):
+        parts[name]["terms"] = available_terms(parts[name]["terms"])
+    if plain:
+        return PlainLoss(**parts["plain"])
+    return FusionLoss(BranchLoss(**parts["oe"]), BranchLoss(**parts["noe"]), **settings)
 
 
 def available_terms(terms: Mapping[str, Any]) -> dict[str, Any]:
@@ -210,7 +222,11 @@ def summary(metrics: Mapping[str, float]) -> str:
     columns = ["psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"]
     wide = max(map(len, RIVALS.values()))
     rows = [f"{'validation':<{wide}}" + "".join(f"{column:>10}" for column in columns)]
-    for group, name in RIVALS.items():
+    plain = "oe/psnr" not in metrics
+    names = {**RIVALS, "val": "network alone"} if plain else RIVALS
+    for group, name in names.items():
+        if f"{group}/psnr" not in metrics:
+            continue
         values = [metrics.get(f"{group}/{column}", math.nan) for column in columns]
         digits = [
             f"{value:10.2f}" if "psnr" in column else f"{value:10.4f}"

@@ -20,7 +20,7 @@ from revisp.camera.unprocess import UPIUnprocess, fit_rgb_gain
 from revisp.cfa import pack
 from revisp.data.datasets import Sample
 from revisp.errors import ConfigError, DataError
-from revisp.losses.composite import FusionLoss
+from revisp.losses.composite import FusionLoss, LossResult, PlainLoss
 from revisp.mask import overexposure_mask
 from revisp.metrics import AIMPSNR, AIMSSIM
 from revisp.mosaic import mosaic
@@ -32,7 +32,7 @@ __all__ = ["Fittable", "RefineTraining", "ReverseISPTask", "Schedule"]
 log = logging.getLogger(__name__)
 
 RIVALS = {
-    "val": "fused pipeline",
+    "val": "fused pipeline",  # of a plain model: the network alone
     "oe": "OE branch alone",
     "noe": "NOE branch alone",
     "upi": "UPI unprocessing",
@@ -115,7 +115,7 @@ class ReverseISPTask(pl.LightningModule):
 
     Args:
         model: the pipeline.
-        loss: losses of the two branches on demosaiced RAW.
+        loss: losses of the two branches on demosaiced RAW; of a plain model, its `PlainLoss`.
         optimizer: makes an optimizer from parameters.
         schedule: learning rate over the training.
         refine: how the refinement is trained; ignored by a model without one.
@@ -129,13 +129,17 @@ class ReverseISPTask(pl.LightningModule):
     def __init__(
         self,
         model: ReverseISP,
-        loss: FusionLoss,
+        loss: FusionLoss | PlainLoss,
         *,
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.Adam,
         schedule: Schedule | None = None,
         refine: RefineTraining | None = None,
     ) -> None:
         super().__init__()
+        if model.plain is not isinstance(loss, PlainLoss):
+            raise ConfigError(f"a {'plain' if model.plain else 'fusion'} model does not take {type(loss).__name__}")
+        if model.packed and getattr(loss, "target", None) == "raw_rgb":
+            raise ConfigError("loss.plain.target=raw_rgb: this network predicts Bayer planes; set backbone.head=raw_rgb")
         self.model = model
         self.loss = loss
         self.optimizer_factory = optimizer
@@ -181,10 +185,12 @@ class ReverseISPTask(pl.LightningModule):
         stage = self.stage
         srgb = batch.srgb.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(stage.branches):
-            out = self.model.reconstruct(srgb)
+            mask = self.model.overexposure_mask(srgb)
+            outputs, auxiliary = self.model.run_networks(srgb, mask, auxiliary=self.loss.needs - {"srgb"})
+            out = self.model.compose(outputs, mask)
         total = srgb.new_zeros(())
         if stage.branches:
-            result = self.loss(out.oe, out.noe, batch.target, out.mask, batch.valid)
+            result = self._loss(out, batch, {name: {**extra, "srgb": srgb} for name, extra in auxiliary.items()})
             total = total + result.total
             self.log_dict({f"train/{name}": value for name, value in result.terms.items()}, batch_size=len(srgb))
         if stage.refine and self.model.refine is not None:
@@ -195,9 +201,19 @@ class ReverseISPTask(pl.LightningModule):
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(srgb))
         return total
 
+    def _loss(self, out: Reconstruction, batch: Sample, context: Mapping[str, Mapping[str, Tensor]]) -> LossResult:
+        """Compare a batch with its ground truth."""
+        if isinstance(self.loss, FusionLoss):
+            return LossResult(*self.loss(out.oe, out.noe, batch.target, out.mask, batch.valid, context))
+        if self.loss.target == "raw_rgb":
+            return LossResult(*self.loss(out.raw_rgb, batch.target, batch.valid, context["plain"]))
+        planes, truth, valid = (pack(x, self.model.cfa) for x in (out.mosaiced, batch.bayer, batch.valid))
+        return LossResult(*self.loss(planes, truth, valid.amin(dim=1, keepdim=True), context["plain"]))
+
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its per-step schedule."""
-        optimizer = self.optimizer_factory(self.model.parameters())
+        parameters = [*self.model.parameters(), *self.loss.parameters()]  # some losses learn, too
+        optimizer = self.optimizer_factory(p for p in parameters if p.requires_grad)
         total = int(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule.factor(step, total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
@@ -212,7 +228,8 @@ class ReverseISPTask(pl.LightningModule):
     def test_step(self, batch: Sample, batch_idx: int) -> None:
         """Score the fused pipeline, each branch alone, and the baselines on whole photos."""
         out = self.reconstruct_photos(batch.srgb)
-        rivals = {"val": out.bayer, "oe": mosaic(out.oe, self.model.cfa), "noe": mosaic(out.noe, self.model.cfa)}
+        rivals = {"val": out.bayer}
+        rivals |= {name: mosaic(x, self.model.cfa) for name, x in (("oe", out.oe), ("noe", out.noe)) if x is not None}
         rivals |= {name: mosaic(rival(batch.srgb), self.model.cfa) for name, rival in self.baselines.items()}
         for group, bayer in rivals.items():
             self._score(group, bayer, batch)
@@ -220,7 +237,7 @@ class ReverseISPTask(pl.LightningModule):
     def reconstruct_photos(self, srgb: Tensor) -> Reconstruction:
         """Return the pipeline's reconstruction of photos ``[B, 3, H, W]``, as float32."""
         out = self.model(srgb.contiguous(memory_format=torch.channels_last))
-        return Reconstruction(*(value.float() for value in out))
+        return Reconstruction(*(None if value is None else value.float() for value in out))  # type: ignore[arg-type]
 
     def _score(self, group: str, bayer: Tensor, batch: Sample) -> None:
         """Score by the paper's hard luma mask, whatever mask the pipeline itself uses.
@@ -241,7 +258,7 @@ class ReverseISPTask(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the figures of every rival."""
-        for group in ("val", "oe", "noe", *self.baselines):
+        for group in ("val", *(() if self.model.plain else ("oe", "noe")), *self.baselines):
             self._log_scores(group)
 
     def fit_baseline(self, samples: Sequence[Sample]) -> None:
