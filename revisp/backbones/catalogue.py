@@ -22,6 +22,20 @@ BACKBONES.register_lazy(
     ),
 )
 BACKBONES.register_lazy(
+    "cvip",
+    "revisp.backbones.cvip:CVIP",
+    BackboneSpec(
+        min_size=2,
+        global_context=True,
+        parameters=2_850_203,
+        gmac=721.9,
+        small={"channels": 8, "blocks": 2, "reduction": 4},
+        license="Apache-2.0",
+        paper="Team CVIP in Conde et al., Reversed ISP challenge report, AIM 2022, arXiv 2210.11153",
+        reported={"s7/psnr": 27.85, "s7/ssim": 0.80},
+    ),
+)
+BACKBONES.register_lazy(
     "cycleisp",
     "revisp.backbones.cycleisp:CycleISP",
     BackboneSpec(
@@ -62,5 +76,49 @@ BACKBONES.register_lazy(
         license="Apache-2.0",
         paper="Kim, Jiang, Gu, Overexposure Mask Fusion, AIM 2022, arXiv 2210.11511",
         reported={"s7/psnr": 28.36, "s7/ssim": 0.80, "p20/psnr": 35.47, "p20/ssim": 0.92},
+    ),
+)
+BACKBONES.register_lazy(
+    "unet_aim",
+    "revisp.backbones.unet_aim:UNetAIM",
+    BackboneSpec(
+        multiple_of=4,
+        min_size=4,
+        receptive_field=47,
+        native="packed",
+        parameters=1_861_764,
+        gmac=98.3,
+        small={"width": 8},
+        license="Apache-2.0",
+        paper="Baseline of Conde et al., Reversed ISP challenge report, AIM 2022, arXiv 2210.11153",
+        reported={"s7/psnr": 26.30, "s7/ssim": 0.77, "p20/psnr": 30.01, "p20/ssim": 0.80},
+    ),
+)
+BACKBONES.register_lazy(
+    "upi",
+    "revisp.backbones.upi:UPI",
+    BackboneSpec(
+        receptive_field=1,
+        parameters=15,
+        gmac=0.0,
+        license="Apache-2.0",
+        paper="Brooks et al., Unprocessing Images for Learned Raw Denoising, CVPR 2019, arXiv 1811.11127",
+        reported={"s7/psnr": 26.90, "s7/ssim": 0.78},
+    ),
+)
+BACKBONES.register_lazy(
+    "zeronoise",
+    "revisp.backbones.zeronoise:ZeroNoise",
+    BackboneSpec(
+        multiple_of=2,
+        min_size=2,
+        receptive_field=11,
+        native="packed",
+        parameters=171_112,
+        gmac=43.2,
+        small={"channels": 8},
+        license="Apache-2.0",
+        paper="Team 0noise in Conde et al., Reversed ISP challenge report, AIM 2022, arXiv 2210.11153",
+        reported={"s7/psnr": 27.67, "s7/ssim": 0.79, "p20/psnr": 33.68, "p20/ssim": 0.90},
     ),
 )

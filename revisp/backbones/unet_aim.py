@@ -1,0 +1,126 @@
+"""The organisers' baseline of the Reversed ISP challenge (Conde et al., AIM 2022, arXiv 2210.11153)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from revisp.backbones.blocks import Head, check_head, check_input
+from revisp.errors import ConfigError
+
+__all__ = ["UNetAIM"]
+
+
+class UNetAIM(nn.Module):
+    """A small U-Net (Ronneberger et al., arXiv 1505.04597) at full size, of which every fourth pixel is kept.
+
+    Each level is two 3x3 convolutions without bias, each followed by ReLU; 2x2 max pooling leads down, a 2x2
+    transposed convolution of stride 2 that halves the channels leads up, and what it gives is put before the skip
+    connection. A 1x1 convolution ends it. The packed planes are its four outputs at full size, taken at every
+    other row and column (nearest-neighbour resizing). As published (``head="packed"``, four outputs) it has
+    1,861,764 parameters, and its results are clamped to [0, 1], which is the pipeline's work here.
+
+    Weights start by He's rule for ReLU (arXiv 1502.01852), which is our choice; the borders of the convolutions
+    are padded by zeros.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        head: ``"raw_rgb"``, which leaves out the resizing, or ``"packed"`` as published.
+        width: channels of the first level; each level below has twice as many.
+        depth: number of levels.
+
+    Attributes:
+        multiple_of: ``2 ** (depth - 1)``, at least 2.
+        receptive_field: side in pixels of the input square, centred on an output pixel, that it depends on.
+
+    Shape:
+        ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, or packed to ``[B, out_channels, H/2, W/2]``.
+
+    Raises:
+        ConfigError: ``width`` or ``depth`` is less than 1, or ``head`` is unknown.
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        head: Head = "raw_rgb",
+        width: int = 64,
+        depth: int = 3,
+    ) -> None:
+        super().__init__()
+        check_head(head, "unet_aim")
+        if width < 1 or depth < 1:
+            raise ConfigError(f"unet_aim: width and depth must be at least 1, got width={width}, depth={depth}")
+        self.in_channels = in_channels
+        self.packed = head == "packed"
+        self.multiple_of = self.min_size = max(2, 2 ** (depth - 1))
+        self.receptive_field = 2 * _reach(depth, packed=self.packed) + 1
+        widths = [width * 2**level for level in range(depth)]
+        self.encoder = nn.ModuleList(
+            _double_conv(before, after) for before, after in zip([in_channels, *widths[:-1]], widths, strict=True)
+        )
+        self.decoder = nn.ModuleList(_Up(channels) for channels in reversed(widths[1:]))
+        self.pool = nn.MaxPool2d(2)
+        self.head = nn.Conv2d(width, out_channels, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, packed ``[B, out_channels, H/2, W/2]``.
+
+        Raises:
+            ShapeError: wrong channel count, an integer input, or sides that are not multiples of ``multiple_of``.
+        """
+        check_input(x, self.in_channels, self.multiple_of, "unet_aim")
+        skips: list[Tensor] = []
+        for level, block in enumerate(self.encoder):
+            x = block(self.pool(x) if level else x)
+            skips.append(x)
+        skips.pop()
+        for up in self.decoder:
+            x = up(x, skips.pop())
+        output: Tensor = self.head(x)
+        return F.interpolate(output, scale_factor=0.5, mode="nearest") if self.packed else output
+
+
+class _Up(nn.Module):
+    """One decoder level: ``[B, C, H, W]`` and a skip ``[B, C/2, 2H, 2W]`` to ``[B, C/2, 2H, 2W]``."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.enlarge = nn.ConvTranspose2d(channels, channels // 2, kernel_size=2, stride=2)
+        self.merge = _double_conv(channels, channels // 2)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        merged: Tensor = self.merge(torch.cat([self.enlarge(x), skip], dim=1))
+        return merged
+
+
+def _double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
+    first = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
+    second = nn.Conv2d(out_channels, out_channels, kernel_size=3, padding=1, bias=False)
+    for conv in (first, second):
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
+
+
+def _reach(depth: int, *, packed: bool) -> int:
+    """Return the farthest distance of an input pixel that an output pixel can depend on.
+
+    The interval of pixels that matter is followed from the output back to the input: it grows by two pixels a side
+    at each level, halves through the transposed convolutions and doubles through pooling. What is lost by halving
+    depends on the output's position, hence the maximum over the positions of one bottom cell. All four packed
+    samples of a tile of 2 x 2 pixels come from its first pixel.
+    """
+    reach = 0
+    for position in range(max(2, 2 ** (depth - 1))):
+        low = high = start = position - position % 2 if packed else position
+        for _ in range(depth - 1):
+            low, high = (low - 2) // 2, (high + 2) // 2
+        low, high = low - 2, high + 2
+        for _ in range(depth - 1):
+            low, high = 2 * low - 2, 2 * high + 1 + 2
+        low, high = min(low, start - 2), max(high, start + 2)
+        reach = max(reach, position - low, high - position)
+    return reach
