@@ -49,6 +49,72 @@ BACKBONES.register_lazy(
     ),
 )
 BACKBONES.register_lazy(
+    "hit_liteisp",
+    "revisp.backbones.hit_liteisp:HITLiteISP",
+    BackboneSpec(
+        multiple_of=8,
+        min_size=8,
+        global_context=True,
+        native="packed",
+        parameters=8_876_500,
+        gmac=327.2,
+        small={"width": 8, "blocks": 1},
+        license="Apache-2.0",
+        paper="Conde et al., Reversed Image Signal Processing and RAW Reconstruction: AIM 2022 Challenge Report, "
+        "arXiv 2210.11153 (team HIT-IIL, S7 track); Zhang et al., LiteISPNet, ICCV 2021, arXiv 2108.08119",
+        reported={"s7/psnr": 29.12, "s7/ssim": 0.80},
+    ),
+)
+BACKBONES.register_lazy(
+    "hit_nafnet",
+    "revisp.backbones.hit_nafnet:HITNAFNet",
+    BackboneSpec(
+        multiple_of=32,
+        min_size=32,
+        global_context=True,
+        native="packed",
+        parameters=116_024_580,
+        gmac=66.0,
+        small={"width": 8, "encoder": (1, 1), "middle": 1, "decoder": (1, 1)},
+        license="Apache-2.0",
+        paper="Conde et al., Reversed Image Signal Processing and RAW Reconstruction: AIM 2022 Challenge Report, "
+        "arXiv 2210.11153 (team HIT-IIL, P20 track); Chen et al., NAFNet, ECCV 2022, arXiv 2204.04676",
+        reported={"p20/psnr": 36.53, "p20/ssim": 0.91},
+    ),
+)
+BACKBONES.register_lazy(
+    "mialgo",
+    "revisp.backbones.mialgo:MiAlgo",
+    BackboneSpec(
+        multiple_of=16,
+        min_size=16,
+        global_context=True,
+        native="packed",
+        parameters=4_533_106,
+        gmac=24.1,
+        small={"width": 8, "blocks": 1},
+        license="Apache-2.0",
+        paper="Conde et al., Reversed Image Signal Processing and RAW Reconstruction: AIM 2022 Challenge Report, "
+        "arXiv 2210.11153 (team MiAlgo); Zhang et al., LiteISPNet, ICCV 2021, arXiv 2108.08119",
+        reported={"s7/psnr": 31.39, "s7/ssim": 0.82, "p20/psnr": 40.06, "p20/ssim": 0.93},
+    ),
+)
+BACKBONES.register_lazy(
+    "nafnet",
+    "revisp.backbones.nafnet:NAFNet",
+    BackboneSpec(
+        multiple_of=8,
+        min_size=8,
+        global_context=True,
+        parameters=438_387,
+        gmac=4.8,
+        small={"width": 8, "encoder": (1, 1), "middle": 1, "decoder": (1, 1)},
+        license="Apache-2.0",
+        paper="Chen et al., Simple Baselines for Image Restoration (NAFNet), ECCV 2022, arXiv 2204.04676 "
+        "(a small version)",
+    ),
+)
+BACKBONES.register_lazy(
     "smp",
     "revisp.backbones.smp:SMP",
     BackboneSpec(

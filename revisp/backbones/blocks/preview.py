@@ -1,0 +1,29 @@
+"""Undo, as far as a fixed formula can, how a photo was developed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from revisp.camera.isp import inverse_tone_curve
+
+__all__ = ["linearize"]
+
+_LEAST = 1e-8
+_GAMMA = 2.2
+
+
+def linearize(x: Tensor) -> Tensor:
+    r"""Undo the tone and gamma curves of a simple development (Brooks et al., arXiv 1811.11127, section 3).
+
+    .. math:: \max\big(\tfrac12 - \sin(\tfrac13 \arcsin(1 - 2x)),\ 10^{-8}\big)^{2.2}
+
+    Args:
+        x: ``[B, C, H, W]``, C at least 3: the photo in [0, 1], clamped to it, and what else, such as a mask, which
+            passes unchanged.
+
+    Returns:
+        ``[B, C, H, W]``.
+    """
+    linear = inverse_tone_curve(x[:, :3], contrast=1.0).clamp_min(_LEAST) ** _GAMMA
+    return torch.cat([linear, x[:, 3:]], dim=1)
