@@ -115,6 +115,20 @@ BACKBONES.register_lazy(
     ),
 )
 BACKBONES.register_lazy(
+    "restormer",
+    "revisp.backbones.restormer:Restormer",
+    BackboneSpec(
+        multiple_of=4,
+        min_size=4,
+        global_context=True,
+        parameters=272_275,
+        gmac=16.8,
+        small={"width": 8, "blocks": (1, 1), "refinement": 1},
+        license="Apache-2.0",
+        paper="Zamir et al., Restormer, CVPR 2022, arXiv 2111.09881 (a small version)",
+    ),
+)
+BACKBONES.register_lazy(
     "smp",
     "revisp.backbones.smp:SMP",
     BackboneSpec(
@@ -126,6 +140,23 @@ BACKBONES.register_lazy(
         small={"encoder_name": "test_resnet", "encoder_depth": 3, "decoder_channels": [32, 16, 8]},
         license="MIT (segmentation-models-pytorch); encoders as timm states",
         paper="Iakubovskii, Segmentation Models PyTorch, 2019",
+    ),
+)
+BACKBONES.register_lazy(
+    "ssdnet",
+    "revisp.backbones.ssdnet:SSDNet",
+    BackboneSpec(
+        multiple_of=8,
+        min_size=8,
+        global_context=True,
+        native="packed",
+        parameters=36_241_628,
+        gmac=737.7,
+        small={"width": 8, "blocks": (1, 1), "refinement": 1, "error_blocks": 1},
+        auxiliary=("error",),
+        license="Apache-2.0",
+        paper="Zou, Zhang, Learned Reverse ISP with Soft Supervision, ECCV workshops 2022 (AIM team CS^2U)",
+        reported={"s7/psnr": 29.13, "s7/ssim": 0.79},
     ),
 )
 BACKBONES.register_lazy(

@@ -1,0 +1,98 @@
+"""The loss of SSDNet (Zou and Zhang, "Learned Reverse ISP with Soft Supervision", ECCV workshops 2022).
+
+A photo does not determine its RAW. So the ground truth is taken as the mean of a normal distribution whose
+deviation is the network's error at that pixel, and the network predicts that error besides the RAW.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from revisp.errors import ConfigError, ShapeError
+from revisp.losses.base import LOSSES, prepare, region_mean
+
+__all__ = ["SoftSupervisionLoss", "soft_supervision_loss"]
+
+_LEAST, _MOST = 1 / 1024, 1.0
+"""Limits of the deviation, as the released code has them: one step of 10 bit, and the whole range."""
+
+
+def soft_supervision_loss(
+    prediction: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    error: Tensor,
+    error_weight: float = 1e-3,
+    resample: bool = True,
+) -> Tensor:
+    r"""Compare with a sample of the softened target, and the predicted error with the true one.
+
+    .. math:: |x - (y + z e)| + w\,|\hat e - e|, \quad e = \mathrm{clamp}(|x - y|, 1/1024, 1), \quad z \sim N(0, 1)
+
+    Each part is averaged over the region; no gradient flows through the deviation e. Noise z is drawn for each
+    value by torch's own generator of the device.
+
+    Args:
+        prediction: x, ``[B,C,H,W]``, linear RAW.
+        target: y, ``[B,C,H,W]``, linear RAW in [0,1].
+        weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
+        error: the network's prediction of e, ``[B,C,H,W]``.
+        error_weight: w.
+        resample: false sets z to 0.
+
+    Returns:
+        A scalar; 0 if the region is empty.
+
+    Raises:
+        ShapeError: shapes do not fit, or an integer tensor.
+    """
+    if error.shape != prediction.shape or not error.is_floating_point():
+        raise ShapeError(
+            f"the predicted error must be floating point and of the prediction's shape {list(prediction.shape)}, "
+            f"got {error.dtype} {list(error.shape)}"
+        )
+    prediction, target, weight = prepare(prediction, target, weight)
+    deviation = (prediction.detach() - target).abs().clamp(_LEAST, _MOST)
+    soft = target + torch.randn_like(target) * deviation if resample else target
+    mismatch = (error.to(prediction.dtype) - deviation).abs()
+    return region_mean((prediction - soft).abs(), weight) + error_weight * region_mean(mismatch, weight)
+
+
+@LOSSES.register("soft_supervision")
+class SoftSupervisionLoss(nn.Module):
+    """Module of `soft_supervision_loss`, for networks that predict their ``error``.
+
+    The defaults are the paper's train-resampling. Its test-resampling is ``resample=False``, ``error_weight=1``,
+    and at inference the mean of samples, as the network's method ``sample`` draws them.
+
+    Args:
+        error_weight: weight of the predicted error's own error.
+        resample: whether noise is added to the target.
+
+    Raises:
+        ConfigError: ``error_weight`` is negative.
+    """
+
+    needs = ("error",)
+    linear = True
+
+    def __init__(self, error_weight: float = 1e-3, resample: bool = True) -> None:
+        super().__init__()
+        if not error_weight >= 0:
+            raise ConfigError(f"error_weight of the soft supervision must not be negative, got {error_weight}")
+        self.error_weight = error_weight
+        self.resample = resample
+
+    def forward(
+        self, prediction: Tensor, target: Tensor, weight: Tensor | None = None, *, error: Tensor
+    ) -> Tensor:
+        """See `soft_supervision_loss`."""
+        return soft_supervision_loss(
+            prediction, target, weight, error=error, error_weight=self.error_weight, resample=self.resample
+        )
+
+    def extra_repr(self) -> str:
+        """Show the settings when printed."""
+        return f"error_weight={self.error_weight}, resample={self.resample}"
