@@ -22,6 +22,22 @@ BACKBONES.register_lazy(
     ),
 )
 BACKBONES.register_lazy(
+    "coordnet",
+    "revisp.backbones.coordnet:CoordNet",
+    BackboneSpec(
+        multiple_of=2,
+        min_size=2,
+        global_context=True,
+        native="packed",
+        parameters=183_269,
+        gmac=10.1,
+        small={"width": 16, "context": 16, "vector": 4, "octaves": 4},
+        license="Apache-2.0",
+        paper="RGB2RAWCoordNet, released in 2025 for the NTIRE 2025 challenge of Conde et al., RAW Image "
+        "Reconstruction from RGB on Smartphones, arXiv 2506.01947",
+    ),
+)
+BACKBONES.register_lazy(
     "cvip",
     "revisp.backbones.cvip:CVIP",
     BackboneSpec(
@@ -115,6 +131,23 @@ BACKBONES.register_lazy(
     ),
 )
 BACKBONES.register_lazy(
+    "reraw",
+    "revisp.backbones.reraw:ReRAW",
+    BackboneSpec(
+        multiple_of=2,
+        min_size=2,
+        global_context=True,
+        native="packed",
+        parameters=23_800_178,
+        gmac=88.1,
+        small={"stem": 12, "width": 16, "depth": 2, "encoder_width": 8, "gammas": (1.0, 0.5, 0.1)},
+        auxiliary=("gamma_heads",),
+        license="Apache-2.0",
+        paper="Berdan et al., ReRAW: RGB-to-RAW Image Reconstruction via Stratified Sampling, CVPR 2025, "
+        "arXiv 2503.03782",
+    ),
+)
+BACKBONES.register_lazy(
     "restormer",
     "revisp.backbones.restormer:Restormer",
     BackboneSpec(
@@ -126,6 +159,23 @@ BACKBONES.register_lazy(
         small={"width": 8, "blocks": (1, 1), "refinement": 1},
         license="Apache-2.0",
         paper="Zamir et al., Restormer, CVPR 2022, arXiv 2111.09881 (a small version)",
+    ),
+)
+BACKBONES.register_lazy(
+    "rst_isp",
+    "revisp.backbones.rst_isp:RSTISP",
+    BackboneSpec(
+        multiple_of=8,
+        min_size=16,
+        global_context=True,
+        native="packed",
+        parameters=86_310_148,
+        gmac=47.9,
+        small={"width": 4, "style": 8},
+        license="Apache-2.0",
+        paper="Conde et al., Reversed Image Signal Processing and RAW Reconstruction: AIM 2022 Challenge Report, "
+        "arXiv 2210.11153 (team OzU VGL); Kinli et al., Instagram Filter Removal, CVPRW 2021, arXiv 2104.05072",
+        reported={"s7/psnr": 27.89, "s7/ssim": 0.79, "p20/psnr": 32.72, "p20/ssim": 0.87},
     ),
 )
 BACKBONES.register_lazy(
