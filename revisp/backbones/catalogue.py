@@ -65,6 +65,22 @@ BACKBONES.register_lazy(
     ),
 )
 BACKBONES.register_lazy(
+    "dualraw",
+    "revisp.backbones.dualraw:DualRAW",
+    BackboneSpec(
+        multiple_of=16,
+        min_size=16,
+        global_context=True,
+        native="packed",
+        parameters=3_967_658,
+        gmac=22.5,
+        small={"width": 4, "depth": 2, "blocks": 1},
+        license="Apache-2.0",
+        paper="Baseline of Conde et al., RAW Image Reconstruction from RGB on Smartphones, NTIRE 2025, "
+        "arXiv 2506.01947, after its description",
+    ),
+)
+BACKBONES.register_lazy(
     "hit_liteisp",
     "revisp.backbones.hit_liteisp:HITLiteISP",
     BackboneSpec(
@@ -96,6 +112,31 @@ BACKBONES.register_lazy(
         paper="Conde et al., Reversed Image Signal Processing and RAW Reconstruction: AIM 2022 Challenge Report, "
         "arXiv 2210.11153 (team HIT-IIL, P20 track); Chen et al., NAFNet, ECCV 2022, arXiv 2204.04676",
         reported={"p20/psnr": 36.53, "p20/ssim": 0.91},
+    ),
+)
+BACKBONES.register_lazy(
+    "invisp",
+    "revisp.backbones.invisp:InvISP",
+    BackboneSpec(
+        receptive_field=161,
+        parameters=1_413_664,
+        gmac=358.3,
+        small={"steps": 2, "growth": 8},
+        license="Apache-2.0",
+        paper="Xing, Qian, Chen, Invertible Image Signal Processing, CVPR 2021, arXiv 2103.15061",
+    ),
+)
+BACKBONES.register_lazy(
+    "mbispld",
+    "revisp.backbones.mbispld:MBISPLD",
+    BackboneSpec(
+        global_context=True,
+        parameters=102_848,
+        gmac=8.3,
+        small={"colours": 5, "gains": 5, "width": 8},
+        license="Apache-2.0",
+        paper="Conde et al., Model-Based Image Signal Processors via Learnable Dictionaries, AAAI 2022, "
+        "arXiv 2201.03210",
     ),
 )
 BACKBONES.register_lazy(
