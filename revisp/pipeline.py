@@ -6,7 +6,8 @@ Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step 
           ├─▶ NOE branch ([srgb, M]) ─┤
           └─▶ OE branch  ([srgb, M]) ─┴─▶ fusion ─▶ raw_rgb ─▶ mosaic ─▶ bayer (─▶ refine)
 
-Or, to compare with, one network alone, as other methods have it: plain. The same object is trained, saved, tiled over a large photo and called in a notebook.
+Or, to compare with, one network alone, as other methods have it: plain. The same object is trained, saved, tiled
+over a large photo and called in a notebook.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Reconstruction(NamedTuple):
 
 
 Auxiliary = dict[str, dict[str, Tensor]]
-"""What networks predict beside the RAW (`BackboneSpec.auxiliary`): by branch (``oe``, ``noe``, ``plain``) and name."""
+"""What is predicted beside the RAW (`BackboneSpec.auxiliary`), by branch (``oe``, ``noe``, ``plain``) and name."""
 
 
 class ReverseISP(nn.Module):
@@ -167,7 +168,7 @@ class ReverseISP(nn.Module):
 
     @property
     def network_channels(self) -> int:
-        """Channels C of what `run_networks` returns: 6 (OE, NOE), 3, or 1 where a network predicts Bayer planes."""
+        """Channels C of what `run_networks` returns: 6 (OE, NOE), 3, or 1 from a network of Bayer planes."""
         return 1 if self.packed else 3 if self.plain else 6
 
     def run_networks(
@@ -181,8 +182,8 @@ class ReverseISP(nn.Module):
             auxiliary: what more to return of the networks' predictions.
 
         Returns:
-            The predictions ``[B, C, H, W]``, see `network_channels`, clamped in evaluation mode; and what was asked
-            for beside them, of the size of the prediction (of its packed planes if it has those).
+            The predictions ``[B, C, H, W]``, see `network_channels`, clamped in evaluation mode; and what was
+            asked for beside them, of the size of the prediction (of its packed planes if it has those).
 
         Raises:
             ConfigError: the networks predict no such thing.
@@ -280,6 +281,4 @@ def _build_branches(name: str, kwargs: dict[str, Any], branches: str, in_channel
 
 def _of_head(auxiliary: Mapping[str, Tensor], head: int) -> dict[str, Tensor]:
     """Take the planes of one 3-channel head from ``[B, n * 6, H, W]`` of a shared trunk: ``[B, n * 3, H, W]``."""
-    return {
-        name: value.unflatten(1, (-1, 2, 3))[:, :, head].flatten(1, 2) for name, value in auxiliary.items()
-    }
+    return {name: value.unflatten(1, (-1, 2, 3))[:, :, head].flatten(1, 2) for name, value in auxiliary.items()}

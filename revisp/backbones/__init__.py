@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from revisp.backbones.base import BackboneSpec, resolve_spec
 from revisp.backbones.catalogue import BACKBONES
-from revisp.errors import ConfigError
+from revisp.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -96,8 +96,10 @@ def describe_backbones(pattern: str = "*") -> list[dict[str, Any]]:
 def _fields(name: str) -> dict[str, Any]:
     try:
         spec = BACKBONES.spec(name) or BackboneSpec()
+    except UnknownNameError:
+        raise
     except ConfigError as error:
-        spec = BackboneSpec(paper=str(error))
+        spec = BackboneSpec(paper=" ".join(str(error).split()))
     values = {item.name: getattr(spec, item.name) for item in fields(spec)}
     return {key: dict(value) if isinstance(value, Mapping) else value for key, value in values.items()}
 

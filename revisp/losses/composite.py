@@ -81,11 +81,14 @@ class WeightedSum(nn.Module):
 
         Raises:
             ShapeError: shapes do not fit, or an integer tensor.
+            ConfigError: the context lacks what a loss needs.
         """
         values: dict[str, Tensor] = {}
         for name, loss in self.losses.items():
-            given = {need: (context or {})[need] for need in getattr(loss, "needs", ())}
-            values[name] = loss(prediction, target, weight, **given)
+            needs = getattr(loss, "needs", ())
+            for need in set(needs) - set(context or {}):
+                raise ConfigError(f"the loss {name!r} needs {need!r}, which the context lacks")
+            values[name] = loss(prediction, target, weight, **{need: (context or {})[need] for need in needs})
         total = _add([self.weights[name] * value for name, value in values.items()])
         return LossResult(total, {name: value.detach() for name, value in values.items()})
 
@@ -235,8 +238,8 @@ class PlainLoss(nn.Module):
 
     Args:
         terms: what `WeightedSum` takes.
-        target: ``"bayer"`` compares packed Bayer planes, as published methods do; ``"raw_rgb"`` compares demosaiced
-            RAW, which a network that predicts Bayer planes has not.
+        target: ``"bayer"`` compares packed Bayer planes, as published methods do; ``"raw_rgb"`` compares
+            demosaiced RAW, which a network that predicts Bayer planes has not.
         domain: as of `BranchLoss`.
         gamma: as of `BranchLoss`.
 

@@ -137,9 +137,10 @@ class ReverseISPTask(pl.LightningModule):
     ) -> None:
         super().__init__()
         if model.plain is not isinstance(loss, PlainLoss):
-            raise ConfigError(f"a {'plain' if model.plain else 'fusion'} model does not take {type(loss).__name__}")
+            kind = "plain" if model.plain else "fusion"
+            raise ConfigError(f"a {kind} model does not take {type(loss).__name__}")
         if model.packed and getattr(loss, "target", None) == "raw_rgb":
-            raise ConfigError("loss.plain.target=raw_rgb: this network predicts Bayer planes; set backbone.head=raw_rgb")
+            raise ConfigError("loss.plain.target=raw_rgb needs backbone.head=raw_rgb: the network predicts planes")
         self.model = model
         self.loss = loss
         self.optimizer_factory = optimizer
@@ -229,7 +230,8 @@ class ReverseISPTask(pl.LightningModule):
         """Score the fused pipeline, each branch alone, and the baselines on whole photos."""
         out = self.reconstruct_photos(batch.srgb)
         rivals = {"val": out.bayer}
-        rivals |= {name: mosaic(x, self.model.cfa) for name, x in (("oe", out.oe), ("noe", out.noe)) if x is not None}
+        branches = {"oe": out.oe, "noe": out.noe}
+        rivals |= {name: mosaic(x, self.model.cfa) for name, x in branches.items() if x is not None}
         rivals |= {name: mosaic(rival(batch.srgb), self.model.cfa) for name, rival in self.baselines.items()}
         for group, bayer in rivals.items():
             self._score(group, bayer, batch)

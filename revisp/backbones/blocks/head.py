@@ -12,7 +12,7 @@ from revisp.errors import ConfigError
 __all__ = ["Head", "RawHead", "check_head"]
 
 Head = Literal["raw_rgb", "packed"]
-"""What a network predicts: ``"raw_rgb"``, channels of full height and width; ``"packed"``, Bayer planes of half."""
+"""What a network predicts: ``"raw_rgb"``, channels of full size; ``"packed"``, Bayer planes of half the size."""
 
 
 def check_head(head: str, name: str) -> None:
