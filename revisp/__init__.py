@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submodules=["align", "backbones", "camera", "cfa", "data", "demosaic", "errors", "fusion", "inference", "io",
                 "losses", "mask", "metrics", "mosaic", "pipeline", "prepare", "refine", "symmetry", "training"],
     submod_attrs={
-        "backbones": ["create_backbone", "list_backbones"],
+        "backbones": ["create_backbone", "describe_backbones", "list_backbones"],
         "camera.profile": ["CameraProfile"],
         "cfa": ["CFA", "pack", "unpack"],
         "errors": ["RevispError"],

@@ -81,6 +81,11 @@ class Registry(Generic[S]):
             self.get(name)
         return self._specs.get(name)
 
+    def plugin(self, name: str) -> str | None:
+        """Return the distribution that brings ``name`` by an entry point; None if it was registered in code."""
+        point = self._entry_points().get(name)
+        return point.dist.name if point and point.dist else None
+
     def get(self, name: str) -> Callable[..., Any]:
         """Return the factory of ``name``, importing it if it was lazy.
 
