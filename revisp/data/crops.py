@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
+from revisp.data.strata import Strata
 from revisp.errors import ConfigError, DataError
 from revisp.symmetry import SYMMETRIES, Symmetry
 
@@ -45,7 +46,8 @@ class CropSampler(Sampler[CropSpec]):
     so that together they see what one process would.
 
     A share of the crops is drawn around overexposed pixels: a picture that has some, uniformly; one of its
-    overexposed pixels, uniformly; a window that holds it, uniformly. The other crops are uniform over all pixels.
+    overexposed pixels, uniformly; a window that holds it, uniformly. The other crops are uniform over all pixels;
+    or, with ``strata``, over the bins of brightness that the pictures' RAW has in each of its channels (`Strata`).
 
     Only geometry is augmented. A change of exposure or white balance would act on the RAW as a factor, but on the
     photo through the camera's unknown, nonlinear processing, so no simple jitter of a pair stays a pair; simulated
@@ -58,6 +60,8 @@ class CropSampler(Sampler[CropSpec]):
         crop: side of a crop in pixels, even.
         length: crops in an epoch, over all ranks; a remainder that does not fill all ranks is dropped.
         oe_share: share of crops drawn around overexposed pixels, in [0, 1].
+        strata: bins of brightness over which the other crops are drawn evenly, at least 2; None draws them from
+            all pixels. Every picture is then looked at once, now.
         augment: apply a random one of the eight symmetries; a window at the picture's edge that leaves no room for
             the pixel by which a symmetry must move it is moved the other way, or left as it is where it fills the
             picture.
@@ -78,12 +82,13 @@ class CropSampler(Sampler[CropSpec]):
         crop: int,
         length: int,
         oe_share: float = 0.5,
+        strata: int | None = None,
         augment: bool = True,
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        _check(crop, length, oe_share, rank, world_size)
+        _check(crop, length, oe_share, strata, rank, world_size)
         if not pictures:
             raise DataError("there are no images to crop from")
         for picture in pictures:
@@ -100,6 +105,7 @@ class CropSampler(Sampler[CropSpec]):
         self.epoch = 0
         areas = np.array([picture.height * picture.width for picture in pictures], float)
         self._by_area = np.cumsum(areas / areas.sum())
+        self._strata = None if strata is None else Strata(pictures, crop, strata)
         self._with_oe = np.flatnonzero([picture.has_overexposed for picture in pictures])
 
     def set_epoch(self, epoch: int) -> None:
@@ -122,6 +128,8 @@ class CropSampler(Sampler[CropSpec]):
             index = int(self._with_oe[int(image * self._with_oe.size)])
             y, x = self._overexposed_pixel(self.pictures[index], pixel)
             top, left = y - int(row * (self.crop - 1)), x - int(column * (self.crop - 1))
+        elif self._strata is not None:
+            index, top, left = self._strata.draw(image, pixel, row, column)
         else:
             index = min(int(np.searchsorted(self._by_area, image, side="right")), len(self.pictures) - 1)
             picture = self.pictures[index]
@@ -162,11 +170,13 @@ def _check_size(picture: Picture, cfa: CFA, crop: int) -> None:
             raise DataError(f"the image {picture.name!r} of {size} is smaller than the crop of {crop}{moved}")
 
 
-def _check(crop: int, length: int, oe_share: float, rank: int, world_size: int) -> None:
+def _check(crop: int, length: int, oe_share: float, strata: int | None, rank: int, world_size: int) -> None:
     if crop < 2 or crop % 2:
         raise ConfigError(f"crop must be an even number of pixels, got {crop}")
     if not 0 <= oe_share <= 1:
         raise ConfigError(f"oe_share must lie in [0, 1], got {oe_share}")
+    if strata is not None and strata < 2:
+        raise ConfigError(f"strata must be at least 2, or null, got {strata}")
     if not 0 <= rank < world_size:
         raise ConfigError(f"rank must lie in [0, world_size = {world_size}), got {rank}")
     if length < world_size:

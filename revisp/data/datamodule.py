@@ -38,6 +38,7 @@ class PairDataModule(DataModule):
         batch_size: training crops in a batch of one process.
         crops_per_epoch: training crops in an epoch, over all processes.
         oe_share: share of crops drawn around overexposed pixels, in [0, 1] (`CropSampler`).
+        strata: bins of brightness over which the other crops are drawn evenly; None draws them from all pixels.
         augment: flip and transpose crops, keeping their Bayer phase.
         num_workers: processes that cut crops; they do not change which.
         seed: seed of the crops.
@@ -58,6 +59,7 @@ class PairDataModule(DataModule):
         batch_size: int = 8,
         crops_per_epoch: int = 512,
         oe_share: float = 0.5,
+        strata: int | None = None,
         augment: bool = True,
         num_workers: int = 0,
         seed: int = 0,
@@ -68,6 +70,8 @@ class PairDataModule(DataModule):
         for name, value in (("crop", crop), ("batch_size", batch_size), ("crops_per_epoch", crops_per_epoch)):
             check_whole(value, name)
         check_whole(num_workers, "num_workers", 0)
+        if strata is not None:
+            check_whole(strata, "strata", 2)
         if val_tile is not None:
             check_whole(val_tile, "val_tile", MIN_TILE)
             if val_tile % 2:
@@ -79,6 +83,7 @@ class PairDataModule(DataModule):
         self.batch_size = batch_size
         self.crops_per_epoch = crops_per_epoch
         self.oe_share = oe_share
+        self.strata = strata
         self.augment = augment
         self.num_workers = num_workers
         self.seed = seed
@@ -132,6 +137,7 @@ class PairDataModule(DataModule):
             crop=self.crop,
             length=self.crops_per_epoch,
             oe_share=self.oe_share,
+            strata=self.strata,
             augment=self.augment,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,

@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     from revisp.data.crops import CropSpec
     from revisp.data.tiles import Tile
 
-__all__ = ["CropDataset", "Pair", "PairSource", "Picture", "PictureSource", "Sample", "TileDataset"]
+__all__ = [
+    "BRIGHTNESS_STEP",
+    "CropDataset",
+    "Pair",
+    "PairSource",
+    "Picture",
+    "PictureSource",
+    "Sample",
+    "TileDataset",
+]
+
+BRIGHTNESS_STEP = 8
+"""Rows and columns between the pixels of `Picture.brightness`."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,9 @@ class Picture(Protocol):
 
     def overexposed(self) -> np.ndarray[Any, Any]:
         """Return (row, column) of overexposed pixels, ``[n, 2]`` integers: all, or a random share of them."""
+
+    def brightness(self) -> np.ndarray[Any, Any]:
+        """Return the target at every `BRIGHTNESS_STEP`-th row and column, ``[3, ceil(H/8), ceil(W/8)]`` floats."""
 
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
         """Read a window.

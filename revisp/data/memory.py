@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from revisp.data.datasets import Sample
+from revisp.data.datasets import BRIGHTNESS_STEP, Sample
 from revisp.demosaic import Demosaic
 from revisp.mask import OverexposureMask
 
@@ -48,6 +48,11 @@ class MemoryPicture:
     def overexposed(self) -> np.ndarray[Any, Any]:
         """Return (row, column) of all overexposed pixels, ``[n, 2]`` int32."""
         return self._overexposed
+
+    def brightness(self) -> np.ndarray[Any, Any]:
+        """Return the target at every `BRIGHTNESS_STEP`-th row and column, ``[3, ceil(H/8), ceil(W/8)]``."""
+        pixels: np.ndarray[Any, Any] = self.sample.target[:, ::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP].numpy()
+        return pixels
 
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
         """Return a window, without copying."""

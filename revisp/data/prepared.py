@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from revisp.camera.cameras import typical_profile
+from revisp.data.datasets import BRIGHTNESS_STEP
 from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, natural_key, read_manifest
 from revisp.data.window import Window
 from revisp.errors import DataError
@@ -88,6 +89,14 @@ class PreparedPicture:
             path = array_path(self.root, self.name, "oe")
             raise DataError(f"{path} holds a position outside the image of {self.height}x{self.width}")
         return found
+
+    def brightness(self) -> np.ndarray[Any, Any]:
+        """Return the target at every `BRIGHTNESS_STEP`-th row and column; an eighth of its file is read.
+
+        Raises:
+            DataError: as `check`.
+        """
+        return self._open("target")[:, ::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP].astype(np.float32)
 
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
         """Read a window; ``mosaic(target) == bayer`` exactly, for the phase at the window's place.

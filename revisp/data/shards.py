@@ -29,6 +29,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from revisp.camera.profile import CameraProfile
+from revisp.data.datasets import BRIGHTNESS_STEP
 from revisp.data.window import Window
 from revisp.errors import ConfigError, DataError, RevispError
 
@@ -128,6 +129,10 @@ class ShardTile:
     def overexposed(self) -> Array:
         """Return (row, column) of those overexposed pixels that the data set lists."""
         return self._overexposed
+
+    def brightness(self) -> Array:
+        """Return the target at every `BRIGHTNESS_STEP`-th row and column."""
+        return self._window.target[:, ::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP].astype(np.float32)
 
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
         """Return a window, as `PreparedPicture.read`."""

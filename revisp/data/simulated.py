@@ -18,11 +18,12 @@ import numpy as np
 import torch
 
 from revisp.camera.cameras import random_simulated_camera, typical_profile
+from revisp.camera.isp import srgb_to_linear
 from revisp.camera.profile import CameraProfile
 from revisp.camera.shading import Place
 from revisp.camera.simulate import simulate
 from revisp.data.datamodule import PairDataModule
-from revisp.data.datasets import Sample
+from revisp.data.datasets import BRIGHTNESS_STEP, Sample
 from revisp.data.manifest import natural_key
 from revisp.data.photo_cache import PhotoCache
 from revisp.demosaic import Demosaic, demosaic
@@ -96,6 +97,15 @@ class SimulatedPhoto:
         """
         positions: np.ndarray[Any, Any] = np.load(self._positions, allow_pickle=False)
         return positions
+
+    def brightness(self) -> np.ndarray[Any, Any]:
+        """Return the photo's own linear light at every `BRIGHTNESS_STEP`-th row and column, before any camera.
+
+        How bright the RAW becomes is drawn with the camera and the exposure; which places are brighter is not.
+        """
+        stored = np.load(self._pixels, mmap_mode="r", allow_pickle=False)[::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP]
+        light: np.ndarray[Any, Any] = srgb_to_linear(torch.from_numpy(stored.astype(np.float32) / 255)).numpy()
+        return light.transpose(2, 0, 1)
 
     @torch.no_grad()
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
