@@ -83,12 +83,13 @@ class WeightedSum(nn.Module):
             ShapeError: shapes do not fit, or an integer tensor.
             ConfigError: the context lacks what a loss needs.
         """
+        context = context or {}
         values: dict[str, Tensor] = {}
         for name, loss in self.losses.items():
             needs = getattr(loss, "needs", ())
-            for need in set(needs) - set(context or {}):
-                raise ConfigError(f"the loss {name!r} needs {need!r}, which the context lacks")
-            values[name] = loss(prediction, target, weight, **{need: (context or {})[need] for need in needs})
+            if missing := [need for need in needs if need not in context]:
+                raise ConfigError(f"the loss {name!r} needs {missing[0]!r}, which was not given")
+            values[name] = loss(prediction, target, weight, **{need: context[need] for need in needs})
         total = _add([self.weights[name] * value for name, value in values.items()])
         return LossResult(total, {name: value.detach() for name, value in values.items()})
 

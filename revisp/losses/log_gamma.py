@@ -84,6 +84,7 @@ class LogGammaLoss(nn.Module):
     """
 
     needs: ClassVar[tuple[str, ...]] = ("gamma_heads",)
+    linear: ClassVar[bool] = True
 
     def __init__(self, gammas: Sequence[float] = GAMMAS, margin: float = 0.01) -> None:
         super().__init__()

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from revisp.checks import check_image
 from revisp.errors import ConfigError, WeightsError
 from revisp.losses.base import LOSSES, drop_empty, prepare, region_mean
+from revisp.losses.frozen import existing, freeze, read_weights
 
 __all__ = ["TRUNK_VARIABLE", "LPIPSLoss", "Net", "Trunk", "find_trunk"]
 
@@ -69,9 +70,9 @@ def find_trunk(net: Net = "alex", trunk: str | os.PathLike[str] | None = None) -
     if net not in _FILES:
         raise ConfigError(f"unknown LPIPS net {net!r}: use 'alex', 'vgg' or 'squeeze'")
     if trunk is not None:
-        return Trunk(net, _existing(trunk, "the LPIPS setting trunk"), "argument")
+        return Trunk(net, existing(trunk, "the LPIPS setting trunk"), "argument")
     if os.environ.get(TRUNK_VARIABLE):
-        return Trunk(net, _existing(os.environ[TRUNK_VARIABLE], TRUNK_VARIABLE), "environment")
+        return Trunk(net, existing(os.environ[TRUNK_VARIABLE], TRUNK_VARIABLE), "environment")
     cached = _cache() / _FILES[net]
     return Trunk(net, cached, "torchvision cache") if cached.is_file() else None
 
@@ -116,7 +117,7 @@ class LPIPSLoss(nn.Module):
         _load_trunk(model.net, found)
         self.scaling, self.trunk = model.scaling_layer, model.net
         self.heads = nn.ModuleList(head.model[-1] for head in model.lins)  # without the dropout before each
-        _freeze(self)
+        freeze(self)
 
     def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Compare two batches.
@@ -162,13 +163,6 @@ def _cache() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def _existing(path: str | os.PathLike[str], what: str) -> Path:
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise WeightsError(f"{what} names {path}, which is not a file")
-    return path
-
-
 def _download(net: Net) -> Trunk:
     try:
         torch.hub.load_state_dict_from_url(
@@ -192,7 +186,7 @@ def _build(net: Net) -> Any:
 
 def _load_trunk(trunk: nn.Module, source: Trunk) -> None:
     """Fill a trunk of lpips, whose ``slice2.3.weight`` is torchvision's ``features.3.weight``."""
-    weights = _read(source.path)
+    weights = read_weights(source.path, "the LPIPS trunk")
     state = {}
     for name, own in trunk.state_dict().items():
         key = "features." + name.partition(".")[2]
@@ -201,29 +195,6 @@ def _load_trunk(trunk: nn.Module, source: Trunk) -> None:
             raise WeightsError(f"{source} does not fit: it {fault} {key} {list(own.shape)}")
         state[name] = weights[key].to(own.dtype)
     trunk.load_state_dict(state)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # both readers raise kinds of their own, and torch nearly any for a damaged file
-        first_line = str(error).partition("\n")[0]
-        raise WeightsError(f"cannot read the LPIPS trunk {path}: {first_line}") from error
-    if not isinstance(weights, dict):
-        raise WeightsError(f"the LPIPS trunk {path} holds no state dict")
-    return weights
-
-
-def _freeze(module: nn.Module) -> None:
-    """Turn all parameters and buffers into buffers that are not saved."""
-    for part in module.modules():
-        for name, tensor in [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]:
-            delattr(part, name)
-            part.register_buffer(name, tensor.detach(), persistent=False)
 
 
 def _unit(features: Tensor) -> Tensor:

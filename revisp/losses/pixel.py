@@ -1,4 +1,4 @@
-"""Losses that compare pixel with pixel: L1, L2 and Charbonnier.
+"""Losses that compare pixel with pixel: L1, L2, Charbonnier and L1 of logarithms.
 
 Only pixels of the region have an influence or receive a gradient.
 """
@@ -11,7 +11,16 @@ from torch import Tensor, nn
 from revisp.errors import ConfigError
 from revisp.losses.base import LOSSES, prepare, region_mean
 
-__all__ = ["CharbonnierLoss", "L1Loss", "L2Loss", "charbonnier_loss", "l1_loss", "l2_loss"]
+__all__ = [
+    "CharbonnierLoss",
+    "HardLogLoss",
+    "L1Loss",
+    "L2Loss",
+    "charbonnier_loss",
+    "hard_log_loss",
+    "l1_loss",
+    "l2_loss",
+]
 
 
 def l1_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -61,6 +70,32 @@ def charbonnier_loss(
     return region_mean(torch.sqrt((prediction - target).square() + eps**2) - eps, weight)
 
 
+def hard_log_loss(
+    prediction: Tensor, target: Tensor, weight: Tensor | None = None, *, eps: float = 1e-3
+) -> Tensor:
+    """L1 between logarithms, ``mean(|log max(x, ε) − log max(y, ε)|)``, which weighs relative errors.
+
+    The second half of CycleISP's loss for its RGB-to-RAW network (Zamir et al., CVPR 2020, arXiv 2003.07761); the
+    first is `l1_loss` at the same weight. Between linear values, a dark pixel's error counts as much as the same
+    ratio of a bright one's. ε is our choice: 1e-3 is 16 steps of 14 bits. A prediction below ε receives no
+    gradient: leave an L1 term beside it.
+
+    Args:
+        prediction: ``[B,C,H,W]``, linear, any range.
+        target: ``[B,C,H,W]``, linear.
+        weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
+        eps: value below which all values are alike.
+
+    Returns:
+        A scalar; 0 if the region is empty.
+
+    Raises:
+        ShapeError: shapes do not fit, or an integer tensor.
+    """
+    prediction, target, weight = prepare(prediction, target, weight)
+    return region_mean((prediction.clamp_min(eps).log() - target.clamp_min(eps).log()).abs(), weight)
+
+
 @LOSSES.register("l1")
 class L1Loss(nn.Module):
     """Module of `l1_loss`."""
@@ -99,6 +134,32 @@ class CharbonnierLoss(nn.Module):
     def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """See `charbonnier_loss`."""
         return charbonnier_loss(prediction, target, weight, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """Show eps when printed."""
+        return f"eps={self.eps}"
+
+
+@LOSSES.register("hard_log")
+class HardLogLoss(nn.Module):
+    """Module of `hard_log_loss`.
+
+    Args:
+        eps: value below which all values are alike.
+
+    Raises:
+        ConfigError: eps is not positive.
+    """
+
+    def __init__(self, eps: float = 1e-3) -> None:
+        super().__init__()
+        if not eps > 0:
+            raise ConfigError(f"eps of the logarithmic loss must be positive, got {eps}")
+        self.eps = eps
+
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """See `hard_log_loss`."""
+        return hard_log_loss(prediction, target, weight, eps=self.eps)
 
     def extra_repr(self) -> str:
         """Show eps when printed."""

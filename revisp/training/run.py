@@ -138,19 +138,24 @@ def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
     optimizer([torch.nn.Parameter(torch.zeros(1))])  # refuses wrong settings now rather than after preparation
     return ReverseISPTask(
         model,
-        build_loss(_plain(cfg.loss), plain=model.plain),
+        build_loss(_plain(cfg.loss), model),
         optimizer=optimizer,
         schedule=Schedule(**_plain(cfg.schedule)),
         refine=RefineTraining(**refine),
     )
 
 
-def build_loss(settings: dict[str, Any], *, plain: bool) -> FusionLoss | PlainLoss:
+def build_loss(settings: dict[str, Any], model: ReverseISP) -> FusionLoss | PlainLoss:
     """Return the loss of a plain network, or of the two branches of the fusion."""
     parts = {name: {**settings.pop(name)} for name in ("oe", "noe", "plain")}
-    for name in ("plain",) if plain else ("oe", "noe"):
-        parts[name]["terms"] = available_terms(parts[name]["terms"])
-    if plain:
+    for name in ("plain",) if model.plain else ("oe", "noe"):
+        terms = available_terms(parts[name]["terms"])
+        if isinstance(aligned := terms.get("aligned"), Mapping):
+            terms["aligned"] = {"cfa": model.cfa.value, **aligned}
+        elif aligned:
+            terms["aligned"] = {"cfa": model.cfa.value, "weight": aligned}
+        parts[name]["terms"] = terms
+    if model.plain:
         return PlainLoss(**parts["plain"])
     return FusionLoss(BranchLoss(**parts["oe"]), BranchLoss(**parts["noe"]), **settings)
 

@@ -10,7 +10,7 @@ from revisp.errors import ConfigError, ShapeError, UnknownNameError
 from revisp.losses import create_loss, list_losses
 
 PIXEL = ("l1", "l2", "charbonnier")
-OFFLINE = (*PIXEL, "ssim", "ms_ssim_l1")
+OFFLINE = (*PIXEL, "hard_log", "ssim", "ms_ssim_l1")
 
 
 def images(seed, shape=(2, 3, 12, 14)):

@@ -1,0 +1,142 @@
+"""A loss for pairs whose photo and RAW do not lie exactly on each other: the RAW is moved onto the photo first.
+
+Zhang et al., "Learning RAW-to-sRGB Mappings with Inaccurately Aligned Supervision" (ICCV 2021, arXiv 2108.08119),
+turned round by the HIT-IIL entry to AIM 2022 (challenge report, arXiv 2210.11153), which predicts RAW from photos.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from revisp.cfa import CFA, unpack
+from revisp.checks import check_image
+from revisp.demosaic import demosaic
+from revisp.errors import ConfigError, ShapeError
+from revisp.losses.base import LOSSES, drop_empty, prepare, region_mean
+from revisp.losses.colour_map import GlobalColourMap
+from revisp.losses.flow import LucasKanade, RaftFlow, halve_flow, valid_after, warp
+from revisp.losses.structural import ssim_loss
+
+__all__ = ["AlignedLoss"]
+
+GAMMA = 2.2
+"""Encodes the RAW before it is recoloured."""
+
+
+@LOSSES.register("aligned")
+class AlignedLoss(nn.Module):
+    """L1 against the target as it would lie under the photo.
+
+    1. A `GlobalColourMap` recolours the demosaiced target, encoded by the power 1/2.2, to look like the photo.
+    2. Optical flow from the photo to the recoloured target says where each pixel of the photo lies in the RAW.
+    3. The target is warped by it, packed planes by half of it at half size; what is read beyond the border counts
+       nowhere.
+    4. The loss is the L1 between prediction and warped target, plus `ssim` times one minus their SSIM, plus
+       `colour` times the L1 between photo and warped recoloured target, by which the map learns.
+
+    The map has parameters, which the optimiser must be given along with the network's, and which no model needs
+    afterwards. The flow has no gradient. The published entries estimate it by PWC-Net, whose place pyramidal
+    Lucas-Kanade (no weights) or RAFT takes here; their perceptual term is the loss ``lpips``. SSIM compares linear
+    values, as there.
+
+    Args:
+        ssim: weight of the SSIM part; published: 0.1 for the S7 track, 0.3 for the P20 track.
+        colour: weight of the map's own loss.
+        flow: ``"lucas_kanade"``, or ``"raft"`` (torchvision's small network).
+        weights: file of RAFT's weights (`RaftFlow`).
+        download: let torchvision's RAFT weights be downloaded if no file is given.
+        cfa: Bayer phase whose planes packed targets hold, by which they are laid out before demosaicing.
+
+    Raises:
+        ConfigError: an unknown flow, a negative weight, not a Bayer phase, or weights for Lucas-Kanade.
+        WeightsError: RAFT's weights are missing or do not fit.
+    """
+
+    needs = ("srgb",)
+    linear = True
+
+    def __init__(
+        self,
+        ssim: float = 0.0,
+        colour: float = 1.0,
+        flow: Literal["lucas_kanade", "raft"] = "lucas_kanade",
+        weights: str | os.PathLike[str] | None = None,
+        download: bool = False,
+        cfa: CFA | str = CFA.RGGB,
+    ) -> None:
+        super().__init__()
+        if not (ssim >= 0 and colour > 0):
+            raise ConfigError(f"the aligned loss needs ssim >= 0 and colour > 0, got {ssim} and {colour}")
+        if flow not in ("lucas_kanade", "raft"):
+            raise ConfigError(f"unknown flow {flow!r} of the aligned loss: use 'lucas_kanade' or 'raft'")
+        if flow == "lucas_kanade" and (weights is not None or download):
+            raise ConfigError("flow 'lucas_kanade' takes no weights: set flow to 'raft'")
+        self.ssim = ssim
+        self.colour = colour
+        self.cfa = CFA.parse(cfa)
+        self.colour_map = GlobalColourMap()
+        self.flow: nn.Module = LucasKanade() if flow == "lucas_kanade" else RaftFlow(weights, download)
+
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None, *, srgb: Tensor) -> Tensor:
+        """Compare within a region of the photo.
+
+        Args:
+            prediction: demosaiced RAW ``[B,3,H,W]`` or packed planes ``[B,4,H/2,W/2]``, linear, unclamped, on the
+                photo's grid.
+            target: of the same shape, linear, in [0,1], on the RAW's own grid.
+            weight: ``[B,1,H,W]`` or ``[B,1,H/2,W/2]`` in [0,1], or None for all pixels.
+            srgb: the photo ``[B,3,H,W]`` in [0,1].
+
+        Returns:
+            A scalar; 0 if the region is empty.
+
+        Raises:
+            ShapeError: shapes do not fit, an integer tensor, or neither three nor four channels.
+        """
+        prediction, target, weight = prepare(prediction, target, weight)
+        srgb = drop_empty(*_check_photo(srgb, target), weight)[0]
+        prediction, target, weight = drop_empty(prediction, target, weight)
+        if not len(prediction):
+            return prediction.sum() + sum(0 * parameter.sum() for parameter in self.parameters())
+        with torch.autocast(prediction.device.type, enabled=False):
+            warped, valid, map_loss = self._align(target.detach(), srgb, weight)
+            total = region_mean((prediction - warped).abs(), valid)
+            if self.ssim:
+                total = total + self.ssim * ssim_loss(prediction, warped, valid)
+            return total + self.colour * map_loss
+
+    def _align(self, target: Tensor, srgb: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the warped target, the weight of its pixels, and the loss of the colour map."""
+        packed = target.shape[1] == 4
+        raw_rgb = demosaic(unpack(target, self.cfa), self.cfa, "bilinear") if packed else target
+        mapped = self.colour_map(raw_rgb.to(srgb.dtype).clamp(0, 1) ** (1 / GAMMA), srgb)
+        flow = self.flow(srgb, mapped.detach())
+        seen = valid_after(flow)
+        if weight is not None:
+            seen = seen * (F.interpolate(weight, scale_factor=2.0) if packed else weight).to(seen.dtype)
+        map_loss = region_mean((warp(mapped, flow) - srgb).abs(), seen)
+        if packed:
+            flow = halve_flow(flow)
+        valid = valid_after(flow).to(target.dtype)
+        return warp(target, flow.to(target.dtype)), valid if weight is None else valid * weight, map_loss
+
+    def extra_repr(self) -> str:
+        """Show the settings when printed."""
+        return f"ssim={self.ssim}, colour={self.colour}, cfa={self.cfa.value!r}"
+
+
+def _check_photo(srgb: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the photo in single precision, twice, if it fits the target."""
+    if target.shape[1] not in (3, 4):
+        raise ShapeError(f"the aligned loss takes 3 channels or 4 packed planes, got {list(target.shape)}")
+    check_image(srgb, 3, "srgb")
+    factor = 2 if target.shape[1] == 4 else 1
+    shape = (target.shape[0], 3, factor * target.shape[2], factor * target.shape[3])
+    if tuple(srgb.shape) != shape:
+        raise ShapeError(f"the photo of the aligned loss must have shape {list(shape)}, got {list(srgb.shape)}")
+    return srgb.float(), srgb.float()
