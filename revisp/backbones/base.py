@@ -42,7 +42,7 @@ class BackboneSpec:
         small: arguments of a version that is quick to try and to test.
         auxiliary: what more it predicts, for losses that ask for it: names of tensors that its method
             ``forward_auxiliary(x)`` returns beside the prediction, as ``(prediction, {name: tensor})``, each of
-            the prediction's height and width.
+            the prediction's height and width. A module that serves nothing else bears its name.
         reported: figures published for the method, by ``"data set/metric"``: PSNR in dB and SSIM of the RAW, AIM
             2022 Test1 of the Samsung S7 (``s7``) and Huawei P20 (``p20``) tracks unless its documentation says
             otherwise.

@@ -5,7 +5,7 @@
 
 from revisp.losses.aligned import AlignedLoss
 from revisp.losses.base import LOSSES, create_loss, list_losses
-from revisp.losses.composite import BranchLoss, FusionLoss, LossResult, WeightedSum
+from revisp.losses.composite import BranchLoss, FusionLoss, LossResult, PlainLoss, WeightedSum
 from revisp.losses.domain import to_gamma
 from revisp.losses.edit_aware import EditAwareLoss
 from revisp.losses.log_gamma import LogGammaLoss, log_gamma_loss
@@ -37,6 +37,7 @@ __all__ = [
     "LogGammaLoss",
     "LossResult",
     "MSSSIML1Loss",
+    "PlainLoss",
     "SSIMLoss",
     "SoftSupervisionLoss",
     "Trunk",

@@ -141,6 +141,7 @@ class ReverseISPTask(pl.LightningModule):
             raise ConfigError(f"a {kind} model does not take {type(loss).__name__}")
         if model.packed and getattr(loss, "target", None) == "raw_rgb":
             raise ConfigError("loss.plain.target=raw_rgb needs backbone.head=raw_rgb: the network predicts planes")
+        _freeze_unasked(model, loss.needs)
         self.model = model
         self.loss = loss
         self.optimizer_factory = optimizer
@@ -287,6 +288,14 @@ class ReverseISPTask(pl.LightningModule):
         for name, metric in self.scores[group].items():
             self.log(f"{group}/{name}", metric.compute().float(), prog_bar=f"{group}/{name}" == "val/psnr")
             metric.reset()
+
+
+def _freeze_unasked(model: ReverseISP, needs: Iterable[str]) -> None:
+    """Freeze what serves only predictions that no loss asks for: processes would wait for its gradients."""
+    for network in model.branches.values():
+        for name in set(model.spec.auxiliary) - set(needs):
+            if isinstance(part := getattr(network, name, None), nn.Module):
+                part.requires_grad_(False)
 
 
 def _fit_pairs(samples: Sequence[Sample]) -> list[FitPair]:
