@@ -3,6 +3,7 @@
 A page holds a marker on a line of its own; the build replaces it:
 
 * ``<!-- configuration -->``: every key of ``conf/``;
+* ``<!-- networks -->``: the networks of the catalogue;
 * ``<!-- options: revisp-predict -->``: the options of a Typer command;
 * ``<!-- modules: revisp.mask revisp.io -->``: the documentation of modules; a package stands for all its modules.
 """
@@ -15,9 +16,17 @@ from importlib.util import find_spec
 from typing import Any
 
 import config_reference
+import yaml
 from sphinx.application import Sphinx
 
-COMMANDS = {"revisp-predict": "revisp.cli.predict", "revisp-prepare": "revisp.cli.prepare"}
+COMMANDS = {
+    "revisp-models": "revisp.cli.models",
+    "revisp-predict": "revisp.cli.predict",
+    "revisp-prepare": "revisp.cli.prepare",
+}
+
+TILE = 504 * 504 / 1e6
+"""Megapixels of the tile that a network's cost is given for."""
 
 
 def fill(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -25,6 +34,8 @@ def fill(app: Sphinx, docname: str, source: list[str]) -> None:
     text = source[0]
     if "<!-- configuration -->" in text:
         text = text.replace("<!-- configuration -->", config_reference.render(config_reference.read_tree()))
+    if "<!-- networks -->" in text:
+        text = text.replace("<!-- networks -->", networks())
     text = re.sub(r"^<!-- options: (\S+) -->$", lambda found: options(found[1]), text, flags=re.MULTILINE)
     text = re.sub(r"^<!-- modules: (.+) -->$", lambda found: modules(found[1].split()), text, flags=re.MULTILINE)
     source[0] = text
@@ -51,6 +62,43 @@ def _row(parameter: Any) -> str:
     return f"| {', '.join(f'`{name}`' for name in names)} | {'' if unset else f'`{shown}`'} | {meaning} |"
 
 
+def networks() -> str:
+    """Return a Markdown table of the catalogue's networks, without those that plugins bring."""
+    from revisp.backbones import describe_backbones
+
+    heads = "network", "from", "parameters", "GMAC", "GMAC/MP", "predicts", "sees", "S7", "P20", "recipe"
+    rows = [_network(row) for row in describe_backbones() if row["plugin"] is None]
+    return "\n".join(["| " + " | ".join(line) + " |" for line in (heads, ("---",) * len(heads), *rows)])
+
+
+def _network(known: dict[str, Any]) -> tuple[str, ...]:
+    """Return the cells of a network."""
+    from revisp.backbones import BACKBONES
+
+    name, gmac = known["name"], known["gmac"]
+    network = BACKBONES.get(name)
+    reported = known["reported"]
+    scores = [(reported.get(f"{track}/psnr"), reported.get(f"{track}/ssim")) for track in ("s7", "p20")]
+    return (
+        f"{{py:class}}`{name} <{network.__module__}.{network.__qualname__}>`",
+        known["paper"].replace("|", "\\|"),
+        "" if known["parameters"] is None else f"{known['parameters']:,}",
+        "" if gmac is None else f"{gmac:.1f}",
+        "" if gmac is None else f"{gmac / TILE:.0f}",
+        f"`{known['native']}`",
+        "photo" if known["global_context"] else f"{known['receptive_field']} px",
+        *("" if psnr is None else f"{psnr:.2f} / {ssim:.2f}" for psnr, ssim in scores),
+        ", ".join(f"`experiment={recipe}`" for recipe in recipes(name)),
+    )
+
+
+def recipes(backbone: str) -> list[str]:
+    """Return the experiments of ``conf/`` that are made for a network."""
+    files = sorted((config_reference.REPOSITORY / "conf" / "experiment").glob("*.yaml"))
+    defaults = {file.stem: yaml.safe_load(file.read_text()).get("defaults", []) for file in files}
+    return [name for name, choices in defaults.items() if {"override /backbone": backbone} in choices]
+
+
 def modules(names: list[str]) -> str:
     """Return a section for each module. It holds what the module defines, not what a package passes on."""
     how = ":members:", ":ignore-module-all:", ":show-inheritance:"
@@ -61,13 +109,14 @@ def modules(names: list[str]) -> str:
 
 
 def expand(names: list[str]) -> list[str]:
-    """Replace packages by themselves and their public modules, which are not imported."""
+    """Replace packages by themselves and the public modules in and below them, which are not imported."""
     found = []
     for name in names:
         found.append(name)
         spec = find_spec(name)
         places = (spec.submodule_search_locations if spec else None) or []
-        found += [f"{name}.{module.name}" for module in pkgutil.iter_modules(places) if module.name[0] != "_"]
+        below = [module.name for module in pkgutil.iter_modules(places) if module.name[0] != "_"]
+        found += expand([f"{name}.{module}" for module in below])
     return found
 
 
