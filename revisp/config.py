@@ -51,8 +51,7 @@ def config_groups(config_name: str = "train") -> set[str]:
 def normalise_overrides(overrides: Sequence[str], config_name: str = "train") -> list[str]:
     """Drop the leading plus of ``+GROUP=...`` where GROUP is already in the defaults list.
 
-    ``backbone=smp:FPN`` becomes ``backbone=smp backbone.arch=FPN``. Everything else (``+new.key=1``, ``++seed=2``,
-    ``~logger``, flags) is left as it is.
+    Everything else (``+new.key=1``, ``++seed=2``, ``~logger``, flags) is left as it is.
 
     Example:
         >>> normalise_overrides(["+backbone=unet", "+trainer.fast_dev_run=true"])
@@ -63,10 +62,7 @@ def normalise_overrides(overrides: Sequence[str], config_name: str = "train") ->
     for token in overrides:
         group = token[1:].partition("=")[0].partition("@")[0]
         is_group = token.startswith("+") and not token.startswith("++") and "=" in token and group in groups
-        token = token[1:] if is_group else token
-        name, arguments = family(token.removeprefix("backbone=")) if token.startswith("backbone=") else ("", {})
-        normal.append(f"backbone={name}" if arguments else token)
-        normal += [f"backbone.{key}={value}" for key, value in arguments.items()]
+        normal.append(token[1:] if is_group else token)
     return normal
 
 
@@ -93,9 +89,18 @@ def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:
                 raise UnknownNameError(f"unknown {group} {choice!r}: {hint}Known: {', '.join(sorted(known))}")
 
 
-def expose_backbones() -> None:
-    """Make registered backbones without a YAML file (plugins, notebooks) known to Hydra by name."""
+def expose_backbones(overrides: Sequence[str] = ()) -> None:
+    """Make backbones without a YAML file known to Hydra by name: plugins, notebooks', and the likes of ``smp:FPN``.
+
+    Args:
+        overrides: words of the command line, in which the latter are looked for.
+    """
     store = ConfigStore.instance()
+    for name in {name for token in overrides if token.startswith("backbone=") for name in token[9:].split(",")}:
+        head, arguments = family(name)
+        if arguments:
+            node = OmegaConf.load(config_dir() / "backbone" / f"{head}.yaml")
+            store.store(group="backbone", name=name, node=OmegaConf.merge(node, arguments))
     for name in BACKBONES.names():
         if not (config_dir() / "backbone" / f"{name}.yaml").is_file():
             store.store(group="backbone", name=name, node={"name": name})
@@ -116,7 +121,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
     """
     tokens = normalise_overrides(overrides, config_name)
     check_choices(tokens, config_name)
-    expose_backbones()
+    expose_backbones(tokens)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):

@@ -171,6 +171,20 @@ class ReverseISP(nn.Module):
         """Channels C of what `run_networks` returns: 6 (OE, NOE), 3, or 1 from a network of Bayer planes."""
         return 1 if self.packed else 3 if self.plain else 6
 
+    def check_auxiliary(self, names: Iterable[str]) -> set[str]:
+        """Return names of what the networks predict beside the RAW.
+
+        Raises:
+            ConfigError: they predict no such thing.
+        """
+        wanted = set(names)
+        if unknown := wanted - set(self.spec.auxiliary):
+            raise ConfigError(
+                f"{self.config['backbone']} predicts no {min(unknown)!r}, "
+                f"which the loss asks for; it predicts {', '.join(self.spec.auxiliary) or 'the RAW alone'}"
+            )
+        return wanted
+
     def run_networks(
         self, srgb: Tensor, mask: Tensor, *, auxiliary: Iterable[str] = ()
     ) -> tuple[Tensor, Auxiliary]:
@@ -188,12 +202,7 @@ class ReverseISP(nn.Module):
         Raises:
             ConfigError: the networks predict no such thing.
         """
-        wanted = set(auxiliary)
-        if wanted - set(self.spec.auxiliary):
-            raise ConfigError(
-                f"{self.config['backbone']} predicts no {min(wanted - set(self.spec.auxiliary))!r}, "
-                f"which the loss asks for; it predicts {', '.join(self.spec.auxiliary) or 'the RAW alone'}"
-            )
+        wanted = self.check_auxiliary(auxiliary)
         height, width = srgb.shape[-2:]
         x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
         x, margin = self._pad(x)

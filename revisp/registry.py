@@ -36,6 +36,7 @@ class Registry(Generic[S]):
         self.group = group
         self._factories: dict[str, Callable[..., Any] | str] = {}
         self._specs: dict[str, S | None] = {}
+        self._loaded: set[str] = set()
 
     def register(self, name: str, spec: S | None = None, *, override: bool = False) -> Callable[[F], F]:
         """Return a decorator that adds a factory under ``name``.
@@ -83,8 +84,11 @@ class Registry(Generic[S]):
 
     def plugin(self, name: str) -> str | None:
         """Return the distribution that brings ``name`` by an entry point; None if it was registered in code."""
+        known = self._factories.get(name)
         point = self._entry_points().get(name)
-        return point.dist.name if point and point.dist else None
+        if point is None or point.dist is None or (known is not None and name not in self._loaded):
+            return None
+        return point.dist.name
 
     def get(self, name: str) -> Callable[..., Any]:
         """Return the factory of ``name``, importing it if it was lazy.
@@ -145,6 +149,7 @@ class Registry(Generic[S]):
         except Exception as error:
             owner = point.dist.name if point.dist else "an unknown distribution"
             raise ConfigError(f"{self.kind} {name!r} of {owner} cannot be loaded: {error}") from error
+        self._loaded.add(name)
         self._factories.setdefault(name, factory)
         self._specs.setdefault(name, getattr(factory, "spec", None))
         return factory

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from omegaconf import OmegaConf
 
+from revisp.backbones import BACKBONES
 from revisp.config import compose, config_dir, config_groups, normalise_overrides
 from revisp.errors import ConfigError, UnknownNameError
+from revisp.losses import PlainLoss
+from revisp.pipeline import ReverseISP
 
 CHOICES = [
     f"{path.parent.name}={path.stem}"
@@ -31,9 +35,42 @@ def test_only_groups_of_the_defaults_list_lose_their_plus() -> None:
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes(choice: str) -> None:
-    extra = ["data.root=somewhere"] if choice == "experiment=paper" else []
+    recipe = (config_dir() / f"{choice.replace('=', '/')}.yaml").read_text()
+    extra = ["data.root=somewhere"] if "override /data: prepared" in recipe else []
     cfg = compose([choice, *extra])
     assert OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+
+
+RECIPES = [path.stem for path in sorted((config_dir() / "experiment").glob("*_native.yaml"))]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_published_recipe_is_of_the_published_network(recipe: str) -> None:
+    """Its arguments leave the network as published; its loss fits the network, and has a term."""
+    name = recipe.removesuffix("_native")
+    cfg = compose([f"experiment={recipe}", "data.root=somewhere"])
+    assert (cfg.backbone.name, cfg.pipeline.branches, cfg.data.name) == (name, "plain", "prepared")
+    settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    with torch.device("meta"):
+        model = ReverseISP(
+            name,
+            backbone_kwargs={k: v for k, v in settings["backbone"].items() if k != "name"},
+            **settings["pipeline"],
+        )
+    spec = BACKBONES.spec(name)
+    if spec.in_channels == 3 + cfg.pipeline.mask_channel:
+        assert sum(p.numel() for p in model.parameters()) == spec.parameters
+    loss = settings["loss"]["plain"]
+    assert loss["target"] == "bayer" or not model.packed
+    needs = PlainLoss(**{**loss, "terms": {k: v for k, v in loss["terms"].items() if k != "lpips"}}).needs
+    assert needs - {"srgb"} <= set(spec.auxiliary)
+
+
+def test_an_architecture_of_smp_is_named_after_a_colon() -> None:
+    cfg = compose(["+backbone=smp:FPN"])
+    assert (cfg.backbone.name, cfg.backbone.arch) == ("smp", "FPN")
+    assert cfg.backbone == compose(["backbone=smp", "backbone.arch=FPN"]).backbone
+    assert compose(["backbone=smp:FPN", "backbone.encoder_name=resnet18"]).backbone.encoder_name == "resnet18"
 
 
 def test_every_group_of_the_tree_is_in_the_defaults_list() -> None:

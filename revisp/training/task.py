@@ -141,6 +141,7 @@ class ReverseISPTask(pl.LightningModule):
             raise ConfigError(f"a {kind} model does not take {type(loss).__name__}")
         if model.packed and getattr(loss, "target", None) == "raw_rgb":
             raise ConfigError("loss.plain.target=raw_rgb needs backbone.head=raw_rgb: the network predicts planes")
+        model.check_auxiliary(loss.needs - {"srgb"})
         _freeze_unasked(model, loss.needs)
         self.model = model
         self.loss = loss
@@ -290,12 +291,12 @@ class ReverseISPTask(pl.LightningModule):
             metric.reset()
 
 
-def _freeze_unasked(model: ReverseISP, needs: Iterable[str]) -> None:
+def _freeze_unasked(model: ReverseISP, needs: frozenset[str]) -> None:
     """Freeze what serves only predictions that no loss asks for: processes would wait for its gradients."""
     for network in model.branches.values():
-        for name in set(model.spec.auxiliary) - set(needs):
+        for name in model.spec.auxiliary:
             if isinstance(part := getattr(network, name, None), nn.Module):
-                part.requires_grad_(False)
+                part.requires_grad_(name in needs)
 
 
 def _fit_pairs(samples: Sequence[Sample]) -> list[FitPair]:

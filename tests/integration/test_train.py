@@ -73,7 +73,7 @@ def test_refinement_trains_jointly_or_after_the_branches(tiny: list[str], tmp_pa
     assert not torch.equal(out.bayer, out.mosaiced)
 
 
-@pytest.mark.parametrize("pipeline", ["fusion", "fusion_shared"])
+@pytest.mark.parametrize("pipeline", ["fusion", "fusion_shared", "plain"])
 def test_the_classical_network_is_fitted_and_needs_no_epoch(
     tiny: list[str], tmp_path: Path, pipeline: str
 ) -> None:
