@@ -168,6 +168,45 @@ def test_states_of_processes_add_up():
     assert one.compute().item() == pytest.approx(both.compute().item(), rel=1e-6)
 
 
+def challenge_scores(truth, submission):
+    """Score stored tiles ``[h,w,4]`` of 10 bits as the challenge does: each over 1024, SSIM plane by plane."""
+    x, y = truth.astype(np.float64) / 1024, submission.astype(np.float64) / 1024
+    error = np.mean((x - y) ** 2)
+    planes = [ssim_map_directly(x[..., c], y[..., c])[5:-5, 5:-5].mean() for c in range(4)]
+    return (999.0 if error == 0 else 10 * np.log10(1 / error)), np.mean(planes)
+
+
+def test_submissions_score_as_in_the_challenge():
+    rng = np.random.default_rng(11)
+    smooth = gaussian_filter(rng.random((4, 48, 52, 4)), (0, 2, 2, 0))
+    truth = np.rint(1023 * (smooth - smooth.min()) / np.ptp(smooth)).astype(np.uint16)
+    truth[3] = 0  # a tile without light
+    step = np.array([0, 1, 9, 60])[:, None, None, None]  # errors of exactly these many units
+    submission = np.where(truth >= 512, truth - step, truth + step).astype(np.uint16)
+    psnr, ssim = AIMPSNR(precision=torch.float64), AIMSSIM(precision=torch.float64)
+    scores = []
+    for x, y in zip(truth, submission, strict=True):
+        planes = [torch.from_numpy(tile.transpose(2, 0, 1)[None] / 1024) for tile in (y, x)]
+        expected = challenge_scores(x, y)
+        assert aim_psnr(*planes).item() == pytest.approx(expected[0], abs=1e-9)
+        assert aim_ssim(*planes).item() == pytest.approx(expected[1], abs=1e-7)
+        psnr.update(*planes)
+        ssim.update(*planes)
+        scores.append(expected)
+    known = [999, *(20 * np.log10(1024 / step.ravel()[1:]))]
+    np.testing.assert_allclose([score[0] for score in scores], known, atol=1e-9)
+    assert psnr.compute().item() == pytest.approx(np.mean(known), abs=1e-9)
+    assert ssim.compute().item() == pytest.approx(np.mean([score[1] for score in scores]), abs=1e-7)
+
+
+def test_truth_without_light_scores():
+    dark = torch.zeros(1, 4, 16, 16, dtype=torch.float64)
+    assert aim_psnr(dark, dark).item() == 999
+    assert aim_ssim(dark, dark).item() == 1
+    assert aim_psnr(dark + 0.01, dark).item() == pytest.approx(40, abs=1e-9)
+    assert aim_ssim(dark + 0.01, dark).item() == pytest.approx(0.5, abs=1e-9)  # C1 / (0.01² + C1)
+
+
 def test_wrong_shapes_are_refused():
     x = torch.rand(1, 4, 16, 16)
     with pytest.raises(ShapeError, match="4"):

@@ -11,16 +11,11 @@ four samples of a Bayer quad may differ. Neither score depends on the order of t
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import Any
-
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from revisp.cfa import CFA, pack
-from revisp.checks import check_image
 from revisp.errors import ShapeError
+from revisp.metrics.base import MeanOverImages, packed_doubles, weighted_mean
 
 __all__ = ["AIMPSNR", "AIMSSIM", "IDENTICAL_PSNR", "aim_psnr", "aim_ssim", "region_psnr", "region_ssim"]
 
@@ -85,8 +80,8 @@ def region_psnr(prediction: Tensor, target: Tensor, region: Tensor | None) -> Te
     Raises:
         ShapeError: not packed, or of different shapes.
     """
-    prediction, target, weight = _double(prediction, target, region)
-    mse = _weighted_mean((prediction - target).square(), weight)
+    prediction, target, weight = packed_doubles(prediction, target, region)
+    mse = weighted_mean((prediction - target).square(), weight)
     return torch.where(mse == 0, IDENTICAL_PSNR, -10 * mse.log10())
 
 
@@ -108,30 +103,14 @@ def region_ssim(prediction: Tensor, target: Tensor, region: Tensor | None) -> Te
     Raises:
         ShapeError: not packed, of different shapes, or planes smaller than 11 x 11.
     """
-    prediction, target, weight = _double(prediction, target, region)
+    prediction, target, weight = packed_doubles(prediction, target, region)
     height, width = prediction.shape[-2:]
     if min(height, width) <= 2 * _CROP:
         raise ShapeError(
             f"SSIM leaves out {_CROP} border pixels and needs planes of 11 x 11, got {height} x {width}"
         )
     inner = (..., slice(_CROP, height - _CROP), slice(_CROP, width - _CROP))
-    return _weighted_mean(_ssim_map(prediction, target)[inner], weight[inner])
-
-
-def _double(prediction: Tensor, target: Tensor, region: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    region = torch.ones_like(prediction) if region is None else region
-    double = []
-    for x, name in ((prediction, "prediction"), (target, "target"), (region, "region")):
-        check_image(x, 4, name)
-        if x.ndim != 4 or x.shape != prediction.shape:
-            raise ShapeError(f"{name} must be packed RAW {list(prediction.shape)}, got {list(x.shape)}")
-        double.append((x.cpu() if x.device.type == "mps" else x).double())  # MPS has no float64
-    return double[0], double[1], double[2]
-
-
-def _weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Average over all but the batch; 0/0, which is NaN, where all weights are 0."""
-    return (values * weight).flatten(1).sum(1) / weight.flatten(1).sum(1)
+    return weighted_mean(_ssim_map(prediction, target)[inner], weight[inner])
 
 
 def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
@@ -157,84 +136,29 @@ def _gaussian_filter(x: Tensor) -> Tensor:
     return x
 
 
-class _MeanOverImages(Metric):
-    """Mean of a score over images; those whose region is empty do not count, those that score NaN otherwise do.
-
-    Sums are kept in float32 and added up over processes. For OE and NOE scores keep one metric each, and give it
-    the mask or one minus the mask.
-
-    Args:
-        **kwargs: what `torchmetrics.Metric` takes.
-    """
-
-    higher_is_better = True
-    is_differentiable = False
-    full_state_update = False
-    border = 0  # pixels at each side that the score leaves out
-    total: Tensor
-    count: Tensor
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.add_state("total", torch.tensor(0.0), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0.0), dist_reduce_fx="sum")
-        # A MetricCollection takes metrics of equal states for one metric, as PSNR and SSIM are while no image has
-        # had the region: the name of this state, never read, tells them apart.
-        self.add_state(f"is_{type(self).__name__}", torch.tensor(0.0), dist_reduce_fx="sum")
-
-    @abstractmethod
-    def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
-        """Score each image; all arguments are packed."""
-
-    def update(self, prediction: Tensor, target: Tensor, region: Tensor | None = None) -> None:
-        """Add a batch of images.
-
-        Args:
-            prediction: Bayer mosaic ``[B,1,H,W]`` or packed RAW ``[B,4,h,w]``, in [0,1].
-            target: the same.
-            region: weights in [0,1], ``[B,1,H,W]`` at full resolution or packed ``[B,4,h,w]``; None counts every
-                sample.
-
-        Raises:
-            ShapeError: shapes do not fit.
-        """
-        weight = None if region is None else _packed(region)
-        scores = self.score(_packed(prediction), _packed(target), weight)
-        known = torch.ones_like(scores, dtype=torch.bool)
-        if weight is not None:
-            inner = slice(self.border, -self.border or None)
-            known = (weight[..., inner, inner] > 0).flatten(1).any(1).to(known.device)
-        self.total += scores[known].sum().to(self.total)
-        self.count += known.sum().to(self.count)
-
-    def compute(self) -> Tensor:
-        """Return the mean; NaN if no image had the region."""
-        return self.total / self.count
-
-
-class AIMPSNR(_MeanOverImages):
+class AIMPSNR(MeanOverImages):
     """Mean over images of `aim_psnr`, or of `region_psnr` where a region is given.
 
-    Range: dB, 999 for identical images; higher is better.
+    Range: dB, 999 for identical images; higher is better. Sums are kept in float32, which any device has, unless
+    ``precision=torch.float64`` is given.
     """
+
+    sums = torch.float32
 
     def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
         """Score each image; all arguments are packed."""
         return region_psnr(prediction, target, region)
 
 
-class AIMSSIM(_MeanOverImages):
+class AIMSSIM(MeanOverImages):
     """Mean over images of `aim_ssim`, or of `region_ssim` where a region is given.
 
-    Range: [-1,1]; higher is better.
+    Range: [-1,1]; higher is better. Sums are kept as by `AIMPSNR`.
     """
 
+    sums = torch.float32
     border = _CROP
 
     def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
         """Score each image; all arguments are packed."""
         return region_ssim(prediction, target, region)
-
-
-def _packed(x: Tensor) -> Tensor:
-    return pack(x, CFA.RGGB) if x.ndim == 4 and x.shape[1] == 1 else x

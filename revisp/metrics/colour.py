@@ -1,0 +1,215 @@
+"""Colour difference CIEDE2000 of developed RAW: how far colours are off, in steps that look about equal.
+
+CIE 142-2001; formulas and test values: Sharma, Wu and Dalal, "The CIEDE2000 Color-Difference Formula:
+Implementation Notes, Supplementary Test Data, and Mathematical Observations" (Color Res. Appl. 2005).
+All is computed in float64. A difference of about 1 is just visible between large patches.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from revisp.camera.isp import apply_ccm, srgb_to_linear
+from revisp.camera.profile import SRGB_TO_XYZ
+from revisp.checks import check_image, check_same_size
+from revisp.errors import ShapeError
+from revisp.metrics.base import double, mark, weighted_mean
+from revisp.metrics.picture import picture, picture_weight
+
+if TYPE_CHECKING:
+    from revisp.camera.profile import CameraProfile
+
+__all__ = ["ColourError", "DevelopedDeltaE", "ciede2000", "developed_delta_e", "srgb_to_lab"]
+
+STEP = 0.01
+"""Width of the histogram's bins, and so the largest error of a percentile."""
+
+BINS = 12800
+"""Bins of the histogram, up to a difference of 128: more than any two sRGB colours have."""
+
+PERCENTILE = 0.95
+
+_25_TO_7 = 25.0**7
+
+
+class ColourError(NamedTuple):
+    """CIEDE2000 over the pixels of all images.
+
+    Attributes:
+        mean: mean over pixels, float64; NaN if none was in the region.
+        p95: 95th percentile over pixels, float64, rounded down to 0.01; NaN where the mean is.
+    """
+
+    mean: Tensor
+    p95: Tensor
+
+
+def srgb_to_lab(srgb: Tensor) -> Tensor:
+    """Convert sRGB to CIELAB for the white of sRGB, D65.
+
+    Args:
+        srgb: ``[...,3,H,W]`` in [0,1].
+
+    Returns:
+        L*, a*, b* ``[...,3,H,W]``, float64; L* in [0,100].
+
+    Raises:
+        ShapeError: not three channels, or not floating point.
+    """
+    check_image(srgb, 3, "srgb")
+    xyz = apply_ccm(srgb_to_linear(double(srgb)), SRGB_TO_XYZ / SRGB_TO_XYZ.sum(axis=1, keepdims=True))
+    root = xyz.clamp_min((6 / 29) ** 3) ** (1 / 3)
+    f = torch.where(xyz > (6 / 29) ** 3, root, xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+    x, y, z = f.unbind(-3)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], dim=-3)
+
+
+def ciede2000(first: Tensor, second: Tensor) -> Tensor:
+    r"""Colour difference CIEDE2000 with the weights :math:`k_L = k_C = k_H = 1`; the order does not matter.
+
+    Args:
+        first: CIELAB ``[...,3,H,W]``.
+        second: the same.
+
+    Returns:
+        ``[...,H,W]`` float64, at least 0.
+
+    Raises:
+        ShapeError: not three channels, not floating point, or of different sizes.
+    """
+    for lab, name in ((first, "first"), (second, "second")):
+        check_image(lab, 3, name)
+    check_same_size(first, second, ("first", "second"))
+    (l1, a1, b1), (l2, a2, b2) = double(first).unbind(-3), double(second).unbind(-3)
+    grey = _seventh((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2)
+    a1, a2 = a1 * (1.5 - 0.5 * grey), a2 * (1.5 - 0.5 * grey)
+    c1, c2 = torch.hypot(a1, b1), torch.hypot(a2, b2)
+    turn, hue = _hues(torch.atan2(b1, a1), torch.atan2(b2, a2), c1 * c2 == 0)
+    lightness, chroma = (l1 + l2) / 2, (c1 + c2) / 2
+    t = (
+        1
+        - 0.17 * torch.cos(hue - math.radians(30))
+        + 0.24 * torch.cos(2 * hue)
+        + 0.32 * torch.cos(3 * hue + math.radians(6))
+        - 0.20 * torch.cos(4 * hue - math.radians(63))
+    )
+    middle = (lightness - 50).square()
+    by_l = (l2 - l1) / (1 + 0.015 * middle / (20 + middle).sqrt())
+    by_c = (c2 - c1) / (1 + 0.045 * chroma)
+    by_h = 2 * (c1 * c2).sqrt() * torch.sin(turn / 2) / (1 + 0.015 * chroma * t)
+    blue = math.radians(60) * torch.exp(-((torch.rad2deg(hue) - 275) / 25).square())
+    rotation = -2 * _seventh(chroma) * torch.sin(blue)
+    squared = by_l.square() + by_c.square() + by_h.square() + rotation * by_c * by_h
+    return squared.clamp_min(0).sqrt()
+
+
+def _seventh(chroma: Tensor) -> Tensor:
+    power = chroma**7
+    return (power / (power + _25_TO_7)).sqrt()
+
+
+def _hues(h1: Tensor, h2: Tensor, grey: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the turn from the first hue to the second and the mean hue, in radians; grey has no hue."""
+    full = 2 * math.pi
+    h1, h2 = torch.where(h1 < 0, h1 + full, h1), torch.where(h2 < 0, h2 + full, h2)
+    turn, total = h2 - h1, h1 + h2
+    far = turn.abs() > math.pi
+    mean = torch.where(far, torch.where(total < full, total + full, total - full), total) / 2
+    turn = torch.where(far, turn - full * turn.sign(), turn)
+    return turn.masked_fill(grey, 0), torch.where(grey, total, mean)
+
+
+def developed_delta_e(
+    prediction: Tensor,
+    target: Tensor,
+    profile: CameraProfile,
+    region: Tensor | None = None,
+    *,
+    exposure: float = 0.0,
+) -> Tensor:
+    """Mean CIEDE2000 of each pair of developed pictures.
+
+    Both RAWs are developed alike (`revisp.metrics.picture.picture`: packed RAW and mosaics at half size).
+
+    Args:
+        prediction: demosaiced RAW ``[B,3,H,W]``, packed RAW ``[B,4,h,w]`` or mosaic ``[B,1,H,W]``.
+        target: the same.
+        profile: the camera that develops.
+        region: weights in [0,1], ``[B,1,H,W]`` or packed ``[B,4,h,w]``; None counts all.
+        exposure: stops to brighten by.
+
+    Returns:
+        ``[B]`` float64, at least 0; lower is better; NaN where the region is empty.
+
+    Raises:
+        ShapeError: shapes do not fit.
+    """
+    return weighted_mean(*_differences(prediction, target, profile, region, exposure))
+
+
+def _differences(
+    prediction: Tensor, target: Tensor, profile: CameraProfile, region: Tensor | None, exposure: float
+) -> tuple[Tensor, Tensor]:
+    """Return the colour difference and the weight of each pixel, both ``[B,H,W]``."""
+    first, second = (picture(double(raw), profile, exposure) for raw in (prediction, target))
+    if first.shape != second.shape:
+        raise ShapeError(f"prediction and target must fit, got {list(prediction.shape)} and {list(target.shape)}")
+    difference = ciede2000(srgb_to_lab(first), srgb_to_lab(second))
+    weight = picture_weight(region, first, profile)
+    if weight is None:
+        return difference, torch.ones_like(difference)
+    return difference, weight.to(difference).squeeze(1)
+
+
+class DevelopedDeltaE(Metric):
+    """Mean and 95th percentile of CIEDE2000 of developed pictures, over the pixels of all images.
+
+    Range: at least 0, 0 for equal pictures; lower is better. Average: over pixels, so that the mean and the
+    percentile speak of the same distribution; `developed_delta_e` gives the mean of each image.
+
+    Args:
+        profile: the camera that develops.
+        exposure: stops to brighten by.
+        **kwargs: what `torchmetrics.Metric` takes.
+    """
+
+    higher_is_better = False
+    is_differentiable = False
+    full_state_update = False
+    total: Tensor
+    weight: Tensor
+    histogram: Tensor
+
+    def __init__(self, profile: CameraProfile, exposure: float = 0.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.profile = profile
+        self.exposure = exposure
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("weight", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("histogram", torch.zeros(BINS, dtype=torch.float64), dist_reduce_fx="sum")
+        mark(self, profile, exposure)
+
+    def update(self, prediction: Tensor, target: Tensor, region: Tensor | None = None) -> None:
+        """Add a batch of images, as given to `developed_delta_e`.
+
+        Raises:
+            ShapeError: shapes do not fit.
+        """
+        difference, weight = _differences(prediction, target, self.profile, region, self.exposure)
+        self.total += (weight * difference).sum().to(self.total)
+        self.weight += weight.sum().to(self.weight)
+        place = (difference.nan_to_num() / STEP).long().clamp_max(BINS - 1).flatten()
+        counts = weight.new_zeros(BINS).index_add_(0, place, weight.flatten())
+        self.histogram += counts.to(self.histogram)
+
+    def compute(self) -> ColourError:
+        """Return the mean and the 95th percentile."""
+        mean = self.total / self.weight
+        reached = self.histogram.cpu().cumsum(0)
+        p95 = STEP * torch.searchsorted(reached, PERCENTILE * reached[-1]).to(mean)
+        return ColourError(mean, torch.where(mean.isnan(), mean, p95))

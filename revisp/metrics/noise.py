@@ -1,0 +1,210 @@
+r"""How much of the sensor's noise a reconstructed RAW keeps, by brightness.
+
+A RAW has noise and its photo hardly any. PSNR rewards a prediction without noise, which denoisers and simulators
+that learn from it cannot use. The score here compares variances, not values: nothing can predict the noise of a
+single sample.
+
+Both RAWs are cut into blocks of 8x8 samples of one colour. The diagonal Haar band of a block (differences of
+differences over 2x2 samples, an orthonormal transform) holds neither its level nor a gradient; its mean square is
+the variance of white noise, and is what `revisp.camera.noise.fit_noise` measures. Only blocks count that are flat
+in the truth, where that band holds noise and no texture: those whose energy in the other bands is at most 1.2
+times what the truth's noise ``shot · x + read`` at their level x explains. The noise is the camera's, or is fitted
+to each true image. Other bands decide, and the truth alone, so that the choice favours neither RAW. In each bin of
+brightness
+
+.. math:: \mathrm{ratio} = \frac{\sum \mathrm{variance\ of\ the\ prediction}}
+                              {\sum \mathrm{variance\ of\ the\ truth}}
+
+is 1 if the noise is kept, 0 if it is gone, and above 1 if there is more. It does not tell noise from faults of
+equal strength, such as ringing, and noise that is smooth over 2x2 samples counts as gone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from revisp.camera.noise import BLOCK, CLIPPED, DIFFERENCES, NOISE_ONLY, NoiseLevels, fit_noise
+from revisp.cfa import CFA, unpack
+from revisp.errors import ConfigError, DataError, ShapeError
+from revisp.metrics.base import mark, packed, packed_doubles
+from revisp.metrics.bins import Spacing, bin_index, brightness_edges, sum_by_bin, with_total
+
+__all__ = ["NoiseKept", "NoiseRatio", "noise_ratio"]
+
+
+class NoiseRatio(NamedTuple):
+    """Noise by brightness. The five rows are the planes R, Gr, Gb, B, and all together; all is float64.
+
+    Attributes:
+        edges: ``[n+1]``, limits of the bins of a true block's mean.
+        blocks: ``[5,n]``, flat blocks in each bin, counted by their weight in the region.
+        truth: ``[5,n]``, variance of the truth's noise; NaN in an empty bin.
+        prediction: ``[5,n]``, variance of the prediction's noise there.
+        ratio: ``[5,n]``, prediction over truth.
+        mean: scalar, mean of the last row's ratios, weighted by blocks; NaN if nothing was measured.
+        unmeasured: scalar, images whose own noise could not be fitted; they count nowhere else.
+    """
+
+    edges: Tensor
+    blocks: Tensor
+    truth: Tensor
+    prediction: Tensor
+    ratio: Tensor
+    mean: Tensor
+    unmeasured: Tensor
+
+
+def noise_ratio(
+    prediction: Tensor,
+    target: Tensor,
+    region: Tensor | None = None,
+    *,
+    levels: NoiseLevels | None = None,
+    bins: int = 10,
+    spacing: Spacing = "linear",
+) -> NoiseRatio:
+    """Compare the noise of a batch with that of the truth, as the module says.
+
+    Args:
+        prediction: packed RAW ``[B,4,h,w]``, h and w at least 8.
+        target: packed RAW ``[B,4,h,w]``. Blocks with a saturated sample, or one at the image's minimum, do not
+            count.
+        region: packed weights ``[B,4,h,w]`` in [0,1]; a block counts as its least weight says; None counts all.
+        levels: the camera's noise; None fits it to each true image, whole, by `fit_noise`, which needs at least a
+            hundred blocks of a plane.
+        bins: number of bins.
+        spacing: as for `revisp.metrics.bins.brightness_edges`.
+
+    Raises:
+        ShapeError: not packed, of different shapes, or too small.
+        ConfigError: as `brightness_edges`, or negative noise.
+    """
+    edges = brightness_edges(bins, spacing)
+    _check_levels(levels)
+    return _ratios(edges, *_sums(prediction, target, region, levels, edges))
+
+
+def _check_levels(levels: NoiseLevels | None) -> None:
+    if levels is not None and min(levels) < 0:
+        raise ConfigError(f"noise must not be negative, got {levels}")
+
+
+def _sums(
+    prediction: Tensor, target: Tensor, region: Tensor | None, levels: NoiseLevels | None, edges: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the sums ``[3,4,n]`` of weight and of both variances over flat blocks, and the unmeasured images."""
+    prediction, target, weight = packed_doubles(prediction, target, region)
+    if min(target.shape[-2:]) < BLOCK:
+        raise ShapeError(f"noise is measured on blocks of {BLOCK} x {BLOCK}: got planes {list(target.shape[-2:])}")
+    lines = [levels or _fit(image) for image in target]
+    shot, read = target.new_tensor([line or (0, 0) for line in lines]).view(-1, 2, 1, 1, 1).unbind(1)
+    measured = torch.tensor([line is not None for line in lines], device=target.device).view(-1, 1, 1, 1)
+    truth = _cut(target)
+    level, true, rest = _bands(truth)
+    _, predicted, _ = _bands(_cut(prediction))
+    explained = (shot * level + read).clamp_min(0)
+    darkest = target.amin(dim=(1, 2, 3)).view(-1, 1, 1, 1)
+    whole = (truth.amax(dim=(-3, -1)) < CLIPPED) & (truth.amin(dim=(-3, -1)) > darkest)
+    flat = measured & whole & (explained > 0) & (rest <= NOISE_ONLY * explained)
+    counted = _cut(weight).amin(dim=(-3, -1)) * flat
+    sums = sum_by_bin(bin_index(level, edges), len(edges) - 1, [counted, counted * predicted, counted * true])
+    return sums, (~measured).sum()
+
+
+def _fit(planes: Tensor) -> NoiseLevels | None:
+    """Return the noise of one true image ``[4,h,w]``, or None if it holds too few blocks to tell."""
+    try:
+        return fit_noise(unpack(planes, CFA.RGGB), CFA.RGGB)
+    except DataError:
+        return None
+
+
+def _cut(planes: Tensor) -> Tensor:
+    """Cut ``[B,4,h,w]`` into blocks ``[B,4,r,8,c,8]``; what is left over at the end is dropped."""
+    rows, columns = (size // BLOCK for size in planes.shape[-2:])
+    planes = planes[..., : rows * BLOCK, : columns * BLOCK]
+    return planes.reshape(*planes.shape[:2], rows, BLOCK, columns, BLOCK)
+
+
+def _bands(blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each block's level, and the mean square of its diagonal Haar band and of all other bands."""
+    level = blocks.mean(dim=(-3, -1))
+    total = (blocks - level[..., None, :, None]).square().sum(dim=(-3, -1))
+    batch, planes, rows, _, columns, _ = blocks.shape
+    tiles = blocks.reshape(batch, planes, rows, BLOCK // 2, 2, columns, BLOCK // 2, 2)
+    sign = blocks.new_tensor([[0.5, -0.5], [-0.5, 0.5]])
+    diagonal = torch.einsum("bprymcxn,mn->bprycx", tiles, sign).square().sum(dim=(-3, -1))
+    return level, diagonal / DIFFERENCES, (total - diagonal) / (BLOCK**2 - 1 - DIFFERENCES)
+
+
+def _ratios(edges: Tensor, sums: Tensor, unmeasured: Tensor) -> NoiseRatio:
+    blocks, predicted, true = with_total(sums)
+    ratio = predicted / true
+    filled = blocks[-1] > 0
+    mean = (blocks[-1] * ratio[-1])[filled].sum() / blocks[-1].sum()
+    return NoiseRatio(edges.to(sums), blocks, true / blocks, predicted / blocks, ratio, mean, unmeasured.to(sums))
+
+
+class NoiseKept(Metric):
+    """Ratio of noise variances by brightness: `noise_ratio` over the flat blocks of all images.
+
+    Range: at least 0; 1 is best. Average: variances over blocks.
+
+    Args:
+        levels: the camera's noise; None fits it to each true image.
+        bins: number of bins.
+        spacing: as for `revisp.metrics.bins.brightness_edges`.
+        cfa: Bayer phase of mosaics; packed RAW needs none.
+        **kwargs: what `torchmetrics.Metric` takes.
+
+    Raises:
+        ConfigError: as `noise_ratio`, or not a Bayer phase.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+    sums: Tensor
+    unmeasured: Tensor
+
+    def __init__(
+        self,
+        levels: NoiseLevels | None = None,
+        bins: int = 10,
+        spacing: Spacing = "linear",
+        cfa: CFA | str = CFA.RGGB,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        _check_levels(levels)
+        self.levels = levels
+        self.edges = brightness_edges(bins, spacing)
+        self.cfa = CFA.parse(cfa)
+        self.add_state("sums", torch.zeros(3, 4, bins, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("unmeasured", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        mark(self, levels, bins, spacing, self.cfa)
+
+    def update(self, prediction: Tensor, target: Tensor, region: Tensor | None = None) -> None:
+        """Add a batch of images.
+
+        Args:
+            prediction: mosaic ``[B,1,H,W]`` or packed RAW ``[B,4,h,w]``.
+            target: the same.
+            region: weights in [0,1], ``[B,1,H,W]`` or packed ``[B,4,h,w]``; None counts all.
+
+        Raises:
+            ShapeError: shapes do not fit, or planes smaller than 8 x 8.
+        """
+        weight = None if region is None else packed(region, self.cfa)
+        sums, unmeasured = _sums(
+            packed(prediction, self.cfa), packed(target, self.cfa), weight, self.levels, self.edges
+        )
+        self.sums += sums.to(self.sums)
+        self.unmeasured += unmeasured.to(self.unmeasured)
+
+    def compute(self) -> NoiseRatio:
+        """Return the ratios of all images so far."""
+        return _ratios(self.edges, self.sums, self.unmeasured)

@@ -1,0 +1,153 @@
+"""PSNR and SSIM on 12-bit RAW, as in the NTIRE 2025 challenge on RAW reconstruction from sRGB.
+
+The challenge stores RAW in [0,1] as integers of 12 bits, ``floor(4095·x)``, and scores what was stored over 4095
+(Conde et al., "RAW Image Reconstruction from RGB on Smartphones. NTIRE 2025 Challenge Report", CVPR Workshops
+2025; data set ``marcosv/rgb2raw``). Its scoring script is not public: PSNR and SSIM here are those of
+`revisp.metrics.aim` on quantised values. Scores are means over images.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from revisp.errors import ConfigError
+from revisp.metrics.aim import AIMSSIM, region_psnr, region_ssim
+from revisp.metrics.base import MeanOverImages, double
+
+__all__ = ["LEVELS", "NTIREPSNR", "NTIRESSIM", "Rounding", "ntire_psnr", "ntire_ssim", "quantise"]
+
+Rounding = Literal["round", "floor"]
+
+LEVELS = 4095
+"""Largest stored value of 12 bits."""
+
+
+def quantise(raw: Tensor, levels: int = LEVELS, rounding: Rounding = "round") -> Tensor:
+    """Return what is read back from values stored as integers from 0 to ``levels``.
+
+    ``"round"`` takes the nearest step, which suits a prediction; ``"floor"`` the step below, as the challenge's
+    RAW was stored. Values that lie on a step stay under both: as float32 holds a step only to a part in 2²⁴, floor
+    takes those up to ``levels``/2²³ of a step below one for the step itself.
+
+    Args:
+        raw: values of any shape; clipped to [0,1].
+        levels: the largest integer.
+        rounding: ``"round"`` or ``"floor"``.
+
+    Returns:
+        Float64 of the same shape, multiples of 1/levels in [0,1]; NaN stays NaN.
+
+    Raises:
+        ConfigError: no positive number of levels, or unknown rounding.
+    """
+    if levels < 1:
+        raise ConfigError(f"levels must be positive, got {levels}")
+    if rounding not in get_args(Rounding):
+        raise ConfigError(f"unknown rounding {rounding!r}: use 'round' or 'floor'")
+    scaled = double(raw).clamp(0, 1) * levels
+    if rounding == "round":
+        return scaled.round() / levels
+    return (scaled + levels * torch.finfo(torch.float32).eps).floor().clamp_max(levels) / levels
+
+
+def ntire_psnr(
+    prediction: Tensor,
+    target: Tensor,
+    region: Tensor | None = None,
+    *,
+    levels: int = LEVELS,
+    rounding: Rounding = "round",
+) -> Tensor:
+    """PSNR of each image on stored values: `revisp.metrics.aim.region_psnr` after `quantise` of both.
+
+    Args:
+        prediction: packed RAW ``[B,4,h,w]``, clipped to [0,1].
+        target: packed RAW ``[B,4,h,w]``.
+        region: packed weights ``[B,4,h,w]`` in [0,1]; None counts every sample.
+        levels: the largest stored integer.
+        rounding: as for `quantise`.
+
+    Returns:
+        ``[B]`` float64, in dB; 999 where the stored values are identical, NaN where the region is empty.
+
+    Raises:
+        ShapeError: not packed, or of different shapes.
+        ConfigError: as `quantise`.
+    """
+    return region_psnr(quantise(prediction, levels, rounding), quantise(target, levels, rounding), region)
+
+
+def ntire_ssim(
+    prediction: Tensor,
+    target: Tensor,
+    region: Tensor | None = None,
+    *,
+    levels: int = LEVELS,
+    rounding: Rounding = "round",
+) -> Tensor:
+    """SSIM of each image on stored values: `revisp.metrics.aim.region_ssim` after `quantise` of both.
+
+    Args:
+        prediction: packed RAW ``[B,4,h,w]``, clipped to [0,1], h and w at least 11.
+        target: packed RAW ``[B,4,h,w]``.
+        region: packed weights ``[B,4,h,w]`` in [0,1]; None counts every sample.
+        levels: the largest stored integer.
+        rounding: as for `quantise`.
+
+    Returns:
+        ``[B]`` float64, in [-1,1]; NaN where the region, less the border, is empty.
+
+    Raises:
+        ShapeError: not packed, of different shapes, or planes smaller than 11 x 11.
+        ConfigError: as `quantise`.
+    """
+    return region_ssim(quantise(prediction, levels, rounding), quantise(target, levels, rounding), region)
+
+
+class _Stored(MeanOverImages):
+    """Mean over images of a score of stored values."""
+
+    def __init__(self, levels: int = LEVELS, rounding: Rounding = "round", **kwargs: Any) -> None:
+        super().__init__(settings=(levels, rounding), **kwargs)
+        quantise(torch.zeros(()), levels, rounding)  # refuses bad arguments now
+        self.levels: int = levels
+        self.rounding: Rounding = rounding
+
+
+class NTIREPSNR(_Stored):
+    """Mean over images of `ntire_psnr`. Range: dB, 999 for identical images; higher is better.
+
+    Args:
+        levels: the largest stored integer.
+        rounding: as for `quantise`.
+        **kwargs: what `torchmetrics.Metric` takes.
+
+    Raises:
+        ConfigError: as `quantise`.
+    """
+
+    def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
+        """Score each image; all arguments are packed."""
+        return ntire_psnr(prediction, target, region, levels=self.levels, rounding=self.rounding)
+
+
+class NTIRESSIM(_Stored):
+    """Mean over images of `ntire_ssim`. Range: [-1,1]; higher is better.
+
+    Args:
+        levels: the largest stored integer.
+        rounding: as for `quantise`.
+        **kwargs: what `torchmetrics.Metric` takes.
+
+    Raises:
+        ConfigError: as `quantise`.
+    """
+
+    border = AIMSSIM.border
+
+    def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
+        """Score each image; all arguments are packed."""
+        return ntire_ssim(prediction, target, region, levels=self.levels, rounding=self.rounding)
