@@ -142,6 +142,15 @@ def test_training_commands_compose(arguments: str) -> None:
     assert compose(words).data.name in list_data()
 
 
+@pytest.mark.parametrize("arguments", _command_lines("revisp-evaluate"))
+def test_evaluation_commands_choose_a_mode(arguments: str) -> None:
+    from revisp.cli.evaluate import FLAGS
+    from revisp.evaluation.run import choose_mode
+
+    words = [FLAGS.get(word, word) for word in shlex.split(arguments, comments=True)]
+    assert choose_mode(compose(words, "evaluate"))
+
+
 @pytest.mark.parametrize("name", list_data())
 def test_every_data_set_is_trained_on_in_some_page(name: str) -> None:
     default = compose([]).data.name

@@ -67,7 +67,9 @@ def command(
         jobs = plan_jobs(photos, out, format, preview=preview)
         if bits not in (10, 12):
             raise ConfigError(f"--bits must be 10 (AIM 2022) or 12 (NTIRE 2025), got {bits}")
-        network = _load(model, device)
+        from revisp.inference.load import load_model
+
+        network = load_model(model, device)
         failures = []
         for job in jobs:
             try:
@@ -129,21 +131,6 @@ def _check_names(jobs: list[Job], *, preview: bool) -> None:
             other = owners.setdefault(name.resolve(), job.photo)
             if other is not job.photo or name.resolve() == job.photo.resolve():
                 raise OutputError(f"{name} of {job.photo} would replace that of {other}: rename one of them")
-
-
-def _load(folder: Path | None, device: str) -> ReverseISP:
-    """Load the model onto a device."""
-    import torch
-
-    from revisp.export.model_folder import from_pretrained
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = from_pretrained(folder)
-    try:
-        return model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"--device {device}: {one_line(error)}") from error
 
 
 def _convert(model: ReverseISP, job: Job, *, bits: int, preview: bool, tile: int) -> None:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
-from collections.abc import Iterator
 
 import hydra
-from hydra.errors import HydraException
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
+from revisp.cli._hydra import as_our_errors
 from revisp.cli._main import report_errors
 from revisp.config import check_choices, config_dir, expose_backbones, normalise_overrides
-from revisp.errors import ConfigError, OutputError
 
 __all__ = ["main"]
 
@@ -47,17 +43,17 @@ def main() -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):  # Hydra's own takes a second to list the same
         print(USAGE.format(groups=_groups()), end="")
         return
-    with report_errors(), _as_our_errors():
+    with report_errors(), as_our_errors():
         # The words themselves are rewritten, so that processes which Lightning starts for DDP see the same.
         sys.argv[1:] = normalise_overrides(sys.argv[1:])
         check_choices(sys.argv[1:])
-        expose_backbones()
+        expose_backbones(sys.argv[1:])
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
         hydra.main(config_path=str(config_dir()), config_name="train", version_base="1.3")(_train)()
 
 
 def _train(cfg: DictConfig) -> None:
-    with report_errors(), _as_our_errors():  # here too: Hydra would add a line of its own
+    with report_errors(), as_our_errors():  # here too: Hydra would add a line of its own
         from revisp.training.run import run
 
         run(cfg)
@@ -73,14 +69,3 @@ def _groups() -> str:
         shown = ["[none]"] * (default == "null") + [f"[{name}]" if name == default else name for name in names]
         lines.append(f"  {group:<11}{', '.join(shown):<36}{comment}")
     return "\n".join(lines)
-
-
-@contextlib.contextmanager
-def _as_our_errors() -> Iterator[None]:
-    """Turn what a wrong configuration or a full or read-only disk raises into our errors."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(str(error)) from error
-    except OSError as error:
-        raise OutputError(f"{error.filename or 'run folder'}: {error.strerror or error}") from error

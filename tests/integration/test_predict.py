@@ -187,7 +187,7 @@ def test_bad_photos_do_not_stop_good_ones(photo: Path, model: Path, tmp_path: Pa
         (["{photo}", "-o", "{here}/o.dng", "--format", "npy"], "contradicts --format npy"),
         (["{photo}", "-o", "{here}/o.npy", "--bits", "11"], "--bits must be 10"),
         (["{photo}", "-o", "{here}/o.dng", "--tile", "3"], "tile must be at least 16"),
-        (["{photo}", "-o", "{here}/o.dng", "--device", "abacus"], "--device abacus"),
+        (["{photo}", "-o", "{here}/o.dng", "--device", "abacus"], "device abacus"),
         (["{photo}", "-o", "{photo}/o"], "cannot make the folder"),
         (["{photo}", "-o", "{photo}/o.dng"], "cannot make the folder"),
     ],

@@ -1,0 +1,111 @@
+"""``revisp-evaluate``: score RAW against the truth. All settings are Hydra overrides: see its ``--help``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from revisp.cli._hydra import as_our_errors
+from revisp.cli._main import report_errors
+from revisp.config import check_choices, config_dir, normalise_overrides
+
+if TYPE_CHECKING:
+    from revisp.evaluation.scores import Evaluation
+
+__all__ = ["main"]
+
+USAGE = """\
+Usage: revisp-evaluate MODE [KEY=VALUE ...]
+
+Score RAW by the definitions of AIM 2022, over all pixels, overexposed ones (OE) and the others (NOE). Prints a
+table; leaves scores.json (means) and scores.csv (a row for each picture) in the run folder.
+
+Modes, one at a time:
+  model=FOLDER data=NAME [data.KEY=VALUE ...]        a model on a data set
+  submissions=FOLDER truths=FOLDER [inputs=FOLDER]   arrays as a challenge wants them against the true ones
+  prediction=DNG truth=DNG [photos=PHOTO]            a camera RAW file against another
+  --cycle model=FOLDER photos=PATH [camera=FILE]     develop what is predicted, compare with the photos
+  --submission model=FOLDER inputs=FOLDER            write arrays and readme.txt for a challenge's server
+
+  model=default is the small model in the package; data sets: {data}
+
+Keys, the default in brackets:
+  bits            10 (AIM 2022), 12 (NTIRE 2025) or [auto]: by the size of the tiles
+  tile            side of the tiles that are predicted, for less memory; [null]: pictures whole
+  device          [auto], cpu or cuda
+  hydra.run.dir   the run folder [runs/evaluate/TIME]
+
+Other words of the command line:
+  --cfg job       print the composed configuration, every key of it, and stop
+  --hydra-help    options of Hydra, which reads all this
+"""
+
+FLAGS = {"--cycle": "cycle=true", "--submission": "submission=true"}
+"""Words that stand for a setting."""
+
+CONFIG = "evaluate"
+
+
+def main() -> None:
+    """Run the command."""
+    if {"--help", "-h"} & set(sys.argv[1:]):  # Hydra's own takes a second to list the same
+        names = sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
+        print(USAGE.format(data=", ".join(names)), end="")
+        return
+    with report_errors(), as_our_errors():
+        sys.argv[1:] = normalise_overrides([FLAGS.get(word, word) for word in sys.argv[1:]], CONFIG)
+        check_choices(sys.argv[1:], CONFIG)
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
+        hydra.main(config_path=str(config_dir()), config_name=CONFIG, version_base="1.3")(_evaluate)()
+
+
+def _evaluate(cfg: DictConfig) -> None:
+    with report_errors(), as_our_errors():  # here too: Hydra would add a line of its own
+        from revisp.evaluation.run import evaluate
+
+        settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        assert isinstance(settings, dict)
+        with _Progress() as progress:
+            result = evaluate({str(key): value for key, value in settings.items()}, progress)
+        _report(result, Path(cfg.run_dir))
+
+
+def _report(result: Evaluation | tuple[Path, ...], run_dir: Path) -> None:
+    """Write and print the figures, or say which files there are."""
+    from revisp.evaluation.scores import Evaluation
+    from revisp.evaluation.write import table, write_scores
+
+    if not isinstance(result, Evaluation):
+        print(f"{len(result) - 1} arrays and {result[-1].name} in {result[-1].parent}")
+        print(result[-1].read_text(), end="")
+        return
+    print(table(result))
+    print(f"Scores: {', '.join(map(str, write_scores(result, run_dir)))}")
+
+
+class _Progress:
+    """A bar on a terminal, nothing elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self.bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+
+    def __enter__(self) -> _Progress:
+        self.bar.start()
+        self.task = self.bar.add_task("pictures", total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Show what was done."""
+        self.bar.update(self.task, completed=done, total=total)

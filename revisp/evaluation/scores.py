@@ -1,0 +1,179 @@
+"""Scores of one picture, whole and by region, and their mean over pictures.
+
+Definitions are those of AIM 2022 (`revisp.metrics`): float64, peak 1, for each picture; the score of a set is the
+arithmetic mean over its pictures, not the PSNR of their mean error. Regions are those of the hard luma mask of
+Overexposure Mask Fusion (Kim, Jiang, Gu, arXiv 2210.11511), whatever mask a model itself uses: overexposed pixels
+of the photo (OE), and all others (NOE).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from revisp.cfa import CFA, pack
+from revisp.checks import check_image, check_same_size
+from revisp.errors import ShapeError
+from revisp.mask import overexposure_mask
+from revisp.metrics import region_psnr, region_ssim
+
+__all__ = ["SCORES", "Evaluation", "ImageScores", "score_pair", "score_srgb"]
+
+SCORES = ("psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe")
+"""Names of the figures: PSNR in dB (999 where nothing differs), SSIM in [-1, 1]; of all pixels, OE and NOE."""
+
+BAND = 512
+"""Rows of planes whose SSIM is computed at once: a challenge's tile is one band, a large photo needs no more."""
+
+_HALO = 16  # rows that the SSIM of a band sees beyond it: the window's 6, and 5 that are left out, with room
+_BORDER = 5  # rows and columns that the SSIM leaves out
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """The figures of a picture.
+
+    Attributes:
+        name: of the picture, or of its tile.
+        scores: figures by name; NaN where a region is empty.
+    """
+
+    name: str
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of a set.
+
+    Attributes:
+        images: those of each picture.
+        notes: what must be known to read them, a sentence each.
+    """
+
+    images: tuple[ImageScores, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the figures, in the order in which pictures bring them."""
+        return tuple(dict.fromkeys(name for image in self.images for name in image.scores))
+
+    @property
+    def mean(self) -> dict[str, float]:
+        """Mean of each figure over the pictures that have it; NaN where none has."""
+        found = {}
+        for name in self.names:
+            values = [value for image in self.images if not math.isnan(value := image.scores.get(name, math.nan))]
+            found[name] = math.fsum(values) / len(values) if values else math.nan
+        return found
+
+
+def score_pair(
+    prediction: Tensor,
+    truth: Tensor,
+    srgb: Tensor | None = None,
+    *,
+    cfa: CFA | str = CFA.RGGB,
+    valid: Tensor | None = None,
+) -> dict[str, float]:
+    """Score a RAW against the truth.
+
+    Args:
+        prediction: packed RAW ``[4, h, w]``, in [0, 1], h and w at least 11.
+        truth: packed RAW ``[4, h, w]``.
+        srgb: the photo ``[3, 2h, 2w]`` in [0, 1]; None: no figures by region.
+        cfa: phase by which the mask is packed: that of the two mosaics.
+        valid: ``[1, 2h, 2w]``, 0 where a pixel counts in no figure: there the prediction takes the true value,
+            lest SSIM see it from beside. None: all count.
+
+    Returns:
+        ``psnr`` and ``ssim``, and with a photo all of `SCORES`; NaN where a region is empty.
+
+    Raises:
+        ShapeError: shapes that do not fit, a prediction outside [0, 1], or values that are not finite.
+    """
+    _check(prediction, truth, 4)
+    _check_full_size(srgb, 3, truth, "srgb")
+    _check_full_size(valid, 1, truth, "valid")
+    counts = torch.ones_like(truth) if valid is None else pack(valid.to(truth), cfa)
+    mask = None if srgb is None else pack(overexposure_mask(srgb).to(truth), cfa)
+    return _score(torch.where(counts > 0, prediction, truth), truth, mask, counts)
+
+
+def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
+    """Score a picture against a photo by the same definitions, over three planes R, G, B instead of four.
+
+    Args:
+        prediction: sRGB ``[3, H, W]``, in [0, 1], H and W at least 11.
+        truth: the photo ``[3, H, W]`` in [0, 1], whose overexposed pixels make the regions.
+
+    Returns:
+        All of `SCORES`; NaN where a region is empty.
+
+    Raises:
+        ShapeError: shapes that do not fit, a prediction outside [0, 1], or values that are not finite.
+    """
+    _check(prediction, truth, 3)
+    mask = overexposure_mask(truth)
+    counts = torch.ones_like(truth)
+    # The scores take four planes: the fourth counts for nothing.
+    none = torch.zeros_like(truth[:1])
+    planes = [torch.cat([x, none]) for x in (prediction, truth, mask.expand(3, -1, -1), counts)]
+    return _score(planes[0], planes[1], planes[2], planes[3])
+
+
+def _score(prediction: Tensor, truth: Tensor, mask: Tensor | None, counts: Tensor) -> dict[str, float]:
+    regions = {"": counts}
+    if mask is not None:
+        regions |= {"_oe": mask * counts, "_noe": (1 - mask) * counts}
+    scores = {}
+    for suffix, region in regions.items():
+        scores[f"psnr{suffix}"] = region_psnr(prediction[None], truth[None], region[None]).item()
+        scores[f"ssim{suffix}"] = _ssim(prediction[None], truth[None], region[None])
+    return {name: scores[name] for name in SCORES if name in scores}
+
+
+def _ssim(prediction: Tensor, truth: Tensor, region: Tensor) -> float:
+    """Return `region_ssim`, band by band where the planes are high: its intermediate results take much memory."""
+    height = truth.shape[-2]
+    if height <= BAND + _HALO:
+        return region_ssim(prediction, truth, region).item()
+    total = weight = 0.0
+    for top in range(0, height, BAND):
+        bottom = min(top + BAND, height)
+        low, high = max(top - _HALO, 0), min(bottom + _HALO, height)
+        band = torch.zeros_like(region[..., low:high, :])
+        band[..., top - low : bottom - low, :] = region[..., top:bottom, :]
+        counted = band[..., _BORDER:-_BORDER, _BORDER:-_BORDER].sum(dtype=torch.float64).item()
+        if counted:
+            rows = (..., slice(low, high), slice(None))
+            total += region_ssim(prediction[rows], truth[rows], band).item() * counted
+            weight += counted
+    return total / weight if weight else math.nan
+
+
+def _check(prediction: Tensor, truth: Tensor, channels: int) -> None:
+    for x, name in ((prediction, "prediction"), (truth, "truth")):
+        check_image(x, channels, name)
+        if x.ndim != 3:
+            raise ShapeError(f"{name} must be a single picture [{channels}, h, w], got {list(x.shape)}")
+        if not x.isfinite().all():
+            raise ShapeError(f"{name} holds values that are not finite numbers")
+    check_same_size(prediction, truth, ("prediction", "truth"))
+    low, high = prediction.min().item(), prediction.max().item()
+    if not 0 <= low <= high <= 1:
+        raise ShapeError(f"prediction must lie in [0, 1], got {low:g} to {high:g}: clamp it first")
+
+
+def _check_full_size(x: Tensor | None, channels: int, planes: Tensor, name: str) -> None:
+    if x is None:
+        return
+    check_image(x, channels, name)
+    height, width = (2 * size for size in planes.shape[-2:])
+    if x.shape != (channels, height, width):
+        raise ShapeError(f"{name} must be [{channels}, {height}, {width}], got {list(x.shape)}")

@@ -1,0 +1,80 @@
+"""Figures for the eye and for other programs: a table, ``scores.json`` and ``scores.csv``."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from pathlib import Path
+
+from revisp.errors import OutputError
+from revisp.evaluation.scores import Evaluation
+from revisp.io.atomic import atomic_write
+
+__all__ = ["CSV", "JSON", "table", "write_scores"]
+
+JSON = "scores.json"
+"""Mean figures: one flat object of names and numbers (null: no picture has one), ``images``, and ``note``."""
+
+CSV = "scores.csv"
+"""A row for each picture: ``image``, then its figures; an empty cell where it has none."""
+
+MOST_ROWS = 20
+"""Most pictures that the table shows."""
+
+
+def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path]:
+    """Write `JSON` and `CSV` into a folder, which is made, each whole or not at all.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    values: dict[str, float | int | str | None] = {
+        name: None if math.isnan(value) else value for name, value in evaluation.mean.items()
+    }
+    values["images"] = len(evaluation.images)
+    if evaluation.notes:
+        values["note"] = "; ".join(evaluation.notes)
+    with atomic_write(folder / JSON) as file:
+        file.write((json.dumps(values, indent=2, allow_nan=False) + "\n").encode())
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["image", *evaluation.names])
+    for image in evaluation.images:
+        figures = (image.scores.get(name, math.nan) for name in evaluation.names)
+        rows.writerow([image.name, *("" if math.isnan(value) else repr(value) for value in figures)])
+    with atomic_write(folder / CSV) as file:
+        file.write(text.getvalue().encode())
+    return folder / JSON, folder / CSV
+
+
+def table(evaluation: Evaluation) -> str:
+    """Return the figures as text: a row for each of the first pictures, the mean, and the notes."""
+    names = evaluation.names
+    shown = evaluation.images[:MOST_ROWS] if len(evaluation.images) > 1 else ()
+    count = len(evaluation.images)
+    rows = [("", *names), *((image.name, *_cells(dict(image.scores), names)) for image in shown)]
+    if 0 < len(shown) < count:
+        rows.append((f"... {count - len(shown)} more", *("" for _ in names)))
+    mean = evaluation.images[0].name if count == 1 else f"mean of {count}"
+    rows.append((mean, *_cells(evaluation.mean, names)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        for row in rows
+    ]
+    return "\n".join([*(line.rstrip() for line in lines), *evaluation.notes])
+
+
+def _cells(scores: dict[str, float], names: tuple[str, ...]) -> list[str]:
+    values = [(name, scores.get(name, math.nan)) for name in names]
+    return ["-" if math.isnan(x) else f"{x:.4f}" if "ssim" in name else f"{x:.3f}" for name, x in values]
