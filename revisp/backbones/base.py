@@ -31,7 +31,8 @@ class BackboneSpec:
         global_context: true if an output pixel can depend on the whole image (global pooling, attention), so that
             tiles differ from a single pass however much they overlap.
         receptive_field: ``2 r + 1``, where r is the farthest distance (in rows or columns) of an input pixel that
-            an output pixel can depend on; tiles that overlap by r are exact. None if unknown or the whole image.
+            an output pixel can depend on: what lies r pixels inside a tile is exact. None if unknown or the whole
+            image. Of the output ``raw_rgb``; a built network knows its own.
         license: SPDX identifier of the licence of this implementation.
         paper: authors, title, venue, identifier.
         native: what the published network predicts: ``"raw_rgb"``, demosaiced RAW of the photo's size, or
