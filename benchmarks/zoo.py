@@ -5,8 +5,8 @@ python benchmarks/zoo.py mialgo hit_* --rounds 5
 
 Each network runs in a process of its own, as it was published (plain, its native output), in the precision that
 training uses here (bf16 autocast and channels-last where the processor is fast at it). Rounds over all networks
-are repeated; times are medians. Memory is what the process holds at its peak, beyond what it held before the network
-was built.
+are repeated; times are medians. Memory is what the process holds at its peak, beyond what it held before the
+network was built.
 """
 
 from __future__ import annotations

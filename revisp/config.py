@@ -90,7 +90,7 @@ def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:
 
 
 def expose_backbones(overrides: Sequence[str] = ()) -> None:
-    """Make backbones without a YAML file known to Hydra by name: plugins, notebooks', and the likes of ``smp:FPN``.
+    """Make backbones without a YAML file known to Hydra by name: plugins, notebooks', those like ``smp:FPN``.
 
     Args:
         overrides: words of the command line, in which the latter are looked for.

@@ -15,6 +15,7 @@ from revisp.cli._main import report_errors
 from revisp.config import check_choices, config_dir, normalise_overrides
 
 if TYPE_CHECKING:
+    from revisp.evaluation.models import ModelEvaluation
     from revisp.evaluation.scores import Evaluation
 
 __all__ = ["main"]
@@ -23,7 +24,8 @@ USAGE = """\
 Usage: revisp-evaluate MODE [KEY=VALUE ...]
 
 Score RAW by the definitions of AIM 2022, over all pixels, overexposed ones (OE) and the others (NOE). Prints a
-table; leaves scores.json (means) and scores.csv (a row for each picture) in the run folder.
+table; leaves scores.json (means) and scores.csv (a row for each picture) in the run folder, and of a model
+report.html, a page that shows where it is wrong.
 
 Modes, one at a time:
   model=FOLDER data=NAME [data.KEY=VALUE ...]        a model on a data set
@@ -72,20 +74,43 @@ def _evaluate(cfg: DictConfig) -> None:
         assert isinstance(settings, dict)
         with _Progress() as progress:
             result = evaluate({str(key): value for key, value in settings.items()}, progress)
-        _report(result, Path(cfg.run_dir))
+        _report(result, Path(cfg.run_dir), cfg)
 
 
-def _report(result: Evaluation | tuple[Path, ...], run_dir: Path) -> None:
+def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfig) -> None:
     """Write and print the figures, or say which files there are."""
-    from revisp.evaluation.scores import Evaluation
+    from revisp.evaluation import models, scores
     from revisp.evaluation.write import table, write_scores
 
-    if not isinstance(result, Evaluation):
+    if not isinstance(result, scores.Evaluation):
         print(f"{len(result) - 1} arrays and {result[-1].name} in {result[-1].parent}")
         print(result[-1].read_text(), end="")
         return
     print(table(result))
     print(f"Scores: {', '.join(map(str, write_scores(result, run_dir)))}")
+    if isinstance(result, models.ModelEvaluation) and result.worst:
+        print(f"Report: {_write_report(result, run_dir / 'report.html', cfg)}")
+
+
+def _write_report(result: ModelEvaluation, path: Path, cfg: DictConfig) -> Path:
+    import importlib.metadata
+
+    from revisp.evaluation.report import ReportRow, write_report
+
+    assert result.profile is not None
+    assert result.brightness is not None
+    name = str(cfg.model)
+    return write_report(
+        path,
+        title=f"{name} on {cfg.data.name}",
+        rows=[ReportRow(name, result.mean, {"parameters": result.parameters})],
+        images=result.worst,
+        profile=result.profile,
+        configuration=OmegaConf.to_yaml(cfg, resolve=True),
+        versions={package: importlib.metadata.version(package) for package in ("revisp", "torch", "numpy")},
+        brightness={name: result.brightness},
+        notes=[f"Means over {len(result.images)} pictures, by the definitions of AIM 2022.", *result.notes],
+    )
 
 
 class _Progress:

@@ -7,7 +7,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "cycle": ["score_cycle"],
         "dng": ["score_raw_files"],
-        "models": ["score_model"],
+        "models": ["ModelEvaluation", "score_model"],
+        "report": ["ReportImage", "ReportRow", "write_report"],
         "run": ["evaluate"],
         "scores": ["Evaluation", "ImageScores", "score_pair", "score_srgb"],
         "submission": ["write_submission"],

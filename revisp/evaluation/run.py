@@ -95,7 +95,8 @@ def _score_model(settings: Settings, progress: Progress | None) -> Evaluation:
     from revisp.evaluation.models import score_model
 
     data = create_data(**settings["data"], seed=settings["seed"], demosaic=settings["demosaic"])
-    return score_model(_model(settings), data, tile=_tile(settings), progress=progress)
+    keep = settings["report_photos"]
+    return score_model(_model(settings), data, tile=_tile(settings), keep=keep, progress=progress)
 
 
 def _score_submissions(settings: Settings, progress: Progress | None) -> Evaluation:

@@ -190,3 +190,18 @@ def test_help_names_modes_and_data_sets_and_needs_no_torch(run) -> None:
     probe = "import sys; sys.argv = ['revisp-evaluate', '-h']; import revisp.cli.evaluate as c; c.main();"
     probe += "assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True)
+
+
+def test_a_model_gets_a_page_that_shows_where_it_is_wrong(run, dataset: Path, tmp_path: Path) -> None:
+    words = ["model=default", "data=prepared", f"data.root={dataset}", "data.val_tile=64", "report_photos=1"]
+    done = run("revisp-evaluate", *words, RUN)
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert f"Report: {tmp_path / 'run' / 'report.html'}" in done.stdout
+    with (tmp_path / "run" / "scores.csv").open() as file:
+        worst, *better = sorted(csv.DictReader(file), key=lambda row: float(row["psnr"]))
+    assert worst["image"] in page
+    assert not [row["image"] for row in better if row["image"] in page]
+    assert "Error by brightness" in page
+    assert "data:image/webp;base64," in page
+    run("revisp-evaluate", *words[:-1], "report_photos=0", "hydra.run.dir=bare")
+    assert not (tmp_path / "bare" / "report.html").exists()

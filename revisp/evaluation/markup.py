@@ -1,0 +1,95 @@
+"""Figures and tables in HTML."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+__all__ = ["amount", "best_of", "facts", "figure_cell", "figure_text", "row", "small", "table", "words"]
+
+NONE = '<span aria-label="none">–</span>'
+
+_WORDS = {
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "lpips": "LPIPS",
+    "oe": "OE",
+    "noe": "NOE",
+    "ev": "(EV)",
+    "gmac": "GMAC",
+    "delta": "ΔE",
+}
+
+
+def words(name: str) -> str:
+    """Return a figure's name as it is read: ``psnr_oe`` is "PSNR OE (dB)". Not escaped."""
+    parts = [_WORDS.get(part, part) for part in name.split("_")]
+    text = " ".join(parts)
+    return (text[:1].upper() + text[1:]) + (" (dB)" if "PSNR" in parts else "")
+
+
+def figure_text(name: str, value: float) -> str:
+    """Return a figure as text: SSIM and other small ones with four decimals, else three."""
+    if not math.isfinite(value):
+        return NONE
+    digits = 3 if "psnr" in name or abs(value) >= 10 else 4
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def figure_cell(name: str, value: float, best: float | None = None) -> str:
+    """Return a table's cell, in bold if the figure is the best."""
+    text = figure_text(name, value)
+    return f"<td><strong>{text}</strong></td>" if value == best else f"<td>{text}</td>"
+
+
+def best_of(name: str, values: Iterable[float]) -> float | None:
+    """Return the largest of PSNRs or SSIMs; None of others, of which it is not known whether more is better."""
+    known = [value for value in values if math.isfinite(value)]
+    return max(known) if known and ("psnr" in name or "ssim" in name) else None
+
+
+def amount(value: float) -> str:
+    """Return a cost as text with three to four digits, as 1.25 M."""
+    if not math.isfinite(value):
+        return NONE
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {unit}" if abs(value) < 1000 * size else f"{value / size:.0f} {unit}"
+    return f"{value:.4g}"
+
+
+def small(value: float) -> str:
+    """Return an error of RAW as text, with six decimals."""
+    return f"{value:.6f}".replace("-", "−") if math.isfinite(value) else NONE
+
+
+def row(head: str, cells: Iterable[str]) -> str:
+    """Return a table's row.
+
+    Args:
+        head: markup of its first cell.
+        cells: the others, each a whole ``<td>``.
+    """
+    return f'<tr><th scope="row">{head}</th>{"".join(cells)}</tr>'
+
+
+def table(caption: str, heads: Sequence[str], rows: Sequence[str]) -> str:
+    """Return a table that can be scrolled sideways, also by keyboard.
+
+    Args:
+        caption: text.
+        heads: text above each column.
+        rows: markup.
+    """
+    columns = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+        f"<caption>{escape(caption)}</caption><thead><tr>{columns}</tr></thead><tbody>{''.join(rows)}</tbody>"
+        "</table></div>"
+    )
+
+
+def facts(values: Mapping[str, str]) -> str:
+    """Return a list of names and values, both text."""
+    return "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in values.items())

@@ -1,0 +1,125 @@
+"""Pictures for the report: RAW developed for the eye, errors, histograms, and images as data URIs."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from revisp.camera.develop import develop
+from revisp.camera.profile import CameraProfile
+from revisp.cfa import pack
+from revisp.demosaic import demosaic
+from revisp.inference.tiling import tile_apply
+
+__all__ = [
+    "AMPLIFIED",
+    "LONGEST_SIDE",
+    "Developed",
+    "data_uri",
+    "develop_alike",
+    "histograms",
+    "shrink",
+    "viewing_exposure",
+]
+
+LONGEST_SIDE = 1024
+"""Most pixels of a picture's longer side: larger ones are shown smaller."""
+
+LOSSLESS_SIDE = 640
+"""Pictures whose longer side has no more pixels than this are kept exactly."""
+
+AMPLIFIED = 5
+"""The error is shown so many times as large."""
+
+
+@dataclass(frozen=True)
+class Developed:
+    """Prediction and truth as pictures, developed alike.
+
+    Attributes:
+        prediction: sRGB ``[3, H, W]`` in [0, 1].
+        truth: sRGB ``[3, H, W]`` in [0, 1].
+        error: `AMPLIFIED` times their absolute difference, clipped at 1, ``[3, H, W]``.
+        exposure: EV by which both were brightened.
+    """
+
+    prediction: Tensor
+    truth: Tensor
+    error: Tensor
+    exposure: float
+
+
+def develop_alike(prediction: Tensor, truth: Tensor, profile: CameraProfile) -> Developed:
+    """Develop two mosaics by the same forward ISP at the same exposure, which is that of the truth.
+
+    Both are demosaiced by Malvar's filters and developed by `revisp.camera.develop.develop`.
+
+    Args:
+        prediction: mosaic ``[1, H, W]``, linear, in [0, 1].
+        truth: mosaic ``[1, H, W]``.
+        profile: the camera.
+
+    Raises:
+        ShapeError: not mosaics, or not floating point.
+    """
+
+    def rgb(mosaic: Tensor) -> Tensor:
+        return demosaic(mosaic, profile.cfa, "malvar", gains=profile.gains)
+
+    raws = [tile_apply(rgb, mosaic[None], tile=1024, overlap=8, channels=3)[0] for mosaic in (prediction, truth)]
+    exposure = viewing_exposure(raws[1], profile)
+    shown, true = (develop(raw, profile, exposure=exposure) for raw in raws)
+    return Developed(shown, true, (AMPLIFIED * (shown - true).abs()).clamp(0, 1), exposure)
+
+
+def viewing_exposure(raw_rgb: Tensor, profile: CameraProfile) -> float:
+    """Return the EV that bring the 98th percentile of the white-balanced RAW to 0.9, within 0 and 4.
+
+    Args:
+        raw_rgb: demosaiced RAW ``[3, H, W]``.
+        profile: the camera.
+    """
+    gains = torch.tensor(profile.gains, dtype=raw_rgb.dtype).view(3, 1, 1)
+    level = float(np.quantile((raw_rgb * gains).clamp(0, 1).numpy(), 0.98))
+    return min(max(math.log2(0.9 / max(level, 1e-3)), 0.0), 4.0)
+
+
+def shrink(picture: Tensor, longest: int = LONGEST_SIDE) -> Tensor:
+    """Return a picture ``[C, H, W]``, made smaller where a side has more than ``longest`` pixels."""
+    scale = longest / max(picture.shape[-2:])
+    if scale >= 1:
+        return picture
+    size = [max(1, round(side * scale)) for side in picture.shape[-2:]]
+    return F.interpolate(picture[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0]
+
+
+def data_uri(picture: Tensor) -> str:
+    """Encode a picture ``[1 or 3, H, W]`` in [0, 1] as a WebP data URI; without loss if small, or a mask."""
+    pixels = (picture.clamp(0, 1) * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
+    exact = picture.shape[0] == 1 or max(picture.shape[-2:]) <= LOSSLESS_SIDE
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "WEBP", lossless=exact, quality=70 if exact else 92, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def histograms(mosaic: Tensor, profile: CameraProfile, bins: int = 64) -> Tensor:
+    """Return the share of samples in each of ``bins`` bins from 0 to 1, for R, Gr, Gb, B: ``[4, bins]``.
+
+    Samples outside [0, 1] count in the first or last bin.
+
+    Args:
+        mosaic: RAW ``[1, H, W]``.
+        profile: the camera, for its Bayer phase.
+        bins: number of bins.
+    """
+    planes = pack(mosaic, profile.cfa).flatten(1)
+    index = (planes * bins).floor().clamp(0, bins - 1).long()
+    return torch.stack([torch.bincount(plane, minlength=bins) / plane.numel() for plane in index])
