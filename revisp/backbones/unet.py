@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from revisp.backbones.blocks import ConvNormAct, DoubleConv, Norm, check_input
+from revisp.backbones.blocks.ushape import UShape, reach
 from revisp.errors import ConfigError
 
 __all__ = ["UNet"]
 
 
-class UNet(nn.Module):
+class UNet(UShape):
     """Encoder and decoder of ``depth`` levels with skip connections (Ronneberger et al., arXiv 1505.04597).
 
     Each encoder level is two 3x3 convolutions with normalisation and ReLU; 2x2 max pooling leads down. Each
@@ -48,19 +51,16 @@ class UNet(nn.Module):
         depth: int = 5,
         norm: Norm = "batch",
     ) -> None:
-        super().__init__()
         if width < 1 or depth < 1:
             raise ConfigError(f"unet: width and depth must be at least 1, got width={width}, depth={depth}")
+        widths = [width * 2**level for level in range(depth)]
+        super().__init__(
+            [DoubleConv(*pair, norm) for pair in itertools.pairwise([in_channels, *widths])],
+            [_Up(channels, norm) for channels in reversed(widths[1:])],
+        )
         self.in_channels = in_channels
         self.multiple_of = self.min_size = 2 ** (depth - 1)
-        self.receptive_field = 2 * _reach(depth) + 1
-        widths = [width * 2**level for level in range(depth)]
-        self.encoder = nn.ModuleList(
-            DoubleConv(before, after, norm)
-            for before, after in zip([in_channels, *widths[:-1]], widths, strict=True)
-        )
-        self.decoder = nn.ModuleList(_Up(channels, norm) for channels in reversed(widths[1:]))
-        self.pool = nn.MaxPool2d(2)
+        self.receptive_field = 2 * reach(depth, growth=3) + 1
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,14 +70,7 @@ class UNet(nn.Module):
             ShapeError: wrong channel count, an integer input, or sides that are not multiples of ``multiple_of``.
         """
         check_input(x, self.in_channels, self.multiple_of, "unet")
-        skips: list[Tensor] = []
-        for level, block in enumerate(self.encoder):
-            x = block(self.pool(x) if level else x)
-            skips.append(x)
-        skips.pop()
-        for up in self.decoder:
-            x = up(x, skips.pop())
-        output: Tensor = self.head(x)
+        output: Tensor = self.head(self.features(x))
         return output
 
 
@@ -93,22 +86,3 @@ class _Up(nn.Module):
         x = self.reduce(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         merged: Tensor = self.merge(torch.cat([skip, x], dim=1))
         return merged
-
-
-def _reach(depth: int) -> int:
-    """Return the farthest distance of an input pixel that an output pixel of a U-Net can depend on.
-
-    The interval of pixels that matter is followed from the output back to the input: it grows by one pixel a side
-    at each 3x3 convolution, halves through nearest-neighbour upsampling and doubles through pooling. What is lost
-    by halving depends on the output's position, hence the maximum over the positions of one bottom cell.
-    """
-    reach = 0
-    for position in range(2 ** (depth - 1)):
-        low = high = position
-        for _ in range(depth - 1):
-            low, high = (low - 3) // 2, (high + 3) // 2
-        low, high = low - 2, high + 2
-        for _ in range(depth - 1):
-            low, high = 2 * low - 2, 2 * high + 1 + 2
-        reach = max(reach, position - low, high - position)
-    return reach

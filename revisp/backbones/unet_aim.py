@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from revisp.backbones.blocks import Head, check_head, check_input
+from revisp.backbones.blocks.ushape import UShape, reach
 from revisp.errors import ConfigError
 
 __all__ = ["UNetAIM"]
 
 
-class UNetAIM(nn.Module):
+class UNetAIM(UShape):
     """A small U-Net (Ronneberger et al., arXiv 1505.04597) at full size, of which every fourth pixel is kept.
 
     Each level is two 3x3 convolutions without bias, each followed by ReLU; 2x2 max pooling leads down, a 2x2
@@ -50,20 +53,18 @@ class UNetAIM(nn.Module):
         width: int = 64,
         depth: int = 3,
     ) -> None:
-        super().__init__()
         check_head(head, "unet_aim")
         if width < 1 or depth < 1:
             raise ConfigError(f"unet_aim: width and depth must be at least 1, got width={width}, depth={depth}")
+        widths = [width * 2**level for level in range(depth)]
+        super().__init__(
+            [_double_conv(*pair) for pair in itertools.pairwise([in_channels, *widths])],
+            [_Up(channels) for channels in reversed(widths[1:])],
+        )
         self.in_channels = in_channels
         self.packed = head == "packed"
         self.multiple_of = self.min_size = max(2, 2 ** (depth - 1))
-        self.receptive_field = 2 * _reach(depth, packed=self.packed) + 1
-        widths = [width * 2**level for level in range(depth)]
-        self.encoder = nn.ModuleList(
-            _double_conv(before, after) for before, after in zip([in_channels, *widths[:-1]], widths, strict=True)
-        )
-        self.decoder = nn.ModuleList(_Up(channels) for channels in reversed(widths[1:]))
-        self.pool = nn.MaxPool2d(2)
+        self.receptive_field = 2 * reach(depth, growth=2, packed=self.packed) + 1
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,14 +74,7 @@ class UNetAIM(nn.Module):
             ShapeError: wrong channel count, an integer input, or sides that are not multiples of ``multiple_of``.
         """
         check_input(x, self.in_channels, self.multiple_of, "unet_aim")
-        skips: list[Tensor] = []
-        for level, block in enumerate(self.encoder):
-            x = block(self.pool(x) if level else x)
-            skips.append(x)
-        skips.pop()
-        for up in self.decoder:
-            x = up(x, skips.pop())
-        output: Tensor = self.head(x)
+        output: Tensor = self.head(self.features(x))
         return F.interpolate(output, scale_factor=0.5, mode="nearest") if self.packed else output
 
 
@@ -103,24 +97,3 @@ def _double_conv(in_channels: int, out_channels: int) -> nn.Sequential:
     for conv in (first, second):
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
     return nn.Sequential(first, nn.ReLU(inplace=True), second, nn.ReLU(inplace=True))
-
-
-def _reach(depth: int, *, packed: bool) -> int:
-    """Return the farthest distance of an input pixel that an output pixel can depend on.
-
-    The interval of pixels that matter is followed from the output back to the input: it grows by two pixels a side
-    at each level, halves through the transposed convolutions and doubles through pooling. What is lost by halving
-    depends on the output's position, hence the maximum over the positions of one bottom cell. All four packed
-    samples of a tile of 2 x 2 pixels come from its first pixel.
-    """
-    reach = 0
-    for position in range(max(2, 2 ** (depth - 1))):
-        low = high = start = position - position % 2 if packed else position
-        for _ in range(depth - 1):
-            low, high = (low - 2) // 2, (high + 2) // 2
-        low, high = low - 2, high + 2
-        for _ in range(depth - 1):
-            low, high = 2 * low - 2, 2 * high + 1 + 2
-        low, high = min(low, start - 2), max(high, start + 2)
-        reach = max(reach, position - low, high - position)
-    return reach
