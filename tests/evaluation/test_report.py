@@ -347,9 +347,9 @@ addEventListener("error", function (event) { errors.push(event.message); });
 addEventListener("securitypolicyviolation", function (event) { errors.push(event.blockedURI); });</script>"""
 
 
-def browse(browser: str, page: Path, profile: Path, width: int) -> str:
+def browse(browser: str, page: Path, profile: Path, width: int, budget: int) -> str:
     options = ("--headless", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--hide-scrollbars")
-    settings = (f"--user-data-dir={profile}", f"--window-size={width},900", "--virtual-time-budget=10000")
+    settings = (f"--user-data-dir={profile}", f"--window-size={width},900", f"--virtual-time-budget={budget}")
     sandbox = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
     command = [browser, *options, *settings, *sandbox, "--dump-dom", page.as_uri()]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -368,8 +368,11 @@ def test_the_viewer_works_in_a_browser(tmp_path: Path, width: int) -> None:
     page = tmp_path / "page" / "report.html"
     text = text.replace("<title>", CATCH + "<title>", 1)
     page.write_text(text.replace("</body>", f"<script>{SCRIPT}</script></body>"), "utf-8")
-    dom = browse(browser, page, tmp_path / "profile", width)
-    match = re.search(r'data-found="([^"]*)"', dom)
+    match = None
+    for budget in (10_000, 100_000, 1_000_000):  # a busy machine decodes the pictures slower than its clock runs
+        dom = browse(browser, page, tmp_path / "profile", width, budget)
+        if match := re.search(r'data-found="([^"]*)"', dom):
+            break
     assert match is not None
     found = json.loads(html.unescape(match[1]))
     assert found["errors"] == []
