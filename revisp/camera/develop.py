@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 from revisp.camera.isp import apply_ccm, apply_gains, linear_to_srgb
 from revisp.camera.profile import CameraProfile
 from revisp.checks import check_image
 
-__all__ = ["Develop", "develop"]
+__all__ = ["Develop", "develop", "viewing_exposure"]
 
 
 def develop(raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0) -> Tensor:
@@ -48,3 +52,15 @@ class Develop(nn.Module):
     def forward(self, raw_rgb: Tensor) -> Tensor:
         """Develop ``[..., 3, H, W]``."""
         return develop(raw_rgb, self.profile, exposure=self.exposure)
+
+
+def viewing_exposure(raw_rgb: Tensor, profile: CameraProfile) -> float:
+    """Return the stops that bring the 98th percentile of the white-balanced RAW to 0.9, within 0 and 4.
+
+    Args:
+        raw_rgb: demosaiced RAW ``[..., 3, H, W]``, linear, black 0, white 1.
+        profile: the camera.
+    """
+    gains = torch.tensor(profile.gains, dtype=raw_rgb.dtype).view(3, 1, 1)
+    level = float(np.quantile((raw_rgb * gains).clamp(0, 1).numpy(), 0.98))
+    return min(max(math.log2(0.9 / max(level, 1e-3)), 0.0), 4.0)

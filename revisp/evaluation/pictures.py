@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
-import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from revisp.camera.develop import develop
+from revisp.camera.develop import develop, viewing_exposure
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import pack
 from revisp.demosaic import demosaic
@@ -27,7 +25,6 @@ __all__ = [
     "develop_alike",
     "histograms",
     "shrink",
-    "viewing_exposure",
 ]
 
 LONGEST_SIDE = 1024
@@ -78,18 +75,6 @@ def develop_alike(prediction: Tensor, truth: Tensor, profile: CameraProfile) -> 
     exposure = viewing_exposure(raws[1], profile)
     shown, true = (develop(raw, profile, exposure=exposure) for raw in raws)
     return Developed(shown, true, (AMPLIFIED * (shown - true).abs()).clamp(0, 1), exposure)
-
-
-def viewing_exposure(raw_rgb: Tensor, profile: CameraProfile) -> float:
-    """Return the EV that bring the 98th percentile of the white-balanced RAW to 0.9, within 0 and 4.
-
-    Args:
-        raw_rgb: demosaiced RAW ``[3, H, W]``.
-        profile: the camera.
-    """
-    gains = torch.tensor(profile.gains, dtype=raw_rgb.dtype).view(3, 1, 1)
-    level = float(np.quantile((raw_rgb * gains).clamp(0, 1).numpy(), 0.98))
-    return min(max(math.log2(0.9 / max(level, 1e-3)), 0.0), 4.0)
 
 
 def shrink(picture: Tensor, longest: int = LONGEST_SIDE) -> Tensor:

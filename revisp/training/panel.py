@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from revisp.camera.develop import develop
-from revisp.camera.profile import CameraProfile
+from revisp.camera.develop import develop, viewing_exposure
 from revisp.data.base import DataModule
 from revisp.io.image import write_png
 from revisp.training.task import ReverseISPTask
@@ -39,20 +37,13 @@ def write_panels(task: ReverseISPTask, data: DataModule, path: Path, *, photos: 
         srgb, target = sample.srgb[None], sample.target[None]
         with torch.inference_mode():
             out = task.reconstruct_photos(srgb.to(task.device))
-        exposure = _exposure(target, data.profile)
+        exposure = viewing_exposure(target, data.profile)
         predicted, truth = (develop(raw.cpu(), data.profile, exposure=exposure) for raw in (out.raw_rgb, target))
         mask = out.mask.cpu().expand_as(predicted)
         error = (5 * (predicted - truth).abs()).clamp(0, 1)
         rows.append([_thumbnail(x) for x in (srgb, mask, predicted, truth, error)])
     write_png(path, _assemble(rows))
     return path
-
-
-def _exposure(raw_rgb: Tensor, profile: CameraProfile) -> float:
-    """Stops that bring the 98th percentile of the white-balanced RAW to 0.9; never darker than as shot."""
-    gains = torch.tensor(profile.gains, dtype=raw_rgb.dtype).view(1, 3, 1, 1)
-    level = np.quantile((raw_rgb * gains).clamp(0, 1).numpy(), 0.98)
-    return float(np.clip(math.log2(0.9 / max(float(level), 1e-3)), 0.0, 4.0))
 
 
 def _thumbnail(picture: Tensor) -> Image.Image:

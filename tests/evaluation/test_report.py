@@ -22,12 +22,11 @@ import pytest
 import torch
 from PIL import Image
 
-from revisp.camera.develop import develop
+from revisp.camera.develop import develop, viewing_exposure
 from revisp.camera.simulate import SIMULATED
 from revisp.demosaic import demosaic
 from revisp.errors import OutputError, ShapeError
 from revisp.evaluation.axis import Axis
-from revisp.evaluation.pictures import viewing_exposure
 from revisp.evaluation.plots import Point, pareto_front
 from revisp.evaluation.report import ReportImage, ReportRow, write_report
 from revisp.metrics import bin_errors
