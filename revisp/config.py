@@ -7,8 +7,10 @@ The tree lies beside the package in a checkout and inside it in a wheel. Users m
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -21,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from revisp.backbones import BACKBONES, family
 from revisp.errors import ConfigError, UnknownNameError
 
-__all__ = ["check_choices", "compose", "config_dir", "expose_backbones", "normalise_overrides"]
+__all__ = ["check_choices", "compose", "config_dir", "expose_backbones", "normalise_overrides", "plain"]
 
 
 OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
@@ -41,11 +43,13 @@ def config_dir() -> Path:
     raise ConfigError(f"no conf/train.yaml in or beside {package}: reinstall revisp")
 
 
-def config_groups(config_name: str = "train") -> set[str]:
+@functools.cache
+def config_groups(config_name: str = "train") -> frozenset[str]:
     """Return the groups in the defaults list of a primary config."""
     primary = OmegaConf.to_container(OmegaConf.load(config_dir() / f"{config_name}.yaml"))
     assert isinstance(primary, dict)
-    return {str(key) for entry in primary.get("defaults", []) if isinstance(entry, dict) for key in entry}
+    defaults = (entry for entry in primary.get("defaults", []) if isinstance(entry, dict))
+    return frozenset(str(key) for entry in defaults for key in entry)
 
 
 def normalise_overrides(overrides: Sequence[str], config_name: str = "train") -> list[str]:
@@ -133,3 +137,10 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
         return cfg
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(" ".join(str(error).split())) from error
+
+
+def plain(node: Any) -> dict[str, Any]:
+    """Return a configuration node as a plain dictionary; an unset one as an empty one."""
+    values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else {}
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}

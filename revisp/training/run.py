@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -19,7 +19,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from revisp.camera.profile import CameraProfile
-from revisp.config import compose
+from revisp.config import compose, plain
 from revisp.data import create_data
 from revisp.data.base import DataModule
 from revisp.errors import ConfigError, RevispError
@@ -33,7 +33,7 @@ from revisp.training.checkpoints import AtomicCheckpointIO, find_checkpoint
 from revisp.training.panel import write_panels
 from revisp.training.task import RIVALS, RefineTraining, ReverseISPTask, Schedule
 
-__all__ = ["TrainResult", "run", "train"]
+__all__ = ["TrainResult", "Training", "build_training", "fit", "run", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +53,14 @@ class TrainResult:
     model: ReverseISP
     run_dir: Path
     model_folder: Path
+
+
+class Training(NamedTuple):
+    """All that a training needs."""
+
+    trainer: pl.Trainer
+    data: DataModule
+    task: ReverseISPTask
 
 
 def train(overrides: Sequence[str] = ()) -> TrainResult:
@@ -76,26 +84,15 @@ def run(cfg: DictConfig) -> TrainResult:
     """
     run_dir = Path(cfg.run_dir)
     resume = find_checkpoint(cfg.resume, run_dir)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    try:
-        pl.seed_everything(cfg.seed, workers=True, verbose=False)
-        trainer = build_trainer(cfg)
-        data = build_data(cfg)
-        model = build_model(cfg, data.profile)
-        task = build_task(cfg, model)
-    except RevispError:
-        raise
-    except (HydraException, MisconfigurationException, TypeError, ValueError) as error:
-        raise ConfigError(f"this configuration cannot be built: {' '.join(str(error).split())}") from error
+    trainer, data, task = training = build_training(cfg)
+    model = task.model
     log.info("%s", describe(cfg, model, trainer))
-    if task.fittable and resume is None:
-        task.fit_branches(data.training_samples())
-    try:  # a checkpoint holds only plain values and tensors: nothing is unpickled
-        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
-    except SystemExit:  # Lightning's way to end on Ctrl-C
+    try:
+        fit(training, resume)
+    except KeyboardInterrupt:
         if (last := run_dir / "checkpoints" / "last.ckpt").is_file():
             log.info("Continue this run with: resume=%s", last)
-        raise KeyboardInterrupt from None
+        raise
     task.fit_baseline(data.training_samples())
     trainer.test(task, datamodule=data, verbose=False)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if _is_score(name)}
@@ -110,37 +107,80 @@ def run(cfg: DictConfig) -> TrainResult:
     return TrainResult(metrics, from_pretrained(folder), run_dir, folder)
 
 
+def build_training(cfg: DictConfig, data: DataModule | None = None) -> Training:
+    """Build all that a training needs, and seed all random numbers.
+
+    Args:
+        cfg: a composed configuration.
+        data: data to take in place of those of the configuration.
+
+    Raises:
+        RevispError: a setting, file or folder is wrong; the message says which.
+    """
+    if "methods" in cfg:
+        raise ConfigError("this experiment is one of revisp-benchmark: revisp-benchmark experiment=NAME")
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    try:
+        pl.seed_everything(cfg.seed, workers=True, verbose=False)
+        trainer = build_trainer(cfg)
+        data = data or build_data(cfg)
+        return Training(trainer, data, build_task(cfg, build_model(cfg, data.profile)))
+    except RevispError:
+        raise
+    except (HydraException, MisconfigurationException, TypeError, ValueError) as error:
+        raise ConfigError(f"this configuration cannot be built: {' '.join(str(error).split())}") from error
+
+
+def fit(training: Training, resume: str | Path | None = None) -> None:
+    """Train, after setting in closed form what can be.
+
+    Args:
+        training: of `build_training`.
+        resume: a checkpoint to continue from.
+
+    Raises:
+        KeyboardInterrupt: the user stopped the training.
+    """
+    trainer, data, task = training
+    if task.fittable and resume is None:
+        task.fit_branches(data.training_samples())
+    try:  # a checkpoint holds only plain values and tensors: nothing is unpickled
+        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+    except SystemExit:  # Lightning's way to end on Ctrl-C
+        raise KeyboardInterrupt from None
+
+
 def build_data(cfg: DictConfig) -> DataModule:
     """Return the data of a configuration."""
-    return create_data(**_plain(cfg.data), seed=cfg.seed, demosaic=_plain(cfg.demosaic))
+    return create_data(**plain(cfg.data), seed=cfg.seed, demosaic=plain(cfg.demosaic))
 
 
 def build_model(cfg: DictConfig, profile: CameraProfile) -> ReverseISP:
     """Return the untrained pipeline of a configuration, for the camera of its data."""
-    backbone = _plain(cfg.backbone)
-    refine = _plain(cfg.refine)["network"] if cfg.get("refine") else None
+    backbone = plain(cfg.backbone)
+    refine = plain(cfg.refine)["network"] if cfg.get("refine") else None
     model = ReverseISP(
         backbone.pop("name"),
         backbone_kwargs=backbone,
-        mask=_plain(cfg.mask),
-        fusion=_plain(cfg.fusion),
+        mask=plain(cfg.mask),
+        fusion=plain(cfg.fusion),
         refine=refine,
         profile=profile,
-        **_plain(cfg.pipeline),
+        **plain(cfg.pipeline),
     )
     return model.to(memory_format=torch.channels_last)
 
 
 def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
     """Return the training task of a configuration."""
-    refine = {key: value for key, value in _plain(cfg.get("refine")).items() if key != "network"}
+    refine = {key: value for key, value in plain(cfg.get("refine")).items() if key != "network"}
     optimizer = instantiate(cfg.optimizer, _partial_=True)
     optimizer([torch.nn.Parameter(torch.zeros(1))])  # refuses wrong settings now rather than after preparation
     return ReverseISPTask(
         model,
-        build_loss(_plain(cfg.loss), model),
+        build_loss(plain(cfg.loss), model),
         optimizer=optimizer,
-        schedule=Schedule(**_plain(cfg.schedule)),
+        schedule=Schedule(**plain(cfg.schedule)),
         refine=RefineTraining(**refine),
     )
 
@@ -183,7 +223,7 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
     Raises:
         ConfigError: a number of epochs that is none.
     """
-    settings = {"enable_progress_bar": sys.stderr.isatty(), **_plain(cfg.trainer)}
+    settings = {"enable_progress_bar": sys.stderr.isatty(), **plain(cfg.trainer)}
     if settings.get("precision") == "auto":
         settings["precision"] = fast_precision(settings.get("accelerator", "auto"))
     if not isinstance(settings.get("max_epochs", 1), int | None):  # Lightning would find out after preparation
@@ -239,13 +279,6 @@ def summary(metrics: Mapping[str, float]) -> str:
         ]
         rows.append(f"{name:<{wide}}" + "".join(digits))
     return "\n".join(rows)
-
-
-def _plain(node: Any) -> dict[str, Any]:
-    """Return a configuration node as a plain dictionary; an unset one as an empty one."""
-    values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else {}
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
 
 
 def _is_score(name: str) -> bool:

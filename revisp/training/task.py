@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -67,7 +68,7 @@ class Schedule:
                 raise ConfigError(f"schedule.{name} must lie in [0, 1], got {getattr(self, name)}")
 
     def factor(self, step: int, total: int) -> float:
-        """Return the share of the full learning rate at a step."""
+        """Return the share of the full learning rate at a step of ``total`` steps, as far as these are known."""
         ramp = max(1, round(self.warmup * total))
         if step < ramp:
             return (step + 1) / ramp
@@ -176,10 +177,16 @@ class ReverseISPTask(pl.LightningModule):
             return Stage(branches=True, refine=False)
         if self.refine_training.schedule == "joint":
             return Stage(branches=True, refine=True)
-        refining = self.current_epoch >= self.refine_training.start * (self.trainer.max_epochs or 1)
+        refining = self._progress() >= self.refine_training.start
         return Stage(branches=not refining, refine=refining)
 
-    def on_train_epoch_start(self) -> None:
+    def _progress(self) -> float:
+        """Return the share of the training that is done: of its epochs, or else of its steps."""
+        if (epochs := self.trainer.max_epochs or -1) > 0:
+            return self.current_epoch / epochs
+        return self.global_step / self._steps(self.global_step, float(self.trainer.estimated_stepping_batches))
+
+    def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
         """Freeze the branches' normalisation statistics while only the refinement learns."""
         self.model.branches.train(self.stage.branches)
 
@@ -217,9 +224,19 @@ class ReverseISPTask(pl.LightningModule):
         """Return the optimizer and its per-step schedule."""
         parameters = [*self.model.parameters(), *self.loss.parameters()]  # some losses learn, too
         optimizer = self.optimizer_factory(p for p in parameters if p.requires_grad)
-        total = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.schedule.factor(step, total))
+        total = float(self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.schedule.factor(step, self._steps(step, total))
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _steps(self, step: int, total: float) -> int:
+        """Return how many steps the training will have: ``total``, or by its pace where its time is limited."""
+        for timer in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(timer, pl.callbacks.Timer) and (left := timer.time_remaining()) is not None:
+                elapsed = timer.time_elapsed()
+                total = min(total, step * (elapsed + left) / elapsed if step and elapsed else math.inf)
+        return sys.maxsize if math.isinf(total) else max(round(total), step)
 
     # Scoring ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,14 @@
+"""Benchmarks: many methods trained and scored on equal terms, cell by cell, and a leaderboard of them."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "cell": ["run_cell"],
+        "cost": ["Cost", "measure_cost"],
+        "leaderboard": ["Row", "leaderboard", "write_leaderboard"],
+        "plan": ["Cell", "plan_cells"],
+        "results": ["CellResult", "read_result"],
+    },
+)

@@ -1,0 +1,146 @@
+"""One cell of a benchmark: train, score, keep."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import shutil
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from revisp.benchmark.cost import measure_cost
+from revisp.benchmark.plan import Cell
+from revisp.benchmark.results import CellResult, read_result, write_result, write_worst
+from revisp.config import compose
+from revisp.data.datamodule import PairDataModule
+from revisp.data.memory import MemorySource
+from revisp.errors import RevispError
+from revisp.evaluation.models import ModelEvaluation, score_model
+from revisp.evaluation.write import write_scores
+from revisp.export.model_folder import save_pretrained
+from revisp.training.run import Training, build_data, build_training, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from revisp.data.base import DataModule
+    from revisp.pipeline import ReverseISP
+
+__all__ = ["ERROR", "run_cell"]
+
+ERROR = "error.txt"
+"""Beside the cells' folders, with the name of a cell before it: why it failed."""
+
+PACKAGES = ("revisp", "torch", "pytorch-lightning", "numpy")
+
+_KEPT: dict[str, PairDataModule] = {}
+"""The data of the cell before, whose pictures took as long to make as learning from them."""
+
+
+def run_cell(
+    cell: Cell, root: str | Path, *, keep: int = 0, say: Callable[[str], None] = lambda line: None
+) -> CellResult | None:
+    """Train and score a cell, or read what it left when that was done before, by any process.
+
+    Its folder appears when it is done, with its figures, its model folder, ``scores.json`` and ``scores.csv``. If
+    it fails, the reason is written beside it, and it is tried again the next time.
+
+    Args:
+        cell: what to do.
+        root: folder of the benchmark.
+        keep: number of pictures to keep for the report, the worst by PSNR.
+        say: takes a line on how it ended.
+
+    Returns:
+        Its figures; None if it failed.
+    """
+    folder = cell.folder(root)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if (done := read_result(folder)) is not None:
+            return done
+        error = folder.with_name(f"{folder.name}.{ERROR}")
+        error.unlink(missing_ok=True)
+        part = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            result = _work(cell, part, keep)
+            part.rename(folder)
+        except RevispError as problem:
+            reason = str(problem)
+        except Exception:  # the other cells go on
+            reason = traceback.format_exc()
+        else:
+            figures = f"PSNR {result.figures['psnr']:.2f} dB, OE {result.figures['psnr_oe']:.2f} dB"
+            say(f"{cell.title}: {figures}, trained in {result.cost['training']:.0f} s")
+            return result
+        error.write_text(reason + "\n")
+        shutil.rmtree(part, ignore_errors=True)
+        say(f"{cell.title}: failed: {reason.strip().splitlines()[-1]}")
+        return None
+
+
+def _work(cell: Cell, folder: Path, keep: int) -> CellResult:
+    cfg = compose([*cell.words, f"hydra.run.dir={folder}"])
+    folder.mkdir(parents=True)
+    logging.getLogger("revisp.training").setLevel(logging.WARNING)
+    data = _data(cfg)
+    data.setup("fit")  # before the seed is set: whether pictures had to be made must not be seen in the results
+    training = build_training(cfg, data)
+    training.task.baselines.clear()
+    started = time.monotonic()
+    fit(training)
+    seconds = time.monotonic() - started
+    model = training.task.model.to(training.trainer.strategy.root_device).eval()
+    scores = score_model(model, data, keep=keep)
+    _keep_model(model, folder, scores, cell)
+    write_scores(scores, folder)
+    write_worst(scores.worst, folder)
+    result = _result(cell, training, scores, seconds)
+    write_result(result, folder)
+    return result
+
+
+def _result(cell: Cell, training: Training, scores: ModelEvaluation, seconds: float) -> CellResult:
+    sample = training.data.validation_samples(1)[0]
+    cost = measure_cost(training.task.model, sample.srgb)
+    assert scores.brightness is not None
+    return CellResult(
+        method=cell.method,
+        dataset=cell.dataset,
+        seed=cell.seed,
+        words=cell.words,
+        figures=dict(scores.mean),
+        cost={**cost._asdict(), "training": seconds},
+        steps=training.trainer.global_step,
+        images=len(scores.images),
+        brightness={name: x.tolist() for name, x in scores.brightness._asdict().items()},
+        worst=[(image.name, dict(image.scores)) for image in scores.worst],
+        camera=training.data.profile.to_dict(),
+        versions={name: importlib.metadata.version(name) for name in PACKAGES},
+    )
+
+
+def _data(cfg: Any) -> DataModule:
+    """Return the data of a configuration, with the pictures of the cell before where they are the same."""
+    key = json.dumps([str(cfg.data), str(cfg.demosaic)])
+    if key in _KEPT:
+        _KEPT[key].seed = cfg.seed
+        return _KEPT[key]
+    data = build_data(cfg)
+    if isinstance(data, PairDataModule) and isinstance(data.source, MemorySource):
+        _KEPT.clear()
+        _KEPT[key] = data
+    return data
+
+
+def _keep_model(model: ReverseISP, folder: Path, scores: ModelEvaluation, cell: Cell) -> None:
+    words = " ".join(cell.words)
+    save_pretrained(
+        model, folder / "model", card=f"Trained with `revisp-train {words}`.", metrics=dict(scores.mean)
+    )

@@ -1,0 +1,62 @@
+"""What a pipeline costs: parameters, arithmetic, seconds."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from revisp.inference.predict import predict
+from revisp.pipeline import ReverseISP
+
+__all__ = ["Cost", "measure_cost"]
+
+SIDE = 504
+"""Height and width in pixels of the photo that arithmetic is counted for: a tile of AIM 2022."""
+
+ENOUGH = 5.0
+"""Seconds after which no further prediction is timed."""
+
+
+class Cost(NamedTuple):
+    """What it takes to use a pipeline.
+
+    Attributes:
+        parameters: number of its parameters.
+        gmac: 1e9 multiplications and additions for a megapixel, counted at 504 x 504 pixels, both branches run.
+        seconds: time of predicting a megapixel, the median of up to three after one that does not count.
+    """
+
+    parameters: int
+    gmac: float
+    seconds: float
+
+
+def measure_cost(model: ReverseISP, srgb: Tensor) -> Cost:
+    """Count and time a pipeline.
+
+    Args:
+        model: the pipeline, on the device to time it on.
+        srgb: the photo to time it with, ``[3, H, W]`` in [0, 1].
+    """
+    times: list[float] = []
+    predict(model, srgb)
+    while len(times) < 3 and sum(times) < ENOUGH:
+        started = time.perf_counter()
+        predict(model, srgb)
+        times.append(time.perf_counter() - started)
+    seconds = statistics.median(times) / (srgb.shape[-2] * srgb.shape[-1] / 1e6)
+    return Cost(sum(p.numel() for p in model.parameters()), _gmac(model), seconds)
+
+
+def _gmac(model: ReverseISP) -> float:
+    """Count on tensors without values, which takes no time."""
+    with torch.device("meta"):
+        abstract = ReverseISP(**model.config).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        abstract.run_networks(*(torch.empty(1, c, SIDE, SIDE, device="meta") for c in (3, 1)))
+    return float(counter.get_total_flops()) / 2 / (SIDE**2 / 1e6) / 1e9

@@ -1,0 +1,114 @@
+"""What a cell leaves: ``cell.json`` and the photos where it is worst, beside the model folder."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from revisp.evaluation.report import ReportImage
+from revisp.mask import overexposure_mask
+from revisp.metrics import BinErrors
+
+__all__ = ["RESULT", "CellResult", "read_result", "read_worst", "write_result", "write_worst"]
+
+RESULT, WORST = "cell.json", "worst.safetensors"
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """The figures of a cell.
+
+    Attributes:
+        method: name of what was trained.
+        dataset: name of the data.
+        seed: of the training.
+        words: of ``revisp-train``, which made it.
+        figures: mean figures by name, as `revisp.evaluation.scores.Evaluation.mean`; NaN where there is none.
+        cost: ``parameters``, ``gmac``, ``seconds`` (`revisp.benchmark.cost.Cost`) and ``training``, in seconds.
+        steps: of the optimizer.
+        images: number of pictures scored.
+        brightness: errors by brightness, as the lists of `revisp.metrics.BinErrors`.
+        worst: names and figures of the pictures in `WORST`.
+        camera: profile of the data's camera.
+        versions: of programs, by name.
+        folder: where they were read from.
+    """
+
+    method: str
+    dataset: str
+    seed: int
+    words: Sequence[str]
+    figures: Mapping[str, float]
+    cost: Mapping[str, float]
+    steps: int
+    images: int
+    brightness: Mapping[str, list[Any]]
+    worst: Sequence[tuple[str, Mapping[str, float]]]
+    camera: Mapping[str, Any]
+    versions: Mapping[str, str]
+    folder: Path | None = None
+
+    @property
+    def bins(self) -> BinErrors:
+        """The errors by brightness."""
+        return BinErrors(**{name: torch.tensor(x, dtype=torch.float64) for name, x in self.brightness.items()})
+
+
+def write_result(result: CellResult, folder: Path) -> None:
+    """Write a cell's figures; a figure that there is none of becomes null."""
+    values = _without_nan(asdict(result))
+    del values["folder"]
+    (folder / RESULT).write_text(json.dumps(values, indent=1, allow_nan=False) + "\n")
+
+
+def read_result(folder: Path) -> CellResult | None:
+    """Return what a cell left; None where it is not done."""
+    path = folder / RESULT
+    if not path.is_file():
+        return None
+    return replace(CellResult(**_with_nan(json.loads(path.read_text()))), folder=folder)
+
+
+def write_worst(images: Sequence[ReportImage], folder: Path) -> None:
+    """Keep pictures: photos in 8 bits, RAW in 16-bit floats."""
+    tensors = {}
+    for number, image in enumerate(images):
+        tensors[f"{number}.srgb"] = (image.srgb * 255).round().byte().cpu().contiguous()
+        for name in ("prediction", "truth"):
+            tensors[f"{number}.{name}"] = getattr(image, name).half().cpu().contiguous()
+    save_file(tensors, folder / WORST)
+
+
+def read_worst(result: CellResult) -> list[ReportImage]:
+    """Return the pictures that a cell kept, of results that were read."""
+    if not result.worst or result.folder is None:
+        return []
+    kept, images = load_file(result.folder / WORST), []
+    for number, (name, scores) in enumerate(result.worst):
+        srgb, prediction, truth = (kept[f"{number}.{part}"].float() for part in ("srgb", "prediction", "truth"))
+        srgb = srgb / 255
+        images.append(ReportImage(name, srgb, overexposure_mask(srgb[None])[0], prediction, truth, scores))
+    return images
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _with_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(item) for item in value]
+    return math.nan if value is None else value

@@ -1,0 +1,114 @@
+"""``revisp-benchmark``: many methods on equal terms. All settings are Hydra overrides: see its ``--help``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from revisp.cli._hydra import as_our_errors
+from revisp.cli._main import report_errors
+from revisp.config import check_choices, compose, config_dir, normalise_overrides, plain
+from revisp.errors import RevispError
+
+__all__ = ["main"]
+
+USAGE = """\
+Usage: revisp-benchmark [KEY=VALUE ...]
+
+Train and score every backbone in every pipeline on every data set with every seed, under one budget; leaves
+leaderboard.md, leaderboard.csv and leaderboard.html in the run folder, with a folder for each cell that holds its
+figures and its model. Cells that are there are not done again: the same command continues where it was stopped.
+
+  revisp-benchmark backbones=[unet,mialgo,zeronoise] pipelines=[plain,fusion] seeds=[0,1,2] gains=pipeline
+  revisp-benchmark 'backbones=[unet,"mialgo backbone.width=16"]' 'budget=2e7 pixels'
+  revisp-benchmark 'datasets=[embedded,"prepared data.root=dataset"]' 'budget=120 seconds'
+  revisp-benchmark experiment=ablation                    the paper's steps, one by one
+  revisp-benchmark experiment=ablation hydra/launcher=joblib hydra.launcher.n_jobs=4
+
+Keys, the default in brackets:
+  backbones       [unet]: networks, each with words of revisp-train behind it where wanted
+  pipelines       [fusion], plain, fusion_shared
+  datasets        [embedded] and the others that revisp-train knows
+  seeds           [0]
+  budget          [256 steps], N pixels or N seconds for each training
+  words           words of revisp-train for all cells: 'words=["data.crop=128","demosaic=malvar"]'
+  methods         others by name: '+methods.mine="backbone=unet mask=max"'
+  gains           [null], previous or pipeline: what a method is compared with, seed by seed
+  report_photos   [4] photos in the page
+  hydra.run.dir   the run folder [runs/benchmark]
+  hydra/launcher  [basic]: one after the other; joblib, submitit_slurm, ray: pip install hydra-joblib-launcher ...
+
+Other words of the command line:
+  --cfg job       print the composed configuration, every key of it, and stop
+  --hydra-help    options of Hydra, which reads all this
+"""
+
+CONFIG = "benchmark"
+
+
+def main() -> None:
+    """Run the command."""
+    words = sys.argv[1:]
+    if {"--help", "-h"} & set(words):  # Hydra's own takes a second to list the same
+        print(USAGE, end="")
+        return
+    with report_errors(), as_our_errors():
+        words = normalise_overrides(words, CONFIG)
+        check_choices(words, CONFIG)
+        if any(word.startswith("-") for word in words):  # what Hydra itself answers, such as --cfg
+            _run_hydra(words)
+            return
+        cfg = compose(words, CONFIG)
+        _benchmark(cfg, words)
+
+
+def _benchmark(cfg: DictConfig, words: list[str]) -> None:
+    """Do the cells that are not done, through Hydra's launcher, and write the leaderboard."""
+    from revisp.benchmark.leaderboard import leaderboard, markdown, write_leaderboard
+    from revisp.benchmark.plan import plan_cells
+    from revisp.benchmark.results import read_result
+
+    root = Path(cfg.run_dir)
+    cells = plan_cells(plain(cfg))
+    left = [number for number, cell in enumerate(cells) if read_result(cell.folder(root)) is None]
+    print(f"{len(cells)} cells, {len(cells) - len(left)} of them done, in {root}", file=sys.stderr, flush=True)
+    if left:
+        _run_hydra([*words, f"hydra.run.dir={root}", f"cell={','.join(map(str, left))}", "--multirun"])
+    tables = leaderboard(cells, root)
+    paths = write_leaderboard(
+        tables, root, configuration=OmegaConf.to_yaml(cfg, resolve=True), photos=cfg.report_photos
+    )
+    print(markdown(tables))
+    print(f"Leaderboard: {', '.join(map(str, paths))}")
+    if failed := sum(len(row.failed) for rows in tables.values() for row in rows):
+        raise RevispError(
+            f"{failed} of {len(cells)} cells failed; the table says why, and {root / 'cells'} in full"
+        )
+
+
+def _run_hydra(words: list[str]) -> None:
+    sys.argv[1:] = words
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
+    hydra.main(config_path=str(config_dir()), config_name=CONFIG, version_base="1.3")(_job)()
+
+
+def _job(cfg: DictConfig) -> None:
+    """Do one cell: what Hydra's launcher runs, in this process or in another."""
+    if cfg.cell is None:
+        return
+    with report_errors():  # another process has to be told again how to show warnings
+        from revisp.benchmark.cell import run_cell
+        from revisp.benchmark.plan import plan_cells
+
+        root = HydraConfig.get().run.dir
+        cell = plan_cells(plain(cfg))[cfg.cell]
+        run_cell(cell, root, keep=cfg.report_photos, say=_say)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
