@@ -138,7 +138,7 @@ class ReverseISP(nn.Module):
         self.mosaic = Mosaic(self.cfa)
         self.refine: BayerRefiner | None = None
         if refine is not None:
-            self.refine = BayerRefiner(create_backbone("unet", in_channels=4, out_channels=4, **refine), self.cfa)
+            self.refine = BayerRefiner(_build_refiner(refine), self.cfa)
 
     def forward(self, srgb: Tensor) -> Reconstruction:
         """Reconstruct the RAW of photos.
@@ -286,6 +286,17 @@ def _build_branches(name: str, kwargs: dict[str, Any], branches: str, in_channel
     return nn.ModuleDict(
         {key: create_backbone(name, in_channels=in_channels, out_channels=3, **kwargs) for key in ("oe", "noe")}
     )
+
+
+def _build_refiner(kwargs: Mapping[str, Any]) -> nn.Module:
+    """Return a U-Net that changes nothing before it is trained.
+
+    Its loss sees the mean of the two greens, so that nothing would undo a difference that it began with.
+    """
+    network = create_backbone("unet", in_channels=4, out_channels=4, **kwargs)
+    for parameter in network.get_submodule("head").parameters():
+        nn.init.zeros_(parameter)
+    return network
 
 
 def _of_head(auxiliary: Mapping[str, Tensor], head: int) -> dict[str, Tensor]:

@@ -7,10 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from revisp.cfa import CFA
+from revisp.cfa import CFA, pack
 from revisp.errors import ConfigError, ShapeError
 from revisp.mosaic import mosaic
 from revisp.pipeline import ReverseISP
+from revisp.refine import yuv_loss
 
 TINY = {"width": 4, "depth": 3, "norm": "none"}
 
@@ -69,6 +70,7 @@ def test_mask_is_the_fourth_input_and_can_be_left_out() -> None:
 
 def test_refinement_starts_from_the_mosaic_and_clamps() -> None:
     model = ReverseISP("unet", backbone_kwargs=TINY, refine={"width": 4, "depth": 2, "norm": "none"}).eval()
+    torch.nn.init.normal_(model.refine.network.head.weight)
     out = model(photo(33, 35))
     assert out.bayer.shape == out.mosaiced.shape == (1, 1, 33, 35)
     assert not torch.equal(out.bayer, out.mosaiced)
@@ -113,3 +115,22 @@ def test_wrong_choices_are_named(arguments: dict, words: str) -> None:
 def test_wrong_photos_are_refused(srgb: torch.Tensor, words: str) -> None:
     with pytest.raises(ShapeError, match=words):
         ReverseISP("unet", backbone_kwargs=TINY)(srgb)
+
+
+def test_refinement_begins_by_changing_nothing_and_keeps_the_greens_alike() -> None:
+    torch.manual_seed(0)
+    model = ReverseISP("unet", backbone_kwargs=TINY, refine={"width": 4, "depth": 2, "norm": "none"})
+    out = model(torch.rand(1, 3, 32, 32))
+    assert torch.equal(out.bayer, out.mosaiced)
+    optimizer = torch.optim.Adam(model.refine.parameters(), lr=0.01)
+    bayer, truth = torch.rand(2, 1, 32, 32), torch.rand(2, 1, 32, 32)
+    first = yuv_loss(bayer, truth, model.cfa)
+    for _ in range(20):
+        loss = yuv_loss(model.refine(bayer), truth, model.cfa)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < first
+    change = pack(model.refine(bayer) - bayer, model.cfa)
+    assert change.abs().max() > 0.01
+    assert torch.allclose(change[:, 1], change[:, 2], atol=1e-6)
