@@ -151,6 +151,15 @@ def test_evaluation_commands_choose_a_mode(arguments: str) -> None:
     assert choose_mode(compose(words, "evaluate"))
 
 
+@pytest.mark.parametrize("arguments", _command_lines("revisp-benchmark"))
+def test_benchmark_commands_have_cells(arguments: str) -> None:
+    from revisp.benchmark.plan import plan_cells
+    from revisp.config import plain
+
+    words = [word for word in shlex.split(arguments, comments=True) if not word.startswith("hydra")]
+    assert [compose(cell.words).backbone.name for cell in plan_cells(plain(compose(words, "benchmark")))]
+
+
 @pytest.mark.parametrize("name", list_data())
 def test_every_data_set_is_trained_on_in_some_page(name: str) -> None:
     default = compose([]).data.name
