@@ -26,8 +26,13 @@ FIGURES = ("psnr", "psnr_oe", "psnr_noe", "ssim")
 GAINS = FIGURES[:3]
 """Figures whose gains are in the tables."""
 
-COSTS = ("parameters", "gmac", "seconds", "training")
-"""Costs in the tables: parameters, GMAC and seconds of a predicted megapixel, seconds of the training."""
+COSTS = {
+    "parameters": "parameters",
+    "gmac": "gmac_per_megapixel",
+    "seconds": "seconds_per_megapixel",
+    "training": "seconds_of_training",
+}
+"""Costs in the tables, and how the page calls them."""
 
 LINES = 6
 """Most methods in the plots of errors by brightness."""
@@ -174,12 +179,9 @@ def _csv(tables: Mapping[str, Sequence[Row]]) -> str:
 def _page(path: Path, dataset: str, rows: Sequence[Row], configuration: str, photos: int) -> Path:
     done = sorted((row for row in rows if row.results), key=_falling)
     best = done[0].results[0]
-    table = [
-        ReportRow(row.method, {name: row.mean(name) for name in best.figures}, {x: row.cost(x) for x in COSTS})
-        for row in (rows if any(row.gains for row in rows) else done)
-        if row.results
-    ]
-    notes = [_note(rows), "GMAC and seconds are those of a predicted megapixel; training is in seconds."]
+    compared = any(row.gains for row in rows)
+    table = [_report_row(row, compared=compared) for row in (rows if compared else done) if row.results]
+    notes = [_note(rows)]
     if len(done) > LINES:
         notes.append(f"The plots of errors by brightness show the {LINES} methods of highest PSNR.")
     return write_report(
@@ -193,6 +195,14 @@ def _page(path: Path, dataset: str, rows: Sequence[Row], configuration: str, pho
         brightness={row.method: row.results[0].bins for row in done[:LINES]},
         notes=[*notes, f"Pictures are those of {best.method}, seed {best.seed}, the worst of it."],
     )
+
+
+def _report_row(row: Row, *, compared: bool) -> ReportRow:
+    figures = {name: row.mean(name) for name in row.results[0].figures}
+    if compared:
+        gains = [value for value in row.gains.get("psnr", ()) if math.isfinite(value)]
+        figures["psnr_gain"] = statistics.mean(gains) if gains else math.nan
+    return ReportRow(row.method, figures, {COSTS[name]: row.cost(name) for name in COSTS})
 
 
 def _read(folder: Path) -> CellResult | str:
