@@ -69,12 +69,16 @@ def main() -> None:
 
 def _benchmark(cfg: DictConfig, words: list[str]) -> None:
     """Do the cells that are not done, through Hydra's launcher, and write the leaderboard."""
-    from revisp.benchmark.leaderboard import leaderboard, markdown, write_leaderboard
     from revisp.benchmark.plan import plan_cells
-    from revisp.benchmark.results import read_result
 
     root = Path(cfg.run_dir)
     cells = plan_cells(plain(cfg))
+    for cell in cells:
+        cell.folder(root)  # refuses what makes no configuration, before anything slow
+
+    from revisp.benchmark.leaderboard import leaderboard, markdown, write_leaderboard
+    from revisp.benchmark.results import read_result
+
     left = [number for number, cell in enumerate(cells) if read_result(cell.folder(root)) is None]
     print(f"{len(cells)} cells, {len(cells) - len(left)} of them done, in {root}", file=sys.stderr, flush=True)
     if left:
