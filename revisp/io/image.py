@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -176,14 +177,37 @@ def _open(file: BinaryIO, path: Path) -> Image.Image:
 @contextlib.contextmanager
 def _pixel_limit(path: Path) -> Iterator[None]:
     """Replace Pillow's limit (89 megapixels warn, 179 fail) by ours; phones make 200."""
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    _limit.enter()
     try:
         yield
     except Image.DecompressionBombError:
         raise ImageError(f"{path}: larger than {MAX_PIXELS // 10**6} megapixels, the most that is read") from None
     finally:
-        Image.MAX_IMAGE_PIXELS = before
+        _limit.leave()
+
+
+class _Limit:
+    """Pillow's limit, which all threads share: ours from the first photo that opens to the last that closes."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.readers = 0
+        self.before: int | None = None
+
+    def enter(self) -> None:
+        with self.lock:
+            if not self.readers:
+                self.before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
+            self.readers += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.readers -= 1
+            if not self.readers:
+                Image.MAX_IMAGE_PIXELS = self.before
+
+
+_limit = _Limit()
 
 
 def _check_size(path: Path, width: int, height: int) -> None:
