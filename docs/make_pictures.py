@@ -128,7 +128,7 @@ def masks(pair: Pair) -> Image.Image:
 
 def branches(model: ReverseISP, pair: Pair, profile: CameraProfile) -> Image.Image:
     """What each branch says, the fusion, and the truth."""
-    out = revisp.predict(model, pair.srgb)
+    out = revisp.predict(model, pair.srgb, branches=True)
     row = [
         ("NOE branch", develop(out.noe, profile)),
         ("OE branch", develop(out.oe, profile)),

@@ -169,16 +169,26 @@ def unpack(packed: A, cfa: CFA | str) -> A:
     x: Any = packed
     if x.ndim < 3 or x.shape[-3] != 4:
         raise ShapeError(f"packed RAW must have shape [..., 4, h, w], got {list(x.shape)}")
-    *lead, _, height, width = x.shape
+    offsets = CFA.parse(cfa).offsets
     mosaic: Any
     if isinstance(x, np.ndarray):
+        *lead, _, height, width = x.shape
         mosaic = np.empty((*lead, 1, 2 * height, 2 * width), dtype=x.dtype)
+        for plane, (row, column) in enumerate(offsets):
+            mosaic[..., 0, row::2, column::2] = x[..., plane, :, :]
     else:
-        mosaic = x.new_empty((*lead, 1, 2 * height, 2 * width))
-    for plane, (row, column) in enumerate(CFA.parse(cfa).offsets):
-        mosaic[..., 0, row::2, column::2] = x[..., plane, :, :]
+        mosaic = _interleave(x, [offsets.index((at // 2, at % 2)) for at in range(4)])
     result: A = mosaic
     return result
+
+
+def _interleave(planes: Tensor, order: list[int]) -> Tensor:
+    """Lay out planes ``[..., 4, h, w]``, named in reading order; without assignments, which are slow exported."""
+    import torch
+
+    first, second, third, last = (planes.select(-3, plane) for plane in order)
+    rows = [torch.stack(pair, dim=-1).flatten(-2) for pair in ((first, second), (third, last))]
+    return torch.stack(rows, dim=-2).flatten(-3, -2).unsqueeze(-3)
 
 
 def sample_mask(cfa: CFA | str, height: int, width: int, *, device: Any = None) -> Tensor:

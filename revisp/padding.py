@@ -11,7 +11,7 @@ from revisp.errors import ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["pad_to_multiple", "reflect_pad"]
+__all__ = ["next_multiple", "pad_to_multiple", "reflect_pad"]
 
 
 def reflect_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
@@ -46,7 +46,16 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
         ShapeError: a side to be padded is shorter than two pixels.
     """
     height, width = x.shape[-2:]
-    return reflect_pad(x, 0, -height % multiple, 0, -width % multiple)
+    down, right = (next_multiple(size, multiple) - size for size in (height, width))
+    return reflect_pad(x, 0, down, 0, right)
+
+
+def next_multiple(size: int, multiple: int) -> int:
+    """Return the least multiple of ``multiple`` that is at least ``size``.
+
+    A product of ``multiple``, so that the exporter, to which sizes are symbols, can divide it without remainder.
+    """
+    return (size + multiple - 1) // multiple * multiple
 
 
 def _mirrored(size: int, before: int, after: int, device: torch.device) -> Tensor:

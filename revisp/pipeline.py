@@ -13,7 +13,7 @@ over a large photo and called in a notebook.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +28,7 @@ from revisp.errors import ConfigError, ShapeError
 from revisp.fusion import Fusion
 from revisp.mask import OverexposureMask
 from revisp.mosaic import Mosaic
-from revisp.padding import reflect_pad
+from revisp.padding import next_multiple, reflect_pad
 from revisp.refine import BayerRefiner
 
 __all__ = ["MINIMUM_SIZE", "Auxiliary", "Reconstruction", "ReverseISP", "check_photos"]
@@ -45,8 +45,9 @@ class Reconstruction(NamedTuple):
             plain network that predicts Bayer planes, their bilinear interpolation.
         bayer: the RAW mosaic ``[B, 1, H, W]``, after refinement where the model refines.
         mask: overexposure mask ``[B, 1, H, W]`` in [0, 1], 1 = overexposed.
-        oe: demosaiced RAW ``[B, 3, H, W]`` of the branch for overexposed pixels; None of a plain model.
-        noe: demosaiced RAW ``[B, 3, H, W]`` of the branch for all other pixels; None of a plain model.
+        oe: demosaiced RAW ``[B, 3, H, W]`` of the branch for overexposed pixels; None of a plain model, and of
+            `revisp.predict` unless asked for.
+        noe: demosaiced RAW ``[B, 3, H, W]`` of the branch for all other pixels; None likewise.
         mosaiced: the mosaic before refinement; the same tensor as ``bayer`` without it.
     """
 
@@ -203,9 +204,8 @@ class ReverseISP(nn.Module):
             ConfigError: the networks predict no such thing.
         """
         wanted = self.check_auxiliary(auxiliary)
+        x, margin = self._input(srgb, mask)
         height, width = srgb.shape[-2:]
-        x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
-        x, margin = self._pad(x)
         outputs, more = [], {}
         for name, network in self.branches.items():
             y, extra = network.forward_auxiliary(x) if wanted else (network(x), {})  # type: ignore[operator]
@@ -215,6 +215,25 @@ class ReverseISP(nn.Module):
             more = {name: _of_head(more["shared"], head) for head, name in enumerate(("oe", "noe"))}
         y = torch.cat(outputs, dim=1)
         return (y if self.training else y.clamp(0, 1)), more
+
+    def run_branch(self, name: str, srgb: Tensor, mask: Tensor) -> Tensor:
+        """Run one of ``branches`` alone, as `run_networks` runs it.
+
+        Args:
+            name: its name in ``branches``.
+            srgb: ``[B, 3, H, W]`` in [0, 1].
+            mask: ``[B, 1, H, W]`` in [0, 1].
+
+        Returns:
+            Its channels of what `run_networks` returns.
+        """
+        x, margin = self._input(srgb, mask)
+        y = self._crop(self.branches[name](x), margin, *srgb.shape[-2:])
+        return y if self.training else y.clamp(0, 1)
+
+    def _input(self, srgb: Tensor, mask: Tensor) -> tuple[Tensor, int]:
+        """Return what the networks see, and the rows and columns that it has before the photo's first."""
+        return self._pad(torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb)
 
     def compose(self, outputs: Tensor, mask: Tensor) -> Reconstruction:
         """Fuse and mosaic what the networks predict.
@@ -253,8 +272,12 @@ class ReverseISP(nn.Module):
 
     def _allowed(self, size: int) -> int:
         """Return the least size from ``size`` up that the network takes."""
-        size = max(size, self.spec.min_size) if self.spec.min_size > MINIMUM_SIZE else size
-        return size + -size % self.spec.multiple_of  # this form exports to ONNX with dynamic sizes
+        multiple, least = self.spec.multiple_of, self.spec.min_size
+        allowed = next_multiple(size, multiple)
+        if least <= next_multiple(MINIMUM_SIZE, multiple):
+            return allowed
+        at_least = torch.sym_max(allowed, next_multiple(least, multiple))  # also where an export leaves sizes open
+        return cast("int", at_least)
 
 
 def check_photos(srgb: Tensor) -> None:

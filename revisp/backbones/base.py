@@ -72,6 +72,10 @@ class BackboneSpec:
         for name in ("reported", "small"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> BackboneSpec:
+        """Return itself: nothing in it changes, so that models can be copied."""
+        return self
+
 
 def resolve_spec(module: nn.Module, name: str | None = None) -> BackboneSpec:
     """Return the spec of a built network: what was registered, corrected by what the module says of itself.

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from revisp.backbones.blocks import Head, RawHead, check_head, check_input
 from revisp.backbones.blocks.cbam import CBAM
+from revisp.backbones.blocks.whole_image import GroupNorm, WholeImage
 from revisp.errors import ConfigError
 
 __all__ = ["CoordNet"]
@@ -84,6 +85,7 @@ class CoordNet(nn.Module):
         self.octaves = octaves
         code = 2 + 4 * octaves
         self.context = _Context(in_channels, context)
+        self.mean = WholeImage()
         self.vector = nn.Linear(context, vector)
         inputs = [code + context + in_channels + vector] + [width] * (depth - 1)
         inputs[_REFEED] += code
@@ -98,7 +100,7 @@ class CoordNet(nn.Module):
         """
         check_input(x, self.in_channels, 2, "coordnet")
         features = self.context(x)
-        vector = self.vector(features.mean(dim=(-2, -1)))
+        vector = self.vector(self.mean(features.mean(dim=(-2, -1))))
         local = F.avg_pool2d(torch.cat([features, x], dim=1), 2).permute(0, 2, 3, 1)
         size = local.shape[:3]
         code = _position_code(size[1], size[2], self.octaves, x).expand(*size, -1)
@@ -153,10 +155,10 @@ class _Separable(nn.Sequential):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(
             nn.Conv2d(in_channels, in_channels, kernel_size=3, padding=1, groups=in_channels, bias=False),
-            nn.GroupNorm(1, in_channels),
+            GroupNorm(1, in_channels),
             nn.ReLU(),
             nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False),
-            nn.GroupNorm(1, out_channels),
+            GroupNorm(1, out_channels),
             nn.ReLU(),
         )
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from revisp.backbones.blocks import Head, RawHead, check_head, check_input
 from revisp.backbones.blocks.resnet import ResNet18
+from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.errors import ConfigError
 
 __all__ = ["ReRAW"]
@@ -92,6 +93,7 @@ class ReRAW(nn.Module):
         self.down = nn.Conv2d(stem, width, kernel_size=2, stride=2)
         self.scene = ResNet18(in_channels, width, encoder_width)
         self.mixer = ResNet18(in_channels, len(self.gammas), encoder_width)
+        self.vector, self.shares = WholeImage(), WholeImage()
         self.heads = nn.ModuleList(_GammaHead(width, depth, out_channels, head, gamma) for gamma in self.gammas)
         nn.init.ones_(self.scene.fc.bias)
 
@@ -119,8 +121,8 @@ class ReRAW(nn.Module):
         check_input(x, self.in_channels, 2, "reraw")
         context = F.interpolate(x, size=(self.context_size, self.context_size), mode="area")
         features = self.down(self.spread(F.pad(x, (1, 1, 1, 1), mode="reflect")).relu())
-        features = features * self.scene(context)[..., None, None]
-        weights = self.mixer(context).softmax(dim=1)
+        features = features * self.vector(self.scene(context))[..., None, None]
+        weights = self.shares(self.mixer(context).softmax(dim=1))
         candidates = [head(features) for head in self.heads]
         output = torch.zeros_like(candidates[0])
         for index, (candidate, gamma) in enumerate(zip(candidates, self.gammas, strict=True)):

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from revisp.backbones.blocks import Head, check_head, check_input
 from revisp.backbones.blocks.cbam import CBAM
+from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.errors import ConfigError
 
 __all__ = ["RSTISP"]
@@ -132,6 +133,7 @@ class _EncoderBlock(nn.Module):
         self.blur = _Blur() if down else nn.Identity()
         self.conv2 = _EqualConv(out_channels, out_channels, kernel_size, stride=stride, padding=padding)
         self.act2 = _BiasedLeakyReLU(out_channels)
+        self.moments = WholeImage()
         self.style = _Style(in_channels, out_channels, style)
         self.attention = CBAM(out_channels, reduction=16) if attention else nn.Identity()
         plain = in_channels == out_channels and not down
@@ -141,7 +143,8 @@ class _EncoderBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.act1(self.conv1(x))
         y = self.act2(self.conv2(self.blur(y)))
-        y = self.attention(_restyle(y, *self.style(x)))
+        scale, shift = self.style(x)
+        y = self.attention(_restyle(y, scale, shift, self.moments))
         output: Tensor = self.act3(y + self.skip(x))
         return output
 
@@ -210,6 +213,7 @@ class _Style(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, hidden: int | None) -> None:
         super().__init__()
         hidden = hidden or 2 * out_channels
+        self.gram = WholeImage()
         self.linear1 = nn.Linear(in_channels**2, hidden)
         self.linear2 = nn.Linear(hidden, 2 * out_channels)
         with torch.no_grad():
@@ -218,14 +222,15 @@ class _Style(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         flat = x.flatten(2) * (x.shape[-2] * x.shape[-1]) ** -0.5
-        gram = flat @ flat.transpose(1, 2)
+        gram = self.gram(flat @ flat.transpose(1, 2))
         scale, shift = self.linear2(self.linear1(gram.flatten(1)))[..., None, None].chunk(2, dim=1)
         return scale, shift
 
 
-def _restyle(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+def _restyle(x: Tensor, scale: Tensor, shift: Tensor, moments: WholeImage) -> Tensor:
     """Return ``[B, C, H, W]`` with the mean ``shift`` and the deviation ``scale`` over each channel."""
     variance, mean = torch.var_mean(x, dim=(-2, -1), keepdim=True)
+    variance, mean = moments(torch.stack([variance, mean], dim=1)).unbind(dim=1)
     return scale * (x - mean) * torch.rsqrt(variance + _EPSILON) + shift
 
 

@@ -19,6 +19,7 @@ from revisp.backbones.blocks.transformer import (
     conv1x1,
     conv3x3,
 )
+from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.errors import ConfigError
 
 __all__ = ["SSDNet"]
@@ -158,6 +159,7 @@ class _CrossBlock(nn.Module):
         self.norm1 = LayerNorm2d(channels)
         self.conv = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
         self.attention = TransposedAttention(channels, heads)
+        self.mean = WholeImage()
         self.channel_gate = _gate(channels)
         self.spatial_gate = _gate(channels)
         self.fuse = conv1x1(2 * channels, channels)
@@ -167,7 +169,8 @@ class _CrossBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         normal = self.norm1(x)
         local = self.conv(normal)
-        distant = self.attention(normal, self.channel_gate(local.mean(dim=(-2, -1), keepdim=True)))
+        mean = self.mean(local.mean(dim=(-2, -1), keepdim=True))
+        distant = self.attention(normal, self.channel_gate(mean))
         local = local * self.spatial_gate(distant)
         x = x + self.fuse(torch.cat([local, distant], dim=1))
         fed: Tensor = x + self.feed(self.norm2(x))

@@ -6,9 +6,9 @@ import itertools
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from revisp.backbones.blocks import ConvNormAct, DoubleConv, Norm, check_input
+from revisp.backbones.blocks import DoubleConv, Norm, check_input
+from revisp.backbones.blocks.upconv import UpConv
 from revisp.backbones.blocks.ushape import UShape, reach
 from revisp.errors import ConfigError
 
@@ -34,7 +34,9 @@ class UNet(UShape):
 
     Attributes:
         multiple_of: ``2 ** (depth - 1)``.
-        receptive_field: side in pixels of the input square, centred on an output pixel, that it depends on.
+        receptive_field: side in pixels of the input square, centred on an output pixel, that it depends on; None
+            with ``norm="group"``, which averages over the whole image.
+        global_context: whether it does.
 
     Shape:
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``.
@@ -60,7 +62,8 @@ class UNet(UShape):
         )
         self.in_channels = in_channels
         self.multiple_of = self.min_size = 2 ** (depth - 1)
-        self.receptive_field = 2 * reach(depth, growth=3) + 1
+        self.global_context = norm == "group"
+        self.receptive_field = None if self.global_context else 2 * reach(depth, growth=3) + 1
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -79,10 +82,9 @@ class _Up(nn.Module):
 
     def __init__(self, channels: int, norm: Norm) -> None:
         super().__init__()
-        self.reduce = ConvNormAct(channels, channels // 2, norm)
+        self.reduce = UpConv(channels, channels // 2, norm)
         self.merge = DoubleConv(channels, channels // 2, norm)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        x = self.reduce(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        merged: Tensor = self.merge(torch.cat([skip, x], dim=1))
+        merged: Tensor = self.merge(torch.cat([skip, self.reduce(x)], dim=1))
         return merged

@@ -74,7 +74,7 @@ def score_cycle(
     images = []
     for path in photos:
         srgb = read_srgb(path)
-        bayer = predict(model, srgb, tile=tile).bayer
+        bayer = predict(model, srgb, tile=tile or max(srgb.shape[-2:])).bayer
         extra = {}
         if known is not None:
             developed = known.develop(_demosaic(bayer, known.profile)).clamp(0, 1)

@@ -82,7 +82,7 @@ def score_model(
     brightness = BrightnessErrors(cfa=cfa)
     worst: list[tuple[int, ReportImage]] = []
     for index, batch in enumerate(loader):
-        bayer = predict(model, batch.srgb, tile=tile).bayer.clamp(0, 1)
+        bayer = predict(model, batch.srgb, tile=tile or max(batch.srgb.shape[-2:])).bayer.clamp(0, 1)
         planes, truth = (pack(x, cfa)[0] for x in (bayer, batch.bayer))
         scores = score_pair(planes, truth, batch.srgb[0], cfa=cfa, valid=batch.valid[0])
         found.append((batch.name[0], scores))

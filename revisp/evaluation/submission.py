@@ -80,7 +80,7 @@ def _convert(model: ReverseISP, photo: Path, output: Path, bits: int, tile: int 
     """Write the array of a photo, and return the seconds that the prediction took."""
     picture = read_photo(photo)
     started = time.perf_counter()
-    bayer = predict(model, picture.srgb, tile=tile).bayer
+    bayer = predict(model, picture.srgb, tile=tile or max(picture.srgb.shape[-2:])).bayer
     seconds = time.perf_counter() - started
     WRITERS[".npy"](output, bayer, model, picture.metadata, bits)
     return seconds

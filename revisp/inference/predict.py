@@ -1,4 +1,4 @@
-"""Prediction on photos of any size, in memory that the photo bounds and not the network."""
+"""Prediction on photos of any size, in bounded memory and without seams."""
 
 from __future__ import annotations
 
@@ -9,59 +9,83 @@ import torch
 from torch import Tensor
 
 from revisp.checks import check_image
+from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, ShapeError
-from revisp.inference.tiling import tile_apply
+from revisp.fusion import fuse
+from revisp.inference.plan import Limits, Stage, plan_stages
+from revisp.inference.statistics import PhotoStatistics
+from revisp.inference.tiling import Tile, tile_apply
 from revisp.pipeline import MINIMUM_SIZE, Reconstruction, ReverseISP, check_photos
 
 __all__ = ["predict"]
+
+Progress = Callable[[int, int], None]
+
+PIECE = 1024
+"""Side of the tiles of whatever is no network."""
 
 
 def predict(
     model: ReverseISP,
     srgb: Tensor,
     *,
-    tile: int | None = 512,
+    tile: int | None = None,
     overlap: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    memory: int | None = None,
+    branches: bool = False,
+    progress: Progress | None = None,
 ) -> Reconstruction:
     """Reconstruct the RAW of photos of any size, tile by tile.
 
-    The two branches run on overlapping tiles and are blended before fusion and mosaicing, which see the whole
-    photo; a refining network then runs over the mosaic in tiles again. A photo that fits into a tile is done in
-    one piece, and equals ``model(srgb)``.
+    Tiles overlap so far that each contributes only where it has seen all that its network looks at: the result is
+    that of ``model(srgb)``, within rounding. Where a network looks farther than the overlap, or nobody knows how
+    far, tiles are blended by ramps. Networks that look at the whole picture (`BackboneSpec.global_context`) first
+    gather their statistics from all over the photo (`revisp.inference.statistics`). A photo that fits into one
+    tile is done in one piece.
 
-    Tiles differ from one pass where a network looks further than ``overlap`` pixels, or at the whole picture
-    (`BackboneSpec.global_context`).
+    Of two separate networks only the one that the fusion asks for runs in a tile: where it takes no pixel of the
+    overexposed branch, or of the other, that branch is skipped, without any effect on the result.
 
     Args:
         model: the pipeline; runs in evaluation mode on the device it is on, and is left in the mode it was in.
         srgb: sRGB ``[3, H, W]`` or ``[B, 3, H, W]`` in [0, 1], on any device; H, W >= 16.
-        tile: height and width of a tile in pixels, rounded up to what the network needs; None: the whole photo.
-        overlap: pixels that neighbouring tiles share; None: an eighth of a tile.
+        tile: height and width of a tile in pixels, rounded up to what the network needs; None: as ``memory``
+            allows.
+        overlap: pixels that neighbouring tiles share; None: twice as far as the network looks, or where that is
+            unknown or more than the tile, an eighth or half of the tile.
+        memory: bytes that the call may take beyond what the process holds, the result included; None: 1 GiB
+            beside the result, or what the network needs at least.
+        branches: also return what each branch predicts, which takes both networks everywhere.
         progress: called with (tiles done, all tiles of this stage) after each tile.
 
     Returns:
-        A `Reconstruction` on the device of ``srgb``, clamped to [0, 1]; without a batch axis if ``srgb`` has none.
+        A `Reconstruction` on the device of ``srgb``, clamped to [0, 1]; without a batch axis if ``srgb`` has none;
+        ``oe`` and ``noe`` are None unless ``branches`` asks for them.
 
     Raises:
         ShapeError: not a photo, or smaller than 16 pixels.
-        ConfigError: a tile smaller than 16 pixels, or an overlap of more than half a tile.
+        ConfigError: a tile smaller than 16 pixels, an overlap that does not fit it, both a tile and a bound of
+            memory, or too little memory; the message says how much it takes.
     """
     check_image(srgb, 3, "srgb")
     if srgb.ndim > 4:
         raise ShapeError(f"srgb must be [3, H, W] or [B, 3, H, W], got {list(srgb.shape)}")
     if tile is not None and tile < MINIMUM_SIZE:
         raise ConfigError(f"tile must be at least {MINIMUM_SIZE} pixels, got {tile}")
+    if tile is not None and memory is not None:
+        raise ConfigError("give the size of the tiles or the memory that they may take, not both")
     photos = srgb if srgb.ndim == 4 else srgb[None]
     check_photos(photos)
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            done = [_predict_one(model, photo, tile, overlap, progress) for photo in photos.split(1)]
+            limits = Limits(tile, overlap, memory)
+            stages = plan_stages(model, photos, limits, branches=branches)
+            done = [_predict_one(model, photo, stages, branches, progress) for photo in photos.split(1)]
     finally:
         model.train(was_training)
-    return _join(done, torch.cat) if srgb.ndim == 4 else _join(done, lambda parts: parts[0][0])
+    return _join(done, _concatenate) if srgb.ndim == 4 else _join(done, lambda parts: parts[0][0])
 
 
 def _join(photos: list[Reconstruction], join: Callable[[tuple[Tensor, ...]], Tensor]) -> Reconstruction:
@@ -70,36 +94,130 @@ def _join(photos: list[Reconstruction], join: Callable[[tuple[Tensor, ...]], Ten
     return Reconstruction(*(None if x[0] is None else join(x) for x in parts))  # type: ignore[arg-type]
 
 
+def _concatenate(parts: tuple[Tensor, ...]) -> Tensor:
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
+
+
 def _predict_one(
     model: ReverseISP,
     srgb: Tensor,
-    tile: int | None,
-    overlap: int | None,
-    progress: Callable[[int, int], None] | None,
+    stages: tuple[Stage, Stage | None],
+    branches: bool,
+    progress: Progress | None,
 ) -> Reconstruction:
-    align = math.lcm(2, model.spec.multiple_of, 2 * model.refine.multiple if model.refine else 1)
-    tile = max(-(-(tile or max(srgb.shape[-2:])) // align), 2) * align
-    overlap = tile // 8 if overlap is None else overlap
-    device = next(model.parameters()).device
-
-    def networks(part: Tensor) -> Tensor:
-        part = part.to(device)
-        return model.run_networks(part, model.overexposure_mask(part))[0]
-
-    outputs = tile_apply(
-        networks, srgb, tile=tile, overlap=overlap, channels=model.network_channels, align=align, progress=progress
+    widening = model.overexposure_mask.dilation
+    margins = 2 * widening
+    mask = tile_apply(
+        model.overexposure_mask, srgb, tile=PIECE + margins, overlap=margins, channels=1, reach=widening
     )
-    out = model.compose(outputs, model.overexposure_mask(srgb))
-    if model.refine is not None:
-        refine = model.refine
-        bayer = tile_apply(
-            lambda part: refine(part.to(device)).clamp(0, 1),
-            out.mosaiced,
-            tile=tile,
-            overlap=overlap,
-            channels=1,
-            align=align,
-            progress=progress,
+    out = _run_networks(model, srgb, mask, stages[0], branches, progress)
+    if model.refine is None or stages[1] is None:
+        return out
+    refine, stage, device = model.refine, stages[1], next(model.parameters()).device
+    bayer = tile_apply(
+        lambda part: refine(part.to(device)).clamp(0, 1),
+        out.mosaiced,
+        tile=stage.tile,
+        overlap=stage.overlap,
+        channels=1,
+        align=stage.align,
+        reach=stage.reach,
+        progress=progress,
+    )
+    return out._replace(bayer=bayer)
+
+
+def _run_networks(
+    model: ReverseISP, srgb: Tensor, mask: Tensor, stage: Stage, branches: bool, progress: Progress | None
+) -> Reconstruction:
+    """Do all but the refinement."""
+    height, width = srgb.shape[-2:]
+    tiles = stage.tiles((height, width))
+    raw = srgb.new_zeros(1, 1 if model.packed else 3, height, width)
+    kept = [torch.zeros_like(raw) for _ in range(2 if branches and not model.plain else 0)]
+    networks = _Networks(model, srgb, mask, stage.tile if len(tiles) > 1 else None)
+    for done, tile in enumerate(tiles, start=1):
+        if model.plain:
+            tile.paste(networks.run("plain", tile), raw)
+        else:
+            weight = networks.weight(tile)
+            parts = networks.both(tile, weight, dense=branches)
+            for part, result in zip(parts, kept, strict=False):
+                if part is not None:
+                    tile.paste(part, result)
+            tile.paste(_fuse(*parts, weight), raw)
+        if progress is not None:
+            progress(done, len(tiles))
+    if model.packed:
+        rgb = tile_apply(
+            lambda part: demosaic(part, model.cfa, "bilinear"), raw, tile=PIECE, overlap=4, channels=3, reach=2
         )
-        out = out._replace(bayer=bayer)
-    return out
+        return Reconstruction(rgb, raw, mask, None, None, raw)
+    bayer = model.mosaic(raw)
+    oe, noe = kept or (None, None)
+    return Reconstruction(raw, bayer, mask, oe, noe, bayer)
+
+
+class _Networks:
+    """The networks of a pipeline on the tiles of a photo.
+
+    Args:
+        model: the pipeline.
+        srgb: the photo ``[1, 3, H, W]``.
+        mask: its mask ``[1, 1, H, W]``.
+        tile: height and width of the tiles; None if the photo is one.
+    """
+
+    def __init__(self, model: ReverseISP, srgb: Tensor, mask: Tensor, tile: tuple[int, int] | None) -> None:
+        self.model = model
+        self.srgb = srgb
+        self.mask = mask
+        self.device = next(model.parameters()).device
+        self.statistics = PhotoStatistics(model, srgb, tile)
+        fusion = model.fusion
+        self.margin = math.ceil(3 * fusion.feather) if fusion.kind == "feathered" else 0
+
+    def weight(self, tile: Tile) -> Tensor:
+        """Return what share of each pixel the fusion takes of the overexposed branch, ``[1, 1, h, w]``.
+
+        It is what the fusion makes of white on black.
+        """
+        kept = [
+            (max(first - self.margin, 0), min(last + self.margin, extent), first)
+            for (first, last), extent in zip((cut.kept for cut in tile), self.mask.shape[-2:], strict=True)
+        ]
+        (top, bottom, row), (left, right, column) = kept
+        mask = self.mask[..., top:bottom, left:right].to(self.device)
+        white = mask.new_ones(1, 3, *mask.shape[-2:])
+        share = self.model.fusion(white, torch.zeros_like(white), mask)[:, :1, row - top :, column - left :]
+        height, width = (last - first for first, last in (cut.kept for cut in tile))
+        return share[..., :height, :width]
+
+    def both(self, tile: Tile, weight: Tensor, *, dense: bool) -> tuple[Tensor | None, Tensor | None]:
+        """Run both branches on a tile; without ``dense``, those of which the fusion takes anything.
+
+        Returns:
+            What is used of the overexposed branch, and of the other; None of one that did not run.
+        """
+        if "shared" in self.model.branches:
+            oe, noe = self.run("shared", tile).split(3, dim=1)
+            return oe, noe
+        return (
+            self.run("oe", tile) if dense or bool((weight > 0).any()) else None,
+            self.run("noe", tile) if dense or bool((weight < 1).any()) else None,
+        )
+
+    def run(self, name: str, tile: Tile) -> Tensor:
+        """Run one branch on a tile, and return what is used of it."""
+        photo, mask = (tile.read(x).to(self.device) for x in (self.srgb, self.mask))
+        with self.statistics.of(name):
+            return tile.crop(self.model.run_branch(name, photo, mask))
+
+
+def _fuse(oe: Tensor | None, noe: Tensor | None, weight: Tensor) -> Tensor:
+    """Fuse by known weights; a branch that did not run has none."""
+    if oe is None or noe is None:
+        only = noe if oe is None else oe
+        assert only is not None
+        return only
+    return fuse(oe, noe, weight, kind="soft")

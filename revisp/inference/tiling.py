@@ -1,18 +1,82 @@
-"""Large pictures in bounded memory: overlapping tiles, blended by linear ramps."""
+"""Large pictures in bounded memory: overlapping tiles, cut where their context is complete or blended by ramps."""
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from revisp.errors import ConfigError, ShapeError
+from revisp.padding import next_multiple
 
-__all__ = ["Span", "tile_apply", "tile_spans", "tile_weights"]
+__all__ = [
+    "Choice",
+    "Cut",
+    "Span",
+    "Tile",
+    "fit_tile",
+    "plan_tiles",
+    "tile_apply",
+    "tile_choices",
+    "tile_spans",
+    "tile_weights",
+]
 
 Span = tuple[int, int]
 """First and one past the last row (or column) of a tile."""
+
+SLACK = 1.1
+"""Of all tile sizes whose work is within this factor of the least, the smallest is taken."""
+
+TILE_COST = 2**14
+"""What a tile costs beside its pixels, in pixels: calls, slices, threads that wait."""
+
+
+class Cut(NamedTuple):
+    """A tile along one axis.
+
+    Attributes:
+        span: rows (or columns) of the picture that the tile reads.
+        kept: rows within ``span`` that it contributes to.
+        weight: blending weights of these rows; None where they are this tile's alone.
+    """
+
+    span: Span
+    kept: Span
+    weight: Tensor | None
+
+
+class Tile(NamedTuple):
+    """A rectangle that is read, and the rectangle within it whose result is used."""
+
+    rows: Cut
+    columns: Cut
+
+    @property
+    def kept(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture that the tile contributes to."""
+        return slice(*self.rows.kept), slice(*self.columns.kept)
+
+    def read(self, x: Tensor) -> Tensor:
+        """Return what the tile reads of a picture ``[..., H, W]``."""
+        return x[..., slice(*self.rows.span), slice(*self.columns.span)]
+
+    def crop(self, part: Tensor) -> Tensor:
+        """Return what is used of a result of `read`'s size."""
+        (top, bottom), (left, right) = ((cut.kept[0] - cut.span[0], cut.kept[1] - cut.span[0]) for cut in self)
+        return part[..., top:bottom, left:right]
+
+    def paste(self, part: Tensor, result: Tensor) -> None:
+        """Put a cropped result into its place in ``[..., H, W]``, or add its share to it."""
+        if self.rows.weight is None or self.columns.weight is None:
+            result[..., *self.kept] = part
+        else:
+            weight = self.rows.weight[:, None] * self.columns.weight[None, :]
+            result[..., *self.kept] += part.to(result) * weight.to(result)
 
 
 def tile_spans(size: int, tile: int, overlap: int, align: int = 2) -> list[Span]:
@@ -25,7 +89,7 @@ def tile_spans(size: int, tile: int, overlap: int, align: int = 2) -> list[Span]
     Args:
         size: rows or columns of the picture.
         tile: rows or columns of a tile, a multiple of ``align``.
-        overlap: rows or columns that neighbours share at least, at most half a tile.
+        overlap: rows or columns that neighbours share at least.
         align: what starts are multiples of.
 
     Raises:
@@ -33,12 +97,12 @@ def tile_spans(size: int, tile: int, overlap: int, align: int = 2) -> list[Span]
     """
     if align < 1 or tile < 1 or tile % align:
         raise ConfigError(f"tile must be a positive multiple of {align}, got {tile}")
-    if not 0 <= overlap <= tile // 2:
-        raise ConfigError(f"overlap must lie between 0 and half a tile ({tile // 2}), got {overlap}")
-    if tile - overlap < align:
-        raise ConfigError(f"tile must be at least overlap + {align}, got {tile} with an overlap of {overlap}")
+    if overlap < 0:
+        raise ConfigError(f"overlap must not be negative, got {overlap}")
     if size < tile + align:
         return [(0, size)]
+    if tile - overlap < align:
+        raise ConfigError(f"tile must be at least overlap + {align}, got {tile} with an overlap of {overlap}")
     step = (tile - overlap) // align * align
     last = (size - tile) // align * align
     starts = [*range(0, last, step), last]
@@ -65,32 +129,136 @@ def tile_weights(spans: list[Span], overlap: int) -> list[Tensor]:
     return [(weight / total[start:stop]).float() for (start, stop), weight in zip(spans, weights, strict=True)]
 
 
+def plan_tiles(
+    size: tuple[int, int], tile: tuple[int, int], *, overlap: int, align: int = 2, reach: int | None = None
+) -> list[Tile]:
+    """Cover a picture by tiles, row by row.
+
+    Where neighbours share at least twice the ``reach``, the overlap is cut in its middle: each tile contributes
+    where it has read all that the result depends on, so that the tiled result is that of the whole picture.
+    Otherwise all of a tile contributes, by weights that fall towards its edges.
+
+    Args:
+        size: height and width of the picture.
+        tile: height and width of a tile, multiples of ``align``.
+        overlap: pixels that neighbours share at least; at most half a tile where ramps blend them.
+        align: what tiles start at multiples of; even for anything that ends in a mosaic.
+        reach: farthest distance in rows or columns of a pixel that the result at a pixel depends on; None if
+            unknown.
+
+    Raises:
+        ConfigError: tile, overlap and align do not fit together.
+    """
+    exact = reach is not None and overlap >= 2 * reach
+    rows, columns = (
+        _cut(extent, side, overlap, align, exact=exact) for extent, side in zip(size, tile, strict=True)
+    )
+    return [Tile(row, column) for row in rows for column in columns]
+
+
+def _cut(size: int, tile: int, overlap: int, align: int, *, exact: bool) -> list[Cut]:
+    spans = tile_spans(size, tile, overlap, align)
+    if exact:
+        middles = [(start + stop) // 2 for (_, stop), (start, _) in itertools.pairwise(spans)]
+        kept = itertools.pairwise([0, *middles, size])
+        return [Cut(span, own, None) for span, own in zip(spans, kept, strict=True)]
+    if len(spans) > 1 and overlap > tile // 2:
+        raise ConfigError(f"overlap must lie between 0 and half a tile ({tile // 2}), got {overlap}")
+    return [Cut(span, span, weight) for span, weight in zip(spans, tile_weights(spans, overlap), strict=True)]
+
+
+class Choice(NamedTuple):
+    """A tile size for a picture.
+
+    Attributes:
+        tile: height and width.
+        pixels: pixels of the largest tile, with what the last in a row or column has more.
+        work: pixels that all tiles read together, and `TILE_COST` for each.
+    """
+
+    tile: tuple[int, int]
+    pixels: int
+    work: int
+
+
+def tile_choices(size: tuple[int, int], *, overlap: int, align: int = 2, least: int = 1) -> list[Choice]:
+    """Return the tile sizes that divide a picture evenly.
+
+    Args:
+        size: height and width of the picture.
+        overlap: pixels that neighbours share.
+        align: what height and width of a tile are multiples of.
+        least: smallest height and width of a tile, unless the picture is smaller.
+    """
+    rows, columns = (_sides(extent, overlap, align, least) for extent in size)
+    choices = []
+    for height, down in rows.items():
+        for width, across in columns.items():
+            pixels = (height + align * (down > 1)) * (width + align * (across > 1))
+            choices.append(Choice((height, width), pixels, down * across * (height * width + TILE_COST)))
+    return choices
+
+
+def fit_tile(choices: list[Choice], pixels: float) -> tuple[int, int]:
+    """Choose the tile that covers a picture with little work.
+
+    The smallest tile within `SLACK` of the least work is taken, for less memory at nearly the same speed.
+
+    Args:
+        choices: what `tile_choices` found.
+        pixels: pixels that a tile may have; where none has so few, the smallest is taken.
+    """
+    possible = [choice for choice in choices if choice.pixels <= pixels] or [min(choices, key=_pixels)]
+    enough = SLACK * min(choice.work for choice in possible)
+    return min((choice for choice in possible if choice.work <= enough), key=_pixels).tile
+
+
+def _pixels(choice: Choice) -> int:
+    return choice.pixels
+
+
+def _sides(extent: int, overlap: int, align: int, least: int) -> dict[int, int]:
+    """Return sides of a tile that divide an extent evenly, and how many of them it takes."""
+    least = next_multiple(max(least, overlap + align), align)
+    whole = next_multiple(extent, align)
+    sides = {whole: 1}
+    for count in range(2, whole):
+        side = next_multiple(math.ceil((extent + (count - 1) * overlap) / count), align)
+        if side <= least:
+            break
+        sides.setdefault(side, count)
+    if least < whole:
+        sides[least] = math.ceil((extent - overlap) / (least - overlap))
+    return sides
+
+
 def tile_apply(
     function: Callable[[Tensor], Tensor],
     x: Tensor,
     *,
-    tile: int,
+    tile: int | tuple[int, int],
     overlap: int,
     channels: int,
     align: int = 2,
+    reach: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Apply a function of same-size pictures tile by tile and blend the results.
+    """Apply a function of same-size pictures tile by tile and join the results.
 
-    Memory beyond input and output is what ``function`` needs for one tile. Where the result at a pixel depends on
-    less than ``overlap`` pixels around it the seams vanish; elsewhere they fade over the overlap.
+    Memory beyond input and output is what ``function`` needs for one tile.
 
     Args:
         function: maps ``[1, C, h, w]`` to ``[1, channels, h, w]``, on any device.
         x: picture ``[1, C, H, W]``.
-        tile: height and width of a tile, a multiple of ``align``.
+        tile: height and width of a tile, or the one number that both are; multiples of ``align``.
         overlap: pixels that neighbours share at least.
         channels: channels of the result.
         align: what tiles start at multiples of; even for anything that ends in a mosaic.
+        reach: how far the function looks, see `plan_tiles`.
         progress: called with (tiles done, all tiles) after each tile.
 
     Returns:
-        The blended result ``[1, channels, H, W]``, on the device of ``x``.
+        The result ``[1, channels, H, W]``, on the device of ``x``.
 
     Raises:
         ConfigError: tile, overlap and align do not fit together.
@@ -98,21 +266,19 @@ def tile_apply(
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ShapeError(f"tiles are cut from one picture [1, C, H, W], got {list(x.shape)}")
-    rows, columns = (tile_spans(size, tile, overlap, align) for size in x.shape[-2:])
-    row_weights, column_weights = tile_weights(rows, overlap), tile_weights(columns, overlap)
-    result = x.new_zeros(1, channels, *x.shape[-2:])
-    done = 0
-    for (top, bottom), down in zip(rows, row_weights, strict=True):
-        for (left, right), across in zip(columns, column_weights, strict=True):
-            part = function(x[..., top:bottom, left:right]).to(result)
-            if part.shape != (1, channels, bottom - top, right - left):
-                raise ShapeError(
-                    f"a tile of {bottom - top}x{right - left} pixels came back as {list(part.shape)}, "
-                    f"not [1, {channels}, {bottom - top}, {right - left}]"
-                )
-            weight = (down[:, None] * across[None, :]).to(result)
-            result[..., top:bottom, left:right] += part * weight
-            done += 1
-            if progress is not None:
-                progress(done, len(rows) * len(columns))
+    height, width = x.shape[-2:]
+    sides = (tile, tile) if isinstance(tile, int) else tile
+    tiles = plan_tiles((height, width), sides, overlap=overlap, align=align, reach=reach)
+    result = x.new_zeros(1, channels, height, width)
+    for done, each in enumerate(tiles, start=1):
+        read = each.read(x)
+        part = function(read)
+        if part.shape != (1, channels, *read.shape[-2:]):
+            raise ShapeError(
+                f"a tile of {read.shape[-2]}x{read.shape[-1]} pixels came back as {list(part.shape)}, "
+                f"not [1, {channels}, {read.shape[-2]}, {read.shape[-1]}]"
+            )
+        each.paste(each.crop(part), result)
+        if progress is not None:
+            progress(done, len(tiles))
     return result

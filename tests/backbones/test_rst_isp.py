@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from revisp.backbones import create_backbone
 from revisp.backbones.blocks.cbam import CBAM
+from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.backbones.rst_isp import _Blur, _EqualConv, _restyle, _Style
 from revisp.errors import ConfigError, ShapeError
 
@@ -64,7 +65,7 @@ def test_restyled_channels_have_the_mean_and_deviation_of_the_style():
     torch.manual_seed(0)
     x = 3 + 2 * torch.rand(2, 5, 12, 9, dtype=torch.double)
     scale, shift = torch.rand(2, 5, 1, 1, dtype=torch.double) + 0.5, torch.randn(2, 5, 1, 1, dtype=torch.double)
-    y = _restyle(x, scale, shift)
+    y = _restyle(x, scale, shift, WholeImage())
     torch.testing.assert_close(y.mean(dim=(-2, -1), keepdim=True), shift)
     torch.testing.assert_close(y.std(dim=(-2, -1), keepdim=True), scale, rtol=1e-4, atol=0)
 

@@ -19,7 +19,7 @@ def model() -> ReverseISP:
 def test_a_photo_within_a_tile_equals_the_pipeline(model: ReverseISP):
     srgb = torch.rand(2, 3, 49, 35)
     model.train()
-    out = revisp.predict(model, srgb)
+    out = revisp.predict(model, srgb, branches=True)
     assert model.training  # left as it was
     with torch.no_grad():
         expected = model.eval()(srgb)
@@ -28,10 +28,16 @@ def test_a_photo_within_a_tile_equals_the_pipeline(model: ReverseISP):
         assert not found.requires_grad, name
 
 
-def test_tiles_give_nearly_the_same_and_keep_the_mosaics_phase(model: ReverseISP):
+def test_branches_are_kept_only_if_asked_for(model: ReverseISP):
+    out = revisp.predict(model, torch.rand(1, 3, 49, 35))
+    assert out.oe is out.noe is None
+    assert out.bayer.shape == (1, 1, 49, 35)
+
+
+def test_tiles_that_overlap_too_little_give_nearly_the_same_and_keep_the_mosaics_phase(model: ReverseISP):
     srgb = torch.rand(3, 131, 150)
-    whole = revisp.predict(model, srgb, tile=None)
-    tiled = revisp.predict(model, srgb, tile=64, overlap=32)
+    whole = revisp.predict(model, srgb, tile=1000, branches=True)
+    tiled = revisp.predict(model, srgb, tile=64, overlap=16, branches=True)
     assert [tuple(part.shape) for part in tiled] == [
         (3, 131, 150), (1, 131, 150), (1, 131, 150), (3, 131, 150), (3, 131, 150), (1, 131, 150)
     ]  # fmt: skip
@@ -60,14 +66,15 @@ def test_with_a_local_network_tiles_are_exact():
     for name in model.branches:
         model.branches[name] = _Local(4, 3)
     srgb = torch.rand(3, 90, 77)
-    whole, tiled = (revisp.predict(model, srgb, tile=tile) for tile in (None, 32))
+    whole, tiled = (revisp.predict(model, srgb, tile=tile) for tile in (90, 32))
     assert torch.allclose(whole.bayer, tiled.bayer, atol=1e-6)
     assert tiled.bayer.std() > 0.01
 
 
 def test_progress_reaches_its_total(model: ReverseISP):
     steps = []
-    revisp.predict(model, torch.rand(3, 80, 80), tile=64, progress=lambda done, total: steps.append((done, total)))
+    photo = torch.rand(3, 80, 80)
+    revisp.predict(model, photo, tile=64, overlap=8, progress=lambda done, total: steps.append((done, total)))
     assert steps[-1] == (4, 4)
     assert len(steps) == 8  # branches, then refinement
 

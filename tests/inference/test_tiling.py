@@ -82,7 +82,7 @@ def test_tiles_are_bounded_and_counted():
         ({"tile": 33}, "positive multiple of 2"),
         ({"tile": 32, "overlap": 8, "align": 32}, r"at least overlap \+ 32"),
         ({"overlap": 17}, "overlap must lie between 0 and half a tile"),
-        ({"overlap": -1}, "overlap must lie between 0 and half a tile"),
+        ({"overlap": -1}, "overlap must not be negative"),
     ],
 )
 def test_nonsense_is_refused(arguments, reason):

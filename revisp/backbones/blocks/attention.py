@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from revisp.backbones.blocks.whole_image import WholeImage
+
 __all__ = ["ChannelAttention", "SpatialAttention"]
 
 
@@ -21,12 +23,13 @@ class ChannelAttention(nn.Module):
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
+        self.mean = WholeImage()
         self.squeeze = nn.Conv2d(channels, hidden, kernel_size=1)
         self.excite = nn.Conv2d(hidden, channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` with its channels weighed, ``[B, C, H, W]``."""
-        hidden = torch.relu(self.squeeze(x.mean(dim=(-2, -1), keepdim=True)))
+        hidden = torch.relu(self.squeeze(self.mean(x.mean(dim=(-2, -1), keepdim=True))))
         return x * torch.sigmoid(self.excite(hidden))
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from revisp.backbones.blocks.whole_image import GroupNorm
 from revisp.checks import check_image
 from revisp.errors import ConfigError, ShapeError
 
@@ -53,7 +54,7 @@ def make_norm(kind: Norm | str, channels: int) -> nn.Module:
         return nn.BatchNorm2d(channels)
     if kind == "group":
         groups, rest = divmod(channels, _CHANNELS_A_GROUP)
-        return nn.GroupNorm(1 if rest else groups, channels)
+        return GroupNorm(1 if rest else groups, channels)
     if kind == "none":
         return nn.Identity()
     raise ConfigError(f"unknown norm {kind!r}: use 'batch', 'group' or 'none'")

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from revisp.backbones.blocks.attention import SpatialAttention
+from revisp.backbones.blocks.whole_image import WholeImage
 
 __all__ = ["CBAM"]
 
@@ -25,6 +26,7 @@ class CBAM(nn.Module):
     def __init__(self, channels: int, reduction: int = 16, kernel_size: int = 7) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
+        self.mean, self.largest = WholeImage(), WholeImage()
         self.mlp = nn.Sequential(
             nn.Conv2d(channels, hidden, kernel_size=1, bias=False),
             nn.ReLU(),
@@ -34,6 +36,7 @@ class CBAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` with its channels, then its pixels weighed, ``[B, C, H, W]``."""
-        mean, largest = x.mean(dim=(-2, -1), keepdim=True), x.amax(dim=(-2, -1), keepdim=True)
+        mean = self.mean(x.mean(dim=(-2, -1), keepdim=True))
+        largest = self.largest(x.amax(dim=(-2, -1), keepdim=True))
         weighed: Tensor = self.spatial(x * torch.sigmoid(self.mlp(mean) + self.mlp(largest)))
         return weighed

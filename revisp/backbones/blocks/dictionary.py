@@ -7,6 +7,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from revisp.backbones.blocks.whole_image import WholeImage
+
 __all__ = ["AtomWeights"]
 
 
@@ -34,10 +36,11 @@ class AtomWeights(nn.Module):
         self.features = nn.Sequential(*layers)
         self.scores = nn.Linear(widths[-1], heads * atoms)
         self.heads = heads
+        self.mean = WholeImage()
         nn.init.normal_(self.scores.weight, std=0.01)
         nn.init.zeros_(self.scores.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the weights ``[B, heads, K]`` for ``[B, in_channels, H, W]``."""
-        scores = self.scores(self.features(x).mean(dim=(-2, -1)))
+        scores = self.scores(self.mean(self.features(x).mean(dim=(-2, -1))))
         return torch.softmax(scores.unflatten(1, (self.heads, -1)), dim=-1)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.errors import ConfigError
 
 __all__ = ["LayerNorm2d", "NAFBlock", "NAFBody", "SimpleGate", "check_levels"]
@@ -47,10 +48,11 @@ class _SimplifiedChannelAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.mean = WholeImage()
         self.conv = nn.Conv2d(channels, channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        weighed: Tensor = x * self.conv(x.mean(dim=(-2, -1), keepdim=True))
+        weighed: Tensor = x * self.conv(self.mean(x.mean(dim=(-2, -1), keepdim=True)))
         return weighed
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.errors import ConfigError
 
 __all__ = [
@@ -63,6 +64,7 @@ class TransposedAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
+        self.likeness = WholeImage()
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
         self.qkv = nn.Sequential(conv1x1(channels, 3 * channels), _depthwise3x3(3 * channels))
 
@@ -78,8 +80,8 @@ class TransposedAttention(nn.Module):
             v = v * value_gain
         heads = len(self.temperature)
         q, k, v = (part.flatten(2).unflatten(1, (heads, -1)) for part in (q, k, v))
-        scores = F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1) * self.temperature
-        gathered: Tensor = scores.softmax(dim=-1) @ v
+        likeness = self.likeness(F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1))
+        gathered: Tensor = (likeness * self.temperature).softmax(dim=-1) @ v
         return gathered.flatten(1, 2).unflatten(2, x.shape[-2:])
 
 

@@ -1,0 +1,142 @@
+"""Memory and time of prediction over the size of the photo, which should be flat, from 0.25 to 100 megapixels.
+
+python benchmarks/memory_curve.py                          # all sizes, about ten minutes on two cores
+python benchmarks/memory_curve.py 0.25 1 4 --memory 512MiB --rounds 1
+python benchmarks/memory_curve.py --json memory.json       # all figures as JSON; the table goes to standard output
+
+Each measurement is a process of its own, sizes and the two ways take turns: `revisp.predict` on the model as it
+is loaded, and on the one that `revisp.inference.optimise` makes of it. Memory is the peak of what the process
+holds beyond what it held before the call, when the libraries, the model and the photo were there; "result" is the
+part of it that is returned. Times are those of the call alone, after one on a small photo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from _report import provenance
+
+SIZES = (0.25, 1.0, 4.0, 12.2, 25.0, 50.0, 100.0)
+WAYS = ("plain", "fast")
+CLIPPED = 0.01
+
+
+def measure(megapixels: float, way: str, folder: str | None, memory: str | None) -> dict[str, float]:
+    """Predict one photo of this size in this process."""
+    import torch
+
+    import revisp
+    from revisp.inference.allocator import keep_freed_memory
+    from revisp.inference.fast import optimise
+    from revisp.inference.memory import parse_size
+
+    model = revisp.from_pretrained(folder)
+    if way == "fast":
+        keep_freed_memory()
+        model = optimise(model)
+    srgb = _photo(megapixels)
+    revisp.predict(model, srgb[:, :64, :64])
+    tiles: list[int] = []
+    _forget_peak()
+    before = _status("VmRSS")
+    started = time.perf_counter()
+    out = revisp.predict(
+        model,
+        srgb,
+        memory=None if memory is None else parse_size(memory),
+        progress=lambda done, total: tiles.append(total),
+    )
+    seconds = time.perf_counter() - started
+    result = {part.data_ptr(): part.nbytes for part in out if isinstance(part, torch.Tensor)}
+    pixels = srgb.shape[-2] * srgb.shape[-1]
+    return {
+        "s_per_mp": seconds / pixels * 1e6,
+        "peak_mib": (_status("VmHWM") - before) / 1024,
+        "result_mib": sum(result.values()) / 2**20,
+        "tiles": tiles[-1],
+    }
+
+
+def _photo(megapixels: float) -> Any:
+    """Return noise ``[3, H, W]`` of 4:3, of which a stripe is overexposed."""
+    import torch
+
+    height = round(math.sqrt(megapixels * 1e6 * 3 / 4))
+    width = round(height * 4 / 3)
+    srgb = torch.rand(3, height, width, generator=torch.Generator().manual_seed(0)).mul_(0.9)
+    srgb[:, : max(1, round(CLIPPED * height))] = 1
+    return srgb
+
+
+def _status(key: str) -> int:
+    """Return a figure of this process in KiB, as Linux tells it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key))
+
+
+def _forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Return the medians as Markdown."""
+    heads = ("megapixels", *(f"{way}: {what}" for way in WAYS for what in ("s a MP", "spread", "MiB", "tiles")))
+    lines = ["| " + " | ".join((*heads, "result, MiB")) + " |", "|" + " --- |" * (len(heads) + 1)]
+    for megapixels in dict.fromkeys(row["megapixels"] for row in rows):
+        cells = [f"{megapixels:g}"]
+        result = ""
+        for way in WAYS:
+            own = [row for row in rows if row["megapixels"] == megapixels and row["way"] == way]
+            if not own:
+                cells += [""] * 4
+                continue
+            seconds = [row["s_per_mp"] for row in own]
+            memory = statistics.median(row["peak_mib"] for row in own)
+            cells += [f"{statistics.median(seconds):.3f}", f"{min(seconds):.3f} to {max(seconds):.3f}"]
+            cells += [f"{memory:.0f}", f"{own[0]['tiles']:.0f}"]
+            result = f"{own[0]['result_mib']:.0f}"
+        lines.append("| " + " | ".join([*cells, result]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("megapixels", nargs="*", type=float, default=list(SIZES))
+    parser.add_argument("--model", help="model folder; the small model in the package otherwise")
+    parser.add_argument(
+        "--memory", help="bound of memory, such as 1GiB, which large photos may exceed by their size"
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="where the figures go as JSON")
+    parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(arguments.megapixels[0], arguments.one, arguments.model, arguments.memory)))
+        return
+    rows = []
+    for number, megapixels, way in itertools.product(range(arguments.rounds), arguments.megapixels, WAYS):
+        command = [sys.executable, __file__, str(megapixels), "--one", way]
+        command += [f"--{key}={value}" for key in ("model", "memory") if (value := getattr(arguments, key))]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        rows.append(
+            {"megapixels": megapixels, "way": way, "round": number, **json.loads(done.stdout.splitlines()[-1])}
+        )
+        print(rows[-1], file=sys.stderr, flush=True)
+    print(table(rows))
+    print(f"\nMedians of {arguments.rounds} rounds; {provenance()}.")
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"rows": rows, "provenance": provenance()}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

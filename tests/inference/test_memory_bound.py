@@ -1,0 +1,126 @@
+"""A prediction keeps within the memory it was given, or says how much it takes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import revisp
+from revisp.errors import ConfigError
+from revisp.inference.memory import format_size, measure_cost, parse_size
+from revisp.pipeline import ReverseISP
+
+CHILD = """
+import json, sys
+from pathlib import Path
+import torch, revisp
+
+def status(key):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
+
+height, width, memory = map(int, sys.argv[1:])
+model, srgb, tiles = revisp.from_pretrained(), torch.full((3, height, width), 0.4), []
+srgb[:, :200, :200] = 1
+Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+before = status("VmRSS")
+out = revisp.predict(model, srgb, memory=memory, progress=lambda done, total: tiles.append(total))
+print(json.dumps({"grown": status("VmHWM") - before, "tiles": tiles[0], "shape": list(out.bayer.shape)}))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
+def test_the_process_grows_by_no_more_than_the_bound() -> None:
+    """Of a photo that takes more than 700 MiB in one piece."""
+    bound = parse_size("300MiB")
+    command = [sys.executable, "-c", CHILD, "1000", "1400", str(bound)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=500)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["shape"] == [1, 1000, 1400]
+    assert found["tiles"] > 1
+    assert found["grown"] <= bound
+
+
+@pytest.fixture(scope="module")
+def model() -> ReverseISP:
+    torch.manual_seed(0)
+    return ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 3}, refine={"width": 4, "depth": 2}).eval()
+
+
+def test_too_little_memory_says_the_least_that_works(model: ReverseISP) -> None:
+    srgb = torch.rand(3, 300, 420)
+    with pytest.raises(ConfigError, match=r"20MiB of memory is too little.*420x300") as caught:
+        revisp.predict(model, srgb, memory=parse_size("20MiB"))
+    least = parse_size(re.search(r"at least (\w+)", str(caught.value))[1])
+    with pytest.raises(ConfigError, match="too little"):
+        revisp.predict(model, srgb, memory=least - 2**20)
+    tiles = []
+    bounded = revisp.predict(model, srgb, memory=least, progress=lambda done, total: tiles.append(total))
+    assert max(tiles) > 1
+    whole = revisp.predict(model, srgb, memory=parse_size("4GiB"))
+    assert (bounded.bayer - whole.bayer).abs().max() <= 1e-5
+
+
+def test_what_the_result_takes_counts(model: ReverseISP) -> None:
+    """Branches are two more pictures of three channels: a bound that suffices without them does not with them."""
+    leasts = []
+    for branches in (False, True):
+        with pytest.raises(ConfigError) as caught:
+            revisp.predict(model, torch.rand(3, 600, 700), memory=1, branches=branches)
+        leasts.append(parse_size(re.search(r"at least (\w+)", str(caught.value))[1]))
+    assert abs(leasts[1] - leasts[0] - 6 * 4 * 600 * 700) <= 2**20
+
+
+def test_tiles_and_memory_are_not_both_given(model: ReverseISP) -> None:
+    with pytest.raises(ConfigError, match="not both"):
+        revisp.predict(model, torch.rand(3, 32, 32), tile=64, memory=2**30)
+
+
+def test_cost_is_that_of_the_tensors_that_live_together() -> None:
+    """Two features of 4 channels alive at once, or one and the copies that a convolution makes of both ends."""
+    network = torch.nn.Conv2d(2, 4, 3, padding=1)
+    x = torch.rand(1, 2, 50, 50)
+
+    def run() -> None:
+        first = network(x)
+        second = first.relu()
+        del first
+        second.relu_()
+
+    cost = measure_cost(network, run, 50 * 50)
+    assert cost.pixel / 1.25 == pytest.approx(4 * max(4 + (2 + 4), 4 + 4))
+    assert cost.pixels(cost.of(1000)) == pytest.approx(1000)
+    assert measure_cost(network, lambda: pytest.fail("measured twice"), 50 * 50) == cost
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1GiB", 2**30),
+        ("512MiB", 2**29),
+        ("800M", 800 * 10**6),
+        ("1.5 GB", 1_500_000_000),
+        ("64kib", 2**16),
+        ("7", 7),
+    ],
+)
+def test_sizes_are_read_as_people_write_them(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@given(size=st.integers(1, 2**50))
+def test_a_size_that_is_printed_is_read_as_no_less(size: int) -> None:
+    assert size <= parse_size(format_size(size)) < size + 2**20
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "1 XB", "-1GiB", "1iB", "0", "1e9", "nan"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"size"):
+        parse_size(text)
