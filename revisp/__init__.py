@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["align", "backbones", "benchmark", "camera", "cfa", "data", "demosaic", "errors",
+    submodules=["align", "augment", "backbones", "benchmark", "camera", "cfa", "data", "demosaic", "errors",
                 "evaluation", "fusion", "inference", "io", "losses", "mask", "metrics", "mosaic", "pipeline",
                 "prepare", "refine", "symmetry", "training"],
     submod_attrs={

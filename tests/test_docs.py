@@ -27,6 +27,7 @@ RUN = (
     "docs/how-to/own-photos.md",
     "docs/how-to/dng.md",
     "docs/how-to/simulate.md",
+    "docs/how-to/augment.md",
 )
 """Pages whose Python is run here; that of the others trains, or needs files that only a reader has."""
 PLUGIN = "backbone=mynet"  # stands for a reader's own network

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "cameras",
         "detail",
         "develop",
+        "expansion",
         "fit",
         "highlights",
         "isp",

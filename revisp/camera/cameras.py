@@ -26,6 +26,7 @@ from revisp.cfa import CFA
 from revisp.errors import ConfigError
 
 __all__ = [
+    "EXPOSURES",
     "KnownCamera",
     "camera_neutral",
     "illuminant_xy",
@@ -34,6 +35,9 @@ __all__ = [
     "random_simulated_camera",
     "typical_profile",
 ]
+
+EXPOSURES = (-0.7, 1.3)
+"""Least and most exposure of a shot in EV, drawn uniformly: from hardly overexposed to washed out."""
 
 TEMPERATURES = (2700.0, 8000.0)
 """Correlated colour temperature of the light, in kelvin: from household lamps to open shade; even in mired."""

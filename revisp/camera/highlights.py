@@ -23,6 +23,7 @@ __all__ = [
     "inverse_shoulder",
     "roll_off",
     "shoulder",
+    "undo_desaturation",
 ]
 
 HighlightMode = Literal["clip", "shoulder", "desaturate"]
@@ -93,10 +94,23 @@ def inverse_roll_off(display: Tensor, mode: HighlightMode, *, knee: float = 0.7,
     if mode == "shoulder":
         return inverse_shoulder(display, knee, 2.0**rolloff)
     toned = display.amax(dim=-3, keepdim=True)
-    peak = inverse_shoulder(toned, knee, 2.0**rolloff)
-    white = _whitening(peak, knee, 2.0**rolloff)
-    scaled = ((display - white * toned) / (1 - white)).clamp_min(0)
-    return scaled * torch.where(toned > knee, peak / toned.clamp_min(knee), 1.0)
+    white, ratio = undo_desaturation(toned, knee, 2.0**rolloff)
+    return ((display - white * toned) / (1 - white)).clamp_min(0) * ratio
+
+
+def undo_desaturation(toned: Tensor, knee: float, white: float) -> tuple[Tensor, Tensor]:
+    """Return what the inverse of ``"desaturate"`` needs of a pixel's brightest channel.
+
+    Args:
+        toned: its display-linear value, any shape, in [0, 1].
+        knee: as for `shoulder`.
+        white: as for `shoulder`.
+
+    Returns:
+        The share of white that was mixed in, and the brightest channel's light over its display-linear value.
+    """
+    peak = inverse_shoulder(toned, knee, white)
+    return _whitening(peak, knee, white), torch.where(toned > knee, peak / toned.clamp_min(knee), 1.0)
 
 
 def shoulder(x: Tensor, knee: float, white: float) -> Tensor:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from revisp.camera.expansion import expand_highlights, highlight_gain
 from revisp.camera.isp import ForwardISP, ISPSettings, Rendering, apply_ccm, apply_gains, srgb_to_linear
 from revisp.camera.jpeg import ChromaSubsampling, check_jpeg, compress_jpeg, round_to_8_bits
 from revisp.camera.noise import NoiseLevels, add_noise, noise_levels
@@ -31,7 +32,7 @@ from revisp.mosaic import mosaic
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SIMULATED", "SimulatedCamera", "SimulatedPair", "expand_highlights", "highlight_gain", "simulate"]
+__all__ = ["SIMULATED", "SimulatedCamera", "SimulatedPair", "sensor_light", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class SimulatedCamera:
             is one EV.
         contrast: strength of the tone curve, in [0, 1] (`revisp.camera.isp.tone_curve`).
         shot_noise: variance of the noise per unit of normalised signal.
-        expansion: brightest scene light over the photo's display white (`highlight_gain`), at least 1; above
-            ``headroom`` it saturates the sensor, too.
+        expansion: brightest scene light over the photo's display white, at least 1
+            (`revisp.camera.expansion.highlight_gain`); above ``headroom`` it saturates the sensor, too.
         jpeg_quality: of Pillow's encoder, 1 to 95; None stores 8 bits without loss.
         jpeg_chroma: subsampling of the JPEG's chroma.
         read_noise: variance of the noise without light; None follows shot noise by `noise_levels`.
@@ -166,9 +167,7 @@ def simulate(
     if photo.ndim != 3:
         raise ShapeError(f"photo must be a single image [3, H, W], got {list(photo.shape)}")
     profile = camera.profile
-    light = _sensor_light(photo.clamp(0, 1), camera, exposure, place)
-    if camera.shading:
-        light = apply_shading(light, camera.shading, place)
+    light = sensor_light(photo.clamp(0, 1), camera, exposure=exposure, place=place)
     noisy = add_noise(mosaic(light.clamp(0, camera.full_well), profile.cfa), camera.noise, generator)
     stored = profile.quantise(noisy[0].cpu().numpy())
     bayer = torch.from_numpy(profile.normalise(stored)).unsqueeze(0)
@@ -178,8 +177,29 @@ def simulate(
     return SimulatedPair(compress_jpeg(srgb, camera.jpeg_quality, camera.jpeg_chroma), bayer)
 
 
-def _sensor_light(photo: Tensor, camera: SimulatedCamera, exposure: float, place: Place | None) -> Tensor:
-    """Return what the sensor would read of the photo's scene without clip and noise, saturation at 1."""
+def sensor_light(
+    photo: Tensor, camera: SimulatedCamera, *, exposure: float = 0.0, place: Place | None = None
+) -> Tensor:
+    """Return the light of a photo's scene on the sensor, before clip, filter array and noise.
+
+    Args:
+        photo: sRGB ``[..., 3, H, W]`` in [0, 1].
+        camera: the camera.
+        exposure: as for `simulate`.
+        place: as for `simulate`.
+
+    Returns:
+        Camera RGB ``[..., 3, H, W]``, the sensor's saturation at 1, not white-balanced.
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+    """
+    light = _scene_on_sensor(photo, camera, exposure, place)
+    return apply_shading(light, camera.shading, place) if camera.shading else light
+
+
+def _scene_on_sensor(photo: Tensor, camera: SimulatedCamera, exposure: float, place: Place | None) -> Tensor:
+    """Return the light on the sensor but for the lens's falloff."""
     profile, linear = camera.profile, srgb_to_linear(photo)
     if camera.rendering is None and not camera.invert:
         scene = expand_highlights(linear, camera.expansion)
@@ -188,56 +208,3 @@ def _sensor_light(photo: Tensor, camera: SimulatedCamera, exposure: float, place
     # The correction of shading is left out: the scene has none, and the camera's lens adds its own.
     rendering = camera.rendering or ForwardISP(profile, replace(camera.settings, shading=()))
     return rendering.unprocess(photo, place) * highlight_gain(linear, camera.expansion) * 2.0**exposure
-
-
-def expand_highlights(linear: Tensor, factor: float, knee: float = 0.7, spread: float = 12.0) -> Tensor:
-    """Give highlights back the range that display white cut off: linear light times `highlight_gain`.
-
-    Args:
-        linear: linear light ``[..., 3, H, W]`` in [0, 1].
-        factor: light of the brightest place over display white; 1 changes nothing.
-        knee: brightness from which values expand, in [0, 1).
-        spread: standard deviation of the blur, in pixels.
-
-    Returns:
-        Linear light ``[..., 3, H, W]`` in [0, factor].
-
-    Raises:
-        ShapeError: not a floating tensor of three channels.
-    """
-    return linear * highlight_gain(linear, factor, knee, spread)
-
-
-def highlight_gain(linear: Tensor, factor: float, knee: float = 0.7, spread: float = 12.0) -> Tensor:
-    r"""Return by how much the highlights of a photo may have exceeded its white (inverse tone mapping).
-
-    With the brightest channel :math:`b`, :math:`t = \mathrm{smoothstep}((b - knee) / (1 - knee))` and a Gaussian
-    blur :math:`G`, light is multiplied by
-
-    .. math:: 1 + (factor - 1)\, t\, G(t)
-
-    Values below the knee keep their light; the middle of a large clipped area becomes the brightest, its rim less
-    so. The blurred map is the *expand map* of Banterle et al., "Inverse Tone Mapping" (GRAPHITE 2006).
-
-    Args:
-        linear: linear light ``[..., 3, H, W]`` in [0, 1].
-        factor: light of the brightest place over display white; 1 changes nothing.
-        knee: brightness from which values expand, in [0, 1).
-        spread: standard deviation of the blur, in pixels of the photo: it suits a crop as it does the whole photo,
-            and shrinks with a photo that is reduced.
-
-    Returns:
-        Gain ``[..., 1, H, W]`` in [1, factor].
-
-    Raises:
-        ShapeError: not a floating tensor of three channels.
-    """
-    from kornia.filters import gaussian_blur2d
-
-    check_image(linear, 3, "linear")
-    t = ((linear.amax(dim=-3, keepdim=True) - knee) / (1 - knee)).clamp(0, 1)
-    t = t.square() * (3 - 2 * t)
-    taps = 2 * math.ceil(3 * spread) + 1
-    flat = t.reshape(-1, 1, *t.shape[-2:])
-    surround = gaussian_blur2d(flat, (taps, taps), (spread, spread), border_type="replicate").reshape(t.shape)
-    return 1 + (factor - 1) * t * surround

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from revisp.camera.cameras import random_simulated_camera, typical_profile
+from revisp.camera.cameras import EXPOSURES, random_simulated_camera, typical_profile
 from revisp.camera.isp import srgb_to_linear
 from revisp.camera.profile import CameraProfile
 from revisp.camera.shading import Place
@@ -36,12 +36,9 @@ if TYPE_CHECKING:
 
     from revisp.camera.simulate import SimulatedCamera
 
-__all__ = ["EXPOSURES", "SimulatedPhoto", "SimulatedSource", "simulated"]
+__all__ = ["SimulatedPhoto", "SimulatedSource", "simulated"]
 
 log = logging.getLogger(__name__)
-
-EXPOSURES = (-0.7, 1.3)
-"""Least and most exposure of a shot in EV, drawn uniformly: from hardly overexposed to washed out."""
 
 MARGIN = 32
 """Pixels around a window that are simulated with it: DemosaicNet and local tone see that far beyond its edges."""

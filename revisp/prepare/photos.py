@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import torch
 
-from revisp.camera.cameras import random_simulated_camera
+from revisp.camera.cameras import EXPOSURES, random_simulated_camera
 from revisp.camera.simulate import simulate
-from revisp.data.simulated import EXPOSURES
 from revisp.io.camera_file import load_camera
 from revisp.io.image import read_srgb
 from revisp.prepare.items import PlainPhoto, shot_name

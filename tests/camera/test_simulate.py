@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from revisp.camera.expansion import expand_highlights, highlight_gain
 from revisp.camera.isp import (
     ForwardISP,
     ISPSettings,
@@ -20,7 +21,7 @@ from revisp.camera.isp import (
 from revisp.camera.jpeg import compress_jpeg
 from revisp.camera.noise import add_noise, noise_levels
 from revisp.camera.shading import Place, shading_gain
-from revisp.camera.simulate import SIMULATED, SimulatedCamera, expand_highlights, highlight_gain, simulate
+from revisp.camera.simulate import SIMULATED, SimulatedCamera, simulate
 from revisp.cfa import CFA, pack
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, ShapeError

@@ -1,0 +1,11 @@
+"""RGB to RAW as an augmentation, in anyone's training loop."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "shots": ["Shot"],
+        "transform": ["RGBToRAW"],
+    },
+)

@@ -1,0 +1,156 @@
+"""The light on the sensors of a batch of shots: `revisp.camera.simulate.sensor_light`, many photos at once.
+
+All that bends a camera's values is a curve of one channel, or of a pixel's brightest channel. Each curve is read
+from a table: one entry for each 8-bit value, which is exact, or `FINE` intervals for floating point. Only what the
+filter array lets through is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from revisp.camera.expansion import highlight_share, spread_gain
+from revisp.camera.highlights import inverse_roll_off, undo_desaturation
+from revisp.camera.isp import inverse_tone_curve, srgb_to_linear
+from revisp.camera.shading import Place, shading_gain
+from revisp.camera.simulate import SimulatedCamera, sensor_light
+from revisp.cfa import CFA, pack
+from revisp.mosaic import mosaic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["FINE", "as_float", "even", "packed_light"]
+
+FINE = 16384
+"""Intervals of a table for floating point, linear between: within 5e-4 of the light, in bright highlights."""
+
+PLANE_COLOURS = [0, 1, 1, 2]
+"""Colour of the packed planes R, Gr, Gb, B."""
+
+
+def packed_light(
+    photos: Tensor, cameras: Sequence[SimulatedCamera], exposures: Sequence[float], cfa: CFA
+) -> Tensor:
+    """Return the light at each photosite, before clip and noise.
+
+    Args:
+        photos: sRGB ``[B, 3, H, W]``: uint8, or float32 in [0, 1].
+        cameras: one a photo; their own phase is of no effect.
+        exposures: of each shot, in EV.
+        cfa: the phase.
+
+    Returns:
+        Planes R, Gr, Gb, B ``[B, 4, ceil(H / 2), ceil(W / 2)]``, float32, the sensor's saturation at 1. At odd
+        sizes the photos' last row and column count twice.
+    """
+    height, width = photos.shape[-2:]
+    photos = even(photos)
+    if any(camera.rendering is not None for camera in cameras):
+        whole = Place(0, 0, height, width)
+        lights = [
+            sensor_light(photo, camera, exposure=exposure, place=whole)
+            for photo, camera, exposure in zip(as_float(photos), cameras, exposures, strict=True)
+        ]
+        return pack(mosaic(torch.stack(lights), cfa), cfa)
+    return _by_tables(photos, cameras, exposures, cfa, Place(0, 0, height, width))
+
+
+def even(x: Tensor) -> Tensor:
+    """Repeat the last row or column of ``[..., H, W]`` where there is an odd number of them."""
+    if x.shape[-2] % 2:
+        x = torch.cat([x, x[..., -1:, :]], dim=-2)
+    return torch.cat([x, x[..., -1:]], dim=-1) if x.shape[-1] % 2 else x
+
+
+def as_float(photos: Tensor) -> Tensor:
+    """Return photos of 8 bits as float32 in [0, 1]; those of floating point clamped to that."""
+    return photos.float() / 255 if photos.dtype == torch.uint8 else photos.clamp(0, 1)
+
+
+def _by_tables(
+    photos: Tensor, cameras: Sequence[SimulatedCamera], exposures: Sequence[float], cfa: CFA, place: Place
+) -> Tensor:
+    if photos.dtype != torch.uint8:
+        photos = photos.clamp(0, 1)
+    ramp = torch.arange(256) / 255 if photos.dtype == torch.uint8 else torch.linspace(0, 1, FINE + 1)
+    tables = torch.stack([_curves(camera, ramp) for camera in cameras]).to(photos.device)
+    brightest = photos.amax(dim=1, keepdim=True)
+    values = _read(tables[:, 0], pack(photos.unsqueeze(2), cfa))  # [B, colour, plane, h, w]
+    if any(_desaturates(camera) for camera in cameras):
+        peak = pack(brightest, cfa).unsqueeze(1)
+        values = values.sub_(_read(tables[:, 1], peak)).clamp_min_(0).mul_(_read(tables[:, 2], peak))
+    light = _mix(values, _matrices(cameras, exposures).to(values))
+    share = _read(tables[:, 3], brightest)
+    if share.any():
+        factor = light.new_tensor([camera.expansion for camera in cameras]).view(-1, 1, 1, 1)
+        light.mul_(pack(spread_gain(share, factor), cfa))
+    if any(camera.shading for camera in cameras):
+        rows, columns = photos.shape[-2:]
+        gains = [shading_gain(rows, columns, camera.shading, place, device=light.device) for camera in cameras]
+        light.div_(pack(torch.stack(gains), cfa))
+    return light
+
+
+def _curves(camera: SimulatedCamera, ramp: Tensor) -> Tensor:
+    """Return tables ``[4, n]`` over the sRGB values ``ramp``, one to read by channel, three by brightest channel.
+
+    Linear light is (first - second) * third, where that is positive; the last is `highlight_share`.
+    """
+    settings, linear = camera.settings, srgb_to_linear(ramp)
+    share = highlight_share(linear)
+    nothing, one = torch.zeros_like(ramp), torch.ones_like(ramp)
+    if not camera.invert:
+        return torch.stack([linear, nothing, one, share])
+    display = srgb_to_linear(inverse_tone_curve(ramp, settings.contrast, settings.gamma, settings.lift))
+    if not _desaturates(camera):
+        grey = display.expand(3, 1, -1)
+        curve = inverse_roll_off(grey, settings.highlights, knee=settings.knee, rolloff=settings.rolloff)[0, 0]
+        return torch.stack([curve, nothing, one, share])
+    toned = display.clamp(0, 1)
+    white, ratio = undo_desaturation(toned, settings.knee, 2.0**settings.rolloff)
+    return torch.stack([toned, white * toned, ratio / (1 - white), share])
+
+
+def _desaturates(camera: SimulatedCamera) -> bool:
+    return camera.invert and camera.settings.highlights == "desaturate"
+
+
+def _matrices(cameras: Sequence[SimulatedCamera], exposures: Sequence[float]) -> Tensor:
+    """Return what takes linear sRGB to the planes, ``[B, 4, 3]``: exposure, headroom, colour and white balance."""
+    matrices = [
+        camera.profile.srgb_to_camera
+        / np.asarray(camera.profile.gains)[:, None]
+        * (2.0**exposure / camera.headroom)
+        for camera, exposure in zip(cameras, exposures, strict=True)
+    ]
+    return torch.from_numpy(np.stack(matrices)[:, PLANE_COLOURS]).float()
+
+
+def _mix(values: Tensor, matrices: Tensor) -> Tensor:
+    """Multiply ``[B, 3, 4, h, w]`` by the row of each plane, ``[B, 4, 3]``: ``[B, 4, h, w]``."""
+    columns = matrices[..., None, None].unbind(2)
+    light = values[:, 0] * columns[0]
+    for colour in (1, 2):
+        light.addcmul_(values[:, colour], columns[colour])
+    return light
+
+
+def _read(tables: Tensor, values: Tensor) -> Tensor:
+    """Read each picture's table ``[B, n]`` at ``[B, ...]``: entries of uint8, or floating point in [0, 1]."""
+    count = tables.shape[-1]
+    first = torch.arange(0, tables.numel(), count, dtype=torch.int32, device=values.device)
+    first = first.view(-1, *(1,) * (values.ndim - 1))
+    flat = tables.flatten()
+    if values.dtype == torch.uint8:
+        return flat.index_select(0, (values + first).flatten()).view(values.shape)
+    position = values * (count - 1)
+    knot = position.to(torch.int32).clamp_(0, count - 2)  # also where a value is not a number
+    rest = position.sub_(knot)
+    at = (knot + first).flatten()
+    slopes = torch.cat([flat.diff(), flat.new_zeros(1)])
+    return rest.mul_(slopes.index_select(0, at).view_as(rest)).add_(flat.index_select(0, at).view_as(rest))

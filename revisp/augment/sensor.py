@@ -1,0 +1,54 @@
+"""From light to what a file holds: noise and quantisation of a batch of shots, in packed planes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from revisp.camera.noise import NoiseLevels
+    from revisp.camera.profile import CameraProfile
+
+__all__ = ["add_noise_", "store_"]
+
+
+def add_noise_(planes: Tensor, levels: Sequence[NoiseLevels], generator: Generator) -> Tensor:
+    """Add Gaussian noise to light in place, as `revisp.camera.noise.add_noise` does to one picture.
+
+    Args:
+        planes: normalised ``[B, 4, h, w]``, at least 0.
+        levels: shot and read variance of each picture.
+        generator: source of the noise, on the device of ``planes``.
+    """
+    noise = torch.randn(planes.shape, generator=generator, device=planes.device, dtype=planes.dtype)
+    shot, read = (_column(values, planes) for values in zip(*levels, strict=True))
+    return planes.add_(noise.mul_(torch.addcmul(read, planes, shot).sqrt_()))
+
+
+def store_(planes: Tensor, profiles: Sequence[CameraProfile], *, quantise: bool) -> Tensor:
+    """Clip planes in place to what a camera can store, and round them to its bits.
+
+    Args:
+        planes: normalised ``[B, 4, h, w]``: R, Gr, Gb, B.
+        profiles: levels of each picture's camera.
+        quantise: round to whole stored values; otherwise only clip.
+
+    Returns:
+        Normalised again: noise around black makes some values slightly negative, and none exceeds 1.
+    """
+    black = planes.new_tensor([profile.black_level for profile in profiles])[..., None, None]
+    white = _column([profile.white_level for profile in profiles], planes)
+    top = _column([min(profile.white_level, 2**profile.bits - 1) for profile in profiles], planes)
+    scale = white - black
+    planes.mul_(scale).add_(black)
+    if quantise:
+        planes.round_()
+    return torch.minimum(planes.clamp_min_(0), top, out=planes).sub_(black).div_(scale)
+
+
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    return like.new_tensor(values).view(-1, 1, 1, 1)

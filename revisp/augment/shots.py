@@ -1,0 +1,135 @@
+"""What is drawn for one photo: camera, exposure and noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import torch
+
+from revisp.camera.cameras import random_simulated_camera
+from revisp.camera.noise import NoiseLevels, random_noise_levels
+from revisp.camera.simulate import SimulatedCamera
+from revisp.cfa import CFA
+from revisp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+__all__ = ["Noise", "Range", "Shot", "amplified", "check_range", "draw_shot", "with_phase"]
+
+Noise = NoiseLevels | Literal["camera", "random"] | None
+Range = tuple[float, float]
+
+MOST_EV = 8.0
+"""Most exposure or underexposure of a shot, as for ``data=simulated``."""
+
+
+class Shot(NamedTuple):
+    """How one photo becomes RAW.
+
+    Attributes:
+        camera: the simulated camera; None: a model predicts the RAW.
+        exposure: of the shot in EV; at 0 the photo is rendered as bright as it is.
+        noise: variances to add, at the gain that was drawn; None adds no noise.
+    """
+
+    camera: SimulatedCamera | None
+    exposure: float
+    noise: NoiseLevels | None
+
+
+def draw_shot(
+    generator: Generator,
+    *,
+    cameras: Sequence[SimulatedCamera] | None,
+    cfa: CFA,
+    exposures: Range,
+    noise: Noise,
+    gain: Range,
+) -> Shot:
+    """Draw a shot.
+
+    Args:
+        generator: source of randomness, on the CPU.
+        cameras: cameras to choose from; none: random ones (`random_simulated_camera`); None: a model predicts.
+        cfa: Bayer phase of a random camera.
+        exposures: least and most exposure in EV, drawn evenly.
+        noise: as for `RGBToRAW`.
+        gain: least and most gain over the noise's own, drawn evenly in EV.
+    """
+    exposure = 0.0 if cameras is None else _uniform(generator, *exposures)
+    camera = None
+    if cameras is not None:
+        camera = _choice(generator, cameras) if cameras else random_simulated_camera(generator, cfa=cfa)
+    levels = noise if isinstance(noise, NoiseLevels) else None
+    if noise == "random":
+        levels = random_noise_levels(generator)
+    elif noise == "camera" and camera is not None:
+        levels = camera.noise
+    if levels is None:
+        return Shot(camera, exposure, None)
+    factor = 2 ** _uniform(generator, *(math.log2(bound) for bound in gain))
+    return Shot(camera, exposure, amplified(levels, factor))
+
+
+def amplified(levels: NoiseLevels, gain: float) -> NoiseLevels:
+    """Return the noise at a gain, as ISO raises it.
+
+    The same normalised signal then comes of 1 / gain of the light: the variance of shot noise grows with the gain,
+    that of read noise, which is amplified with the signal, with its square.
+    """
+    return NoiseLevels(levels.shot * gain, levels.read * gain**2)
+
+
+def with_phase(
+    cameras: Sequence[SimulatedCamera], cfa: CFA | str | None
+) -> tuple[tuple[SimulatedCamera, ...], CFA]:
+    """Return cameras of one Bayer phase, and the phase.
+
+    Args:
+        cameras: the cameras; none: random ones, which may have any phase.
+        cfa: the phase; None: the cameras' own, RGGB of random ones.
+
+    Raises:
+        ConfigError: not a Bayer phase, or none is given and the cameras' differ.
+    """
+    if cfa is not None:
+        phase = CFA.parse(cfa)
+    elif len(phases := {camera.profile.cfa for camera in cameras}) > 1:
+        raise ConfigError(f"the cameras have the Bayer phases {', '.join(sorted(phases))}: choose one by cfa=")
+    else:
+        phase = next(iter(phases), CFA.RGGB)
+    with_it = (_replace_phase(camera, phase) for camera in cameras)
+    return tuple(with_it), phase
+
+
+def check_range(name: str, values: Any, low: float, high: float) -> Range:
+    """Require two numbers, the least and the most, within bounds.
+
+    Raises:
+        ConfigError: otherwise.
+    """
+    try:
+        least, most = (float(value) for value in values)
+    except (TypeError, ValueError):
+        least, most = math.nan, math.nan
+    if not low <= least <= most <= high:
+        raise ConfigError(f"{name} must be least and most within [{low:g}, {high:g}], got {values}")
+    return least, most
+
+
+def _replace_phase(camera: SimulatedCamera, cfa: CFA) -> SimulatedCamera:
+    if camera.profile.cfa is cfa:
+        return camera
+    return dataclasses.replace(camera, profile=camera.profile.replace(cfa=cfa))
+
+
+def _uniform(generator: Generator, low: float, high: float) -> float:
+    return low + (high - low) * torch.rand(1, generator=generator, dtype=torch.float64).item()
+
+
+def _choice(generator: Generator, cameras: Sequence[SimulatedCamera]) -> SimulatedCamera:
+    return cameras[int(torch.randint(len(cameras), (1,), generator=generator).item())]

@@ -1,0 +1,249 @@
+"""Photos to RAW inside a training loop: one class, a torchvision v2 transform and a module for batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from revisp.augment.light import as_float, even, packed_light
+from revisp.augment.sensor import add_noise_, store_
+from revisp.augment.shots import Noise, Range, Shot, check_range, draw_shot, with_phase
+from revisp.camera.cameras import EXPOSURES
+from revisp.camera.noise import NoiseLevels
+from revisp.camera.simulate import SimulatedCamera
+from revisp.cfa import CFA, pack, unpack
+from revisp.demosaic import demosaic
+from revisp.errors import ConfigError, ShapeError
+
+if TYPE_CHECKING:
+    from revisp.camera.profile import CameraProfile
+    from revisp.pipeline import ReverseISP
+
+__all__ = ["Output", "RGBToRAW"]
+
+Output = Literal["bayer", "packed", "raw_rgb"]
+"""What comes out: the mosaic, its four planes, or the mosaic demosaiced."""
+
+LARGEST = 2.0
+"""Value of a floating photo from which it cannot be in [0, 1]: resizing overshoots a little."""
+
+
+class RGBToRAW(v2.Transform):
+    """Turn photos into the RAW that a camera would have stored of them; boxes, masks and labels pass untouched.
+
+    As a transform it takes any sample that torchvision v2 takes, and turns its `tv_tensors.Image` or PIL images
+    into `tv_tensors.Image`. As a module it takes a batch and leaves it on its device. Images of one sample share
+    camera and exposure; each photo of a batch has its own. All that is random follows torch's seed, so that the
+    workers of a `DataLoader` draw differently and repeatably.
+
+    Put it after all that changes geometry: a flip or an odd crop of a mosaic changes its Bayer phase.
+
+    Args:
+        source: a `ReverseISP`, whose prediction becomes the RAW; a simulated camera, or several, of which one is
+            drawn for each photo; None: a random camera for each photo (`random_simulated_camera`).
+        cfa: Bayer phase; None: that of the source, RGGB of random cameras.
+        exposures: least and most exposure of simulated shots in EV, drawn evenly; 0 keeps the photo's brightness.
+        noise: ``"camera"``: that of the simulated camera; a model's RAW stays as it is predicted. ``"random"``:
+            drawn for each photo as UPI does (`random_noise_levels`). `NoiseLevels`: these. None: none.
+        gain: least and most amplification of that noise, drawn evenly in EV (`amplified`): ISO over the camera's
+            base.
+        quantise: round to the bits of the camera; a model without a camera profile stays unrounded.
+        output: ``"bayer"``, ``"packed"`` or ``"raw_rgb"``.
+        p: probability that a photo becomes RAW; below 1 only with ``"raw_rgb"``, whose shape a photo has, too. A
+            photo that stays becomes float32 in [0, 1].
+
+    Shape:
+        ``[3, H, W]`` or ``[B, 3, H, W]``, uint8 or floating point in [0, 1], to float32 of as many axes:
+        ``bayer`` 1 channel; ``packed`` R, Gr, Gb, B of half the height and width, which must be even; ``raw_rgb``
+        3 channels. Values are normalised as everywhere in revisp, black 0 and white 1, not white-balanced; noise
+        makes some slightly negative.
+
+    Raises:
+        ConfigError: an argument outside its range, cameras whose phases differ, or a phase that a model has not.
+        ShapeError: when called with a photo of another shape, type or range, or of an odd size to pack.
+
+    Example:
+        >>> import torch
+        >>> photos = torch.randint(256, (2, 3, 32, 48), dtype=torch.uint8)
+        >>> RGBToRAW(output="packed")(photos).shape
+        torch.Size([2, 4, 16, 24])
+    """
+
+    _transformed_types = (tv_tensors.Image, Image.Image, v2.functional.is_pure_tensor)
+
+    def __init__(
+        self,
+        source: ReverseISP | SimulatedCamera | Iterable[SimulatedCamera] | None = None,
+        *,
+        cfa: CFA | str | None = None,
+        exposures: Range = EXPOSURES,
+        noise: Noise = "camera",
+        gain: Range = (1.0, 1.0),
+        quantise: bool = True,
+        output: Output = "bayer",
+        p: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if output not in get_args(Output):
+            raise ConfigError(f"output must be one of {', '.join(get_args(Output))}, got {output!r}")
+        if not (isinstance(noise, NoiseLevels) or noise in ("camera", "random", None)):
+            raise ConfigError(f"noise must be 'camera', 'random', NoiseLevels or None, got {noise!r}")
+        if not 0 <= p <= 1:
+            raise ConfigError(f"p must be a probability, got {p}")
+        if p < 1 and output != "raw_rgb":
+            raise ConfigError(f"p < 1 needs output='raw_rgb': photos have another shape than {output!r}")
+        self.model = source if isinstance(source, nn.Module) else None
+        self.cameras, self.cfa = _phase_of(source, cfa)
+        self.exposures = check_range("exposures", exposures, -8, 8)
+        self.noise = noise
+        self.gain = check_range("gain", gain, 2**-16, 2**16)
+        self.quantise = quantise
+        self.output = output
+        self.p = p
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Draw what happens to the images of a sample.
+
+        Args:
+            flat_inputs: its images.
+
+        Returns:
+            ``shots``: a `Shot` for each photo of the largest batch, None for one that stays; ``generator``: source
+            of the noise.
+        """
+        count = max((len(_photos(image)) for image in flat_inputs), default=0)
+        seed = int(torch.randint(2**62, ()).item())
+        generator = torch.Generator().manual_seed(seed)
+        shots = [self._draw(generator) for _ in range(count)]
+        return {"shots": shots, "generator": generator}
+
+    @torch.no_grad()
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Turn one image, or batch of photos, into RAW by what `make_params` has drawn."""
+        photos = _photos(inpt)
+        if self.output == "packed" and (photos.shape[-2] % 2 or photos.shape[-1] % 2):
+            raise ShapeError(
+                f"packed RAW needs an even height and width, got {list(photos.shape[-2:])}: crop the photo and "
+                "its boxes before, e.g. by v2.CenterCrop"
+            )
+        shots = params["shots"][: len(photos)]
+        with torch.autocast(photos.device.type, enabled=False):
+            if None not in shots:
+                raw = self._convert(photos, shots, params["generator"])
+            else:
+                raw = as_float(photos)
+                chosen = [at for at, shot in enumerate(shots) if shot is not None]
+                if chosen:
+                    raw[chosen] = self._convert(photos[chosen], [shots[at] for at in chosen], params["generator"])
+        raw = raw if isinstance(inpt, Tensor) and inpt.ndim == 4 else raw[0]
+        return raw if v2.functional.is_pure_tensor(inpt) else tv_tensors.Image(raw)
+
+    def extra_repr(self) -> str:
+        """Show what photos become and how."""
+        source = "model" if self.model is not None else f"{len(self.cameras) or 'random'} cameras"
+        return f"{source}, cfa={self.cfa.value!r}, noise={self.noise!r}, output={self.output!r}, p={self.p}"
+
+    def _draw(self, generator: torch.Generator) -> Shot | None:
+        if self.p < 1 and torch.rand(1, generator=generator).item() >= self.p:
+            return None
+        return draw_shot(
+            generator,
+            cameras=None if self.model is not None else self.cameras,
+            cfa=self.cfa,
+            exposures=self.exposures,
+            noise=self.noise,
+            gain=self.gain,
+        )
+
+    def _convert(self, photos: Tensor, shots: Sequence[Shot], generator: torch.Generator) -> Tensor:
+        if self.model is not None:
+            planes = self._predict(photos)
+            profiles = [self.model.profile] * len(photos)
+        else:
+            cameras = [shot.camera for shot in shots if shot.camera is not None]
+            planes = packed_light(photos, cameras, [shot.exposure for shot in shots], self.cfa).clamp_min_(0)
+            wells = planes.new_tensor([camera.full_well for camera in cameras]).view(-1, 1, 1, 1)
+            planes = torch.minimum(planes, wells, out=planes)
+            profiles = [camera.profile for camera in cameras]
+        levels = [shot.noise for shot in shots if shot.noise is not None]
+        if levels:
+            add_noise_(planes, levels, _on(generator, planes.device))
+        if known := [profile for profile in profiles if profile is not None]:
+            store_(planes, known, quantise=self.quantise)
+        return self._lay_out(planes, profiles, photos.shape[-2], photos.shape[-1])
+
+    def _predict(self, photos: Tensor) -> Tensor:
+        from revisp.inference.predict import predict
+
+        assert self.model is not None
+        bayer = predict(self.model, as_float(photos).float()).bayer
+        return pack(even(bayer.float()), self.cfa)  # a copy that may enter the graph of a training
+
+    def _lay_out(
+        self, planes: Tensor, profiles: Sequence[CameraProfile | None], height: int, width: int
+    ) -> Tensor:
+        """Bring packed planes into the shape that is asked for."""
+        if self.output == "packed":
+            return planes
+        if self.output == "bayer":
+            return unpack(planes, self.cfa)[..., :height, :width].contiguous()
+        gains = planes.new_tensor([(1.0, 1.0, 1.0) if profile is None else profile.gains for profile in profiles])
+        gains = (gains / gains.amax(dim=1, keepdim=True))[..., None, None]
+        balanced = unpack(planes * gains[:, [0, 1, 1, 2]], self.cfa)[..., :height, :width]
+        return demosaic(balanced, self.cfa, "malvar") / gains
+
+
+def _phase_of(source: Any, cfa: CFA | str | None) -> tuple[tuple[SimulatedCamera, ...], CFA]:
+    """Return the cameras to draw from, none for random ones and for a model, and the Bayer phase."""
+    if isinstance(source, nn.Module):
+        from revisp.pipeline import ReverseISP
+
+        if not isinstance(source, ReverseISP):
+            raise ConfigError(f"source must be a ReverseISP or simulated cameras, got {type(source).__name__}")
+        if cfa is not None and CFA.parse(cfa) is not source.cfa:
+            raise ConfigError(f"the model predicts RAW of phase {source.cfa}, not {cfa}: leave cfa out")
+        return (), source.cfa
+    if source is None:
+        return with_phase((), cfa)
+    try:
+        cameras = (source,) if isinstance(source, SimulatedCamera) else tuple(source)
+    except TypeError:
+        cameras = (source,)
+    wrong = [type(camera).__name__ for camera in cameras if not isinstance(camera, SimulatedCamera)]
+    if wrong or not cameras:
+        raise ConfigError(f"source must be a ReverseISP or simulated cameras, got {wrong[0] if wrong else 'none'}")
+    return with_phase(cameras, cfa)
+
+
+def _photos(image: Any) -> Tensor:
+    """Return an image as a plain batch ``[B, 3, H, W]``, uint8 or float32.
+
+    Raises:
+        ShapeError: not a photo, or not of these types, or plainly not in [0, 1].
+    """
+    x = v2.functional.pil_to_tensor(image) if isinstance(image, Image.Image) else image.as_subclass(Tensor)
+    if x.ndim not in (3, 4) or x.shape[-3] != 3:
+        raise ShapeError(f"photos must have shape [3, H, W] or [B, 3, H, W], got {list(x.shape)}: see v2.RGB")
+    if x.dtype != torch.uint8 and not x.is_floating_point():
+        raise ShapeError(f"photos must be uint8 or floating point in [0, 1], got {x.dtype}")
+    if x.is_floating_point():
+        x = x.float()
+        if x.numel() and x.amax() > LARGEST:
+            raise ShapeError(
+                f"floating photos must lie in [0, 1], got {float(x.amax()):g}: divide by their maximum"
+            )
+    return x if x.ndim == 4 else x[None]
+
+
+def _on(generator: torch.Generator, device: torch.device) -> torch.Generator:
+    """Return a generator on a device that one on the CPU decides."""
+    if device == generator.device:
+        return generator
+    seed = int(torch.randint(2**62, (), generator=generator).item())
+    return torch.Generator(device).manual_seed(seed)

@@ -1,0 +1,115 @@
+"""Inverse tone mapping: give the highlights of a photo back the light above its white, as far as one can guess."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from revisp.checks import check_image
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["expand_highlights", "highlight_gain", "highlight_share", "spread_gain"]
+
+KNEE = 0.7
+"""Linear light of the brightest channel from which highlights are expanded."""
+
+SPREAD = 12.0
+"""Standard deviation of the blur that tells the middle of a highlight from its rim, in pixels."""
+
+BLOCK = 16
+"""Neighbouring pixels that the blur computes at once, as channels: several times faster than one by one."""
+
+
+def expand_highlights(linear: Tensor, factor: float, knee: float = KNEE, spread: float = SPREAD) -> Tensor:
+    """Give highlights back the range that display white cut off: linear light times `highlight_gain`.
+
+    Args:
+        linear: linear light ``[..., 3, H, W]`` in [0, 1].
+        factor: light of the brightest place over display white; 1 changes nothing.
+        knee: brightness from which values expand, in [0, 1).
+        spread: standard deviation of the blur, in pixels.
+
+    Returns:
+        Linear light ``[..., 3, H, W]`` in [0, factor].
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+    """
+    return linear * highlight_gain(linear, factor, knee, spread)
+
+
+def highlight_gain(linear: Tensor, factor: float, knee: float = KNEE, spread: float = SPREAD) -> Tensor:
+    r"""Return by how much the highlights of a photo may have exceeded its white (inverse tone mapping).
+
+    With the brightest channel :math:`b`, :math:`t = \mathrm{smoothstep}((b - knee) / (1 - knee))` and a Gaussian
+    blur :math:`G`, light is multiplied by
+
+    .. math:: 1 + (factor - 1)\, t\, G(t)
+
+    Values below the knee keep their light; the middle of a large clipped area becomes the brightest, its rim less
+    so. The blurred map is the *expand map* of Banterle et al., "Inverse Tone Mapping" (GRAPHITE 2006).
+
+    Args:
+        linear: linear light ``[..., 3, H, W]`` in [0, 1].
+        factor: light of the brightest place over display white; 1 changes nothing.
+        knee: brightness from which values expand, in [0, 1).
+        spread: standard deviation of the blur, in pixels of the photo: it suits a crop as it does the whole photo,
+            and shrinks with a photo that is reduced.
+
+    Returns:
+        Gain ``[..., 1, H, W]`` in [1, factor].
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+    """
+    check_image(linear, 3, "linear")
+    return spread_gain(highlight_share(linear.amax(dim=-3, keepdim=True), knee), factor, spread)
+
+
+def highlight_share(brightest: Tensor, knee: float = KNEE) -> Tensor:
+    """Return how much of a highlight a pixel is, t of `highlight_gain`.
+
+    Args:
+        brightest: linear light of its brightest channel, any shape, in [0, 1].
+        knee: brightness from which values expand, in [0, 1).
+    """
+    t = ((brightest - knee) / (1 - knee)).clamp(0, 1)
+    return t.square() * (3 - 2 * t)
+
+
+def spread_gain(share: Tensor, factor: float | Tensor, spread: float = SPREAD) -> Tensor:
+    """Return `highlight_gain` of given shares.
+
+    Args:
+        share: t ``[..., 1, H, W]`` in [0, 1] (`highlight_share`).
+        factor: light of the brightest place over display white; a tensor may give each picture its own.
+        spread: standard deviation of the blur, in pixels.
+
+    Returns:
+        Gain ``[..., 1, H, W]`` in [1, factor].
+    """
+    blurred = _blur(share.reshape(-1, 1, *share.shape[-2:]), spread).reshape(share.shape)
+    return 1 + (factor - 1) * share * blurred
+
+
+def _blur(x: Tensor, deviation: float) -> Tensor:
+    """Blur ``[B, 1, H, W]`` by a Gaussian cut off at 3 deviations; borders are repeated.
+
+    A convolution of one channel is slow. Here one channel becomes `BLOCK`: those of a block of pixels, each with
+    the same kernel, further on.
+    """
+    from kornia.filters import get_gaussian_kernel1d
+
+    reach = math.ceil(3 * deviation)
+    kernel = get_gaussian_kernel1d(2 * reach + 1, deviation, device=x.device, dtype=x.dtype)[0]
+    band = torch.stack([F.pad(kernel, (at, BLOCK - 1 - at)) for at in range(BLOCK)])
+    height, width = x.shape[-2:]
+    padded = F.pad(x, (reach, reach - width % -BLOCK, reach, reach - height % -BLOCK), mode="replicate")
+    rows = F.conv2d(padded, band[:, None, None, :], stride=(1, BLOCK)).permute(0, 2, 3, 1).flatten(-2)[:, None]
+    both = F.conv2d(rows, band[:, None, :, None], stride=(BLOCK, 1)).transpose(1, 2).flatten(1, 2)[:, None]
+    return both[..., :height, :width]
