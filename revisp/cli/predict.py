@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-import time
+import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from revisp.cli._main import one_line, report_errors
-from revisp.errors import ConfigError, ImageError, OutputError, RevispError
-from revisp.io.endings import OUTPUT_ENDINGS, PHOTO_ENDINGS
+from revisp.errors import ConfigError, RevispError
+from revisp.inference.jobs import Job, plan_jobs
 
 if TYPE_CHECKING:
-    from revisp.pipeline import ReverseISP
+    from revisp.inference.convert import Choice
+    from revisp.inference.engine import Engine
+    from revisp.inference.folder import Outcome
 
 __all__ = ["main"]
 
@@ -32,54 +35,100 @@ class Format(StrEnum):
     png = "png"
 
 
-@dataclass(frozen=True)
-class Job:
-    """One photo and where its RAW goes."""
+class EngineName(StrEnum):
+    """What runs the model."""
 
-    photo: Path
-    output: Path
+    torch = "torch"
+    onnx = "onnx"
+
+
+class PrecisionName(StrEnum):
+    """What the networks are computed in."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Among whom the photos are divided."""
+
+    devices: int
+    nodes: int
+    device: str
 
 
 @app.command()
 def command(
-    photos: Annotated[list[Path], typer.Argument(metavar="PHOTO", help="Photos, or folders of photos.")],
+    photos: Annotated[
+        list[Path],
+        typer.Argument(metavar="PHOTO", help="Photos, folders of photos, or .txt files that name photos."),
+    ],
     out: Annotated[
         Path,
         typer.Option("-o", "--out", help="Output file (one photo; its ending chooses the format), or folder."),
     ],
     model: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Model folder; the small model in the package otherwise.")
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="Model folder or exported .onnx; the small model in the package otherwise."
+        ),
     ] = None,
     format: Annotated[  # the option's name
         Format | None, typer.Option(help="Format of the files in an output folder.", show_default="dng")
     ] = None,
     bits: Annotated[int, typer.Option(help="Bits of .npy: 10 (AIM 2022) or 12 (NTIRE 2025).")] = 10,
     preview: Annotated[bool, typer.Option("--preview", help="Write the developed RAW beside it as PNG.")] = False,
-    tile: Annotated[int, typer.Option(help="Tile size in pixels: smaller needs less memory.")] = 512,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Leave photos alone whose RAW is there, whole and newer than the photo."),
+    ] = False,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Memory that a prediction may take, as 1GiB.")
+    ] = None,
+    tile: Annotated[
+        int | None, typer.Option(help="Tile size in pixels, instead of one that fits the memory.")
+    ] = None,
+    precision: Annotated[
+        PrecisionName,
+        typer.Option(
+            help="auto: bf16 where the hardware has it and the model's result hardly changes; else fp32."
+        ),
+    ] = PrecisionName.auto,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the networks first: minutes once, for many photos.")
+    ] = False,
+    engine: Annotated[
+        EngineName | None, typer.Option(help="What runs the model.", show_default="by the model")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that read and write photos meanwhile.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Processes, or GPUs, to divide the photos among.")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines that do so (torchrun or SLURM starts them).")] = 1,
 ) -> None:
     """Turn photos (JPEG, PNG, TIFF, WebP) into camera RAW files.
 
     Writes .dng for RAW converters, .npy in the challenges' format, or the 16-bit mosaic as .tiff or .png.
-    Existing files are replaced.
+    Existing files are replaced, unless --resume. Of several photos the bad ones are named at the end, and the exit
+    code is then 1.
     """
     with report_errors():
-        jobs = plan_jobs(photos, out, format, preview=preview)
         if bits not in (10, 12):
             raise ConfigError(f"--bits must be 10 (AIM 2022) or 12 (NTIRE 2025), got {bits}")
-        from revisp.inference.load import load_model
+        if tile is not None and (tile < 16 or memory is not None):
+            raise ConfigError("give --tile or --memory, not both, and a tile of at least 16 pixels")
+        jobs = plan_jobs(photos, out, format, preview=preview)
+        from revisp.inference.convert import Choice
 
-        network = load_model(model, device)
-        failures = []
-        for job in jobs:
-            try:
-                _convert(network, job, bits=bits, preview=preview, tile=tile)
-            except RevispError as error:
-                failures.append(one_line(error))
-        if failures:
-            for failure in failures[:-1]:
-                print(f"error: {failure}", file=sys.stderr)
-            raise RevispError(failures[-1])
+        loaded = _load(model, engine, device, precision, compile=compile, memory=memory)
+        choice = Choice(bits, preview, tile)
+        if devices * nodes == 1:
+            outcomes = _convert(loaded, jobs, choice, workers=workers, resume=resume)
+        else:
+            processes = Processes(devices, nodes, device)
+            outcomes = _divide(loaded, jobs, choice, processes, workers=workers, resume=resume)
+        _conclude(outcomes)
 
 
 def main() -> None:
@@ -87,74 +136,84 @@ def main() -> None:
     app()
 
 
-def plan_jobs(photos: list[Path], out: Path, format: Format | None, *, preview: bool = False) -> list[Job]:
-    """Decide which file each photo becomes, before any work is done.
+def _load(
+    model: Path | None,
+    engine: EngineName | None,
+    device: str,
+    precision: PrecisionName,
+    *,
+    compile: bool,
+    memory: str | None,
+) -> Engine:
+    from revisp.inference.allocator import keep_freed_memory
+    from revisp.inference.load import load_engine
+    from revisp.inference.memory import parse_size
 
-    Raises:
-        ImageError: a folder without photos.
-        OutputError: the output's ending is no format, contradicts ``--format``, is one file for several photos, or
-            two files would have the same name.
-    """
-    found = list(dict.fromkeys(file for photo in photos for file in _expand(photo)))
-    jobs: list[Job]
-    if out.suffix.lower() in OUTPUT_ENDINGS and not out.is_dir():
-        if len(found) > 1:
-            raise OutputError(f"{len(found)} photos cannot become the one file {out}: give a folder")
-        if format is not None and {".tif": "tiff"}.get(out.suffix.lower(), out.suffix.lower()[1:]) != format:
-            raise OutputError(f"{out}: its ending contradicts --format {format}")
-        jobs = [Job(found[0], out)]
-    elif out.suffix and not out.is_dir():
-        endings = ", ".join(OUTPUT_ENDINGS)
-        raise OutputError(f"cannot write {out}: neither a folder nor a file that ends in one of {endings}")
-    else:
-        ending = f".{format or Format.dng}"
-        jobs = [Job(photo, out / f"{photo.stem}{ending}") for photo in found]
-    _check_names(jobs, preview=preview)
-    return jobs
+    keep_freed_memory()
+    return load_engine(
+        model,
+        engine=None if engine is None else engine.value,
+        device=device,
+        precision=precision.value,
+        compile=compile,
+        memory=None if memory is None else parse_size(memory),
+    )
 
 
-def _expand(photo: Path) -> list[Path]:
-    if not photo.is_dir():
-        return [photo]
-    found = sorted(file for file in photo.iterdir() if file.suffix.lower() in PHOTO_ENDINGS and file.is_file())
-    if not found:
-        raise ImageError(f"{photo}: no photos in this folder ({', '.join(PHOTO_ENDINGS)})")
-    return found
-
-
-def _check_names(jobs: list[Job], *, preview: bool) -> None:
-    """Require that no two files that are read or written are the same."""
-    owners = {job.photo.resolve(): job.photo for job in jobs}
-    for job in jobs:
-        names = [job.output, job.output.with_suffix(".preview.png")] if preview else [job.output]
-        for name in names:
-            other = owners.setdefault(name.resolve(), job.photo)
-            if other is not job.photo or name.resolve() == job.photo.resolve():
-                raise OutputError(f"{name} of {job.photo} would replace that of {other}: rename one of them")
-
-
-def _convert(model: ReverseISP, job: Job, *, bits: int, preview: bool, tile: int) -> None:
-    """Convert one photo, with a progress bar on a terminal, and say so in one line."""
+def _convert(engine: Engine, jobs: Sequence[Job], choice: Choice, *, workers: int, resume: bool) -> list[Outcome]:
+    """Convert photos in this process, with a progress bar on a terminal, and say so line by line."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from revisp.inference.convert import convert_photo
+    from revisp.inference.folder import convert_photos
 
-    started = time.monotonic()
-    _make_folder(job.output.parent)
+    outcomes: list[Outcome] = []
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(job.photo.name)
+        task = bar.add_task("")
 
         def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+            bar.update(task, completed=done, total=total, description=f"{len(outcomes)} of {len(jobs)}")
 
-        files = convert_photo(model, job.photo, job.output, bits=bits, preview=preview, tile=tile, progress=show)
-    print(f"{job.photo} -> {', '.join(map(str, files))} ({time.monotonic() - started:.1f} s)", flush=True)
+        for outcome in convert_photos(engine, jobs, choice, workers=workers, resume=resume, progress=show):
+            outcomes.append(outcome)
+            _say(outcome)
+    return outcomes
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+def _divide(
+    engine: Engine, jobs: Sequence[Job], choice: Choice, processes: Processes, *, workers: int, resume: bool
+) -> list[Outcome]:
+    """Convert photos in many processes; in the first of them, return what became of all."""
+    import torch
+
+    from revisp.training.predict import PredictionTask, build_predictor, predict_photos
+
+    kind = torch.device("cpu" if processes.device == "cpu" or not torch.cuda.is_available() else "cuda").type
+    trainer = build_predictor(devices=processes.devices, nodes=processes.nodes, accelerator=kind, strategy="ddp")
+    task = PredictionTask(engine, jobs, choice, workers=workers, resume=resume, report=_say)
+    outcomes = predict_photos(task, trainer)
+    return outcomes if trainer.is_global_zero else []
+
+
+def _say(outcome: Outcome) -> None:
+    """Print a line on a photo that was converted; what failed is said at the end."""
+    if outcome.files:
+        names = ", ".join(map(str, outcome.files))
+        print(f"{outcome.job.photo} -> {names} ({outcome.seconds:.1f} s)", flush=True)
+    elif outcome.skipped:
+        print(f"{outcome.job.output} is finished", flush=True)
+
+
+def _conclude(outcomes: Sequence[Outcome]) -> None:
+    """Report the photos that failed, and end by the exit code: 2 for the only photo, 1 for some of several."""
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if len(outcomes) == 1 and failed:
+        raise failed[0].error  # type: ignore[misc]
+    for outcome in failed:
+        if not isinstance(outcome.error, RevispError):  # our fault
+            traceback.print_exception(outcome.error)
+        print(f"error: {one_line(outcome.error)}", file=sys.stderr)
+    if failed:
+        print(f"{len(failed)} of {len(outcomes)} photos failed", file=sys.stderr)
+        sys.exit(1)

@@ -1,1 +1,1 @@
-"""Model folders: what training leaves and `from_pretrained` reads."""
+"""Models as files: the folder that training leaves, and graphs that run without revisp."""

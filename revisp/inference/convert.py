@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,7 +13,8 @@ from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError
-from revisp.inference.predict import predict
+from revisp.inference.engine import Engine, Progress, Sensor, as_engine
+from revisp.inference.jobs import preview_path
 from revisp.inference.tiling import tile_apply
 from revisp.io.challenge import CHALLENGE_PROFILES, write_challenge_npy
 from revisp.io.dng import write_dng
@@ -21,32 +23,47 @@ from revisp.io.metadata import PhotoMetadata
 from revisp.io.mosaic import write_mosaic
 from revisp.pipeline import ReverseISP
 
-__all__ = ["WRITERS", "convert_photo", "preview_path"]
+__all__ = ["WRITERS", "Choice", "check_writable", "convert_photo", "write_raw"]
 
-Writer = Callable[[Path, Tensor, ReverseISP, PhotoMetadata, int], None]
+Writer = Callable[[Path, Tensor, Sensor, PhotoMetadata, int], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How photos are converted.
+
+    Attributes:
+        bits: of ``.npy``: 10 or 12.
+        preview: write the developed RAW beside it, as `preview_path` names it.
+        tile: height and width of the tiles in pixels; None: what suits the engine.
+    """
+
+    bits: int = 10
+    preview: bool = False
+    tile: int | None = None
 
 
 def convert_photo(
-    model: ReverseISP,
+    model: ReverseISP | Engine,
     photo: str | Path,
     output: str | Path,
     *,
     bits: int = 10,
     preview: bool = False,
-    tile: int = 512,
-    progress: Callable[[int, int], None] | None = None,
+    tile: int | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Path, ...]:
     """Read a photo, reconstruct its RAW and write it.
 
     Args:
-        model: the pipeline.
+        model: the pipeline, or what else predicts mosaics.
         photo: what `revisp.io.read_srgb` reads.
         output: its ending chooses the format, one of `WRITERS`: ``.dng``; ``.npy``: the challenges' packed array;
             ``.tiff``, ``.tif`` or ``.png``: the 16-bit mosaic in the units of the model's camera.
-        bits: of ``.npy``: 10 or 12.
-        preview: write the developed RAW beside it, as `preview_path` names it.
-        tile: as for `revisp.predict`.
-        progress: as for `revisp.predict`.
+        bits: as for `Choice`.
+        preview: as for `Choice`.
+        tile: as for `Choice`.
+        progress: called after each tile.
 
     Returns:
         The files written.
@@ -54,30 +71,59 @@ def convert_photo(
     Raises:
         ImageError: the photo cannot be read.
         OutputError: a file cannot be written, or its ending is none of `WRITERS`.
-        ConfigError: the model knows no camera, which the format needs.
+        ConfigError: the model knows no camera, which the format needs, or one of other bits.
     """
-    output = Path(output)
-    writer = WRITERS.get(output.suffix.lower())
-    if writer is None:
-        raise OutputError(f"cannot write {output}: its ending must be one of {', '.join(WRITERS)}")
+    engine, output, choice = as_engine(model), Path(output), Choice(bits, preview, tile)
+    check_writable(engine, output, choice)
     picture = read_photo(photo)
-    bayer = predict(model, picture.srgb, tile=tile, progress=progress).bayer
-    writer(output, bayer, model, picture.metadata, bits)
-    if not preview:
+    bayer = engine.bayer(picture.srgb, tile=tile, progress=progress)
+    return write_raw(output, bayer, engine, picture.metadata, choice)
+
+
+def check_writable(sensor: Sensor, output: Path, choice: Choice) -> None:
+    """Require that mosaics can be written to a file of this name.
+
+    Raises:
+        OutputError: its ending is none of `WRITERS`.
+        ConfigError: the camera, which the format needs, is not known, or has other bits.
+    """
+    ending = output.suffix.lower()
+    if ending not in WRITERS:
+        raise OutputError(f"cannot write {output}: its ending must be one of {', '.join(WRITERS)}")
+    if ending != ".npy" or choice.preview:
+        _camera(sensor)
+    if ending == ".npy":
+        _challenge(sensor, choice.bits)
+
+
+def write_raw(
+    output: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, choice: Choice
+) -> tuple[Path, ...]:
+    """Write a mosaic ``[1, H, W]``, and its preview if it is chosen; return the files written.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    WRITERS[output.suffix.lower()](output, bayer, sensor, metadata, choice.bits)
+    if not choice.preview:
         return (output,)
-    write_png(preview_path(output), _develop_mosaic(bayer, _camera(model)))
+    write_png(preview_path(output), _develop_mosaic(bayer, _camera(sensor)))
     return output, preview_path(output)
 
 
-def preview_path(output: Path) -> Path:
-    """Return where the preview of ``photo.dng`` goes: ``photo.preview.png``."""
-    return output.with_suffix(".preview.png")
-
-
-def _camera(model: ReverseISP) -> CameraProfile:
-    if model.profile is None:
+def _camera(sensor: Sensor) -> CameraProfile:
+    if sensor.profile is None:
         raise ConfigError("the model knows no camera profile, so it can only write .npy: give it one in training")
-    return model.profile
+    return sensor.profile
+
+
+def _challenge(sensor: Sensor, bits: int) -> CameraProfile | None:
+    """Return the challenge's camera that the mosaics are of, if they are, and require that it has these bits."""
+    profile = sensor.profile
+    own = next((x for x in CHALLENGE_PROFILES.values() if profile and x.model == profile.model), None)
+    if own is not None and bits != own.bits:
+        raise ConfigError(f"the model predicts {own.make} {own.model}, which stores {own.bits} bits, not {bits}")
+    return own
 
 
 def _develop_mosaic(bayer: Tensor, profile: CameraProfile) -> Tensor:
@@ -89,23 +135,20 @@ def _develop_mosaic(bayer: Tensor, profile: CameraProfile) -> Tensor:
     return tile_apply(part, bayer[None], tile=1024, overlap=8, channels=3)[0]
 
 
-def _dng(path: Path, bayer: Tensor, model: ReverseISP, metadata: PhotoMetadata, bits: int) -> None:
-    write_dng(path, bayer, _camera(model), metadata=metadata)
+def _dng(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, bits: int) -> None:
+    write_dng(path, bayer, _camera(sensor), metadata=metadata)
 
 
-def _npy(path: Path, bayer: Tensor, model: ReverseISP, metadata: PhotoMetadata, bits: int) -> None:
-    profile = model.profile
-    own = next((x for x in CHALLENGE_PROFILES.values() if profile and x.model == profile.model), None)
+def _npy(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, bits: int) -> None:
+    own = _challenge(sensor, bits)
     if own is None:
-        write_challenge_npy(path, bayer, model.cfa, bits=bits)
-        return
-    if bits != own.bits:
-        raise ConfigError(f"the model predicts {own.make} {own.model}, which stores {own.bits} bits, not {bits}")
-    write_challenge_npy(path, bayer, model.cfa, bits=bits, black=own.black_level[0], white=own.white_level)
+        write_challenge_npy(path, bayer, sensor.cfa, bits=bits)
+    else:
+        write_challenge_npy(path, bayer, sensor.cfa, bits=bits, black=own.black_level[0], white=own.white_level)
 
 
-def _mosaic(path: Path, bayer: Tensor, model: ReverseISP, metadata: PhotoMetadata, bits: int) -> None:
-    write_mosaic(path, bayer, _camera(model))
+def _mosaic(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, bits: int) -> None:
+    write_mosaic(path, bayer, _camera(sensor))
 
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(

@@ -24,6 +24,8 @@ from revisp.data import create_data
 from revisp.data.base import DataModule
 from revisp.errors import ConfigError, RevispError
 from revisp.export.model_folder import from_pretrained, save_pretrained
+from revisp.inference.allocator import keep_freed_memory
+from revisp.inference.precision import has_fast_bf16
 from revisp.io.atomic import atomic_write
 from revisp.losses.composite import BranchLoss, FusionLoss, PlainLoss
 from revisp.losses.perceptual import find_trunk
@@ -121,6 +123,7 @@ def build_training(cfg: DictConfig, data: DataModule | None = None) -> Training:
         raise ConfigError("this experiment is one of revisp-benchmark: revisp-benchmark experiment=NAME")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     try:
+        keep_freed_memory()
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
         trainer = build_trainer(cfg)
         data = data or build_data(cfg)
@@ -243,13 +246,9 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
 
 def fast_precision(accelerator: str) -> str:
     """Return ``"bf16-mixed"`` where the hardware computes it fast, else ``"32-true"``."""
-    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
-    if accelerator in ("auto", "cpu"):
-        features = torch.cpu.get_capabilities()
-        if features.get("avx512_bf16") or features.get("amx_bf16") or features.get("sve_bf16"):
-            return "bf16-mixed"
-    return "32-true"
+    on_gpu = accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available()
+    device = "cuda" if on_gpu else "cpu" if accelerator in ("auto", "cpu") else "meta"
+    return "bf16-mixed" if has_fast_bf16(device) else "32-true"
 
 
 def describe(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -> str:

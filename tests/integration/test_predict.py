@@ -20,6 +20,7 @@ from revisp.cli import predict as cli
 from revisp.errors import ImageError, OutputError
 from revisp.export.model_folder import from_pretrained, save_pretrained
 from revisp.inference.convert import WRITERS, convert_photo
+from revisp.inference.jobs import plan_jobs
 from revisp.io import read_challenge_npy, read_metadata, read_mosaic, read_raw, read_srgb
 from revisp.io.endings import OUTPUT_ENDINGS
 from revisp.pipeline import ReverseISP
@@ -169,10 +170,60 @@ def test_bad_photos_do_not_stop_good_ones(photo: Path, model: Path, tmp_path: Pa
     bad.mkdir()
     names = _bad_photos(bad, photo)
     code, out, err = _call(capsys, *(bad / n for n in names), photo, "-o", tmp_path / "o", "--model", model)
-    assert code == 2
+    assert code == 1  # something was done
     assert out.count("->") == 1
-    assert err.count("error:") == err.count("\n") == len(names)
+    assert err.count("error:") == err.count("\n") - 1 == len(names)
+    assert err.endswith(f"{len(names)} of {len(names) + 1} photos failed\n")
     assert _files(tmp_path / "o") == ["cat.dng"]
+
+
+def test_a_second_run_does_what_is_left(photo: Path, model: Path, tmp_path: Path, capsys):
+    """A manifest of three, one missing at first; what is finished is not touched again."""
+    names = tmp_path / "list.txt"
+    names.write_text("# all\ncat.jpg\nlate.jpg\n")
+    words = (names, "-o", tmp_path / "o", "--model", model, "--resume")
+    code, out, err = _call(capsys, *words)
+    assert (code, out.count("->")) == (1, 1)
+    assert err == f"error: {tmp_path / 'late.jpg'}: No such file or directory\n1 of 2 photos failed\n"
+    before = (tmp_path / "o" / "cat.dng").stat().st_mtime_ns
+    (tmp_path / "late.jpg").write_bytes(photo.read_bytes())
+    code, out, err = _call(capsys, *words)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{tmp_path / 'o' / 'cat.dng'} is finished\n{tmp_path / 'late.jpg'} -> ")
+    assert (tmp_path / "o" / "cat.dng").stat().st_mtime_ns == before
+    assert _files(tmp_path / "o") == ["cat.dng", "late.dng"]
+
+
+def test_tiles_by_memory_write_the_same(photo: Path, model: Path, tmp_path: Path, capsys):
+    for name, words in {"a": ["--memory", "1GiB"], "b": ["--tile", "64"], "c": ["--precision", "fp32"]}.items():
+        assert _call(capsys, photo, "-o", tmp_path / f"{name}.png", "--model", model, *words)[0] == 0
+    mosaics = [read_mosaic(tmp_path / f"{name}.png").astype(int) for name in "abc"]
+    assert np.abs(mosaics[0] - mosaics[1]).max() <= 1
+    assert np.abs(mosaics[0] - mosaics[2]).max() <= 16  # bf16, where the processor has it: 1.5 % of 10 bits
+
+
+@pytest.mark.slow
+def test_processes_divide_the_photos(photo: Path, model: Path, tmp_path: Path):
+    """Two processes by Lightning's DDP: each photo once, none left, the bad ones reported by the first."""
+    album = tmp_path / "album"
+    album.mkdir()
+    for index in range(5):
+        (album / f"{index}.jpg").write_bytes(photo.read_bytes())
+    (album / "bad.jpg").write_text("no photo")
+    words = (album, "-o", tmp_path / "o", "--model", model, "--device", "cpu", "--devices", "2")
+    done = _run(*words, expect=1)
+    lines = [line for line in done.stdout.splitlines() if "->" in line]
+    assert sorted(line.split(" -> ")[0] for line in lines) == [str(album / f"{index}.jpg") for index in range(5)]
+    assert done.stderr.count("error:") == 1
+    assert "1 of 6 photos failed" in done.stderr
+    assert _files(tmp_path / "o") == [f"{index}.dng" for index in range(5)]
+    mosaics = [read_raw(tmp_path / "o" / f"{index}.dng").mosaic for index in range(5)]
+    assert all(np.array_equal(mosaic, mosaics[0]) for mosaic in mosaics)
+    (tmp_path / "o" / "3.dng").unlink()
+    (album / "bad.jpg").unlink()
+    done = _run(*words, "--resume")
+    assert done.stdout.count("is finished") == 4
+    assert f"{album / '3.jpg'} -> " in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -186,7 +237,12 @@ def test_bad_photos_do_not_stop_good_ones(photo: Path, model: Path, tmp_path: Pa
         (["{here}/twin/cat.png", "-o", "{here}/twin", "--format", "png"], "would replace"),
         (["{photo}", "-o", "{here}/o.dng", "--format", "npy"], "contradicts --format npy"),
         (["{photo}", "-o", "{here}/o.npy", "--bits", "11"], "--bits must be 10"),
-        (["{photo}", "-o", "{here}/o.dng", "--tile", "3"], "tile must be at least 16"),
+        (["{photo}", "-o", "{here}/o.dng", "--tile", "3"], "a tile of at least 16"),
+        (["{photo}", "-o", "{here}/o.dng", "--tile", "64", "--memory", "1GiB"], "not both"),
+        (["{photo}", "-o", "{here}/o.dng", "--memory", "much"], "'much' is no size"),
+        (["{photo}", "-o", "{here}/o.dng", "--memory", "1MiB"], "MiB"),
+        (["{photo}", "-o", "{here}/o.dng", "--engine", "onnx"], "revisp-export"),
+        (["{here}/none.txt", "-o", "{here}/o"], "No such file"),
         (["{photo}", "-o", "{here}/o.dng", "--device", "abacus"], "device abacus"),
         (["{photo}", "-o", "{photo}/o"], "cannot make the folder"),
         (["{photo}", "-o", "{photo}/o.dng"], "cannot make the folder"),
@@ -210,13 +266,13 @@ def test_wrong_words_are_one_line_and_nothing_is_written(
 
 
 def test_the_same_photo_named_twice_is_one_job(photo: Path, tmp_path: Path):
-    assert len(cli.plan_jobs([photo, photo], tmp_path / "o", None)) == 1
+    assert len(plan_jobs([photo, photo], tmp_path / "o", None)) == 1
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="no photos"):
-        cli.plan_jobs([tmp_path / "empty"], tmp_path / "o", None)
+        plan_jobs([tmp_path / "empty"], tmp_path / "o", None)
     twins = [tmp_path / "a.jpg", tmp_path / "a.preview.jpg"]
     with pytest.raises(OutputError, match="would replace"):  # a preview where another RAW goes
-        cli.plan_jobs(twins, tmp_path / "o", cli.Format.png, preview=True)
+        plan_jobs(twins, tmp_path / "o", "png", preview=True)
 
 
 def test_a_full_disk_leaves_nothing(photo: Path, model: Path, tmp_path: Path, capsys, monkeypatch):
@@ -289,16 +345,45 @@ def test_a_fault_of_ours_shows_its_traceback(photo: Path, model: Path, tmp_path:
     def fault(*_, **__):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("revisp.inference.convert.predict", fault)
+    monkeypatch.setattr("revisp.inference.engine.predict", fault)
     with pytest.raises(RuntimeError, match="a bug"):
         cli.app([str(photo), "-o", str(tmp_path / "x.dng"), "--model", str(model)])
+
+
+def test_one_fault_of_ours_does_not_stop_the_others(photo: Path, model: Path, tmp_path: Path, capsys, monkeypatch):
+    from revisp.inference import engine
+
+    real, calls = engine.predict, []
+
+    def fault(*arguments, **rest):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise RuntimeError("a bug")
+        return real(*arguments, **rest)
+
+    (tmp_path / "dog.jpg").write_bytes(photo.read_bytes())
+    monkeypatch.setattr("revisp.inference.engine.predict", fault)
+    code, _, err = _call(capsys, photo, tmp_path / "dog.jpg", "-o", tmp_path / "o", "--model", model)
+    assert code == 1
+    assert "Traceback" in err
+    assert "error: a bug\n1 of 2 photos failed\n" in err
+    assert _files(tmp_path / "o") == ["dog.dng"]
+
+
+def test_bf16_is_refused_where_the_hardware_lacks_it(photo: Path, model: Path, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    words = ("-o", tmp_path / "x.dng", "--model", model, "--device", "cpu")
+    code, out, err = _call(capsys, photo, *words, "--precision", "bf16")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "no bf16" in err
+    assert _call(capsys, photo, *words)[0] == 0  # auto takes fp32
 
 
 def test_an_interrupt_ends_with_130_and_leaves_nothing(photo: Path, model: Path, tmp_path, capsys, monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("revisp.inference.convert.predict", interrupt)
+    monkeypatch.setattr("revisp.inference.engine.predict", interrupt)
     code, out, err = _call(capsys, photo, "-o", tmp_path / "x.dng", "--model", model)
     assert (code, out, err) == (130, "", "interrupted\n")
     assert _files(tmp_path) == ["cat.jpg"]

@@ -1,0 +1,226 @@
+"""What makes prediction fast: each step alone and all together, against plain eager fp32, side by side.
+
+python benchmarks/predict.py                          # shipped model and the paper's networks, one tile each
+python benchmarks/predict.py default --sizes 504 2016 --rounds 7 --json predict.json
+python benchmarks/predict.py default paper --steps plain all --sizes 504 --overexposed 0 0.01
+
+Every step runs in a process of its own, for what the allocator keeps is the process's; rounds over all are
+repeated, so that all see the same machine. Figures are medians of rounds, with the spread between the quartiles,
+and user and system time apart. The rate is the arithmetic of the plain path, both networks everywhere, over the
+time: what skips arithmetic exceeds the machine. The peak is that of one 3x3 convolution of 64 channels.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from _report import provenance
+
+ORDER = ("keep", "last", "rewrite", "bf16", "tiles", "compile")
+"""Kept memory, channels-last, rewritten layers, bf16, tiles that skip branches, compiled networks."""
+
+STEPS = {
+    "plain": (),
+    **{f"{step} alone": (step,) for step in ("keep", "last", "rewrite", "bf16", "tiles")},
+    **{f"up to {ORDER[at - 1]}": ORDER[:at] for at in (2, 3, 4)},
+    "all": ORDER[:5],
+    "all, fp32": ("keep", "last", "rewrite", "tiles"),
+    "all, compiled": ORDER,
+}
+
+REPEATS = 3
+
+
+def build(name: str) -> Any:
+    """Return a pipeline: ``default``, ``paper`` (its two U-Nets, random weights), or a backbone by its name."""
+    import torch
+
+    from revisp.export.model_folder import from_pretrained
+    from revisp.pipeline import ReverseISP
+
+    if name == "default":
+        return from_pretrained()
+    torch.manual_seed(0)
+    return ReverseISP("unet" if name == "paper" else name).eval()
+
+
+def prepare(model: Any, steps: tuple[str, ...]) -> Callable[[Any], Any]:
+    """Return what predicts a photo ``[1, 3, H, W]`` with these steps."""
+    import torch
+
+    from revisp.inference.allocator import keep_freed_memory
+    from revisp.inference.predict import predict
+    from revisp.inference.rewrites import fold_norms, rewrite
+
+    if "keep" in steps:
+        keep_freed_memory()
+    model = copy.deepcopy(model, {id(model.spec): model.spec}).requires_grad_(False)
+    if "rewrite" in steps:
+        fold_norms(model, lambda: model(torch.rand(1, 3, 64, 64)))
+        rewrite(model)
+    for key, network in model.branches.items():
+        model.branches[key] = _wrap(network, steps)
+    return (lambda photo: predict(model, photo)) if "tiles" in steps else model
+
+
+def _wrap(network: Any, steps: tuple[str, ...]) -> Any:
+    import torch
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network.to(memory_format=torch.channels_last) if "last" in steps else network
+            self.run = torch.compile(self.network) if "compile" in steps else self.network
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = x.contiguous(memory_format=torch.channels_last) if "last" in steps else x
+            with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in steps):
+                return self.run(x).float()
+
+    return Network()
+
+
+def picture(side: int, overexposed: float) -> Any:
+    """Return a photo ``[1, 3, side, side]``: smooth colours, noise, and a square of clipped white."""
+    import torch
+    from torch.nn import functional as F
+
+    generator = torch.Generator().manual_seed(0)
+    smooth = F.interpolate(torch.rand(1, 3, 16, 16, generator=generator), (side, side), mode="bilinear")
+    photo = (0.85 * smooth + 0.02 * torch.randn(1, 3, side, side, generator=generator)).clamp(0, 0.95)
+    white = round(side * overexposed**0.5)
+    photo[..., side // 3 : side // 3 + white, side // 3 : side // 3 + white] = 1
+    return photo
+
+
+def measure(name: str, steps: tuple[str, ...], side: int, overexposed: float) -> dict[str, float]:
+    """Time predictions of a photo in this process."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model, photo = build(name), picture(side, overexposed)
+    abstract = copy.deepcopy(model, {id(model.spec): model.spec}).to("meta")
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        abstract.run_networks(photo.to("meta"), photo[:, :1].to("meta"))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run = prepare(model, steps)
+    with torch.inference_mode():
+        figures = timed(lambda: run(photo))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rate = counter.get_total_flops() / figures["s"] / 1e9
+    return {**figures, "GFLOP/s": rate, "MiB": (after - before) / 1024}
+
+
+def peak(dtype: str) -> dict[str, float]:
+    """Return the rate of a convolution that processors like."""
+    import torch
+
+    from revisp.inference.allocator import keep_freed_memory
+
+    keep_freed_memory()
+    kind = getattr(torch, dtype)
+    conv = torch.nn.Conv2d(64, 64, 3, padding=1).to(kind).to(memory_format=torch.channels_last)
+    x = torch.rand(1, 64, 256, 256).to(kind).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        figures = timed(lambda: [conv(x) for _ in range(10)])
+    return {**figures, "GFLOP/s": 10 * 2 * 9 * 64 * 64 * 256 * 256 / figures["s"] / 1e9}
+
+
+def timed(action: Callable[[], object]) -> dict[str, float]:
+    """Return medians of wall, user and system time of an action, in seconds, after one that warms up."""
+    action()
+    rows = []
+    for _ in range(REPEATS):
+        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
+        action()
+        wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
+        rows.append((wall, after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime))
+    middle = [statistics.median(column) for column in zip(*rows, strict=True)]
+    return dict(zip(("s", "user", "system"), middle, strict=True))
+
+
+def child(words: list[str]) -> dict[str, float]:
+    """Run this script again for one figure."""
+    done = subprocess.run([sys.executable, __file__, "--one", *words], capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def table(rounds: dict[tuple[str, ...], list[dict[str, float]]], peaks: dict[str, float]) -> str:
+    """Return the figures as Markdown, one table for each model, size and share of overexposed pixels."""
+    lines = []
+    for case in dict.fromkeys(key[:3] for key in rounds):
+        model, side, share = case
+        lines += ["", f"`{model}`, {side} x {side} pixels, {float(share):.0%} of them overexposed", ""]
+        heads = ("step", "s", "spread", "x plain", "user, s", "system, s", "GFLOP/s", "of peak", "MiB")
+        lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+        plain = rounds.get((*case, "plain"))
+        for key, rows in rounds.items():
+            if key[:3] != case:
+                continue
+            middle = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+            ratio = _ratio(plain, rows) if plain else ""
+            best = peaks["bfloat16" if "bf16" in STEPS[key[3]] else "float32"]
+            cells = [f"{middle['s']:.3f}", _spread([row["s"] for row in rows]), ratio]
+            cells += [f"{middle['user']:.3f}", f"{middle['system']:.3f}", f"{middle['GFLOP/s']:.0f}"]
+            cells += [f"{middle['GFLOP/s'] / best:.0%}", f"{middle['MiB']:.0f}"]
+            lines.append(f"| {key[3]} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _ratio(plain: list[dict[str, float]], rows: list[dict[str, float]]) -> str:
+    """Return the median over rounds of how many times faster a step is than plain in the same round."""
+    return f"{statistics.median(p['s'] / r['s'] for p, r in zip(plain, rows, strict=True)):.2f}"
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) < 2:
+        return ""
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{low:.3f}-{high:.3f}"
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="*", default=["default", "paper"], help="default, paper, or backbones")
+    parser.add_argument("--sizes", nargs="*", type=int, default=[504], help="sides of the photos, in pixels")
+    parser.add_argument("--overexposed", nargs="*", type=float, default=[0.01], help="shares of clipped pixels")
+    parser.add_argument("--steps", nargs="*", choices=STEPS, default=[x for x in STEPS if "compiled" not in x])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="also write all figures here")
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        first, *rest = arguments.one
+        one = peak(first) if not rest else measure(first, STEPS[rest[2]], int(rest[0]), float(rest[1]))
+        print(json.dumps(one))
+        return
+    peaks = {dtype: child([dtype])["GFLOP/s"] for dtype in ("float32", "bfloat16")}
+    cases = list(itertools.product(arguments.models, arguments.sizes, arguments.overexposed, arguments.steps))
+    rounds: dict[tuple[str, ...], list[dict[str, float]]] = {}
+    for number, case in itertools.product(range(arguments.rounds), cases):
+        key = tuple(map(str, case))
+        rounds.setdefault(key, []).append(child(list(key)))
+        print(f"round {number + 1}: {' '.join(key)} {rounds[key][-1]}", file=sys.stderr, flush=True)
+    print(table(rounds, peaks))
+    machine = provenance()
+    print(f"\nPeaks: {peaks['float32']:.0f} GFLOP/s in fp32, {peaks['bfloat16']:.0f} in bf16. {machine}.")
+    if arguments.json:
+        figures = [{"case": key, "rounds": rows} for key, rows in rounds.items()]
+        arguments.json.write_text(json.dumps({"machine": machine, "peaks": peaks, "figures": figures}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""``revisp-export``: a model folder to one file that runs without revisp."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from revisp.cli._main import report_errors
+from revisp.errors import ConfigError, ImageError, OutputError
+from revisp.io.endings import PHOTO_ENDINGS
+
+if TYPE_CHECKING:
+    from revisp.pipeline import ReverseISP
+
+__all__ = ["main"]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+ENDINGS = (".onnx", ".pt2")
+
+
+@app.command()
+def command(
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="File to write: .onnx, or .pt2 for a program of torch.export.")
+    ],
+    model: Annotated[
+        Path | None, typer.Argument(metavar="MODEL", help="Model folder.", show_default="the one in the package")
+    ] = None,
+    uint8: Annotated[
+        bool, typer.Option("--uint8", help="Take bytes [B, H, W, 3], give uint16 in the units of the camera.")
+    ] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Networks in 8-bit integers (.onnx only).")] = False,
+    calibrate: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PHOTOS",
+            help="Photos, or folders of them, that calibrate --int8; may be repeated.",
+            show_default="photographs of scikit-image and scikit-learn",
+        ),
+    ] = None,
+) -> None:
+    """Write a model as one file: ONNX, or a PyTorch program.
+
+    All is inside, from the photo's pixels to the Bayer mosaic, for photos of any size from 16 pixels a side. The
+    file is compared with the model at several sizes, and written only if they agree.
+    """
+    with report_errors():
+        photos = check_request(out, int8=int8, calibrate=calibrate)
+        from revisp.export.model_folder import from_pretrained
+
+        for line in _export(from_pretrained(model), out, model, uint8=uint8, int8=int8, photos=photos):
+            print(line)
+        print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+def check_request(out: Path, *, int8: bool, calibrate: list[Path] | None) -> list[Path] | None:
+    """Find out what cannot work before any work is done; return the photos that calibrate.
+
+    Raises:
+        OutputError: the output's ending is none of `ENDINGS`, or its folder cannot be written.
+        ConfigError: options that contradict each other.
+        ImageError: a folder without photos.
+    """
+    if out.suffix.lower() not in ENDINGS:
+        raise OutputError(f"cannot write {out}: it must end in .onnx (ONNX) or .pt2 (torch.export)")
+    if int8 and out.suffix.lower() == ".pt2":
+        raise ConfigError("--int8 is for .onnx: a program of torch.export stays in floating point")
+    if calibrate and not int8:
+        raise ConfigError("--calibrate belongs to --int8")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {out.parent}: {error.strerror or error}") from error
+    if out.is_dir() or not os.access(out.parent, os.W_OK):
+        raise OutputError(f"cannot write {out}: {'it is a folder' if out.is_dir() else 'its folder is read-only'}")
+    return [photo for path in calibrate for photo in _expand(path)] if calibrate else None
+
+
+def _expand(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.suffix.lower() in PHOTO_ENDINGS and file.is_file())
+    if not found:
+        raise ImageError(f"{path}: no photos in this folder ({', '.join(PHOTO_ENDINGS)})")
+    return found
+
+
+def _export(
+    pipeline: ReverseISP, out: Path, folder: Path | None, *, uint8: bool, int8: bool, photos: list[Path] | None
+) -> list[str]:
+    """Write the file; return what is to be said of it."""
+    name = "default" if folder is None else folder.resolve().name
+    if out.suffix.lower() == ".pt2":
+        from revisp.export.program import export_program
+
+        return [str(export_program(pipeline, out, name=name, uint8=uint8))]
+    if int8:
+        from revisp.export.int8 import export_int8
+
+        return [str(part) for part in export_int8(pipeline, out, photos, name=name, uint8=uint8)]
+    from revisp.export.onnx import export_onnx
+
+    return [str(export_onnx(pipeline, out, name=name, uint8=uint8))]

@@ -1,0 +1,261 @@
+"""Exported graphs in 8-bit integers: calibrated on photos, and measured on others."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from revisp.camera.simulate import SIMULATED
+from revisp.data.embedded import EmbeddedPhotos
+from revisp.errors import ConfigError, ImageError
+from revisp.export.graph import INPUT, Check, GraphInfo
+from revisp.export.onnx import build_onnx, pack_metadata, quiet
+from revisp.export.runtime import open_session, predict_session, require
+from revisp.io.atomic import atomic_write
+from revisp.io.image import read_srgb
+
+if TYPE_CHECKING:
+    from revisp.pipeline import ReverseISP
+
+__all__ = ["Loss", "Sample", "embedded_samples", "export_int8", "photo_samples"]
+
+WINDOW = 256
+"""Side of what is cut from a photo, in pixels."""
+CALIBRATE, MEASURE = 48, 16
+"""Windows that calibrate and that measure, at most."""
+LEAST = 16
+"""Least side of a photo, in pixels."""
+
+_INSIDE = ("Conv", "Relu", "MaxPool", "Resize", "Concat")
+"""Operators that stay in integers between two convolutions."""
+
+
+class Sample(NamedTuple):
+    """A piece of a photo ``[3, h, w]``, and its RAW ``[1, h, w]`` if it is known."""
+
+    srgb: Tensor
+    bayer: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What 8-bit integers cost, as mean PSNR in dB over pieces of photos that did not calibrate.
+
+    Attributes:
+        calibrated: pieces that did.
+        measured: pieces that did not.
+        to_fp32: of the int8 graph against the fp32 graph.
+        int8: of the int8 graph against the true RAW; None where that is unknown.
+        fp32: of the fp32 graph against the true RAW.
+    """
+
+    calibrated: int
+    measured: int
+    to_fp32: float
+    int8: float | None = None
+    fp32: float | None = None
+
+    def __str__(self) -> str:
+        text = f"int8, calibrated on {self.calibrated} pieces of photos: on {self.measured} others "
+        text += f"{self.to_fp32:.2f} dB from fp32"
+        if self.int8 is None or self.fp32 is None:
+            return text
+        return f"{text}; {self.int8:.2f} dB from the true RAW, fp32 {self.fp32:.2f} dB"
+
+
+def export_int8(
+    model: ReverseISP,
+    path: str | Path,
+    photos: Sequence[Path] | None = None,
+    *,
+    name: str = "",
+    uint8: bool = False,
+) -> tuple[Check, Loss]:
+    """Write a pipeline as an ONNX file whose networks compute in 8-bit integers.
+
+    Weights get a scale for each channel, activations one for each tensor: the range that they have on the photos
+    that calibrate. The last convolution of each network stays in floating point, as do mask, fusion and mosaic.
+
+    Args:
+        model: the pipeline, on the CPU; put into evaluation mode.
+        path: the file, by custom ``.onnx``.
+        photos: files that calibrate and measure, every fourth the latter; None: the photographs that ship with
+            scikit-image and scikit-learn, through the simulated camera.
+        name: of the model, for the metadata.
+        uint8: integers in and out too, see `revisp.export.graph.PhotoToBayer`.
+
+    Returns:
+        How the fp32 graph compares with the pipeline, and what int8 costs.
+
+    Raises:
+        ConfigError: a package is missing, the networks have no convolutions, or there are fewer than two photos.
+        ImageError: a photo cannot be read, or is too small.
+        WeightsError: the fp32 graph differs from the pipeline; nothing is written.
+        OutputError: the file cannot be written.
+    """
+    calibrate, measure = embedded_samples(model) if photos is None else photo_samples(photos)
+    content, check = build_onnx(model, str(path), name=name, uint8=uint8)
+    info = replace(GraphInfo.of(model, name, uint8=uint8), precision="int8")
+    with quiet():
+        quantised = _quantise(content, info, calibrate, path)
+    loss = _measure(content, quantised, info, measure)
+    with atomic_write(path) as file:
+        file.write(quantised)
+    return check, replace(loss, calibrated=len(calibrate))
+
+
+def embedded_samples(model: ReverseISP) -> tuple[list[Sample], list[Sample]]:
+    """Cut pieces of the embedded photographs; their RAW is true for a model of the simulated camera only.
+
+    Returns:
+        What calibrates, and what measures.
+    """
+    source = EmbeddedPhotos()
+    known = model.profile == source.profile == SIMULATED.profile
+    pieces = []
+    for pairs, most in ((source.train_pairs(), CALIBRATE), (source.val_pairs(), MEASURE)):
+        whole = [Sample(pair.srgb, pair.bayer if known else None) for pair in pairs]
+        pieces.append(list(_windows(whole[:: -(-len(whole) // most)], most)))
+    return pieces[0], pieces[1]
+
+
+def photo_samples(photos: Sequence[Path]) -> tuple[list[Sample], list[Sample]]:
+    """Cut pieces of photos: of every fourth, and of the second of two, to measure; of the rest to calibrate.
+
+    Returns:
+        What calibrates, and what measures.
+
+    Raises:
+        ConfigError: fewer than two photos.
+        ImageError: one cannot be read, or is too small.
+    """
+    if len(photos) < 2:
+        raise ConfigError("int8 needs at least two photos: one to calibrate, one to measure the loss")
+    held = [photo for index, photo in enumerate(photos) if index % 4 == 1]
+    rest = [photo for index, photo in enumerate(photos) if index % 4 != 1]
+    pieces = []
+    for files, most in ((rest, CALIBRATE), (held, MEASURE)):
+        chosen = files[:: -(-len(files) // most)]
+        each = -(-most // len(chosen))
+        pieces.append([piece for file in chosen for piece in _windows([Sample(_read(file))], each)])
+    return pieces[0], pieces[1]
+
+
+def _read(photo: Path) -> Tensor:
+    srgb = read_srgb(photo)
+    if min(srgb.shape[-2:]) < LEAST:
+        height, width = srgb.shape[-2:]
+        raise ImageError(f"{photo}: {width}x{height} pixels, at least {LEAST} a side are needed")
+    return srgb
+
+
+def _windows(pictures: Sequence[Sample], most: int) -> Iterator[Sample]:
+    """Cut up to ``most`` windows from pictures, one or as many from each, at even places drawn by seed."""
+    for index, (srgb, bayer) in enumerate(pictures):
+        generator = torch.Generator().manual_seed(index)
+        height, width = (min(WINDOW, side) for side in srgb.shape[-2:])
+        fits = (height, width) == tuple(srgb.shape[-2:])
+        for _ in range(1 if fits else max(1, most // len(pictures))):
+            top, left = (
+                int(torch.randint((side - extent) // 2 + 1, (), generator=generator)) * 2
+                for side, extent in zip(srgb.shape[-2:], (height, width), strict=True)
+            )
+            window = (..., slice(top, top + height), slice(left, left + width))
+            yield Sample(srgb[window].clone(), None if bayer is None else bayer[window].clone())
+
+
+class _Feed:
+    """What calibrates, as onnxruntime asks for it."""
+
+    def __init__(self, info: GraphInfo, samples: Sequence[Sample]) -> None:
+        self._info = info
+        self._samples = iter(samples)
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next input; None after the last."""
+        sample = next(self._samples, None)
+        return None if sample is None else {INPUT: self._info.encode(sample.srgb[None]).numpy()}
+
+
+def _quantise(content: bytes, info: GraphInfo, samples: Sequence[Sample], path: str | Path) -> bytes:
+    onnx, quantization = require("onnx"), require("onnxruntime.quantization")
+    model = onnx.load_model_from_string(content)
+    inside = _inside_networks(model.graph)
+    if not inside:
+        raise ConfigError(f"{info.backbone} has no convolutions that int8 would speed up: export it without")
+    with tempfile.TemporaryDirectory(prefix="revisp-int8-") as folder:
+        target = Path(folder) / "int8.onnx"
+        quantization.quantize_static(
+            model,
+            target,
+            _Feed(info, samples),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=list(_INSIDE),
+            nodes_to_quantize=inside,
+            per_channel=True,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            calibrate_method=quantization.CalibrationMethod.MinMax,
+        )
+        return pack_metadata(onnx.load(target), info, str(path))
+
+
+def _inside_networks(graph: Any) -> list[str]:
+    """Return the nodes from each network's first convolution up to, and without, its last.
+
+    What a network predicts is clipped, and so is what comes out of the refinement: between one clipping and the
+    next first convolution lie fusion and mosaic. Convolutions to one channel are those of the fusion's blur.
+    """
+    made_by = {name: node for node in graph.node for name in node.output}
+    channels = {weight.name: weight.dims[0] for weight in graph.initializer if weight.dims}
+    ends = [name for node in graph.node if node.op_type == "Clip" for name in node.input]
+    last = {node.name: node for node in _upstream(made_by, ends, "Conv") if node.op_type == "Conv"}
+    before = _upstream(made_by, [name for node in last.values() for name in node.input], "Clip")
+    after: set[str] = set()
+    for node in graph.node:  # in the order of computation
+        reached = node.op_type != "Clip" and any(name in after for name in node.input)
+        if reached or (node.op_type == "Conv" and channels.get(node.input[1], 0) > 1):
+            after.update(node.output)
+    inside = [node for node in before if node.op_type in _INSIDE and node.output[0] in after]
+    return [node.name for node in inside if node.name not in last]
+
+
+def _upstream(made_by: Mapping[str, Any], names: Sequence[str], stop: str) -> list[Any]:
+    """Return the nodes that lead to some tensors, back to the nearest of one type."""
+    found: dict[str, Any] = {}
+    todo = list(names)
+    while todo:
+        node = made_by.get(todo.pop())
+        if node is not None and node.name not in found:
+            found[node.name] = node
+            if node.op_type != stop:
+                todo.extend(node.input)
+    return list(found.values())
+
+
+def _measure(exact: bytes, rough: bytes, info: GraphInfo, samples: Sequence[Sample]) -> Loss:
+    sessions = [open_session(content, ["CPUExecutionProvider"]) for content in (exact, rough)]
+    distances, truths = [], []
+    for srgb, bayer in samples:
+        float_, integer = (predict_session(session, info, srgb[None])[0] for session in sessions)
+        distances.append(_psnr(integer, float_))
+        if bayer is not None:
+            truths.append((_psnr(integer, bayer), _psnr(float_, bayer)))
+    loss = Loss(0, len(samples), math.fsum(distances) / len(distances))
+    if not truths:
+        return loss
+    int8, fp32 = (math.fsum(column) / len(column) for column in zip(*truths, strict=True))
+    return replace(loss, int8=int8, fp32=fp32)
+
+
+def _psnr(a: Tensor, b: Tensor) -> float:
+    """Return 10 log10(1 / MSE); 100 dB for what is equal."""
+    error = (a - b).double().square().mean().item()
+    return 10 * math.log10(1 / max(error, 1e-10))

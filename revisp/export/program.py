@@ -1,0 +1,119 @@
+"""The pipeline as a PyTorch program (``model.pt2``): one graph that takes photos of any size without revisp."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.fx.experimental import _config as tracing_config
+
+from revisp.errors import ConfigError
+from revisp.export.graph import INPUT, Check, GraphInfo, PhotoToBayer, check_graph, example
+from revisp.io.atomic import atomic_write
+from revisp.pipeline import MINIMUM_SIZE
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from revisp.pipeline import ReverseISP
+
+__all__ = ["METADATA", "export_program", "first_line", "symbolic_sizes", "trace"]
+
+METADATA = "revisp.json"
+"""Name of the metadata in the file, `GraphInfo` as JSON: for ``extra_files`` of `torch.export.load`."""
+
+TRACED = (2, 76, 101)
+"""Photos, height and width of the example: a size of nothing special, so that no branch hangs on it."""
+
+
+def trace(graph: PhotoToBayer) -> ExportedProgram:
+    """Trace a pipeline for any number of photos of any height and width.
+
+    Sizes stay symbols. What PyTorch asks about them (is a cropped tensor contiguous?) chooses between computations
+    that are equal; it is answered for all sizes where it can be, else for the example's. `check_graph` proves it.
+
+    Raises:
+        ConfigError: the network cannot be traced so, or this PyTorch is too old.
+    """
+    batch = torch.export.Dim("batch", min=1)
+    height, width = (torch.export.Dim(name, min=MINIMUM_SIZE) for name in ("height", "width"))
+    first = 1 if graph.uint8 else 2
+    try:
+        with torch.no_grad(), symbolic_sizes():
+            program = torch.export.export(
+                graph,
+                (example(*TRACED, uint8=graph.uint8),),
+                dynamic_shapes={INPUT: {0: batch, first: height, first + 1: width}},
+                prefer_deferred_runtime_asserts_over_guards=True,
+            )
+    except ConfigError:
+        raise
+    except Exception as error:  # whatever the network raises where a size is a symbol
+        raise ConfigError(f"{graph.model.config['backbone']} cannot be exported: {first_line(error)}") from error
+    _tidy(program)
+    return program
+
+
+def first_line(error: object) -> str:
+    """Return the first line of a message; PyTorch's go on with advice to who writes the network."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def symbolic_sizes() -> contextlib.AbstractContextManager[None]:
+    """Trace without a look at the example's sizes where PyTorch can do without.
+
+    Raises:
+        ConfigError: this PyTorch is too old for it.
+    """
+    if not hasattr(tracing_config, "backed_size_oblivious"):
+        raise ConfigError(f"export needs PyTorch 2.8 or later, this is {torch.__version__}")
+    context: Any = tracing_config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
+    return context
+
+
+def _tidy(program: ExportedProgram) -> None:
+    """Drop what names files of this machine, and checks that only say which of two equal ways the example took."""
+    for node in list(program.graph.nodes):
+        node.meta.pop("stack_trace", None)
+        if node.target is torch.ops.aten._assert_scalar.default:
+            program.graph.erase_node(node)
+    program.graph.eliminate_dead_code()
+    program.graph_module.recompile()
+
+
+def export_program(model: ReverseISP, path: str | Path, *, name: str = "", uint8: bool = False) -> Check:
+    """Write a pipeline as a program of `torch.export`, after checking it.
+
+    Args:
+        model: the pipeline, on the CPU; put into evaluation mode.
+        path: the file, by custom ``.pt2``; ``torch.export.load(path).module()`` is the module.
+        name: of the model, for the metadata.
+        uint8: integers in and out, see `PhotoToBayer`.
+
+    Returns:
+        How the program, read back, compares with the pipeline.
+
+    Raises:
+        ConfigError: integers are wanted of a model without a camera profile, or its network cannot be exported.
+        WeightsError: the program differs from the pipeline; nothing is written.
+        OutputError: the file cannot be written.
+    """
+    graph = PhotoToBayer(model.eval(), uint8=uint8).eval()
+    content = io.BytesIO()
+    info = GraphInfo.of(model, name, uint8=uint8)
+    torch.export.save(trace(graph), content, extra_files={METADATA: info.to_json()})
+    content.seek(0)
+    module = torch.export.load(content).module()
+
+    def run(srgb: Tensor) -> Tensor:
+        result: Tensor = module(srgb)
+        return result
+
+    check = check_graph(graph, run, str(path))
+    with atomic_write(path) as file:
+        file.write(content.getbuffer())
+    return check

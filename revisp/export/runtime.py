@@ -1,0 +1,84 @@
+"""onnxruntime, where it is installed: sessions that run exported graphs."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from revisp.errors import ConfigError, WeightsError
+from revisp.export.graph import INPUT, OUTPUT, GraphInfo
+
+__all__ = ["METADATA", "open_session", "predict_session", "read_info", "require", "run_session"]
+
+METADATA = "revisp"
+"""Key of the metadata in an ONNX file: `GraphInfo` as JSON."""
+
+_PREFERRED = ("CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+def require(name: str) -> ModuleType:
+    """Import a package of the extra ``onnx``.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f'the package {name} is needed: pip install "revisp[onnx]" ({error})') from error
+
+
+def open_session(model: str | Path | bytes, providers: Sequence[str] | None = None) -> Any:
+    """Open a graph with as many threads as torch uses.
+
+    Args:
+        model: an ONNX file, or its content.
+        providers: what it runs on, as onnxruntime names it; None: CUDA where onnxruntime has it, else the CPU.
+
+    Returns:
+        An ``onnxruntime.InferenceSession``.
+
+    Raises:
+        ConfigError: onnxruntime is not installed, or lacks a provider.
+        WeightsError: the file is missing or damaged.
+    """
+    runtime = require("onnxruntime")
+    available = runtime.get_available_providers()
+    chosen = list(providers or [name for name in _PREFERRED if name in available])
+    if missing := [name for name in chosen if name not in available]:
+        raise ConfigError(f"onnxruntime has no {missing[0]} here: use {', '.join(available)}")
+    if isinstance(model, Path | str) and not Path(model).is_file():
+        raise WeightsError(f"{model}: no such file; revisp-export writes it")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    what = "the graph" if isinstance(model, bytes) else model
+    try:
+        return runtime.InferenceSession(model, options, providers=chosen)
+    except Exception as error:  # onnxruntime's own exceptions have no common base
+        raise WeightsError(f"{what}: damaged or not an ONNX model of this onnxruntime ({error})") from error
+
+
+def read_info(session: Any, path: object) -> GraphInfo:
+    """Return what a graph says of itself.
+
+    Raises:
+        WeightsError: revisp did not export it.
+    """
+    return GraphInfo.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA), path)
+
+
+def run_session(session: Any, srgb: Tensor) -> Tensor:
+    """Run a graph on what it takes, on the CPU."""
+    return torch.from_numpy(session.run([OUTPUT], {INPUT: srgb.contiguous().numpy()})[0])
+
+
+def predict_session(session: Any, info: GraphInfo, srgb: Tensor) -> Tensor:
+    """Predict mosaics ``[B, 1, H, W]`` of photos ``[B, 3, H, W]`` in [0, 1], whatever the graph takes."""
+    return info.decode(run_session(session, info.encode(srgb).cpu())).to(srgb.device)

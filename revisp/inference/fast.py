@@ -1,0 +1,139 @@
+"""A pipeline made fast: the same function, in the steps, layout and numbers that the hardware likes best."""
+
+from __future__ import annotations
+
+import copy
+import os
+from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from revisp.errors import ConfigError
+from revisp.inference.precision import LEAST_AGREEMENT, Precision, agreement, has_fast_bf16, sample_photo
+from revisp.inference.rewrites import fold_norms, rewrite
+from revisp.pipeline import ReverseISP
+
+__all__ = ["FastNetwork", "optimise"]
+
+_EXACT = 90.0
+"""Least PSNR in dB of a rewritten network to the given one, both in fp32: rounding alone stays above it."""
+
+_GEOMETRY = ("multiple_of", "min_size", "global_context", "receptive_field")
+"""What a network may say of itself to who tiles it (`BackboneSpec`)."""
+
+
+def optimise(model: ReverseISP, precision: Precision = "auto", *, compile: bool = False) -> ReverseISP:
+    """Return a copy of a pipeline that predicts faster; the given one stays as it is.
+
+    Within rounding the copy computes the same: features lie channels-last, BatchNorm is folded into convolutions,
+    pooling and doubling take fewer steps on processors (`revisp.inference.rewrites`). In bf16 the networks' input
+    is rounded to 8 significant bits and so is each layer's result, while sums are accumulated in fp32.
+
+    ``"auto"`` takes bf16 where the device has it in hardware *and* this model keeps `LEAST_AGREEMENT` to its own
+    fp32 result on a sample picture; so a model that bf16 would harm runs in fp32.
+
+    The copy predicts only: it cannot be trained, saved or exported.
+
+    Args:
+        model: the pipeline, on the device that it will run on.
+        precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
+        compile: compile the networks by `torch.compile`. The first prediction of each tile size takes up to
+            minutes; results are kept on disk for the next process. On processors it needs a C++ compiler.
+
+    Raises:
+        ConfigError: another precision, bf16 on a device that lacks it, or the networks cannot be compiled; those
+            that look at the whole photo never are, since tiles must be able to share its statistics.
+    """
+    check_precision(precision, device := next(model.parameters()).device)
+    if compile and model.spec.global_context:
+        raise ConfigError(f"compile: {model.config['backbone']} looks at the whole photo, and runs uncompiled")
+    with torch.inference_mode(mode=False), torch.no_grad():
+        plain = copy.deepcopy(model).eval().requires_grad_(False)
+        fast = _rewritten(plain, device)
+        if precision != "fp32" and has_fast_bf16(device):
+            half = _wrapped(fast, torch.bfloat16)
+            if precision == "bf16" or agreement(plain, half) >= LEAST_AGREEMENT:
+                return _compiled(half) if compile else half
+        fast = _wrapped(fast, None)
+        return _compiled(fast) if compile else fast
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Require a precision that exists and that the device is made for.
+
+    Raises:
+        ConfigError: it does not, or is not.
+    """
+    if precision not in get_args(Precision):
+        raise ConfigError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
+    if precision == "bf16" and not has_fast_bf16(device):
+        needs = "AVX512-BF16, AMX or SVE" if device.type == "cpu" else "an Ampere GPU or a newer one"
+        raise ConfigError(f"precision bf16: this {device.type} has no bf16 ({needs}): take auto or fp32")
+
+
+class FastNetwork(nn.Module):
+    """A network that is fed channels-last, computes in a precision of its own and returns float32.
+
+    Args:
+        network: maps ``[B, C, H, W]`` to a tensor.
+        dtype: what convolutions and matrices are computed in; None: what they are.
+    """
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype | None) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+        self.dtype = dtype
+        for name in _GEOMETRY:
+            if hasattr(network, name):
+                setattr(self, name, getattr(network, name))
+        if dtype is not None:
+            for layer in network.modules():
+                if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                    layer.to(dtype)  # as autocast would at every call
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the network on ``[B, C, H, W]``."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        if self.dtype is None:
+            same: Tensor = self.network(x)
+            return same
+        with torch.autocast(x.device.type, self.dtype):
+            out: Tensor = self.network(x)
+        return out.float()
+
+
+def _rewritten(plain: ReverseISP, device: torch.device) -> ReverseISP:
+    """Return a rewritten copy; where a rewriting changes the result, a copy without it."""
+    fast = copy.deepcopy(plain)
+    folded = fold_norms(fast, lambda: fast(sample_photo(device)[..., :64, :64]))
+    if folded and agreement(plain, fast) < _EXACT:
+        fast = copy.deepcopy(plain)
+    if device.type == "cpu":
+        rewrite(fast)
+    return fast
+
+
+def _wrapped(model: ReverseISP, dtype: torch.dtype | None) -> ReverseISP:
+    model = copy.deepcopy(model)
+    for name, network in model.branches.items():
+        model.branches[name] = FastNetwork(network, dtype)
+    if model.refine is not None:
+        model.refine.network = FastNetwork(model.refine.network, dtype)
+    return model
+
+
+def _compiled(model: ReverseISP) -> ReverseISP:
+    """Compile the networks, and see at once that it works here."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "revisp" / "inductor"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))  # torch's own default does not outlive a restart
+    sample = sample_photo(next(model.parameters()).device)
+    for network in [network for network in model.modules() if isinstance(network, FastNetwork)]:
+        network.network = torch.compile(network.network)  # type: ignore[assignment]
+    try:
+        model(sample)
+    except Exception as error:  # the compiler and what it starts fail in many ways
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ConfigError(f"the networks cannot be compiled here: {reason}") from error
+    return model

@@ -1,0 +1,208 @@
+"""Exported graphs against the pipeline, by onnxruntime as a user without revisp would run it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from revisp.camera.profile import CameraProfile
+from revisp.errors import ConfigError, OutputError, ShapeError, WeightsError
+from revisp.export.graph import GraphInfo, PhotoToBayer, check_graph
+from revisp.export.onnx import export_onnx
+from revisp.inference.onnx import OnnxPipeline
+from revisp.pipeline import ReverseISP
+
+PROFILE = CameraProfile(
+    make="Acme",
+    model="One",
+    cfa="GRBG",
+    black_level=(60, 64, 66, 62),
+    white_level=1023,
+    bits=10,
+    color_matrix=((0.8606, -0.2573, -0.0949), (-0.8237, 1.5489, 0.2974), (-0.2649, 0.3076, 0.91)),
+    as_shot_neutral=(0.6, 1.0, 0.65),
+)
+UNET = {"width": 4, "depth": 2}
+PIPELINES: dict[str, dict[str, Any]] = {
+    "paper": {"backbone_kwargs": UNET, "padding": "ones4", "mask": {"dilation": 1}},
+    "shared, refined": {
+        "backbone_kwargs": UNET,
+        "branches": "shared",
+        "refine": UNET,
+        "fusion": {"kind": "feathered"},
+    },
+    "Bayer planes": {"backbone": "zeronoise", "backbone_kwargs": {"channels": 8}, "branches": "plain"},
+}
+BYTES = ("shared, refined",)
+"""Which of them take and give integers."""
+
+kinds = pytest.mark.parametrize("kind", PIPELINES)
+
+
+def build(kind: str) -> ReverseISP:
+    torch.manual_seed(0)
+    model = ReverseISP(profile=PROFILE, **PIPELINES[kind]).eval()
+    for name, parameter in model.branches.named_parameters():
+        if name.endswith("head.bias"):
+            torch.nn.init.constant_(parameter, 0.4)  # else clipped to black
+    return model
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each pipeline's graph."""
+    folder = tmp_path_factory.mktemp("onnx")
+    paths = {kind: folder / f"{number}.onnx" for number, kind in enumerate(PIPELINES)}
+    for kind, path in paths.items():
+        check = export_onnx(build(kind), path, name=kind, uint8=kind in BYTES)
+        assert check.difference <= check.tolerance
+    assert sorted(folder.iterdir()) == sorted(paths.values())
+    return paths
+
+
+def photo(batch: int, height: int, width: int) -> torch.Tensor:
+    """Bytes as floats, with a clipped sky."""
+    srgb = torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(width))
+    srgb[..., : height // 3, :] = 1
+    return (srgb * 255).round() / 255
+
+
+def expected(model: ReverseISP, srgb: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        bayer = model(srgb).bayer
+    assert bayer.std() > 0.005
+    return bayer
+
+
+@kinds
+def test_onnxruntime_gives_what_the_model_gives_at_any_size(files: dict[str, Path], kind: str) -> None:
+    session, model = onnxruntime.InferenceSession(files[kind]), build(kind)
+
+    @settings(max_examples=12, deadline=None, derandomize=True)
+    @given(st.integers(1, 3), st.integers(16, 70), st.integers(16, 70))
+    def check(batch: int, height: int, width: int) -> None:
+        srgb = photo(batch, height, width)
+        bayer = expected(model, srgb).numpy()
+        if kind in BYTES:
+            stored = (srgb * 255).round().byte().permute(0, 2, 3, 1).numpy()
+            (found,) = session.run(["bayer"], {"srgb": stored})
+            assert found.dtype.name == "uint16"
+            assert abs(found.astype(int) - PROFILE.quantise(bayer[:, 0]).astype(int)).max() <= 1
+        else:
+            (found,) = session.run(["bayer"], {"srgb": srgb.numpy()})
+            assert found.shape == bayer.shape
+            assert abs(found - bayer).max() < 1e-5
+
+    check()
+
+
+@kinds
+def test_the_file_says_what_an_engine_must_know(files: dict[str, Path], kind: str) -> None:
+    model = onnx.load(files[kind])
+    (entry,) = model.metadata_props
+    values = json.loads(entry.value)
+    assert entry.key == "revisp"
+    assert CameraProfile.from_dict(values["profile"]) == PROFILE
+    assert (values["cfa"], values["name"], values["uint8"]) == ("GRBG", kind, kind in BYTES)
+    sizes = [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    assert sizes == (["batch", "height", "width", 3] if kind in BYTES else ["batch", 3, "height", "width"])
+    assert str(Path(torch.__file__).parent).encode() not in files[kind].read_bytes()
+    assert GraphInfo.from_json(entry.value, "x").to_json() == entry.value
+
+
+@kinds
+@pytest.mark.parametrize("tile", [None, 96])
+def test_tiles_leave_no_seams(files: dict[str, Path], kind: str, tile: int | None) -> None:
+    pipeline, srgb = OnnxPipeline(files[kind]), photo(1, 203, 170)
+    assert pipeline.info.reach is not None
+    assert 2 * pipeline.info.reach < 96 - pipeline.info.align
+    calls: list[tuple[int, int]] = []
+    bayer = pipeline.bayer(srgb[0], tile=tile, progress=lambda done, total: calls.append((done, total)))
+    limit = 1 / (1023 - 66) if kind in BYTES else 1e-5
+    assert (bayer - expected(build(kind), srgb)[0]).abs().max() < limit
+    assert calls[-1][0] == calls[-1][1] == len(calls)
+    assert tile is None or len(calls) > 1
+    assert (pipeline.cfa, pipeline.profile) == ("GRBG", PROFILE)
+
+
+def test_narrow_tiles_are_blended(files: dict[str, Path]) -> None:
+    kind, srgb = "paper", photo(1, 64, 90)
+    bayer = OnnxPipeline(files[kind]).bayer(srgb[0], tile=16)
+    assert (bayer - expected(build(kind), srgb)[0]).abs().mean() < 0.05
+
+
+def test_what_is_no_photo_is_refused(files: dict[str, Path]) -> None:
+    pipeline = OnnxPipeline(files["Bayer planes"])
+    with pytest.raises(ShapeError, match=r"\[3, H, W\]"):
+        pipeline.bayer(torch.rand(1, 3, 20, 20))
+    with pytest.raises(ShapeError, match="16"):
+        pipeline.bayer(torch.rand(3, 20, 15))
+    with pytest.raises(ConfigError, match="tile must be at least 16"):
+        pipeline.bayer(torch.rand(3, 20, 20), tile=8)
+
+
+def test_what_is_no_export_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such file"):
+        OnnxPipeline(tmp_path / "none.onnx")
+    (tmp_path / "damaged.onnx").write_bytes(files["shared, refined"].read_bytes()[:5000])
+    with pytest.raises(WeightsError, match=r"damaged\.onnx: damaged"):
+        OnnxPipeline(tmp_path / "damaged.onnx")
+    with pytest.raises(ConfigError, match="onnxruntime has no Abacus"):
+        OnnxPipeline(files["shared, refined"], ["Abacus"])
+    model = onnx.load(files["shared, refined"])
+    for text, message in ((None, "no revisp metadata"), ('{"format": 9}', "update revisp"), ("[]", "damaged")):
+        del model.metadata_props[:]
+        if text is not None:
+            model.metadata_props.add(key="revisp", value=text)
+        onnx.save(model, tmp_path / "other.onnx")
+        with pytest.raises(WeightsError, match=message):
+            OnnxPipeline(tmp_path / "other.onnx")
+
+
+def test_a_graph_that_differs_is_refused() -> None:
+    graph = PhotoToBayer(build("shared, refined")).eval()
+    assert check_graph(graph, lambda srgb: graph(srgb) + 2e-5, "x").difference == pytest.approx(2e-5, rel=0.1)
+    with pytest.raises(WeightsError, match=r"x is not written: at 16x16 pixels its graph differs .* by 0\.001"):
+        check_graph(graph, lambda srgb: graph(srgb) + 1e-3, "x")
+    with pytest.raises(WeightsError, match="differs"):
+        check_graph(graph, lambda srgb: graph(srgb) * float("nan"), "x")
+    with pytest.raises(WeightsError, match=r"gives \[1, 1, 16, 15\] instead of \[1, 1, 16, 16\]"):
+        check_graph(graph, lambda srgb: graph(srgb)[..., :-1], "x")
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_package_names_the_extra(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf'package {package} is needed: pip install "revisp\[onnx\]"'):
+        export_onnx(build("shared, refined"), tmp_path / "x.onnx")
+    if package == "onnxruntime":
+        with pytest.raises(ConfigError, match=r"revisp\[onnx\]"):
+            OnnxPipeline(tmp_path / "x.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_integers_need_a_camera(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no camera profile"):
+        export_onnx(ReverseISP(backbone_kwargs=UNET), tmp_path / "x.onnx", uint8=True)
+
+
+def test_a_graph_beyond_what_onnx_allows_is_an_output_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    from revisp.export.onnx import pack_metadata
+
+    def fail(model: object) -> None:
+        raise ValueError("This protobuf of onnx model is too large (>2GiB)")
+
+    monkeypatch.setattr(onnx.checker, "check_model", fail)
+    value = onnx.helper.make_tensor_value_info("srgb", onnx.TensorProto.FLOAT, [1, 3, 16, 16])
+    model = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [value], [value]))
+    with pytest.raises(OutputError, match=r"cannot write x\.onnx: .*2GiB"):
+        pack_metadata(model, GraphInfo.of(build("shared, refined"), "x"), "x.onnx")
