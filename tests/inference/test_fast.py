@@ -26,6 +26,8 @@ def _model(name: str, **kwargs) -> ReverseISP:
     torch.manual_seed(0)
     settings = {"backbone": name, "backbone_kwargs": kwargs.pop("backbone_kwargs", {}), **kwargs}
     model = ReverseISP(**settings)
+    if model.refine is not None:
+        torch.nn.init.normal_(model.refine.network.head.weight, std=0.1)  # else it refines nothing yet
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.running_mean.uniform_(-0.2, 0.2)

@@ -37,7 +37,10 @@ MODELS = {
 @functools.cache
 def build(name: str) -> ReverseISP:
     torch.manual_seed(0)
-    return ReverseISP(**MODELS[name]).eval()
+    model = ReverseISP(**MODELS[name]).eval()
+    if model.refine is not None:
+        torch.nn.init.normal_(model.refine.network.head.weight, std=0.1)  # else it refines nothing yet
+    return model
 
 
 def photo(height: int, width: int, seed: int = 0) -> Tensor:
