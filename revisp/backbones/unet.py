@@ -6,6 +6,7 @@ import itertools
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from revisp.backbones.blocks import DoubleConv, Norm, check_input
 from revisp.backbones.blocks.upconv import UpConv
@@ -23,17 +24,21 @@ class UNet(UShape):
     result to the skip connection and applies two more convolutions. A 1x1 convolution ends it. The borders of each
     3x3 convolution are padded by zeros; the input is not padded, the output not clamped.
 
-    With its default arguments and four inputs this is the published network: 34,527,747 parameters.
+    With its default arguments and four inputs this is the published network: 34,527,747 parameters. With
+    ``block=2`` everything happens at half of the photo's size: the four pixels of each tile of 2x2 enter as
+    channels, and leave as channels, laid out by sub-pixel convolution (Shi et al., arXiv 1609.05158), at a quarter
+    of the arithmetic.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
         width: channels of the first level; each level below has twice as many.
-        depth: number of levels; the input's sides must be multiples of ``2 ** (depth - 1)``.
+        depth: number of levels; the input's sides must be multiples of ``block * 2 ** (depth - 1)``.
         norm: ``"batch"`` as published, ``"group"``, or ``"none"``.
+        block: side in pixels of the tiles that the first level takes as one; 1 as published.
 
     Attributes:
-        multiple_of: ``2 ** (depth - 1)``.
+        multiple_of: ``block * 2 ** (depth - 1)``.
         receptive_field: side in pixels of the input square, centred on an output pixel, that it depends on; None
             with ``norm="group"``, which averages over the whole image.
         global_context: whether it does.
@@ -42,7 +47,7 @@ class UNet(UShape):
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``.
 
     Raises:
-        ConfigError: ``width`` or ``depth`` is less than 1, or ``norm`` is unknown.
+        ConfigError: ``width``, ``depth`` or ``block`` is less than 1, or ``norm`` is unknown.
     """
 
     def __init__(
@@ -52,19 +57,24 @@ class UNet(UShape):
         width: int = 64,
         depth: int = 5,
         norm: Norm = "batch",
+        block: int = 1,
     ) -> None:
-        if width < 1 or depth < 1:
-            raise ConfigError(f"unet: width and depth must be at least 1, got width={width}, depth={depth}")
+        if min(width, depth, block) < 1:
+            raise ConfigError(
+                f"unet: width, depth and block must be at least 1, got width={width}, depth={depth}, block={block}"
+            )
         widths = [width * 2**level for level in range(depth)]
         super().__init__(
-            [DoubleConv(*pair, norm) for pair in itertools.pairwise([in_channels, *widths])],
+            [DoubleConv(*pair, norm) for pair in itertools.pairwise([in_channels * block**2, *widths])],
             [_Up(channels, norm) for channels in reversed(widths[1:])],
         )
         self.in_channels = in_channels
-        self.multiple_of = self.min_size = 2 ** (depth - 1)
+        self.block = block
+        self.multiple_of = self.min_size = block * 2 ** (depth - 1)
         self.global_context = norm == "group"
-        self.receptive_field = None if self.global_context else 2 * reach(depth, growth=3) + 1
-        self.head = nn.Conv2d(width, out_channels, kernel_size=1)
+        pixels = block * reach(depth, growth=3) + block - 1  # to the far side of the farthest tile
+        self.receptive_field = None if self.global_context else 2 * pixels + 1
+        self.head = nn.Conv2d(width, out_channels * block**2, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, unclamped.
@@ -73,8 +83,8 @@ class UNet(UShape):
             ShapeError: wrong channel count, an integer input, or sides that are not multiples of ``multiple_of``.
         """
         check_input(x, self.in_channels, self.multiple_of, "unet")
-        output: Tensor = self.head(self.features(x))
-        return output
+        output = self.head(self.features(F.pixel_unshuffle(x, self.block)))
+        return F.pixel_shuffle(output, self.block)
 
 
 class _Up(nn.Module):

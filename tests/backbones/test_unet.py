@@ -23,10 +23,10 @@ def test_the_published_network_has_34_527_747_parameters():
         assert count(create_backbone("unet", in_channels=3)) == 34_527_747 - 64 * 9
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
-def test_the_receptive_field_is_exact(depth):
+@pytest.mark.parametrize(("depth", "block"), [(1, 1), (2, 1), (3, 1), (4, 1), (1, 2), (3, 2), (2, 3)])
+def test_the_receptive_field_is_exact(depth, block):
     """The gradient of the outputs of one bottom cell reaches exactly as far as the module says."""
-    network = UNet(1, 1, width=2, depth=depth, norm="none").double()
+    network = UNet(1, 1, width=2, depth=depth, norm="none", block=block).double()
     network.pool = nn.AvgPool2d(2)  # as wide as max pooling, but with a gradient for every input
     with torch.no_grad():
         for parameter in network.parameters():
@@ -53,6 +53,19 @@ def test_a_tile_that_overlaps_by_the_receptive_field_equals_the_whole():
         tile = photo[..., top - halo : top + size + halo, left - halo : left + size + halo]
         part = network(tile)[..., halo : halo + size, halo : halo + size]
     torch.testing.assert_close(part, whole, rtol=0, atol=1e-5)
+
+
+def test_blocks_of_pixels_are_laid_out_as_they_came():
+    """With layers that hand the channels through, each pixel of a 2x2 tile leaves where it entered."""
+    network = UNet(1, 1, width=4, depth=1, norm="none", block=2)
+    with torch.no_grad():
+        for conv in (network.encoder[0][0].conv, network.encoder[0][1].conv):
+            conv.weight.zero_()
+            conv.weight[range(4), range(4), 1, 1] = 1
+        network.head.weight.copy_(torch.eye(4)[..., None, None])
+        network.head.bias.zero_()
+        photo = torch.rand(2, 1, 6, 8)
+        torch.testing.assert_close(network(photo), photo, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("norm", ["batch", "group", "none"])
@@ -99,7 +112,12 @@ def test_the_skip_comes_before_the_upsampled_features():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"width": 0}, "width=0"), ({"depth": 0}, "depth=0"), ({"norm": "layer"}, "unknown norm 'layer'")],
+    [
+        ({"width": 0}, "width=0"),
+        ({"depth": 0}, "depth=0"),
+        ({"block": 0}, "block=0"),
+        ({"norm": "layer"}, "unknown norm 'layer'"),
+    ],
 )
 def test_settings_that_cannot_work_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
