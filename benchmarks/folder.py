@@ -17,15 +17,13 @@ import itertools
 import json
 import resource
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from _report import provenance
+from _report import child, keep, medians, ratio, spread, to_table
 from PIL import Image
 
 WAYS = {
@@ -90,17 +88,15 @@ def measure(way: str, folder: Path, model: str | None) -> dict[str, float]:
 
 def table(rounds: dict[str, list[dict[str, float]]], megapixels: float) -> str:
     """Return the figures as Markdown."""
-    heads = ("way", "s a photo", "spread", "x plain", "MP/s", "user, s", "system, s", "MiB")
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    heads = ["way", "s a photo", "spread", "x plain", "MP/s", "user, s", "system, s", "MiB"]
+    lines = []
+    plain = rounds.get("plain")
     for way, rows in rounds.items():
-        middle = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
-        low, high = min(row["s"] for row in rows), max(row["s"] for row in rows)
-        plain = rounds.get("plain", [])
-        ratio = statistics.median(p["s"] / r["s"] for p, r in zip(plain, rows, strict=True)) if plain else None
-        cells = [f"{middle['s']:.2f}", f"{low:.2f}-{high:.2f}", f"{ratio:.1f}" if ratio else ""]
-        cells += [f"{megapixels / middle['s']:.2f}", f"{middle['user']:.2f}", f"{middle['system']:.2f}"]
-        lines.append(f"| {way} ({WAYS[way]}) | " + " | ".join([*cells, f"{middle['MiB']:.0f}"]) + " |")
-    return "\n".join(lines)
+        middle = medians(rows)
+        cells = [f"{way} ({WAYS[way]})", f"{middle['s']:.2f}", spread(rows, 2)]
+        cells += [f"{ratio(plain, rows):.1f}" if plain else "", f"{megapixels / middle['s']:.2f}"]
+        lines.append([*cells, *(f"{middle[name]:.2f}" for name in ("user", "system")), f"{middle['MiB']:.0f}"])
+    return to_table(heads, lines)
 
 
 def main() -> None:
@@ -113,10 +109,11 @@ def main() -> None:
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write all figures here")
-    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.one[0], Path(arguments.one[1]), arguments.model)))
+        way, folder, *model = arguments.one
+        print(json.dumps(measure(way, Path(folder), model[0] if model else None)))
         return
     rounds: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -130,18 +127,11 @@ def main() -> None:
         with Image.open(first) as photo:
             width, height = photo.size
         for number, way in itertools.product(range(arguments.rounds), arguments.ways):
-            command = [sys.executable, __file__, "--one", way, folder]
-            command += ["--model", arguments.model] if arguments.model else []
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            rounds.setdefault(way, []).append(json.loads(done.stdout.splitlines()[-1]))
+            rounds.setdefault(way, []).append(child(way, folder, *filter(None, [arguments.model])))
             print(f"round {number + 1}: {way} {rounds[way][-1]}", file=sys.stderr, flush=True)
-    machine = provenance("pillow")
-    print(table(rounds, width * height / 1e6))
-    print(f"\n{arguments.photos} photos of {width} x {height}. Medians of {arguments.rounds} rounds; {machine}.")
-    if arguments.json:
-        arguments.json.write_text(
-            json.dumps({"machine": machine, "size": [width, height], "rounds": rounds}, indent=2)
-        )
+    title = f"{arguments.photos} photos of {width} x {height}, {arguments.rounds} rounds"
+    figures = {"size": [width, height], "photos": arguments.photos, "rounds": rounds}
+    keep(arguments.json, f"{title}\n\n{table(rounds, width * height / 1e6)}", figures, "pillow")
 
 
 if __name__ == "__main__":

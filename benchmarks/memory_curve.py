@@ -16,14 +16,12 @@ import argparse
 import itertools
 import json
 import math
-import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from _report import provenance
+from _report import child, keep, medians, spread, to_table
 
 SIZES = (0.25, 1.0, 4.0, 12.2, 25.0, 50.0, 100.0)
 WAYS = ("plain", "fast")
@@ -59,7 +57,7 @@ def measure(megapixels: float, way: str, folder: str | None, memory: str | None)
     result = {part.data_ptr(): part.nbytes for part in out if isinstance(part, torch.Tensor)}
     pixels = srgb.shape[-2] * srgb.shape[-1]
     return {
-        "s_per_mp": seconds / pixels * 1e6,
+        "s": seconds / pixels * 1e6,
         "peak_mib": (_status("VmHWM") - before) / 1024,
         "result_mib": sum(result.values()) / 2**20,
         "tiles": tiles[-1],
@@ -89,23 +87,20 @@ def _forget_peak() -> None:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the medians as Markdown."""
-    heads = ("megapixels", *(f"{way}: {what}" for way in WAYS for what in ("s a MP", "spread", "MiB", "tiles")))
-    lines = ["| " + " | ".join((*heads, "result, MiB")) + " |", "|" + " --- |" * (len(heads) + 1)]
+    heads = ["megapixels", *(f"{way}: {what}" for way in WAYS for what in ("s a MP", "spread", "MiB", "tiles"))]
+    lines = []
     for megapixels in dict.fromkeys(row["megapixels"] for row in rows):
-        cells = [f"{megapixels:g}"]
-        result = ""
+        cells, result = [f"{megapixels:g}"], ""
         for way in WAYS:
-            own = [row for row in rows if row["megapixels"] == megapixels and row["way"] == way]
+            own = [row["figures"] for row in rows if row["megapixels"] == megapixels and row["way"] == way]
             if not own:
                 cells += [""] * 4
                 continue
-            seconds = [row["s_per_mp"] for row in own]
-            memory = statistics.median(row["peak_mib"] for row in own)
-            cells += [f"{statistics.median(seconds):.3f}", f"{min(seconds):.3f} to {max(seconds):.3f}"]
-            cells += [f"{memory:.0f}", f"{own[0]['tiles']:.0f}"]
-            result = f"{own[0]['result_mib']:.0f}"
-        lines.append("| " + " | ".join([*cells, result]) + " |")
-    return "\n".join(lines)
+            middle = medians(own)
+            cells += [f"{middle['s']:.3f}", spread(own), f"{middle['peak_mib']:.0f}", f"{middle['tiles']:.0f}"]
+            result = f"{middle['result_mib']:.0f}"
+        lines.append([*cells, result])
+    return to_table([*heads, "result, MiB"], lines)
 
 
 def main() -> None:
@@ -118,24 +113,19 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="where the figures go as JSON")
-    parser.add_argument("--one", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.megapixels[0], arguments.one, arguments.model, arguments.memory)))
+        way, megapixels, *rest = arguments.one
+        folder, memory = (word or None for word in rest)
+        print(json.dumps(measure(float(megapixels), way, folder, memory)))
         return
     rows = []
     for number, megapixels, way in itertools.product(range(arguments.rounds), arguments.megapixels, WAYS):
-        command = [sys.executable, __file__, str(megapixels), "--one", way]
-        command += [f"--{key}={value}" for key in ("model", "memory") if (value := getattr(arguments, key))]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        rows.append(
-            {"megapixels": megapixels, "way": way, "round": number, **json.loads(done.stdout.splitlines()[-1])}
-        )
+        figures = child(way, megapixels, arguments.model or "", arguments.memory or "")
+        rows.append({"megapixels": megapixels, "way": way, "round": number, "figures": figures})
         print(rows[-1], file=sys.stderr, flush=True)
-    print(table(rows))
-    print(f"\nMedians of {arguments.rounds} rounds; {provenance()}.")
-    if arguments.json:
-        arguments.json.write_text(json.dumps({"rows": rows, "provenance": provenance()}, indent=1) + "\n")
+    keep(arguments.json, table(rows), rows)
 
 
 if __name__ == "__main__":

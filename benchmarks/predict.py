@@ -5,7 +5,7 @@ python benchmarks/predict.py default --sizes 504 2016 --rounds 7 --json predict.
 python benchmarks/predict.py default paper --steps plain all --sizes 504 --overexposed 0 0.01
 
 Every step runs in a process of its own, for what the allocator keeps is the process's; rounds over all are
-repeated, so that all see the same machine. Figures are medians of rounds, with the spread between the quartiles,
+repeated, so that all see the same machine. Figures are medians of rounds, with the least and the most,
 and user and system time apart. The rate is the arithmetic of the plain path, both networks everywhere, over the
 time: what skips arithmetic exceeds the machine. The peak is that of one 3x3 convolution of 64 channels.
 """
@@ -17,15 +17,12 @@ import copy
 import itertools
 import json
 import resource
-import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _report import provenance
+from _report import child, keep, medians, ratio, spread, timed, to_table
 
 ORDER = ("keep", "last", "rewrite", "bf16", "tiles", "compile")
 """Kept memory, channels-last, rewritten layers, bf16, tiles that skip branches, compiled networks."""
@@ -38,8 +35,6 @@ STEPS = {
     "all, fp32": ("keep", "last", "rewrite", "tiles"),
     "all, compiled": ORDER,
 }
-
-REPEATS = 3
 
 
 def build(name: str) -> Any:
@@ -137,58 +132,26 @@ def peak(dtype: str) -> dict[str, float]:
     return {**figures, "GFLOP/s": 10 * 2 * 9 * 64 * 64 * 256 * 256 / figures["s"] / 1e9}
 
 
-def timed(action: Callable[[], object]) -> dict[str, float]:
-    """Return medians of wall, user and system time of an action, in seconds, after one that warms up."""
-    action()
-    rows = []
-    for _ in range(REPEATS):
-        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-        action()
-        wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)
-        rows.append((wall, after.ru_utime - before.ru_utime, after.ru_stime - before.ru_stime))
-    middle = [statistics.median(column) for column in zip(*rows, strict=True)]
-    return dict(zip(("s", "user", "system"), middle, strict=True))
-
-
-def child(words: list[str]) -> dict[str, float]:
-    """Run this script again for one figure."""
-    done = subprocess.run([sys.executable, __file__, "--one", *words], capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
 def table(rounds: dict[tuple[str, ...], list[dict[str, float]]], peaks: dict[str, float]) -> str:
     """Return the figures as Markdown, one table for each model, size and share of overexposed pixels."""
-    lines = []
+    parts = []
     for case in dict.fromkeys(key[:3] for key in rounds):
         model, side, share = case
-        lines += ["", f"`{model}`, {side} x {side} pixels, {float(share):.0%} of them overexposed", ""]
-        heads = ("step", "s", "spread", "x plain", "user, s", "system, s", "GFLOP/s", "of peak", "MiB")
-        lines += ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+        heads = ["step", "s", "spread", "x plain", "user, s", "system, s", "GFLOP/s", "of peak", "MiB"]
+        lines = []
         plain = rounds.get((*case, "plain"))
         for key, rows in rounds.items():
             if key[:3] != case:
                 continue
-            middle = {name: statistics.median(row[name] for row in rows) for name in rows[0]}
-            ratio = _ratio(plain, rows) if plain else ""
+            middle = medians(rows)
             best = peaks["bfloat16" if "bf16" in STEPS[key[3]] else "float32"]
-            cells = [f"{middle['s']:.3f}", _spread([row["s"] for row in rows]), ratio]
+            cells = [key[3], f"{middle['s']:.3f}", spread(rows), f"{ratio(plain, rows):.2f}" if plain else ""]
             cells += [f"{middle['user']:.3f}", f"{middle['system']:.3f}", f"{middle['GFLOP/s']:.0f}"]
-            cells += [f"{middle['GFLOP/s'] / best:.0%}", f"{middle['MiB']:.0f}"]
-            lines.append(f"| {key[3]} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def _ratio(plain: list[dict[str, float]], rows: list[dict[str, float]]) -> str:
-    """Return the median over rounds of how many times faster a step is than plain in the same round."""
-    return f"{statistics.median(p['s'] / r['s'] for p, r in zip(plain, rows, strict=True)):.2f}"
-
-
-def _spread(values: list[float]) -> str:
-    if len(values) < 2:
-        return ""
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return f"{low:.3f}-{high:.3f}"
+            lines.append([*cells, f"{middle['GFLOP/s'] / best:.0%}", f"{middle['MiB']:.0f}"])
+        title = f"`{model}`, {side} x {side} pixels, {float(share):.0%} of them overexposed"
+        parts.append(f"{title}\n\n{to_table(heads, lines)}")
+    peak = f"Peaks: {peaks['float32']:.0f} GFLOP/s in fp32, {peaks['bfloat16']:.0f} in bf16."
+    return "\n\n".join([*parts, peak])
 
 
 def main() -> None:
@@ -207,19 +170,15 @@ def main() -> None:
         one = peak(first) if not rest else measure(first, STEPS[rest[2]], int(rest[0]), float(rest[1]))
         print(json.dumps(one))
         return
-    peaks = {dtype: child([dtype])["GFLOP/s"] for dtype in ("float32", "bfloat16")}
+    peaks = {dtype: child(dtype)["GFLOP/s"] for dtype in ("float32", "bfloat16")}
     cases = list(itertools.product(arguments.models, arguments.sizes, arguments.overexposed, arguments.steps))
     rounds: dict[tuple[str, ...], list[dict[str, float]]] = {}
     for number, case in itertools.product(range(arguments.rounds), cases):
         key = tuple(map(str, case))
-        rounds.setdefault(key, []).append(child(list(key)))
+        rounds.setdefault(key, []).append(child(*key))
         print(f"round {number + 1}: {' '.join(key)} {rounds[key][-1]}", file=sys.stderr, flush=True)
-    print(table(rounds, peaks))
-    machine = provenance()
-    print(f"\nPeaks: {peaks['float32']:.0f} GFLOP/s in fp32, {peaks['bfloat16']:.0f} in bf16. {machine}.")
-    if arguments.json:
-        figures = [{"case": key, "rounds": rows} for key, rows in rounds.items()]
-        arguments.json.write_text(json.dumps({"machine": machine, "peaks": peaks, "figures": figures}, indent=2))
+    figures = {"peaks": peaks, "cases": [{"case": key, "rounds": rows} for key, rows in rounds.items()]}
+    keep(arguments.json, table(rounds, peaks), figures)
 
 
 if __name__ == "__main__":
