@@ -6,8 +6,9 @@ Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step 
           ├─▶ NOE branch ([srgb, M]) ─┤
           └─▶ OE branch  ([srgb, M]) ─┴─▶ fusion ─▶ raw_rgb ─▶ mosaic ─▶ bayer (─▶ refine)
 
-Or, to compare with, one network alone, as other methods have it: plain. The same object is trained, saved, tiled
-over a large photo and called in a notebook.
+Or, to compare with, one network alone, as other methods have it: plain. And beyond the paper: on a base, where the
+networks learn only what a fitted classical inverse leaves. The same object is trained, saved, tiled over a large
+photo and called in a notebook.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from revisp.backbones import BACKBONES, create_backbone, family, resolve_spec
+from revisp.backbones.classical import Classical
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, unpack
 from revisp.checks import check_image
@@ -75,6 +77,9 @@ class ReverseISP(nn.Module):
         mask_channel: append the mask to the networks' input as a fourth channel, as the released code does.
         mask: arguments of `OverexposureMask`.
         fusion: arguments of `Fusion`.
+        base: None: the networks predict the RAW, as the paper's do. ``"classical"``: they predict what is to be
+            added to that of `Classical`, by gains that start at zero (ReZero, Bachlechner et al., arXiv
+            2003.04887). The base is computed in full precision, whatever the networks are computed in.
         refine: None, or the arguments of the refining U-Net (RAW to RAW, residual).
         padding: how sizes are brought to the network's multiple: ``"reflect"`` below and to the right, or
             ``"ones4"``: four pixels of constant 1 (mask included) on each side, as the released code does.
@@ -101,6 +106,7 @@ class ReverseISP(nn.Module):
         backbone_kwargs: Mapping[str, Any] | None = None,
         branches: Literal["separate", "shared", "plain"] = "separate",
         mask_channel: bool = True,
+        base: Literal["classical"] | None = None,
         mask: Mapping[str, Any] | None = None,
         fusion: Mapping[str, Any] | None = None,
         refine: Mapping[str, Any] | None = None,
@@ -113,6 +119,8 @@ class ReverseISP(nn.Module):
             raise ConfigError(f"branches must be 'separate', 'shared' or 'plain', got {branches!r}")
         if padding not in ("reflect", "ones4"):
             raise ConfigError(f"padding must be 'reflect' or 'ones4', got {padding!r}")
+        if base not in (None, "classical"):
+            raise ConfigError(f"base must be null or 'classical', got {base!r}")
         if isinstance(profile, Mapping):
             profile = CameraProfile.from_dict(dict(profile))
         if profile is not None and cfa is not None and CFA.parse(cfa) is not profile.cfa:
@@ -124,6 +132,7 @@ class ReverseISP(nn.Module):
             "backbone_kwargs": dict(backbone_kwargs or {}),
             "branches": branches,
             "mask_channel": mask_channel,
+            "base": base,
             "mask": dict(mask or {}),
             "fusion": dict(fusion or {}),
             "refine": None if refine is None else dict(refine),
@@ -132,8 +141,16 @@ class ReverseISP(nn.Module):
             "profile": None if profile is None else profile.to_dict(),
         }
         self.packed = branches == "plain" and _head(backbone, self.config["backbone_kwargs"]) == "packed"
+        if base is not None and self.packed:
+            raise ConfigError(f"base {base}: {backbone} predicts Bayer planes: take no base, or head=raw_rgb")
         self.branches = _build_branches(backbone, self.config["backbone_kwargs"], branches, 3 + mask_channel)
         self.spec = resolve_spec(next(iter(self.branches.values())), backbone)
+        self.base: Classical | None = None
+        self.gains = nn.ParameterDict()
+        if base is not None:
+            self.base = Classical(3 + mask_channel)
+            channels = 6 if branches == "shared" else 3
+            self.gains.update({name: nn.Parameter(torch.zeros(1, channels, 1, 1)) for name in self.branches})
         self.overexposure_mask = OverexposureMask(**self.config["mask"])
         self.fusion = Fusion(**self.config["fusion"])
         self.mosaic = Mosaic(self.cfa)
@@ -176,9 +193,14 @@ class ReverseISP(nn.Module):
         """Return names of what the networks predict beside the RAW.
 
         Raises:
-            ConfigError: they predict no such thing.
+            ConfigError: they predict no such thing, or stand on a base, so that it says nothing of the RAW.
         """
         wanted = set(names)
+        if wanted and self.base is not None:
+            raise ConfigError(
+                f"the loss asks for {min(wanted)!r} beside the RAW, and the networks predict no RAW of their own: "
+                "set pipeline.base=null"
+            )
         if unknown := wanted - set(self.spec.auxiliary):
             raise ConfigError(
                 f"{self.config['backbone']} predicts no {min(unknown)!r}, "
@@ -206,30 +228,55 @@ class ReverseISP(nn.Module):
         wanted = self.check_auxiliary(auxiliary)
         x, margin = self._input(srgb, mask)
         height, width = srgb.shape[-2:]
-        outputs, more = [], {}
+        outputs, more, ground = [], {}, self.ground(srgb, mask)
         for name, network in self.branches.items():
             y, extra = network.forward_auxiliary(x) if wanted else (network(x), {})  # type: ignore[operator]
-            outputs.append(self._crop(y, margin, height, width))
+            outputs.append(self._stand(name, self._crop(y, margin, height, width), ground))
             more[name] = {key: self._crop(extra[key], margin, height, width, auxiliary=True) for key in wanted}
         if "shared" in more:
             more = {name: _of_head(more["shared"], head) for head, name in enumerate(("oe", "noe"))}
         y = torch.cat(outputs, dim=1)
         return (y if self.training else y.clamp(0, 1)), more
 
-    def run_branch(self, name: str, srgb: Tensor, mask: Tensor) -> Tensor:
+    def run_branch(self, name: str, srgb: Tensor, mask: Tensor, ground: Tensor | None = None) -> Tensor:
         """Run one of ``branches`` alone, as `run_networks` runs it.
 
         Args:
             name: its name in ``branches``.
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
+            ground: what `ground` returns of both, if it is known already.
 
         Returns:
             Its channels of what `run_networks` returns.
         """
         x, margin = self._input(srgb, mask)
-        y = self._crop(self.branches[name](x), margin, *srgb.shape[-2:])
+        ground = self.ground(srgb, mask) if ground is None else ground
+        y = self._stand(name, self._crop(self.branches[name](x), margin, *srgb.shape[-2:]), ground)
         return y if self.training else y.clamp(0, 1)
+
+    def ground(self, srgb: Tensor, mask: Tensor) -> Tensor | None:
+        """Return the RAW ``[B, 3, H, W]`` that the networks add to, unclamped; None without a base.
+
+        Args:
+            srgb: ``[B, 3, H, W]`` in [0, 1].
+            mask: ``[B, 1, H, W]`` in [0, 1].
+        """
+        if self.base is None:
+            return None
+        x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
+        if not torch.is_autocast_enabled(x.device.type):
+            ground: Tensor = self.base(x)
+            return ground
+        with torch.autocast(x.device.type, enabled=False):
+            return self.base(x)
+
+    def _stand(self, name: str, y: Tensor, ground: Tensor | None) -> Tensor:
+        """Put what a branch predicts, ``[B, C, H, W]``, on the base, if there is one."""
+        if ground is None:
+            return y
+        heads = y.shape[1] // 3
+        return torch.addcmul(ground if heads == 1 else ground.repeat(1, heads, 1, 1), self.gains[name], y)
 
     def _input(self, srgb: Tensor, mask: Tensor) -> tuple[Tensor, int]:
         """Return what the networks see, and the rows and columns that it has before the photo's first."""

@@ -96,6 +96,8 @@ def test_ones_padding_follows_the_released_code() -> None:
         ({"backbone": "unett"}, "'unet'"),
         ({"backbone_kwargs": {"widht": 3}}, "widht"),
         ({"cfa": "RGBW"}, "RGBW"),
+        ({"base": "unet"}, "base must be null or 'classical'"),
+        ({"backbone": "mialgo", "branches": "plain", "base": "classical"}, "predicts Bayer planes"),
     ],
 )
 def test_wrong_choices_are_named(arguments: dict, words: str) -> None:
@@ -134,3 +136,41 @@ def test_refinement_begins_by_changing_nothing_and_keeps_the_greens_alike() -> N
     change = pack(model.refine(bayer) - bayer, model.cfa)
     assert change.abs().max() > 0.01
     assert torch.allclose(change[:, 1], change[:, 2], atol=1e-6)
+
+
+@pytest.mark.parametrize("branches", ["separate", "shared", "plain"])
+def test_on_a_base_the_networks_begin_with_its_raw_and_add_by_their_gains(branches: str) -> None:
+    torch.manual_seed(0)
+    model = ReverseISP("unet", backbone_kwargs=TINY, branches=branches, base="classical").eval()
+    srgb = photo()
+    mask = model.overexposure_mask(srgb)
+    ground = model.base(torch.cat([srgb, mask], dim=1))
+    assert torch.equal(model(srgb).raw_rgb, ground.clamp(0, 1))
+    for gain in model.gains.parameters():
+        torch.nn.init.constant_(gain, 0.5)
+    name = next(iter(model.branches))
+    added = model.branches[name](torch.cat([srgb, mask], dim=1))
+    heads = added.shape[1] // 3
+    expected = (ground.repeat(1, heads, 1, 1) + 0.5 * added).clamp(0, 1)
+    torch.testing.assert_close(model.run_branch(name, srgb, mask), expected)
+    torch.testing.assert_close(model.run_networks(srgb, mask)[0][:, : 3 * heads], expected)
+
+
+def test_the_base_stays_exact_where_networks_are_rounded() -> None:
+    model = ReverseISP("unet", backbone_kwargs=TINY, base="classical").eval()
+    exact = model(photo()).raw_rgb
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model(photo()).raw_rgb, exact)
+
+
+def test_base_and_gains_learn() -> None:
+    model = ReverseISP("unet", backbone_kwargs=TINY, base="classical")
+    model(photo()).raw_rgb.square().mean().backward()
+    assert model.base.head.weight.grad.any()
+    assert all(gain.grad.any() for gain in model.gains.values())
+
+
+def test_a_base_and_a_loss_on_the_networks_own_words_exclude_each_other() -> None:
+    model = ReverseISP("ssdnet", branches="plain", base="classical", backbone_kwargs={"head": "raw_rgb"})
+    with pytest.raises(ConfigError, match=r"pipeline\.base=null"):
+        model.check_auxiliary({"error"})

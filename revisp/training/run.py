@@ -146,7 +146,7 @@ def fit(training: Training, resume: str | Path | None = None) -> None:
     """
     trainer, data, task = training
     if task.fittable and resume is None:
-        task.fit_branches(data.training_samples())
+        task.fit_networks(data.training_samples())
     try:  # a checkpoint holds only plain values and tensors: nothing is unpickled
         trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     except SystemExit:  # Lightning's way to end on Ctrl-C

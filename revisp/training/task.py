@@ -156,17 +156,23 @@ class ReverseISPTask(pl.LightningModule):
 
     @property
     def fittable(self) -> list[Fittable]:
-        """The branches' networks that can be set in closed form."""
-        return [network for network in self.model.branches.values() if isinstance(network, Fittable)]
+        """The base and the branches' networks that can be set in closed form."""
+        networks: list[object] = [self.model.base, *self.model.branches.values()]
+        return [network for network in networks if isinstance(network, Fittable)]
 
-    def fit_branches(self, samples: Sequence[Sample]) -> None:
-        """Set the networks that can be by the training samples.
+    def fit_networks(self, samples: Sequence[Sample]) -> None:
+        """Set the networks that can be by the training samples; where these do not tell enough, not the base.
 
         Raises:
-            DataError: the samples do not tell enough.
+            DataError: the samples do not tell enough for a branch.
         """
         for network in self.fittable:
-            network.fit(_fit_pairs(samples))
+            try:
+                network.fit(_fit_pairs(samples))
+            except DataError as error:
+                if network is not self.model.base:
+                    raise
+                log.warning("The base starts unfitted, as the inverse of the sRGB curve: %s", error)
 
     # Training ---------------------------------------------------------------------------------------------------
 

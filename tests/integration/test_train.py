@@ -86,6 +86,12 @@ def test_the_classical_network_is_fitted_and_needs_no_epoch(
     assert torch.equal(again(srgb).bayer, result.model(srgb).bayer)
 
 
+def test_the_base_is_fitted_before_the_first_step(tiny: list[str], tmp_path: Path) -> None:
+    words = ["pipeline=fusion_residual", "trainer.max_epochs=0", f"hydra.run.dir={tmp_path}/run"]
+    result = revisp.train([*tiny, *words])
+    assert result.metrics["val/psnr"] == pytest.approx(result.metrics["classical/psnr"], abs=0.01)
+
+
 def test_training_goes_on_from_the_fit(tiny: list[str], tmp_path: Path) -> None:
     words = ["+backbone=classical", *(word for word in tiny if "backbone" not in word), "optimizer.lr=1e-5"]
     result = revisp.train([*words, "trainer.max_epochs=1", f"hydra.run.dir={tmp_path}/run"])
@@ -93,17 +99,23 @@ def test_training_goes_on_from_the_fit(tiny: list[str], tmp_path: Path) -> None:
     assert result.metrics["val/psnr"] != result.metrics["classical/psnr"]
 
 
-def test_baselines_that_the_samples_tell_nothing_of_are_not_scored(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_the_samples_tell_nothing_of_is_neither_fitted_nor_scored(caplog: pytest.LogCaptureFixture) -> None:
     from revisp.camera.simulate import SIMULATED
     from revisp.data.datasets import Sample
     from revisp.losses.composite import BranchLoss, FusionLoss
     from revisp.pipeline import ReverseISP
     from revisp.training.task import ReverseISPTask
 
-    model = ReverseISP("classical", profile=SIMULATED.profile)
+    kwargs = {"width": 2, "depth": 2}
+    model = ReverseISP("unet", backbone_kwargs=kwargs, base="classical", profile=SIMULATED.profile)
+    before = model.base.head.weight.clone()
     task = ReverseISPTask(model, FusionLoss(BranchLoss({"l1": 1.0}), BranchLoss({"l1": 1.0})))
     white = torch.ones(3, 32, 32)
-    task.fit_baseline([Sample(white, white[:1], white, "white", white[:1])])
+    samples = [Sample(white, white[:1], white, "white", white[:1])]
+    task.fit_networks(samples)
+    assert torch.equal(model.base.head.weight, before)
+    assert "The base starts unfitted, as the inverse of the sRGB curve: only 0 blocks" in caplog.text
+    task.fit_baseline(samples)
     assert list(task.baselines) == ["upi"]
     assert "Not scored: the classical inverse: only 0 blocks" in caplog.text
 
