@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +24,12 @@ Progress = Callable[[int, int], None]
 
 PIECE = 1024
 """Side of the tiles of whatever is no network."""
+
+LEAST = 64
+"""Least side of the part of a tile that a network runs on."""
+
+WORTH = 0.8
+"""Largest part of a tile that is run in place of all of it."""
 
 
 def predict(
@@ -44,7 +51,8 @@ def predict(
     tile is done in one piece.
 
     Of two separate networks only the one that the fusion asks for runs in a tile: where it takes no pixel of the
-    overexposed branch, or of the other, that branch is skipped, without any effect on the result.
+    overexposed branch, or of the other, that branch is skipped; where it takes few, the branch runs on what these
+    depend on. The result is the same, within rounding.
 
     Args:
         model: the pipeline; runs in evaluation mode on the device it is on, and is left in the mode it was in.
@@ -135,7 +143,7 @@ def _run_networks(
     tiles = stage.tiles((height, width))
     raw = srgb.new_zeros(1, 1 if model.packed else 3, height, width)
     kept = [torch.zeros_like(raw) for _ in range(2 if branches and not model.plain else 0)]
-    networks = _Networks(model, srgb, mask, stage.tile if len(tiles) > 1 else None)
+    networks = _Networks(model, srgb, mask, stage, alone=len(tiles) == 1)
     for done, tile in enumerate(tiles, start=1):
         if model.plain:
             tile.paste(networks.run("plain", tile), raw)
@@ -165,15 +173,17 @@ class _Networks:
         model: the pipeline.
         srgb: the photo ``[1, 3, H, W]``.
         mask: its mask ``[1, 1, H, W]``.
-        tile: height and width of the tiles; None if the photo is one.
+        stage: how the photo is cut into tiles.
+        alone: whether it is one tile.
     """
 
-    def __init__(self, model: ReverseISP, srgb: Tensor, mask: Tensor, tile: tuple[int, int] | None) -> None:
+    def __init__(self, model: ReverseISP, srgb: Tensor, mask: Tensor, stage: Stage, *, alone: bool) -> None:
         self.model = model
+        self.stage = stage
         self.srgb = srgb
         self.mask = mask
         self.device = next(model.parameters()).device
-        self.statistics = PhotoStatistics(model, srgb, tile)
+        self.statistics = PhotoStatistics(model, srgb, None if alone else stage.tile)
         fusion = model.fusion
         self.margin = math.ceil(3 * fusion.feather) if fusion.kind == "feathered" else 0
 
@@ -194,24 +204,62 @@ class _Networks:
         return share[..., :height, :width]
 
     def both(self, tile: Tile, weight: Tensor, *, dense: bool) -> tuple[Tensor | None, Tensor | None]:
-        """Run both branches on a tile; without ``dense``, those of which the fusion takes anything.
+        """Run both branches on a tile; without ``dense``, those of which the fusion takes anything, and where.
 
         Returns:
-            What is used of the overexposed branch, and of the other; None of one that did not run.
+            What is used of the overexposed branch, and of the other; None of one that did not run. Where the
+            fusion takes nothing of a branch, it may be 0.
         """
+        seen = self._read(tile)
         if "shared" in self.model.branches:
-            oe, noe = self.run("shared", tile).split(3, dim=1)
+            oe, noe = self._run("shared", tile, seen).split(3, dim=1)
             return oe, noe
-        return (
-            self.run("oe", tile) if dense or bool((weight > 0).any()) else None,
-            self.run("noe", tile) if dense or bool((weight < 1).any()) else None,
-        )
+        if dense:
+            return self._run("oe", tile, seen), self._run("noe", tile, seen)
+        return self._run_where("oe", tile, seen, weight > 0), self._run_where("noe", tile, seen, weight < 1)
 
     def run(self, name: str, tile: Tile) -> Tensor:
         """Run one branch on a tile, and return what is used of it."""
+        return self._run(name, tile, self._read(tile))
+
+    def _read(self, tile: Tile) -> _Seen:
         photo, mask = (tile.read(x).to(self.device) for x in (self.srgb, self.mask))
+        return _Seen(photo, mask, self.model.ground(photo, mask))
+
+    def _run(self, name: str, tile: Tile, seen: _Seen) -> Tensor:
         with self.statistics.of(name):
-            return tile.crop(self.model.run_branch(name, photo, mask))
+            return tile.crop(self.model.run_branch(name, *seen))
+
+    def _run_where(self, name: str, tile: Tile, seen: _Seen, needed: Tensor) -> Tensor | None:
+        """Run one branch where it is needed, ``[1, 1, h, w]`` of what is used of a tile."""
+        if not bool(needed.any()):
+            return None
+        stage, spec = self.stage, self.model.spec
+        if stage.reach is None or tile.rows.weight is not None:
+            return self._run(name, tile, seen)
+        part = tile.around(needed, stage.reach, align=stage.align, least=max(LEAST, spec.min_size))
+        if part.pixels > WORTH * tile.pixels:
+            return self._run(name, tile, seen)
+        rows, columns = (
+            slice(inner.span[0] - outer.span[0], inner.span[1] - outer.span[0])
+            for inner, outer in zip(part, tile, strict=True)
+        )
+        result = needed.new_zeros(1, 3, *needed.shape[-2:], dtype=seen.photo.dtype)
+        cut = _Seen(*(None if x is None else x[..., rows, columns] for x in seen))  # type: ignore[arg-type]
+        (top, bottom), (left, right) = (
+            (inner.kept[0] - outer.kept[0], inner.kept[1] - outer.kept[0])
+            for inner, outer in zip(part, tile, strict=True)
+        )
+        result[..., top:bottom, left:right] = self._run(name, part, cut)
+        return result
+
+
+class _Seen(NamedTuple):
+    """What the networks see of a tile: photo, mask, and the base that they add to, if there is one."""
+
+    photo: Tensor
+    mask: Tensor
+    ground: Tensor | None
 
 
 def _fuse(oe: Tensor | None, noe: Tensor | None, weight: Tensor) -> Tensor:

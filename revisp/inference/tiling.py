@@ -65,6 +65,26 @@ class Tile(NamedTuple):
         """Return what the tile reads of a picture ``[..., H, W]``."""
         return x[..., slice(*self.rows.span), slice(*self.columns.span)]
 
+    def around(self, needed: Tensor, reach: int, *, align: int, least: int) -> Tile:
+        """Return the part of this tile that gives the result at some of its pixels.
+
+        Args:
+            needed: which of the pixels that the tile contributes to, ``[..., h, w]``, at least one.
+            reach: farthest distance of a pixel that the result at a pixel depends on.
+            align: what the part starts at, and is as large as, multiples of, unless the tile ends.
+            least: least rows and columns of it, unless the tile has fewer.
+        """
+        flat = needed.flatten(0, -3)
+        return Tile(
+            _around(self.rows, flat.any(dim=2).any(dim=0), reach, align, least),
+            _around(self.columns, flat.any(dim=1).any(dim=0), reach, align, least),
+        )
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that the tile reads."""
+        return math.prod(last - first for first, last in (self.rows.span, self.columns.span))
+
     def crop(self, part: Tensor) -> Tensor:
         """Return what is used of a result of `read`'s size."""
         (top, bottom), (left, right) = ((cut.kept[0] - cut.span[0], cut.kept[1] - cut.span[0]) for cut in self)
@@ -77,6 +97,17 @@ class Tile(NamedTuple):
         else:
             weight = self.rows.weight[:, None] * self.columns.weight[None, :]
             result[..., *self.kept] += part.to(result) * weight.to(result)
+
+
+def _around(cut: Cut, needed: Tensor, reach: int, align: int, least: int) -> Cut:
+    """Narrow a tile to what rows (or columns) depend on, ``needed`` of those it contributes to."""
+    places = needed.nonzero()
+    first, last = (cut.kept[0] + int(place) for place in (places[0], places[-1] + 1))
+    start, stop = cut.span
+    begin = max(start, first - reach)
+    end = min(stop, next_multiple(max(last + reach, begin + least), align))
+    begin = max(start, min(begin, end - least) // align * align)
+    return Cut((begin, end), (first, last), None)
 
 
 def tile_spans(size: int, tile: int, overlap: int, align: int = 2) -> list[Span]:

@@ -107,3 +107,58 @@ def test_skipping_changes_nothing(
     assert torch.equal(sparse.raw_rgb, dense.raw_rgb)
     assert torch.equal(sparse.bayer, dense.bayer)
     assert torch.equal(dense.raw_rgb, model.fusion(dense.oe, dense.noe, dense.mask)) or overlap or kind != "hard"
+
+
+UNETS = {
+    "unet": {"backbone": "unet", "backbone_kwargs": {"width": 4, "depth": 2, "norm": "none"}},
+    "unet in blocks": {
+        "backbone": "unet",
+        "backbone_kwargs": {"width": 4, "depth": 2, "norm": "none", "block": 2},
+        "base": "classical",
+    },
+}
+
+
+def sizes(model: ReverseISP, srgb: Tensor) -> dict[str, tuple[int, int]]:
+    """Predict in one tile, and return height and width of what each branch ran on."""
+    found: dict[str, tuple[int, int]] = {}
+    handles = [
+        network.register_forward_hook(lambda _, x, y, name=name: found.update({name: tuple(y.shape[-2:])}))
+        for name, network in model.branches.items()
+    ]
+    revisp.predict(model, srgb, tile=SIDE)
+    for handle in handles:
+        handle.remove()
+    return found
+
+
+def test_few_pixels_ask_for_a_part_of_a_tile() -> None:
+    """The U-Net of two levels looks 10 pixels far; less than 64 pixels is not worth a cut."""
+    model = ReverseISP(**UNETS["unet"]).eval()
+    assert model.spec.receptive_field == 21
+    assert sizes(model, photo()) == {"noe": (SIDE, SIDE)}
+    assert sizes(model, photo((40, 90, 60, 61))) == {"oe": (70, 64), "noe": (SIDE, SIDE)}
+    assert sizes(model, photo((0, 1, 159, 160))) == {"oe": (64, 64), "noe": (SIDE, SIDE)}
+    assert sizes(model, photo((0, 1, 0, 1), (150, 151, 150, 151))) == {"oe": (SIDE, SIDE), "noe": (SIDE, SIDE)}
+    assert sizes(model, photo((0, 60, 0, SIDE), (100, SIDE, 0, SIDE)))["noe"] == (64, SIDE)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    network=st.sampled_from(sorted(UNETS)),
+    kind=st.sampled_from(sorted(KINDS)),
+    rows=st.tuples(st.integers(0, SIDE), st.integers(0, SIDE)),
+    columns=st.tuples(st.integers(0, SIDE), st.integers(0, SIDE)),
+    tile=st.sampled_from([SIDE, 96]),
+)
+def test_parts_of_tiles_give_what_the_whole_gives(
+    network: str, kind: str, rows: tuple[int, int], columns: tuple[int, int], tile: int
+) -> None:
+    torch.manual_seed(0)
+    model = ReverseISP(**UNETS[network], **KINDS[kind]).eval()
+    for gain in model.gains.values():
+        torch.nn.init.ones_(gain)
+    srgb = photo((*sorted(rows), *sorted(columns)))
+    torch.testing.assert_close(
+        revisp.predict(model, srgb, tile=tile).raw_rgb, model(srgb[None]).raw_rgb[0], atol=1e-5, rtol=0
+    )
