@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from revisp.data.datasets import Picture, PictureSource
 
 BACKBONES: dict[str, list[str]] = {
-    "unet": ["backbone.width=12", "backbone.block=1"],
+    "unet": ["backbone.width=12", "backbone.depth=4", "backbone.block=1"],
     "zeronoise": [],
     "mialgo": ["backbone.width=16", "backbone.blocks=2"],
     "cycleisp": [],
