@@ -120,15 +120,15 @@ def report_natural(files: Path, out: Path) -> Iterable[str]:
         root = out / f"natural_{developer}"
         prepare([staged], root, "--developer", developer)
         scenes = sorted({entry.scene for entry in read_manifest(root).entries})
+        on_base = []
         for scene in scenes:
             run = out / "runs" / f"natural_{developer}_{scene}"
-            metrics = train(
-                run, f"data.root={root}", f"data.val=[{scene}]", "pipeline=fusion", *NETWORK, *NATURAL_TRAINING
-            )
-            scores[f"{developer}: {scene}"] = metrics
+            words = (f"data.root={root}", f"data.val=[{scene}]", *NATURAL_TRAINING)
+            scores[f"{developer}: {scene}"] = train(run, "pipeline=fusion", *NETWORK, *words)
+            on_base.append(train(run.with_name(f"{run.name}_on_base"), "pipeline=fusion_residual", *words))
         yield f"\n{developer}: means over the scenes left out\n"
         means = {"mean": _mean([scores[f"{developer}: {scene}"] for scene in scenes])}
-        yield from _table(means)
+        yield from _table({**means, "the default: on a fitted base": _mean(on_base)})
     yield "\nEach scene\n"
     yield from _table(scores)
 
