@@ -4,23 +4,22 @@ python benchmarks/augment.py                       # 640 x 480, about a minute; 
 python benchmarks/augment.py --size 320 240 --rounds 5 --json augment.json
 
 The loader's own work is to decode a JPEG and to augment it as torchvision's SSD training does (photometric
-distortion and flip). Every case runs once a round, in turn, so that all see the same machine; figures are medians
-of rounds. The time is the core's own, in user and system code, which other programs on the machine disturb less.
+distortion and flip). Every case runs once a round, in turn, so that all see the same machine, after two rounds of
+warm-up; figures are medians of rounds. The time is the core's own, in user and system code, which other programs
+disturb less.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import json
-import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from _report import provenance
+from _report import keep, medians, ratio, spread, to_table
 from PIL import Image
 from torchvision import tv_tensors
 from torchvision.io import ImageReadMode, decode_jpeg
@@ -81,44 +80,31 @@ def decode(file: bytes) -> tv_tensors.Image:
     return tv_tensors.Image(decode_jpeg(torch.frombuffer(bytearray(file), dtype=torch.uint8), ImageReadMode.RGB))
 
 
-def measure(runs: dict[str, tuple[Callable[[int], object], int]], rounds: int) -> dict[str, list[float]]:
+def measure(
+    runs: dict[str, tuple[Callable[[int], object], int]], rounds: int
+) -> dict[str, list[dict[str, float]]]:
     """Return the core's seconds a photo of every case in every round, after two rounds of warm-up."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    seconds: dict[str, list[dict[str, float]]] = {name: [] for name in runs}
     for number in range(rounds + 2):
         for name, (run, photos) in runs.items():
             started = time.process_time()
             run(number)
             if number >= 2:
-                seconds[name].append((time.process_time() - started) / photos)
+                seconds[name].append({"s": (time.process_time() - started) / photos})
         print(f"\rround {number + 1} of {rounds + 2}", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return seconds
 
 
-def rows(seconds: dict[str, list[float]]) -> list[dict[str, float | str]]:
-    """Return the figures: photos a second, spread, and time over the baseline's, median of the rounds' ratios."""
-    figures: list[dict[str, float | str]] = []
-    for name, times in seconds.items():
-        ratios = [time_ / base for time_, base in zip(times, seconds[BASELINE], strict=True)]
-        low, middle, high = statistics.quantiles(times, n=4)
-        figures.append(
-            {
-                "case": name,
-                "photos_per_s": 1 / middle,
-                "spread": (high - low) / middle,
-                "times_baseline": statistics.median(ratios),
-            }
-        )
-    return figures
-
-
-def table(figures: list[dict[str, float | str]]) -> str:
-    """Return the figures as Markdown."""
-    lines = [f"| on one core | photos/s | quartiles apart | time over '{BASELINE}' |", "| --- | --- | --- | --- |"]
-    for row in figures:
-        spread = f"{100 * float(row['spread']):.0f} %"
-        lines.append(f"| {row['case']} | {row['photos_per_s']:.0f} | {spread} | {row['times_baseline']:.2f} |")
-    return "\n".join(lines)
+def table(seconds: dict[str, list[dict[str, float]]]) -> str:
+    """Return the figures as Markdown; a time over the baseline's is the median of the rounds' ratios."""
+    lines = []
+    for name, rows in seconds.items():
+        milliseconds = [{"s": 1000 * row["s"]} for row in rows]
+        middle = medians(milliseconds)["s"]
+        cells = [name, f"{middle:.2f}", spread(milliseconds, 2), f"{1000 / middle:.0f}"]
+        lines.append([*cells, f"{ratio(rows, seconds[BASELINE]):.2f}"])
+    return to_table(["on one core", "ms a photo", "spread", "photos/s", f"time over '{BASELINE}'"], lines)
 
 
 def main() -> None:
@@ -126,18 +112,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", nargs=2, type=int, default=(640, 480), metavar=("WIDTH", "HEIGHT"))
     parser.add_argument("--rounds", type=int, default=60)
-    parser.add_argument("--json", type=Path, help="write the figures there, too")
+    parser.add_argument("--json", type=Path, help="also write all figures here")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
     width, height = arguments.size
     seconds = measure(cases(photographs(width, height)), arguments.rounds)
-    figures, origin = rows(seconds), provenance("torchvision")
-    print(table(figures))
-    print(f"\nPhotos of {width} x {height}; medians of {arguments.rounds} interleaved rounds; {origin}.")
-    if arguments.json:
-        content = {"size": [width, height], "rounds": arguments.rounds, "machine": origin, "figures": figures}
-        arguments.json.write_text(json.dumps(content, indent=1) + "\n")
+    title = f"Photos of {width} x {height}, {arguments.rounds} rounds"
+    figures = {"size": [width, height], "rounds": seconds}
+    keep(arguments.json, f"{title}\n\n{table(seconds)}", figures, "torchvision")
 
 
 if __name__ == "__main__":

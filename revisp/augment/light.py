@@ -48,16 +48,15 @@ def packed_light(
         Planes R, Gr, Gb, B ``[B, 4, ceil(H / 2), ceil(W / 2)]``, float32, the sensor's saturation at 1. At odd
         sizes the photos' last row and column count twice.
     """
-    height, width = photos.shape[-2:]
+    whole = Place(0, 0, *photos.shape[-2:])
     photos = even(photos)
     if any(camera.rendering is not None for camera in cameras):
-        whole = Place(0, 0, height, width)
         lights = [
             sensor_light(photo, camera, exposure=exposure, place=whole)
             for photo, camera, exposure in zip(as_float(photos), cameras, exposures, strict=True)
         ]
         return pack(mosaic(torch.stack(lights), cfa), cfa)
-    return _by_tables(photos, cameras, exposures, cfa, Place(0, 0, height, width))
+    return _by_tables(photos, cameras, exposures, cfa, whole)
 
 
 def even(x: Tensor) -> Tensor:

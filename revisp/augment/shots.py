@@ -18,7 +18,7 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Generator
 
-__all__ = ["Noise", "Range", "Shot", "amplified", "check_range", "draw_shot", "with_phase"]
+__all__ = ["MOST_EV", "Noise", "Range", "Shot", "amplified", "check_range", "draw_shot", "with_phase"]
 
 Noise = NoiseLevels | Literal["camera", "random"] | None
 Range = tuple[float, float]
@@ -54,7 +54,7 @@ def draw_shot(
 
     Args:
         generator: source of randomness, on the CPU.
-        cameras: cameras to choose from; none: random ones (`random_simulated_camera`); None: a model predicts.
+        cameras: cameras to choose from; empty: random ones (`random_simulated_camera`); None: a model predicts.
         cfa: Bayer phase of a random camera.
         exposures: least and most exposure in EV, drawn evenly.
         noise: as for `RGBToRAW`.
@@ -102,8 +102,7 @@ def with_phase(
         raise ConfigError(f"the cameras have the Bayer phases {', '.join(sorted(phases))}: choose one by cfa=")
     else:
         phase = next(iter(phases), CFA.RGGB)
-    with_it = (_replace_phase(camera, phase) for camera in cameras)
-    return tuple(with_it), phase
+    return tuple(_replace_phase(camera, phase) for camera in cameras), phase
 
 
 def check_range(name: str, values: Any, low: float, high: float) -> Range:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -13,7 +14,7 @@ from torchvision.transforms import v2
 
 from revisp.augment.light import as_float, even, packed_light
 from revisp.augment.sensor import add_noise_, store_
-from revisp.augment.shots import Noise, Range, Shot, check_range, draw_shot, with_phase
+from revisp.augment.shots import MOST_EV, Noise, Range, Shot, check_range, draw_shot, with_phase
 from revisp.camera.cameras import EXPOSURES
 from revisp.camera.noise import NoiseLevels
 from revisp.camera.simulate import SimulatedCamera
@@ -30,8 +31,8 @@ __all__ = ["Output", "RGBToRAW"]
 Output = Literal["bayer", "packed", "raw_rgb"]
 """What comes out: the mosaic, its four planes, or the mosaic demosaiced."""
 
-LARGEST = 2.0
-"""Value of a floating photo from which it cannot be in [0, 1]: resizing overshoots a little."""
+LEAST, MOST = -0.5, 1.5
+"""Values of a floating photo outside of which it is not one in [0, 1], which resizing overshoots a little."""
 
 
 class RGBToRAW(v2.Transform):
@@ -49,11 +50,12 @@ class RGBToRAW(v2.Transform):
             drawn for each photo; None: a random camera for each photo (`random_simulated_camera`).
         cfa: Bayer phase; None: that of the source, RGGB of random cameras.
         exposures: least and most exposure of simulated shots in EV, drawn evenly; 0 keeps the photo's brightness.
+            A model predicts the exposure of its own camera.
         noise: ``"camera"``: that of the simulated camera; a model's RAW stays as it is predicted. ``"random"``:
             drawn for each photo as UPI does (`random_noise_levels`). `NoiseLevels`: these. None: none.
         gain: least and most amplification of that noise, drawn evenly in EV (`amplified`): ISO over the camera's
             base.
-        quantise: round to the bits of the camera; a model without a camera profile stays unrounded.
+        quantise: round to the bits of the camera; RAW of a model without a camera profile stays unrounded.
         output: ``"bayer"``, ``"packed"`` or ``"raw_rgb"``.
         p: probability that a photo becomes RAW; below 1 only with ``"raw_rgb"``, whose shape a photo has, too. A
             photo that stays becomes float32 in [0, 1].
@@ -62,11 +64,12 @@ class RGBToRAW(v2.Transform):
         ``[3, H, W]`` or ``[B, 3, H, W]``, uint8 or floating point in [0, 1], to float32 of as many axes:
         ``bayer`` 1 channel; ``packed`` R, Gr, Gb, B of half the height and width, which must be even; ``raw_rgb``
         3 channels. Values are normalised as everywhere in revisp, black 0 and white 1, not white-balanced; noise
-        makes some slightly negative.
+        makes some slightly negative, and demosaicing overshoots at edges.
 
     Raises:
-        ConfigError: an argument outside its range, cameras whose phases differ, or a phase that a model has not.
-        ShapeError: when called with a photo of another shape, type or range, or of an odd size to pack.
+        ConfigError: an argument outside its range, cameras whose phases differ, or a phase that a model has not;
+            exposures of a model.
+        ShapeError: when called with a photo of another shape, type or range, of an odd size to pack, or a video.
 
     Example:
         >>> import torch
@@ -94,18 +97,31 @@ class RGBToRAW(v2.Transform):
             raise ConfigError(f"output must be one of {', '.join(get_args(Output))}, got {output!r}")
         if not (isinstance(noise, NoiseLevels) or noise in ("camera", "random", None)):
             raise ConfigError(f"noise must be 'camera', 'random', NoiseLevels or None, got {noise!r}")
+        if isinstance(noise, NoiseLevels) and not all(0 <= variance < math.inf for variance in noise):
+            raise ConfigError(f"noise must have variances of at least 0, got {noise}")
         if not 0 <= p <= 1:
             raise ConfigError(f"p must be a probability, got {p}")
         if p < 1 and output != "raw_rgb":
             raise ConfigError(f"p < 1 needs output='raw_rgb': photos have another shape than {output!r}")
         self.model = source if isinstance(source, nn.Module) else None
         self.cameras, self.cfa = _phase_of(source, cfa)
-        self.exposures = check_range("exposures", exposures, -8, 8)
+        self.exposures = check_range("exposures", exposures, -MOST_EV, MOST_EV)
+        if self.model is not None and self.exposures != EXPOSURES:
+            raise ConfigError("exposures are those of simulated cameras: leave them out with a model")
         self.noise = noise
         self.gain = check_range("gain", gain, 2**-16, 2**16)
         self.quantise = quantise
         self.output = output
         self.p = p
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """Refuse videos, which would otherwise pass as they are.
+
+        Raises:
+            ShapeError: there is one.
+        """
+        if any(isinstance(each, tv_tensors.Video) for each in flat_inputs):
+            raise ShapeError("videos are not supported: give their frames as a batch, a plain tensor [B, 3, H, W]")
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw what happens to the images of a sample.
@@ -147,7 +163,9 @@ class RGBToRAW(v2.Transform):
     def extra_repr(self) -> str:
         """Show what photos become and how."""
         source = "model" if self.model is not None else f"{len(self.cameras) or 'random'} cameras"
-        return f"{source}, cfa={self.cfa.value!r}, noise={self.noise!r}, output={self.output!r}, p={self.p}"
+        names = ("exposures", "noise", "gain", "quantise", "output", "p")
+        rest = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+        return f"{source}, cfa={self.cfa.value!r}, {rest}"
 
     def _draw(self, generator: torch.Generator) -> Shot | None:
         if self.p < 1 and torch.rand(1, generator=generator).item() >= self.p:
@@ -176,6 +194,8 @@ class RGBToRAW(v2.Transform):
             add_noise_(planes, levels, _on(generator, planes.device))
         if known := [profile for profile in profiles if profile is not None]:
             store_(planes, known, quantise=self.quantise)
+        else:
+            planes.clamp_max_(1)
         return self._lay_out(planes, profiles, photos.shape[-2], photos.shape[-1])
 
     def _predict(self, photos: Tensor) -> Tensor:
@@ -228,15 +248,17 @@ def _photos(image: Any) -> Tensor:
         ShapeError: not a photo, or not of these types, or plainly not in [0, 1].
     """
     x = v2.functional.pil_to_tensor(image) if isinstance(image, Image.Image) else image.as_subclass(Tensor)
-    if x.ndim not in (3, 4) or x.shape[-3] != 3:
+    if x.ndim not in (3, 4) or x.shape[-3] != 3 or not x.numel():
         raise ShapeError(f"photos must have shape [3, H, W] or [B, 3, H, W], got {list(x.shape)}: see v2.RGB")
     if x.dtype != torch.uint8 and not x.is_floating_point():
         raise ShapeError(f"photos must be uint8 or floating point in [0, 1], got {x.dtype}")
     if x.is_floating_point():
         x = x.float()
-        if x.numel() and x.amax() > LARGEST:
+        least, most = (float(bound) for bound in x.aminmax())
+        if least < LEAST or most > MOST:
             raise ShapeError(
-                f"floating photos must lie in [0, 1], got {float(x.amax()):g}: divide by their maximum"
+                f"floating photos must lie in [0, 1], got {least:g} to {most:g}: divide by their maximum, and put "
+                "v2.Normalize after"
             )
     return x if x.ndim == 4 else x[None]
 

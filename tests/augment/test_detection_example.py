@@ -84,14 +84,45 @@ def test_a_set_of_ones_own_as_arrays(example, tmp_path, monkeypatch):
     assert 0.01 < normalised.mean() < 0.9
 
 
-def test_a_photo_that_is_missing_is_one_line(example, tmp_path, monkeypatch, capsys):
+def _turn(photo: Path) -> None:
+    """Have viewers turn a photo, as a camera held upright does."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(photo) as picture:
+        picture.save(photo, exif=exif)
+
+
+IMAGE = {"id": 9, "width": 161, "height": 121}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda photo, coco: photo.unlink(), "one.jpg"),
+        (lambda photo, coco: _turn(photo), "upright it has 121x161 and not 161x121 pixels"),
+        (lambda photo, coco: coco.write_text("{"), "not annotations in COCO's format"),
+        (lambda photo, coco: coco.write_text("[1]"), "not annotations in COCO's format"),
+        (
+            lambda photo, coco: coco.write_text(
+                json.dumps({"images": [{**IMAGE, "file_name": f"a/one.{ending}"} for ending in ("jpg", "png")]})
+            ),
+            "two photos differ in their ending alone",
+        ),
+        (
+            lambda photo, coco: coco.write_text(json.dumps({"images": [{**IMAGE, "file_name": str(photo)}]})),
+            "leads out of the folder of photos",
+        ),
+    ],
+)
+def test_what_cannot_become_raw_is_one_line(example, tmp_path, monkeypatch, capsys, spoil, reason):
     arguments = _own_set(tmp_path)
-    (tmp_path / "photos" / "a" / "one.jpg").unlink()
+    spoil(tmp_path / "photos" / "a" / "one.jpg", tmp_path / "coco.json")
     monkeypatch.setattr(sys, "argv", ["photos_to_raw.py", "-o", str(tmp_path / "out"), *arguments])
     with pytest.raises(SystemExit) as left:
         example.main()
     assert left.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
-    assert "one.jpg" in error
+    assert reason in error
     assert error.count("\n") == 1
+    assert not list(tmp_path.rglob("*.npy"))

@@ -334,6 +334,8 @@ def test_on_a_gpu_it_stays_there_and_agrees():
     [
         ({"output": "rggb"}, "output must be one of bayer, packed, raw_rgb, got 'rggb'"),
         ({"noise": "iso"}, "noise must be 'camera', 'random', NoiseLevels or None, got 'iso'"),
+        ({"noise": NoiseLevels(-1e-3, 0.0)}, "noise must have variances of at least 0"),
+        ({"noise": NoiseLevels(1e-3, float("nan"))}, "noise must have variances of at least 0"),
         ({"p": 2}, "p must be a probability"),
         ({"p": 0.5}, "p < 1 needs output='raw_rgb'"),
         ({"exposures": (1, 0)}, "exposures must be least and most within"),
@@ -354,9 +356,20 @@ def test_arguments_that_cannot_work_are_refused(options, message):
         RGBToRAW(**options)
 
 
-def test_another_phase_than_the_models_is_refused(model):
+def test_what_a_model_cannot_change_is_refused(model):
     with pytest.raises(ConfigError, match="the model predicts RAW of phase RGGB, not BGGR"):
         RGBToRAW(model, cfa="BGGR")
+    with pytest.raises(ConfigError, match="exposures are those of simulated cameras"):
+        RGBToRAW(model, exposures=(1, 1))
+
+
+def test_raw_of_a_model_without_camera_clips_at_white():
+    model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2})
+    for network in model.branches.values():
+        torch.nn.init.constant_(network.get_submodule("head").bias, 1.0)
+    raw = RGBToRAW(model, noise=NoiseLevels(0.1, 0.0))(_random())
+    assert raw.max() == 1
+    assert raw.std() > 0.05
 
 
 @pytest.mark.parametrize(
@@ -365,7 +378,9 @@ def test_another_phase_than_the_models_is_refused(model):
         (torch.zeros(1, 20, 20), "photos must have shape"),
         (torch.zeros(2, 2, 3, 20, 20), "photos must have shape"),
         (torch.zeros(3, 20, 20, dtype=torch.int32), "photos must be uint8 or floating point"),
-        (torch.full((3, 20, 20), 200.0), "divide by their maximum"),
+        (torch.zeros(0, 3, 20, 20), "photos must have shape"),
+        (torch.full((3, 20, 20), 200.0), r"got 200 to 200: divide by their maximum"),
+        (torch.linspace(-1, 1, 1200).view(3, 20, 20), "put v2.Normalize after"),
     ],
 )
 def test_what_is_no_photo_is_refused(photos, message):

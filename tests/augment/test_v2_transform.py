@@ -102,6 +102,12 @@ def test_a_sample_without_image_passes():
     assert mask is target["masks"]
 
 
+def test_a_video_is_refused_instead_of_left_as_it_is():
+    video = tv_tensors.Video(torch.stack([_photo(), _photo(1)]))
+    with pytest.raises(revisp.errors.ShapeError, match="videos are not supported: give their frames as a batch"):
+        RGBToRAW()(video, 5)
+
+
 class _Samples(Dataset):
     """The same photo again and again."""
 
@@ -130,7 +136,8 @@ def test_workers_draw_differently_and_repeatably():
 
 
 def test_it_says_what_it_does():
-    assert repr(RGBToRAW(cfa="GRBG")) == (
-        "RGBToRAW(random cameras, cfa='GRBG', noise='camera', output='bayer', p=1.0)"
+    assert repr(RGBToRAW(cfa="GRBG", gain=(1, 4))) == (
+        "RGBToRAW(random cameras, cfa='GRBG', exposures=(-0.7, 1.3), noise='camera', gain=(1.0, 4.0), "
+        "quantise=True, output='bayer', p=1.0)"
     )
     assert "1 cameras" in repr(RGBToRAW(revisp.camera.SIMULATED))

@@ -94,6 +94,39 @@ def side_by_side(
     return torch.cat(pictures, dim=-2)
 
 
+def read_coco(path: Path) -> dict[str, Any]:
+    """Return the annotations in a file.
+
+    Raises:
+        ValueError: they are not in COCO's format.
+    """
+    try:
+        coco = json.loads(path.read_text(encoding="utf-8"))
+        names = [Path(image["file_name"]) for image in coco["images"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path}: not annotations in COCO's format ({error!r})") from error
+    for name in names:
+        if name.is_absolute() or ".." in name.parts:
+            raise ValueError(f"{path}: {name} leads out of the folder of photos")
+    if len({name.with_suffix("") for name in names}) < len(names):
+        raise ValueError(f"{path}: two photos differ in their ending alone, so that their RAW would be one file")
+    return coco
+
+
+def read_annotated(path: Path, image: dict[str, Any]) -> torch.Tensor:
+    """Return a photo, upright, in the size that its annotations are for.
+
+    Raises:
+        ValueError: it has another size, so that boxes would lie elsewhere.
+    """
+    photo = read_srgb(path)
+    found, wanted = (photo.shape[-1], photo.shape[-2]), (image["width"], image["height"])
+    if found != wanted:
+        sizes = " and not ".join(f"{width}x{height}" for width, height in (found, wanted))
+        raise ValueError(f"{path}: upright it has {sizes} pixels, as its annotations say")
+    return photo
+
+
 def convert(
     coco: dict[str, Any], files: dict[str, Path], out: Path, ending: str, preview: Path | None = None
 ) -> None:
@@ -101,7 +134,7 @@ def convert(
     to_raw = RGBToRAW()
     images, previews = [], []
     for image in coco["images"]:
-        photo = read_srgb(files[image["file_name"]])
+        photo = read_annotated(files[image["file_name"]], image)
         bayer, shot = photograph(to_raw, photo)
         assert shot.camera is not None
         profile = shot.camera.profile
@@ -111,7 +144,7 @@ def convert(
         write_raw(path, bayer, profile)
         images.append({**image, "file_name": name, "exposure_ev": shot.exposure, "camera": profile.to_dict()})
         if preview is not None and len(previews) < PREVIEWED:
-            boxes = [each["bbox"] for each in coco["annotations"] if each["image_id"] == image["id"]]
+            boxes = [each["bbox"] for each in coco.get("annotations", []) if each["image_id"] == image["id"]]
             previews.append(side_by_side(photo, bayer, profile, boxes))
     with atomic_write(out / "annotations.json") as file:
         file.write((json.dumps({**coco, "images": images}, indent=1) + "\n").encode())
@@ -136,10 +169,10 @@ def main() -> None:
         if arguments.annotations is None:
             coco, files = small_data_set()
         else:
-            coco = json.loads(arguments.annotations.read_text())
+            coco = read_coco(arguments.annotations)
             files = {image["file_name"]: arguments.images / image["file_name"] for image in coco["images"]}
         convert(coco, files, arguments.out, arguments.format, arguments.preview)
-    except (RevispError, OSError, ValueError, KeyError) as error:
+    except (RevispError, OSError, ValueError) as error:
         parser.exit(2, f"error: {error}\n")
     sys.stdout.write(f"{len(coco['images'])} RAW files and annotations.json are in {arguments.out}\n")
 
