@@ -1,42 +1,45 @@
 """What the exporter makes of each network: does it export, how far is it from torch, how fast in onnxruntime.
 
-python benchmarks/export.py                        # every network in its small version, plain and shared
+python benchmarks/export.py                        # every network in its small version; half an hour on two cores
 python benchmarks/export.py unet mialgo --size 1024
 python benchmarks/export.py unet --published       # as published, in the paper's fused pipeline
 python benchmarks/export.py --default --int8       # the model in the package, fp32 and int8
+python benchmarks/export.py --default --json export.json
 
-Times are medians of interleaved rounds over one photo of noise, on as many threads as torch uses; "x" is how many
-times faster than torch (eager, fp32, contiguous).
+Each way runs in a process of its own, on one photo of noise after one that warms up, on as many threads as torch
+uses; the ways take turns, and rounds over them are repeated. "x torch" is how many times faster than torch (eager,
+fp32) in the same round. A network that cannot be exported stays in the table, with the reason.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
-import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from _report import provenance
+from _report import child, keep, medians, ratio, spread, timed, to_table
 
-from revisp.backbones import BACKBONES, list_backbones
-from revisp.camera.simulate import SIMULATED
-from revisp.errors import RevispError
-from revisp.export.int8 import export_int8
-from revisp.export.model_folder import from_pretrained
-from revisp.export.onnx import export_onnx
-from revisp.export.program import export_program
-from revisp.export.runtime import open_session, run_session
-from revisp.pipeline import ReverseISP
+if TYPE_CHECKING:
+    from revisp.pipeline import ReverseISP
+
+WAYS = {"torch": "model", "onnx": "model.onnx", "int8": "int8.onnx"}
+"""What is timed, and which file it runs."""
 
 
-def pipelines(names: list[str], *, published: bool) -> dict[str, ReverseISP]:
-    """Return what is exported: each network with its small (or published) arguments, with random weights."""
-    made = {}
+def pipelines(names: list[str], *, published: bool) -> Iterator[tuple[str, ReverseISP]]:
+    """Yield what is exported: each network with its small (or published) arguments, with random weights."""
+    import torch
+
+    from revisp.backbones import BACKBONES
+    from revisp.camera.simulate import SIMULATED
+    from revisp.pipeline import ReverseISP
+
     for name in names:
         spec = BACKBONES.spec(name)
         native = ["plain"] if spec.native == "packed" else []
@@ -44,62 +47,83 @@ def pipelines(names: list[str], *, published: bool) -> dict[str, ReverseISP]:
             torch.manual_seed(0)
             kwargs = {} if published else spec.small
             model = ReverseISP(name, backbone_kwargs=kwargs, branches=kind, profile=SIMULATED.profile)
-            made[f"{name}, {kind}"] = model.eval()
-    return made
+            yield f"{name}, {kind}", model.eval()
 
 
-def measure(model: ReverseISP, size: int, rounds: int, *, int8: bool) -> dict[str, Any]:
-    """Export a pipeline in all ways and time them."""
-    srgb = torch.rand(1, 3, size, size)
-    row: dict[str, Any] = {}
+def export(model: ReverseISP, folder: Path, *, int8: bool) -> dict[str, Any]:
+    """Export a pipeline in all ways; return what it took and how exact it is."""
+    from revisp.errors import ConfigError
+    from revisp.export.int8 import export_int8
+    from revisp.export.model_folder import save_pretrained
+    from revisp.export.onnx import export_onnx
+    from revisp.export.program import export_program
 
-    def eager() -> None:
+    save_pretrained(model, folder / WAYS["torch"])
+    path = folder / WAYS["onnx"]
+    started = time.perf_counter()
+    facts: dict[str, Any] = {"difference": export_onnx(model, path).difference}
+    facts["export_s"] = time.perf_counter() - started
+    facts["megabytes"] = path.stat().st_size / 1e6
+    facts["pt2_difference"] = export_program(model, folder / "model.pt2").difference
+    if int8:
+        try:
+            facts["int8"] = str(export_int8(model, folder / WAYS["int8"])[1])
+        except ConfigError as error:  # not every network has convolutions
+            facts["int8"] = str(error)
+    return facts
+
+
+def measure(way: str, path: Path, size: int) -> dict[str, float]:
+    """Time one way in this process."""
+    import torch
+
+    srgb = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+    if way == "torch":
+        from revisp.export.model_folder import from_pretrained
+
+        model = from_pretrained(path)
         with torch.inference_mode():
-            model(srgb)
+            return timed(lambda: model(srgb))
+    from revisp.export.runtime import open_session, run_session
 
+    session = open_session(path, ["CPUExecutionProvider"])
+    return timed(lambda: run_session(session, srgb))
+
+
+def examine(model: ReverseISP, size: int, rounds: int, *, int8: bool) -> dict[str, Any]:
+    """Return all figures of a pipeline, or why it has none."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        started = time.perf_counter()
-        row["difference"] = export_onnx(model, path).difference
-        row["export_s"] = time.perf_counter() - started
-        row["megabytes"] = path.stat().st_size / 1e6
-        row["pt2_difference"] = export_program(model, Path(folder) / "model.pt2").difference
-        session = open_session(path)
-        runs: dict[str, Callable[[], object]] = {"torch_s": eager, "onnx_s": lambda: run_session(session, srgb)}
-        if int8:
-            row["int8"] = str(export_int8(model, path)[1])
-            integers = open_session(path)
-            runs["int8_s"] = lambda: run_session(integers, srgb)
-        row.update(time_all(runs, rounds))
+        try:
+            row = export(model, Path(folder), int8=int8)
+        except Exception as error:  # the other networks are still to come
+            return {"error": " ".join(f"{type(error).__name__}: {error}".split())}
+        ways = [way for way in WAYS if (Path(folder) / WAYS[way]).exists()]
+        row["rounds"] = {way: [] for way in ways}
+        for _, way in itertools.product(range(rounds), ways):
+            row["rounds"][way].append(child(way, Path(folder) / WAYS[way], size))
     return row
-
-
-def time_all(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each, in turns, after one turn of warming up."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(rounds + 1):
-        for name, run in runs.items():
-            started = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - started)
-    return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """Return the figures as Markdown."""
-    heads = ("pipeline", "export, s", "MB", "ONNX − torch", "pt2 − torch", "torch, s", "ONNX", "int8")
-    lines = ["| " + " | ".join(heads) + " |", "|" + " --- |" * len(heads)]
+    heads = ["pipeline", "export, s", "MB", "ONNX − torch", "pt2 − torch"]
+    heads += ["torch, s", "spread", "ONNX, s", "spread", "x torch", "int8, s", "x torch"]
+    lines = []
     for name, row in rows.items():
         if "error" in row:
-            lines.append(f"| {name} | {row['error']} |" + " |" * (len(heads) - 2))
+            lines.append([name, row["error"].replace("|", r"\|"), *[""] * (len(heads) - 2)])
             continue
-        eager = row["torch_s"]
-        cells = [f"{row['export_s']:.1f}", f"{row['megabytes']:.1f}", f"{row['difference']:.1e}"]
-        cells += [f"{row['pt2_difference']:.1e}", f"{eager:.3f}", f"x {eager / row['onnx_s']:.2f}"]
-        cells.append(f"x {eager / row['int8_s']:.2f}" if "int8_s" in row else "")
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    lines += [f"\n{name}: {row['int8']}" for name, row in rows.items() if "int8" in row]
-    return "\n".join(lines)
+        rounds = row["rounds"]
+        cells = [name, f"{row['export_s']:.1f}", f"{row['megabytes']:.1f}"]
+        cells += [f"{row['difference']:.0e}", f"{row['pt2_difference']:.0e}"]
+        for way in WAYS:
+            cells += [f"{medians(rounds[way])['s']:.3f}" if way in rounds else ""]
+            cells += [spread(rounds[way])] if way != "int8" else []
+            if way != "torch":
+                cells += [f"{ratio(rounds['torch'], rounds[way]):.2f}" if way in rounds else ""]
+        lines.append(cells)
+    notes = [f"{name}: {row['int8']}" for name, row in rows.items() if "int8" in row]
+    return "\n\n".join([to_table(heads, lines), *notes])
 
 
 def main() -> None:
@@ -110,24 +134,25 @@ def main() -> None:
     parser.add_argument("--default", action="store_true", help="the model in the package")
     parser.add_argument("--int8", action="store_true", help="in 8-bit integers too")
     parser.add_argument("--size", type=int, default=256, help="height and width of the photo that is timed")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", type=Path, help="also write all figures here")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.one:
+        way, path, size = options.one
+        print(json.dumps(measure(way, Path(path), int(size))))
+        return
+    from revisp.backbones import list_backbones
+    from revisp.export.model_folder import from_pretrained
+
     names = options.names or ([] if options.default else list_backbones())
-    models = {"default": from_pretrained()} if options.default else {}
-    models |= pipelines(names, published=options.published)
+    models = pipelines(names, published=options.published)
     rows: dict[str, dict[str, Any]] = {}
-    for name, model in models.items():
-        try:
-            rows[name] = measure(model, options.size, options.rounds, int8=options.int8)
-        except RevispError as error:
-            rows[name] = {"error": str(error)}
-        print(name, json.dumps(rows[name]), flush=True)
-    machine = f"{provenance('onnx', 'onnxscript', 'onnxruntime')}, {torch.get_num_threads()} threads"
-    print(f"\n{machine}; photo {options.size}x{options.size}\n\n{table(rows)}")
-    if options.json is not None:
-        figures = {"machine": machine, "size": options.size, "rows": rows}
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    for name, model in itertools.chain([("default", from_pretrained())] if options.default else [], models):
+        rows[name] = examine(model, options.size, options.rounds, int8=options.int8)
+        print(name, json.dumps(rows[name]), file=sys.stderr, flush=True)
+    title = f"One photo of {options.size} x {options.size}, {options.rounds} rounds"
+    keep(options.json, f"{title}\n\n{table(rows)}", rows, "onnx", "onnxscript", "onnxruntime")
 
 
 if __name__ == "__main__":

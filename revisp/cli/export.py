@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,11 +52,11 @@ def command(
     """
     with report_errors():
         photos = check_request(out, int8=int8, calibrate=calibrate)
-        from revisp.export.model_folder import from_pretrained
+        with _made_way(out):
+            from revisp.export.model_folder import from_pretrained
 
-        for line in _export(from_pretrained(model), out, model, uint8=uint8, int8=int8, photos=photos):
-            print(line)
-        print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
+            lines = _export(from_pretrained(model), out, model, uint8=uint8, int8=int8, photos=photos)
+        print(*lines, f"{out}: {out.stat().st_size / 1e6:.1f} MB", sep="\n")
 
 
 def main() -> None:
@@ -66,7 +68,7 @@ def check_request(out: Path, *, int8: bool, calibrate: list[Path] | None) -> lis
     """Find out what cannot work before any work is done; return the photos that calibrate.
 
     Raises:
-        OutputError: the output's ending is none of `ENDINGS`, or its folder cannot be written.
+        OutputError: the output's ending is none of `ENDINGS`.
         ConfigError: options that contradict each other.
         ImageError: a folder without photos.
     """
@@ -76,13 +78,35 @@ def check_request(out: Path, *, int8: bool, calibrate: list[Path] | None) -> lis
         raise ConfigError("--int8 is for .onnx: a program of torch.export stays in floating point")
     if calibrate and not int8:
         raise ConfigError("--calibrate belongs to --int8")
+    return [photo for path in calibrate for photo in _expand(path)] if calibrate else None
+
+
+@contextlib.contextmanager
+def _made_way(out: Path) -> Iterator[None]:
+    """Make the folder of a file that is to come; if it does not, take away again what was made.
+
+    Raises:
+        OutputError: the file cannot be written there.
+    """
+    try:
+        if out.is_dir():
+            raise OutputError(f"cannot write {out}: it is a folder")
+        missing = [folder for folder in out.parents if not folder.exists()]
+    except OSError as error:
+        raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {out.parent}: {error.strerror or error}") from error
-    if out.is_dir() or not os.access(out.parent, os.W_OK):
-        raise OutputError(f"cannot write {out}: {'it is a folder' if out.is_dir() else 'its folder is read-only'}")
-    return [photo for path in calibrate for photo in _expand(path)] if calibrate else None
+    try:
+        if not os.access(out.parent, os.W_OK):
+            raise OutputError(f"cannot write {out}: its folder is read-only")
+        yield
+    except BaseException:
+        for folder in missing:
+            with contextlib.suppress(OSError):  # somebody else may have put something there
+                folder.rmdir()
+        raise
 
 
 def _expand(path: Path) -> list[Path]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from revisp.pipeline import ReverseISP
 
-__all__ = ["INPUT", "OUTPUT", "Check", "GraphInfo", "PhotoToBayer", "check_graph", "example"]
+__all__ = ["INPUT", "OUTPUT", "Check", "GraphInfo", "PhotoToBayer", "check_graph", "example", "first_line"]
 
 INPUT, OUTPUT = "srgb", "bayer"
 """Names of the graph's input and output."""
@@ -224,7 +224,7 @@ def check_graph(graph: PhotoToBayer, run: Callable[[Tensor], Tensor], what: str)
         what: its name, for the message.
 
     Raises:
-        WeightsError: they differ by more than the tolerance, or in shape.
+        WeightsError: they differ by more than the tolerance, or in shape, or the exported one fails.
     """
     profile = graph.model.profile if graph.uint8 else None
     tolerance = TOLERANCE if profile is None else 1 + math.floor(TOLERANCE * profile.white_level)
@@ -232,7 +232,13 @@ def check_graph(graph: PhotoToBayer, run: Callable[[Tensor], Tensor], what: str)
     for photos, height, width in CHECKED:
         srgb = example(photos, height, width, uint8=graph.uint8)
         with torch.inference_mode():
-            expected, found = graph.expected(srgb).float(), run(srgb).float()
+            expected = graph.expected(srgb).float()
+            try:
+                found = run(srgb).float()
+            except Exception as error:  # onnxruntime's own exceptions have no common base
+                raise WeightsError(
+                    f"{what} is not written: at {height}x{width} pixels its graph fails: {first_line(error)}"
+                ) from error
         shapes = f"{list(found.shape)} instead of {list(expected.shape)}"
         if found.shape != expected.shape:
             raise WeightsError(f"{what} is not written: at {height}x{width} pixels its graph gives {shapes}")
@@ -244,3 +250,8 @@ def check_graph(graph: PhotoToBayer, run: Callable[[Tensor], Tensor], what: str)
             )
         largest = max(largest, difference)
     return Check(largest, tolerance)
+
+
+def first_line(error: object) -> str:
+    """Return the first line of a message; PyTorch's go on with advice to who writes the network."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

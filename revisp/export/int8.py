@@ -14,9 +14,9 @@ from torch import Tensor
 
 from revisp.camera.simulate import SIMULATED
 from revisp.data.embedded import EmbeddedPhotos
-from revisp.errors import ConfigError, ImageError
+from revisp.errors import ConfigError
 from revisp.export.graph import INPUT, Check, GraphInfo
-from revisp.export.onnx import build_onnx, pack_metadata, quiet
+from revisp.export.onnx import build_onnx, check_packages, pack_metadata, quiet
 from revisp.export.runtime import open_session, predict_session, require
 from revisp.io.atomic import atomic_write
 from revisp.io.image import read_srgb
@@ -30,8 +30,6 @@ WINDOW = 256
 """Side of what is cut from a photo, in pixels."""
 CALIBRATE, MEASURE = 48, 16
 """Windows that calibrate and that measure, at most."""
-LEAST = 16
-"""Least side of a photo, in pixels."""
 
 _INSIDE = ("Conv", "Relu", "MaxPool", "Resize", "Concat")
 """Operators that stay in integers between two convolutions."""
@@ -97,9 +95,10 @@ def export_int8(
     Raises:
         ConfigError: a package is missing, the networks have no convolutions, or there are fewer than two photos.
         ImageError: a photo cannot be read, or is too small.
-        WeightsError: the fp32 graph differs from the pipeline; nothing is written.
+        WeightsError: the fp32 graph differs from the pipeline, or fails; nothing is written.
         OutputError: the file cannot be written.
     """
+    check_packages()
     calibrate, measure = embedded_samples(model) if photos is None else photo_samples(photos)
     content, check = build_onnx(model, str(path), name=name, uint8=uint8)
     info = replace(GraphInfo.of(model, name, uint8=uint8), precision="int8")
@@ -129,6 +128,8 @@ def embedded_samples(model: ReverseISP) -> tuple[list[Sample], list[Sample]]:
 def photo_samples(photos: Sequence[Path]) -> tuple[list[Sample], list[Sample]]:
     """Cut pieces of photos: of every fourth, and of the second of two, to measure; of the rest to calibrate.
 
+    A photo that is named twice counts once, so that none does both.
+
     Returns:
         What calibrates, and what measures.
 
@@ -136,6 +137,7 @@ def photo_samples(photos: Sequence[Path]) -> tuple[list[Sample], list[Sample]]:
         ConfigError: fewer than two photos.
         ImageError: one cannot be read, or is too small.
     """
+    photos = list({photo.resolve(): photo for photo in photos}.values())
     if len(photos) < 2:
         raise ConfigError("int8 needs at least two photos: one to calibrate, one to measure the loss")
     held = [photo for index, photo in enumerate(photos) if index % 4 == 1]
@@ -143,17 +145,9 @@ def photo_samples(photos: Sequence[Path]) -> tuple[list[Sample], list[Sample]]:
     pieces = []
     for files, most in ((rest, CALIBRATE), (held, MEASURE)):
         chosen = files[:: -(-len(files) // most)]
-        each = -(-most // len(chosen))
-        pieces.append([piece for file in chosen for piece in _windows([Sample(_read(file))], each)])
+        each = most // len(chosen)
+        pieces.append([piece for file in chosen for piece in _windows([Sample(read_srgb(file))], each)])
     return pieces[0], pieces[1]
-
-
-def _read(photo: Path) -> Tensor:
-    srgb = read_srgb(photo)
-    if min(srgb.shape[-2:]) < LEAST:
-        height, width = srgb.shape[-2:]
-        raise ImageError(f"{photo}: {width}x{height} pixels, at least {LEAST} a side are needed")
-    return srgb
 
 
 def _windows(pictures: Sequence[Sample], most: int) -> Iterator[Sample]:

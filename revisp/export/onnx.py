@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from revisp.errors import ConfigError, OutputError
-from revisp.export.graph import INPUT, OUTPUT, Check, GraphInfo, PhotoToBayer, check_graph
-from revisp.export.program import first_line, symbolic_sizes, trace
+from revisp.errors import ConfigError, OutputError, WeightsError
+from revisp.export.graph import INPUT, OUTPUT, Check, GraphInfo, PhotoToBayer, check_graph, first_line
+from revisp.export.program import symbolic_sizes, trace
 from revisp.export.runtime import METADATA, open_session, require, run_session
 from revisp.io.atomic import atomic_write
 
 if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
     from revisp.pipeline import ReverseISP
 
-__all__ = ["build_onnx", "export_onnx", "pack_metadata", "quiet"]
+__all__ = ["build_onnx", "check_packages", "export_onnx", "pack_metadata", "quiet"]
 
-OPSET = 18
-"""Of ONNX operators: read by onnxruntime 1.14 and later."""
+OPSET, IR_VERSION = 18, 8
+"""Of ONNX operators and of the file: read by onnxruntime 1.14 and later."""
 
 
 def export_onnx(model: ReverseISP, path: str | Path, *, name: str = "", uint8: bool = False) -> Check:
@@ -41,7 +43,7 @@ def export_onnx(model: ReverseISP, path: str | Path, *, name: str = "", uint8: b
     Raises:
         ConfigError: a package is missing, integers are wanted of a model without a camera profile, or its network
             cannot be exported.
-        WeightsError: the graph differs from the pipeline; nothing is written.
+        WeightsError: the graph differs from the pipeline, or fails; nothing is written.
         OutputError: the file cannot be written, or would exceed the 2 GiB that ONNX allows.
     """
     content, check = build_onnx(model, str(path), name=name, uint8=uint8)
@@ -52,27 +54,41 @@ def export_onnx(model: ReverseISP, path: str | Path, *, name: str = "", uint8: b
 
 def build_onnx(model: ReverseISP, path: str, *, name: str = "", uint8: bool = False) -> tuple[bytes, Check]:
     """Make what `export_onnx` writes; ``path`` serves the messages."""
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        require(package)
+    check_packages()
     graph = PhotoToBayer(model.eval(), uint8=uint8).eval()
     info = GraphInfo.of(model, name, uint8=uint8)
     with quiet(), symbolic_sizes():
         traced = trace(graph)
         try:
-            program: Any = torch.onnx.export(
-                traced,
-                dynamo=True,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                opset_version=OPSET,
-                verbose=False,
-            )
-        except torch.onnx.OnnxExporterError as error:
+            content = pack_metadata(_translate(traced), info, path)
+            session = open_session(content, ["CPUExecutionProvider"])
+        except (torch.onnx.OnnxExporterError, WeightsError) as error:
             reason = first_line(error.__cause__ or error)
             raise ConfigError(f"{info.backbone} cannot be exported to ONNX: {reason}") from error
-    content = pack_metadata(program.model_proto, info, path)
-    session = open_session(content, ["CPUExecutionProvider"])
     return content, check_graph(graph, lambda srgb: run_session(session, srgb), path)
+
+
+def check_packages() -> None:
+    """Require all that export takes, before any work is done.
+
+    Raises:
+        ConfigError: a package is not installed.
+    """
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        require(package)
+
+
+def _translate(program: ExportedProgram) -> Any:
+    """Return a traced pipeline as an ``onnx.ModelProto``."""
+    translated: Any = torch.onnx.export(
+        program,
+        dynamo=True,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        opset_version=OPSET,
+        verbose=False,
+    )
+    return translated.model_proto
 
 
 def pack_metadata(model: Any, info: GraphInfo, path: str) -> bytes:
@@ -85,17 +101,23 @@ def pack_metadata(model: Any, info: GraphInfo, path: str) -> bytes:
 
     Raises:
         OutputError: it would exceed the 2 GiB that ONNX allows.
+        ConfigError: it holds what ONNX does not have.
     """
-    onnx = require("onnx")
+    onnx, protobuf = require("onnx"), require("google.protobuf.message")
     _clean(model, uint8=info.uint8)
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA, info.to_json()
     model.producer_name, model.producer_version = "revisp", info.version
+    model.ir_version = IR_VERSION
     try:
-        onnx.checker.check_model(model)
-        return bytes(model.SerializeToString())
-    except (ValueError, onnx.checker.ValidationError) as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
+        content = bytes(model.SerializeToString())
+    except (protobuf.EncodeError, ValueError) as error:  # by how protobuf was built
+        raise OutputError(f"cannot write {path}: its graph exceeds the 2 GiB that ONNX allows") from error
+    try:
+        onnx.checker.check_model(content)
+    except onnx.checker.ValidationError as error:
+        raise ConfigError(f"{info.backbone} cannot be exported to ONNX: {first_line(error)}") from error
+    return content
 
 
 def _clean(model: Any, *, uint8: bool) -> None:

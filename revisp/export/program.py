@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.fx.experimental import _config as tracing_config
 
 from revisp.errors import ConfigError
-from revisp.export.graph import INPUT, Check, GraphInfo, PhotoToBayer, check_graph, example
+from revisp.export.graph import INPUT, Check, GraphInfo, PhotoToBayer, check_graph, example, first_line
 from revisp.io.atomic import atomic_write
 from revisp.pipeline import MINIMUM_SIZE
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from revisp.pipeline import ReverseISP
 
-__all__ = ["METADATA", "export_program", "first_line", "symbolic_sizes", "trace"]
+__all__ = ["METADATA", "export_program", "symbolic_sizes", "trace"]
 
 METADATA = "revisp.json"
 """Name of the metadata in the file, `GraphInfo` as JSON: for ``extra_files`` of `torch.export.load`."""
@@ -56,11 +56,6 @@ def trace(graph: PhotoToBayer) -> ExportedProgram:
         raise ConfigError(f"{graph.model.config['backbone']} cannot be exported: {first_line(error)}") from error
     _tidy(program)
     return program
-
-
-def first_line(error: object) -> str:
-    """Return the first line of a message; PyTorch's go on with advice to who writes the network."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def symbolic_sizes() -> contextlib.AbstractContextManager[None]:
@@ -99,7 +94,7 @@ def export_program(model: ReverseISP, path: str | Path, *, name: str = "", uint8
 
     Raises:
         ConfigError: integers are wanted of a model without a camera profile, or its network cannot be exported.
-        WeightsError: the program differs from the pipeline; nothing is written.
+        WeightsError: the program differs from the pipeline, or fails; nothing is written.
         OutputError: the file cannot be written.
     """
     graph = PhotoToBayer(model.eval(), uint8=uint8).eval()

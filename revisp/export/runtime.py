@@ -57,12 +57,12 @@ def open_session(model: str | Path | bytes, providers: Sequence[str] | None = No
         raise WeightsError(f"{model}: no such file; revisp-export writes it")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    what = "the graph" if isinstance(model, bytes) else model
+    options.log_severity_level = 4  # what fails is raised; onnxruntime would print it besides
     try:
         return runtime.InferenceSession(model, options, providers=chosen)
     except Exception as error:  # onnxruntime's own exceptions have no common base
-        raise WeightsError(f"{what}: damaged or not an ONNX model of this onnxruntime ({error})") from error
+        reason = "the graph: " if isinstance(model, bytes) else f"{model}: damaged or "
+        raise WeightsError(f"{reason}not an ONNX model of this onnxruntime ({error})") from error
 
 
 def read_info(session: Any, path: object) -> GraphInfo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,26 @@ def test_photos_that_measure_do_not_calibrate(photos: list[Path]) -> None:
     calibrate, measure = photo_samples(photos)
     assert all(piece.srgb.shape == (3, 70, 90) for piece in calibrate + measure)
     assert not any(torch.equal(a.srgb, b.srgb) for a in calibrate for b in measure)
+
+
+def test_a_photo_that_is_named_twice_does_not_do_both(photos: list[Path]) -> None:
+    with pytest.raises(ConfigError, match="at least two photos"):
+        photo_samples([photos[0], photos[0].parent / ".." / "photos" / photos[0].name])
+
+
+def test_pieces_of_large_photos_are_as_many_as_that_and_no_more(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(9)]
+    for path in paths:
+        Image.fromarray(data.chelsea()).save(path)
+    calibrate, measure = photo_samples(paths)  # 7 and 2 of them
+    assert 40 <= len(calibrate) <= 48
+    assert len(measure) == 16
+
+
+def test_a_missing_package_is_said_before_photos_are_read(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ConfigError, match="onnxscript is needed"):
+        export_int8(build(), tmp_path / "x.onnx", [tmp_path / "none.jpg"] * 2)
 
 
 def test_bad_photos_are_refused(photos: list[Path], tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def bad(model: Path, folder: Path) -> dict[str, tuple[object, ...]]:
     (folder / "empty").mkdir()
     (folder / "taken.onnx").mkdir()
     return {
-        "no such model folder": (folder / "none", "-o", folder / "m.onnx"),
+        "no such model folder": (folder / "none", "-o", folder / "new" / "deep" / "m.onnx"),
         "is missing, so this is not a whole model folder": (folder / "empty", "-o", folder / "m.onnx"),
         "it must end in .onnx (ONNX) or .pt2": (model, "-o", folder / "m.pth"),
         "cannot make the folder": (model, "-o", folder / "file" / "m.onnx"),
@@ -69,7 +69,7 @@ def bad(model: Path, folder: Path) -> dict[str, tuple[object, ...]]:
         "--int8 is for .onnx": (model, "-o", folder / "m.pt2", "--int8"),
         "--calibrate belongs to --int8": (model, "-o", folder / "m.onnx", "--calibrate", folder),
         "no photos in this folder": (model, "-o", folder / "m.onnx", "--int8", "--calibrate", folder / "empty"),
-        "No such file": (model, "-o", folder / "m.onnx", "--int8", *["--calibrate", "a.jpg"] * 2),
+        "No such file": (model, "-o", folder / "m.onnx", "--int8", "--calibrate", "a.jpg", "--calibrate", "b.jpg"),
     }
 
 
