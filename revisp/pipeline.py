@@ -265,10 +265,11 @@ class ReverseISP(nn.Module):
         if self.base is None:
             return None
         x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
-        if not torch.is_autocast_enabled(x.device.type):
+        kind = x.device.type
+        if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
             ground: Tensor = self.base(x)
             return ground
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(kind, enabled=False):
             return self.base(x)
 
     def _stand(self, name: str, y: Tensor, ground: Tensor | None) -> Tensor:

@@ -163,6 +163,14 @@ def test_the_base_stays_exact_where_networks_are_rounded() -> None:
         assert torch.equal(model(photo()).raw_rgb, exact)
 
 
+def test_shapes_can_be_had_without_computing() -> None:
+    model = ReverseISP("unet", backbone_kwargs=TINY, base="classical").eval().to("meta")
+    outputs, _ = model.run_networks(
+        torch.empty(1, 3, 40, 48, device="meta"), torch.empty(1, 1, 40, 48, device="meta")
+    )
+    assert outputs.shape == (1, 6, 40, 48)
+
+
 def test_base_and_gains_learn() -> None:
     model = ReverseISP("unet", backbone_kwargs=TINY, base="classical")
     model(photo()).raw_rgb.square().mean().backward()
