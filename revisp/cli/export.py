@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from revisp.cli._main import report_errors
-from revisp.errors import ConfigError, ImageError, OutputError
-from revisp.io.endings import PHOTO_ENDINGS
+from revisp.errors import ConfigError, OutputError
+from revisp.inference.jobs import find_photos
 
 if TYPE_CHECKING:
     from revisp.pipeline import ReverseISP
@@ -40,7 +40,7 @@ def command(
         list[Path] | None,
         typer.Option(
             metavar="PHOTOS",
-            help="Photos, or folders of them, that calibrate --int8; may be repeated.",
+            help="Photos, folders or .txt files of them, that calibrate --int8; may be repeated.",
             show_default="photographs of scikit-image and scikit-learn",
         ),
     ] = None,
@@ -70,7 +70,7 @@ def check_request(out: Path, *, int8: bool, calibrate: list[Path] | None) -> lis
     Raises:
         OutputError: the output's ending is none of `ENDINGS`.
         ConfigError: options that contradict each other.
-        ImageError: a folder without photos.
+        ImageError: a folder without photos, or one that cannot be read.
     """
     if out.suffix.lower() not in ENDINGS:
         raise OutputError(f"cannot write {out}: it must end in .onnx (ONNX) or .pt2 (torch.export)")
@@ -78,7 +78,7 @@ def check_request(out: Path, *, int8: bool, calibrate: list[Path] | None) -> lis
         raise ConfigError("--int8 is for .onnx: a program of torch.export stays in floating point")
     if calibrate and not int8:
         raise ConfigError("--calibrate belongs to --int8")
-    return [photo for path in calibrate for photo in _expand(path)] if calibrate else None
+    return [photo for path in calibrate for photo in find_photos(path)] if calibrate else None
 
 
 @contextlib.contextmanager
@@ -107,15 +107,6 @@ def _made_way(out: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):  # somebody else may have put something there
                 folder.rmdir()
         raise
-
-
-def _expand(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.iterdir() if file.suffix.lower() in PHOTO_ENDINGS and file.is_file())
-    if not found:
-        raise ImageError(f"{path}: no photos in this folder ({', '.join(PHOTO_ENDINGS)})")
-    return found
 
 
 def _export(

@@ -14,12 +14,11 @@ import typer
 
 from revisp.cli._main import one_line, report_errors
 from revisp.errors import ConfigError, RevispError
-from revisp.inference.jobs import Job, plan_jobs
+from revisp.inference.jobs import plan_jobs
 
 if TYPE_CHECKING:
-    from revisp.inference.convert import Choice
     from revisp.inference.engine import Engine
-    from revisp.inference.folder import Outcome
+    from revisp.inference.folder import Batch, Outcome
 
 __all__ = ["main"]
 
@@ -116,19 +115,18 @@ def command(
     with report_errors():
         if bits not in (10, 12):
             raise ConfigError(f"--bits must be 10 (AIM 2022) or 12 (NTIRE 2025), got {bits}")
-        if tile is not None and (tile < 16 or memory is not None):
-            raise ConfigError("give --tile or --memory, not both, and a tile of at least 16 pixels")
+        if tile is not None and tile < 16:
+            raise ConfigError(f"--tile must be at least 16 pixels, got {tile}")
+        if tile is not None and memory is not None:
+            raise ConfigError("give --tile or --memory, not both")
         jobs = plan_jobs(photos, out, format, preview=preview)
         from revisp.inference.convert import Choice
+        from revisp.inference.folder import Batch
 
         loaded = _load(model, engine, device, precision, compile=compile, memory=memory)
-        choice = Choice(bits, preview, tile)
-        if devices * nodes == 1:
-            outcomes = _convert(loaded, jobs, choice, workers=workers, resume=resume)
-        else:
-            processes = Processes(devices, nodes, device)
-            outcomes = _divide(loaded, jobs, choice, processes, workers=workers, resume=resume)
-        _conclude(outcomes)
+        batch = Batch(loaded, jobs, Choice(bits, preview, tile), workers=workers, resume=resume)
+        alone = devices * nodes == 1
+        _conclude(_convert(batch) if alone else _divide(batch, Processes(devices, nodes, device)))
 
 
 def main() -> None:
@@ -160,39 +158,40 @@ def _load(
     )
 
 
-def _convert(engine: Engine, jobs: Sequence[Job], choice: Choice, *, workers: int, resume: bool) -> list[Outcome]:
+def _convert(batch: Batch) -> list[Outcome]:
     """Convert photos in this process, with a progress bar on a terminal, and say so line by line."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from revisp.inference.folder import convert_photos
-
     outcomes: list[Outcome] = []
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    bar = Progress(
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),  # else the lines would leave the file or pipe for the terminal
+    )
+    with bar:
         task = bar.add_task("")
 
         def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description=f"{len(outcomes)} of {len(jobs)}")
+            bar.update(task, completed=done, total=total, description=f"{len(outcomes)} of {len(batch.jobs)}")
 
-        for outcome in convert_photos(engine, jobs, choice, workers=workers, resume=resume, progress=show):
+        for outcome in batch.run(show):
             outcomes.append(outcome)
             _say(outcome)
     return outcomes
 
 
-def _divide(
-    engine: Engine, jobs: Sequence[Job], choice: Choice, processes: Processes, *, workers: int, resume: bool
-) -> list[Outcome]:
+def _divide(batch: Batch, processes: Processes) -> list[Outcome]:
     """Convert photos in many processes; in the first of them, return what became of all."""
     import torch
 
     from revisp.training.predict import PredictionTask, build_predictor, predict_photos
 
-    kind = torch.device("cpu" if processes.device == "cpu" or not torch.cuda.is_available() else "cuda").type
-    trainer = build_predictor(devices=processes.devices, nodes=processes.nodes, accelerator=kind, strategy="ddp")
-    task = PredictionTask(engine, jobs, choice, workers=workers, resume=resume, report=_say)
-    outcomes = predict_photos(task, trainer)
+    kind = "cpu" if processes.device == "cpu" or not torch.cuda.is_available() else "cuda"
+    trainer = build_predictor(devices=processes.devices, nodes=processes.nodes, accelerator=kind)
+    outcomes = predict_photos(PredictionTask(batch, _say), trainer)
     return outcomes if trainer.is_global_zero else []
 
 
@@ -213,7 +212,14 @@ def _conclude(outcomes: Sequence[Outcome]) -> None:
     for outcome in failed:
         if not isinstance(outcome.error, RevispError):  # our fault
             traceback.print_exception(outcome.error)
-        print(f"error: {one_line(outcome.error)}", file=sys.stderr)
+        print(f"error: {_reason(outcome)}", file=sys.stderr)
     if failed:
         print(f"{len(failed)} of {len(outcomes)} photos failed", file=sys.stderr)
         sys.exit(1)
+
+
+def _reason(outcome: Outcome) -> str:
+    """Return why a photo failed, in one line that names it or what it was to become."""
+    text = one_line(outcome.error)
+    named = any(str(path) in text for path in (outcome.job.photo, outcome.job.output))
+    return text if named else f"{outcome.job.photo}: {text}"

@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "folder": ["convert_photos"],
         "jobs": ["plan_jobs"],
         "load": ["load_engine", "load_model"],
+        "onnx": ["OnnxPipeline"],
         "predict": ["predict"],
         "tiling": ["tile_apply"],
     },

@@ -13,9 +13,9 @@ from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError
-from revisp.inference.engine import Engine, Progress, Sensor, as_engine
+from revisp.inference.engine import Engine, Sensor, as_engine
 from revisp.inference.jobs import preview_path
-from revisp.inference.tiling import tile_apply
+from revisp.inference.tiling import Progress, tile_apply
 from revisp.io.challenge import CHALLENGE_PROFILES, write_challenge_npy
 from revisp.io.dng import write_dng
 from revisp.io.image import read_photo, write_png
@@ -132,7 +132,7 @@ def _develop_mosaic(bayer: Tensor, profile: CameraProfile) -> Tensor:
     def part(mosaic: Tensor) -> Tensor:
         return develop(demosaic(mosaic, profile.cfa), profile)
 
-    return tile_apply(part, bayer[None], tile=1024, overlap=8, channels=3)[0]
+    return tile_apply(part, bayer[None], tile=1024, overlap=4, channels=3, reach=2)[0]
 
 
 def _dng(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, bits: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,12 +10,10 @@ from torch import Tensor
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.inference.predict import predict
+from revisp.inference.tiling import Progress
 from revisp.pipeline import ReverseISP
 
-__all__ = ["Engine", "Progress", "Sensor", "TorchEngine", "as_engine"]
-
-Progress = Callable[[int, int], None]
-"""Called with (tiles done, all tiles of this stage) after each tile."""
+__all__ = ["Engine", "Sensor", "TorchEngine", "as_engine"]
 
 
 class Sensor(Protocol):

@@ -39,8 +39,8 @@ def optimise(model: ReverseISP, precision: Precision = "auto", *, compile: bool 
     Args:
         model: the pipeline, on the device that it will run on.
         precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
-        compile: compile the networks by `torch.compile`. The first prediction of each tile size takes up to
-            minutes; results are kept on disk for the next process. On processors it needs a C++ compiler.
+        compile: compile the networks by `torch.compile`, which takes up to minutes; results are kept on disk for
+            the next process, which takes seconds to read them. On processors it needs a C++ compiler.
 
     Raises:
         ConfigError: another precision, bf16 on a device that lacks it, or the networks cannot be compiled; those
@@ -108,7 +108,7 @@ def _rewritten(plain: ReverseISP, device: torch.device) -> ReverseISP:
     """Return a rewritten copy; where a rewriting changes the result, a copy without it."""
     fast = copy.deepcopy(plain)
     folded = fold_norms(fast, lambda: fast(sample_photo(device)[..., :64, :64]))
-    if folded and agreement(plain, fast) < _EXACT:
+    if folded and not agreement(plain, fast) >= _EXACT:  # nor not a number
         fast = copy.deepcopy(plain)
     if device.type == "cpu":
         rewrite(fast)
@@ -125,14 +125,19 @@ def _wrapped(model: ReverseISP, dtype: torch.dtype | None) -> ReverseISP:
 
 
 def _compiled(model: ReverseISP) -> ReverseISP:
-    """Compile the networks, and see at once that it works here."""
+    """Compile the networks, once for all sizes, and see at once that it works here.
+
+    The sample is predicted as photos are, in inference mode, and of their kind: a square, or a tiny one, would be
+    taken for the rule, and others compiled anew.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "revisp" / "inductor"
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))  # torch's own default does not outlive a restart
-    sample = sample_photo(next(model.parameters()).device)
-    for network in [network for network in model.modules() if isinstance(network, FastNetwork)]:
-        network.network = torch.compile(network.network)  # type: ignore[assignment]
+    sample = torch.full((1, 3, 256, 192), 0.5, device=next(model.parameters()).device)
     try:
-        model(sample)
+        for network in [network for network in model.modules() if isinstance(network, FastNetwork)]:
+            network.network = torch.compile(network.network, dynamic=True)  # type: ignore[assignment]
+        with torch.inference_mode():
+            model(sample)
     except Exception as error:  # the compiler and what it starts fail in many ways
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(f"the networks cannot be compiled here: {reason}") from error

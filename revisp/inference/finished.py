@@ -41,5 +41,7 @@ def _size(job: Job) -> tuple[int, ...]:
         return read_raw(job.output).mosaic.shape
     if ending == ".npy":
         planes = np.load(job.output, allow_pickle=False)
+        if planes.dtype != np.uint16 or planes.ndim != 3 or planes.shape[-1] != 4:
+            raise ValueError(f"no planes R, Gr, Gb, B: {planes.dtype} {planes.shape}")
         return tuple(2 * n for n in planes.shape[:2])
     return read_mosaic(job.output).shape

@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from torch import Tensor
 
-from revisp.errors import OutputError
 from revisp.inference.convert import Choice, check_writable, write_raw
-from revisp.inference.engine import Engine, Progress, as_engine
+from revisp.inference.engine import Engine, as_engine
 from revisp.inference.finished import is_finished
-from revisp.inference.jobs import Job
+from revisp.inference.jobs import Job, share
+from revisp.inference.tiling import Progress
 from revisp.io.image import Photo, read_photo
+from revisp.io.locking import lock, make_folder
 from revisp.io.metadata import PhotoMetadata
 from revisp.pipeline import ReverseISP
 
@@ -90,18 +90,26 @@ def convert_photos(
         OutputError: an output's ending is no format.
         ConfigError: what the engine predicts cannot be written in that format.
     """
-    with Batch(model, jobs, choice, workers=workers, resume=resume) as batch:
-        for picked in batch:
-            batch.convert(picked, progress)
-            yield from batch.finished()
-        yield from batch.finished(wait=True)
+    return Batch(model, jobs, choice, workers=workers, resume=resume).run(progress)
 
 
 class Batch:
-    """The stations that a photo passes, for who drives the loop: see `convert_photos`, which is all of them.
+    """Photos to convert, and the stations that each of them passes.
 
-    Iterating reads the photos ahead; `convert` predicts one and hands it to a writer; `finished` says what became
-    of those that are through. Leaving the ``with`` block closes it.
+    `run` takes them through all. For who drives the loop otherwise: iterating reads the photos ahead, `convert`
+    predicts one and hands it to a writer, `finished` says what became of those that are through, and `close` comes
+    last. Threads start, and files are touched, when iteration begins.
+
+    Args:
+        model: as for `convert_photos`, and so the others.
+        jobs: the photos and where they go.
+        choice: format of what is written.
+        workers: threads that read and write.
+        resume: leave photos alone that have been converted.
+
+    Raises:
+        OutputError: an output's ending is no format.
+        ConfigError: what the engine predicts cannot be written in that format.
     """
 
     def __init__(
@@ -116,32 +124,41 @@ class Batch:
         self.engine = as_engine(model)
         self.jobs = list(jobs)
         self.choice = choice or Choice()
-        self.resume = resume
+        self.workers, self.resume = workers, resume
         for job in {job.output.suffix.lower(): job for job in self.jobs}.values():
             check_writable(self.engine, job.output, self.choice)
-        self._pool = ThreadPoolExecutor(workers) if workers else None
+        self._pool: ThreadPoolExecutor | None = None
         self._ahead = workers and max(1, workers - 1)
         self._locks: set[FileLock] = set()
         self._reading: deque[Future[Picked]] = deque()
         self._writing: deque[Future[Outcome]] = deque()
 
-    def __enter__(self) -> Self:
-        return self
+    def share(self, rank: int, world_size: int) -> Batch:
+        """Return one process's part of the photos: every ``world_size``-th from the ``rank``-th on."""
+        jobs = share(self.jobs, rank, world_size)
+        return Batch(self.engine, jobs, self.choice, workers=self.workers, resume=self.resume)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def run(self, progress: Progress | None = None) -> Iterator[Outcome]:
+        """Convert all photos, and yield what became of each, in order."""
+        try:
+            for picked in self:
+                self.convert(picked, progress)
+                yield from self.finished()
+            yield from self.finished(wait=True)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Finish what has been begun, drop the rest, and leave no lock behind."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-        for lock in list(self._locks):
-            self._release(lock)
+        for held in list(self._locks):
+            self._release(held)
 
     def __iter__(self) -> Iterator[Picked]:
         """Yield the photos in order, each read while those before it are predicted."""
+        if self.workers and self._pool is None:
+            self._pool = ThreadPoolExecutor(self.workers)
         waiting = deque(self.jobs)
         while waiting or self._reading:
             while waiting and len(self._reading) <= self._ahead:
@@ -183,35 +200,35 @@ class Batch:
 
     def _read(self, job: Job) -> Picked:
         started = time.monotonic()
-        lock = None
+        held = None
         try:
-            self._locks.add(lock := _acquire(job.output))
+            self._locks.add(held := _acquire(job.output))
             if self.resume and is_finished(job, self.choice):
-                self._release(lock)
+                self._release(held)
                 return Picked(Outcome(job))
             photo = read_photo(job.photo)
         except Exception as error:
-            self._release(lock)
+            self._release(held)
             return Picked(Outcome(job, error=error))
-        return Picked(Outcome(job, seconds=time.monotonic() - started), photo, lock)
+        return Picked(Outcome(job, seconds=time.monotonic() - started), photo, held)
 
-    def _write(self, outcome: Outcome, bayer: Tensor, metadata: PhotoMetadata, lock: FileLock) -> Outcome:
+    def _write(self, outcome: Outcome, bayer: Tensor, metadata: PhotoMetadata, held: FileLock) -> Outcome:
         started = time.monotonic()
         try:
             files = write_raw(outcome.job.output, bayer, self.engine, metadata, self.choice)
         except Exception as error:
             return replace(outcome, error=error)
         finally:
-            self._release(lock)
+            self._release(held)
         return replace(outcome, files=files, seconds=outcome.seconds + time.monotonic() - started)
 
-    def _release(self, lock: FileLock | None) -> None:
+    def _release(self, held: FileLock | None) -> None:
         """Give up a lock and take its file away; who meets it meanwhile is refused, and does not wait."""
-        if lock is not None:
-            self._locks.discard(lock)
+        if held is not None:
+            self._locks.discard(held)
             with contextlib.suppress(OSError):
-                Path(lock.lock_file).unlink()
-            lock.release()
+                Path(held.lock_file).unlink()
+            held.release()
 
 
 def _done(value: Any) -> Future[Any]:
@@ -226,15 +243,6 @@ def _acquire(output: Path) -> FileLock:
     Raises:
         OutputError: another process is writing it, or the folder cannot be written to.
     """
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {output.parent}: {error.strerror or error}") from error
-    lock = FileLock(output.with_name(f".{output.name}.lock"), timeout=0, thread_local=False)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise OutputError(f"cannot write {output}: another process is writing it") from None
-    except OSError as error:
-        raise OutputError(f"cannot write {output}: {error.strerror or error}") from error
-    return lock
+    make_folder(output.parent)
+    busy = f"cannot write {output}: another process is writing it"
+    return lock(output.with_name(f".{output.name}.lock"), output, busy)

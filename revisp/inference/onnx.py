@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from revisp.camera.profile import CameraProfile
-from revisp.cfa import CFA
 from revisp.checks import check_image
-from revisp.errors import ConfigError, ShapeError
+from revisp.errors import ShapeError
 from revisp.export.runtime import open_session, predict_session, read_info
-from revisp.inference.tiling import fit_tile, tile_apply, tile_choices
-from revisp.padding import next_multiple
-from revisp.pipeline import MINIMUM_SIZE, check_photos
+from revisp.inference.plan import Grid, Limits, Stage
+from revisp.inference.tiling import Progress
+from revisp.pipeline import check_photos
 
 __all__ = ["OnnxPipeline"]
 
 LARGEST = 2**20
 """Pixels of the largest tile that is chosen: a U-Net of 64 channels takes about 1 GiB for it."""
-
-RAMP = 64
-"""Pixels over which tiles of a graph that looks at the whole photo are blended."""
 
 
 class OnnxPipeline:
@@ -39,6 +34,8 @@ class OnnxPipeline:
 
     Attributes:
         info: what the file says of itself.
+        profile: the camera whose RAW the graph predicts; None if its model knew none.
+        cfa: phase of the mosaics.
 
     Raises:
         ConfigError: onnxruntime is not installed, or lacks a provider.
@@ -49,27 +46,16 @@ class OnnxPipeline:
         self.path = Path(path)
         self._session = open_session(self.path, providers)
         self.info = read_info(self._session, path)
+        self.profile, self.cfa = self.info.profile, self.info.cfa
 
-    @property
-    def profile(self) -> CameraProfile | None:
-        """The camera whose RAW the graph predicts; None if its model knew none."""
-        return self.info.profile
-
-    @property
-    def cfa(self) -> CFA:
-        """Phase of the mosaics."""
-        return self.info.cfa
-
-    def bayer(
-        self, srgb: Tensor, *, tile: int | None = None, progress: Callable[[int, int], None] | None = None
-    ) -> Tensor:
+    def bayer(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
         """Predict the mosaic of a photo.
 
         Args:
             srgb: sRGB ``[3, H, W]`` in [0, 1], on any device; H, W >= 16. Of a graph of bytes it is rounded to 8
                 bits.
             tile: height and width of a tile in pixels, rounded up to what the graph needs; None: chosen.
-            progress: called with (tiles done, all tiles) after each tile.
+            progress: called after each tile.
 
         Returns:
             The mosaic ``[1, H, W]`` in [0, 1], on the device of ``srgb``. Of a graph of integers it is what they
@@ -83,29 +69,16 @@ class OnnxPipeline:
         if srgb.ndim != 3:
             raise ShapeError(f"srgb must be [3, H, W], got {list(srgb.shape)}")
         check_photos(srgb[None])
-        if tile is not None and tile < MINIMUM_SIZE:
-            raise ConfigError(f"tile must be at least {MINIMUM_SIZE} pixels, got {tile}")
-        side, overlap = self._tiles((srgb.shape[-2], srgb.shape[-1]), tile)
+        stage = self._stage((srgb.shape[-2], srgb.shape[-1]), Limits(tile))
         with torch.inference_mode():
-            mosaic = tile_apply(
-                lambda photo: predict_session(self._session, self.info, photo),
-                srgb[None],
-                tile=side,
-                overlap=overlap,
-                channels=1,
-                align=self.info.align,
-                reach=self.info.reach,
-                progress=progress,
-            )
-        return mosaic[0]
+            return stage.apply(self._run, srgb[None], 1, progress)[0]
 
-    def _tiles(self, size: tuple[int, int], tile: int | None) -> tuple[tuple[int, int], int]:
-        """Return height and width of the tiles, and what they share."""
-        align, reach = self.info.align, self.info.reach
-        wanted = next_multiple(RAMP if reach is None else 2 * reach, align)
-        if tile is None:
-            least = max(MINIMUM_SIZE, 2 * wanted)
-            return fit_tile(tile_choices(size, overlap=wanted, align=align, least=least), LARGEST), wanted
-        side = max(next_multiple(tile, align), 2 * align)
-        exact = reach is not None and side >= wanted + align
-        return (side, side), wanted if exact else min(wanted, side // 2)
+    def _run(self, photo: Tensor) -> Tensor:
+        return predict_session(self._session, self.info, photo)
+
+    def _stage(self, size: tuple[int, int], limits: Limits) -> Stage:
+        grid = Grid(self.info.align, self.info.reach)
+        if limits.tile is not None:
+            return grid.fixed(limits.tile)
+        overlap = grid.overlap()
+        return grid.fitted(grid.choices(size, overlap), overlap, LARGEST)

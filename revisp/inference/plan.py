@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from revisp.errors import ConfigError
 from revisp.inference.memory import Cost, format_size, measure_cost
-from revisp.inference.tiling import Tile, fit_tile, plan_tiles, tile_choices
+from revisp.inference.tiling import Progress, Tile, TileChoice, fit_tile, plan_tiles, tile_apply, tile_choices
 from revisp.padding import next_multiple
-from revisp.pipeline import ReverseISP
+from revisp.pipeline import MINIMUM_SIZE, ReverseISP
 
-__all__ = ["Limits", "Stage", "plan_stages"]
+__all__ = ["Grid", "Limits", "Stage", "plan_stages"]
 
 DEFAULT_MEMORY = 2**30
 """Bytes that a tile may take if nobody says."""
@@ -29,11 +29,21 @@ TRIAL = 128
 
 @dataclass(frozen=True)
 class Limits:
-    """What the caller asks of the tiles, as in `revisp.predict`."""
+    """What the caller asks of the tiles, as in `revisp.predict`.
+
+    Raises:
+        ConfigError: a tile smaller than 16 pixels, or both a tile and a bound of memory.
+    """
 
     tile: int | None = None
     overlap: int | None = None
     memory: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.tile is not None and self.tile < MINIMUM_SIZE:
+            raise ConfigError(f"tile must be at least {MINIMUM_SIZE} pixels, got {self.tile}")
+        if self.tile is not None and self.memory is not None:
+            raise ConfigError("give the size of the tiles or the memory that they may take, not both")
 
 
 @dataclass(frozen=True)
@@ -56,34 +66,75 @@ class Stage:
         """Return the tiles of a picture of this height and width."""
         return plan_tiles(size, self.tile, overlap=self.overlap, align=self.align, reach=self.reach)
 
+    def apply(
+        self, function: Callable[[Tensor], Tensor], x: Tensor, channels: int, progress: Progress | None
+    ) -> Tensor:
+        """Do the step by `tile_apply`."""
+        return tile_apply(
+            function,
+            x,
+            tile=self.tile,
+            overlap=self.overlap,
+            channels=channels,
+            align=self.align,
+            reach=self.reach,
+            progress=progress,
+        )
+
 
 @dataclass(frozen=True)
-class _Demand:
-    """What a step needs of its tiles: their grid, how far it looks, its least size, and its memory."""
+class Grid:
+    """What a step asks of its tiles.
+
+    Attributes:
+        align: what they start at, and are as large as, multiples of.
+        reach: how far the step looks, in pixels; None if unknown.
+        least: smallest height and width that it takes.
+    """
 
     align: int
     reach: int | None
-    least: int
-    network: nn.Module
-    run: Callable[[int], object]
+    least: int = 1
 
-    def overlap(self, limits: Limits) -> int:
-        """Return what neighbours share."""
-        if limits.overlap is not None:
-            return limits.overlap
-        side = None if limits.tile is None else self.side(limits.tile)
+    def side(self, tile: int) -> int:
+        """Return the least side from ``tile`` up that the step can do."""
+        return max(next_multiple(tile, self.align), 2 * self.align)
+
+    def overlap(self, tile: int | None = None) -> int:
+        """Return what neighbours share: twice the reach where that fits into the tile, else a part of the tile."""
+        side = None if tile is None else self.side(tile)
         if self.reach is None:
             return next_multiple(RAMP, self.align) if side is None else side // 8
         wanted = next_multiple(2 * self.reach, self.align)
         return wanted if side is None or side >= wanted + self.align else side // 2
 
-    def side(self, tile: int) -> int:
-        """Return a tile that the step can do."""
-        return max(next_multiple(tile, self.align), 2 * self.align)
+    def fixed(self, tile: int, overlap: int | None = None) -> Stage:
+        """Return tiles of this size."""
+        side = self.side(tile)
+        return Stage((side, side), self.overlap(tile) if overlap is None else overlap, self.align, self.reach)
+
+    def choices(self, size: tuple[int, int], overlap: int) -> list[TileChoice]:
+        """Return the tiles that divide a picture evenly and do not consist of their overlaps alone."""
+        exact = self.reach is not None and overlap >= 2 * self.reach
+        least = max(self.least, RAMP, math.ceil((1.5 if exact else 2) * overlap))
+        return tile_choices(size, overlap=overlap, align=self.align, least=least)
+
+    def fitted(self, choices: list[TileChoice], overlap: int, pixels: float) -> Stage:
+        """Return the best of `choices` that have at most so many pixels."""
+        return Stage(fit_tile(choices, pixels), overlap, self.align, self.reach)
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """What a step needs: its tiles, and memory for them."""
+
+    grid: Grid
+    network: nn.Module
+    run: Callable[[int], object]
 
     def trial(self) -> int:
         """Return the side of the tile that memory is measured on."""
-        return next_multiple(max(TRIAL, self.least), self.align)
+        return next_multiple(max(TRIAL, self.grid.least), self.grid.align)
 
     def cost(self) -> Cost:
         """Return the memory of a tile."""
@@ -108,30 +159,24 @@ def plan_stages(
     height, width = photos.shape[-2:]
     demands = [_networks(model), *_refinement(model)]
     if limits.tile is not None:
-        stages = [_fixed(demand, limits, limits.tile) for demand in demands]
+        stages = [demand.grid.fixed(limits.tile, limits.overlap) for demand in demands]
     elif limits.memory is None and max(height, width) <= min(demand.trial() for demand in demands):
-        stages = [_fixed(demand, limits, demand.trial()) for demand in demands]
+        stages = [demand.grid.fixed(demand.trial(), limits.overlap) for demand in demands]
     else:
         stages = _fitted(demands, (height, width), limits, _held(model, photos, branches))
     return stages[0], stages[1] if len(stages) > 1 else None
-
-
-def _fixed(demand: _Demand, limits: Limits, tile: int) -> Stage:
-    side = demand.side(tile)
-    return Stage((side, side), demand.overlap(limits), demand.align, demand.reach)
 
 
 def _fitted(demands: list[_Demand], size: tuple[int, int], limits: Limits, held: int) -> list[Stage]:
     """Plan tiles that memory allows."""
     stages, least = [], 0.0
     for demand in demands:
-        overlap, cost = demand.overlap(limits), demand.cost()
-        exact = demand.reach is not None and overlap >= 2 * demand.reach
-        smallest = max(demand.least, RAMP, math.ceil((1.5 if exact else 2) * overlap))
-        choices = tile_choices(size, overlap=overlap, align=demand.align, least=smallest)
+        grid, cost = demand.grid, demand.cost()
+        overlap = grid.overlap() if limits.overlap is None else limits.overlap
+        choices = grid.choices(size, overlap)
         least = max(least, held + cost.of(min(choice.pixels for choice in choices)))
         room = DEFAULT_MEMORY if limits.memory is None else limits.memory - held
-        stages.append(Stage(fit_tile(choices, cost.pixels(room)), overlap, demand.align, demand.reach))
+        stages.append(grid.fitted(choices, overlap, cost.pixels(room)))
     if limits.memory is not None and limits.memory < least:
         raise ConfigError(
             f"{format_size(limits.memory)} of memory is too little for a photo of {size[1]}x{size[0]} pixels: "
@@ -158,7 +203,7 @@ def _networks(model: ReverseISP) -> _Demand:
         model.compose(model.run_networks(photo, mask)[0], mask)
 
     reach = (spec.receptive_field - 1) // 2 if known and spec.receptive_field else None
-    return _Demand(math.lcm(2, spec.multiple_of), reach, spec.min_size, network, run)
+    return _Demand(Grid(math.lcm(2, spec.multiple_of), reach, spec.min_size), network, run)
 
 
 def _refinement(model: ReverseISP) -> list[_Demand]:
@@ -169,9 +214,8 @@ def _refinement(model: ReverseISP) -> list[_Demand]:
     field: int | None = getattr(refine.network, "receptive_field", None)
     reach = None if field is None else 2 * (field // 2) + 1
     network = refine.network
-    return [
-        _Demand(2 * refine.multiple, reach, 1, network, lambda side: refine(_blank(network, 1, side)).clamp(0, 1))
-    ]
+    grid = Grid(2 * refine.multiple, reach)
+    return [_Demand(grid, network, lambda side: refine(_blank(network, 1, side)).clamp(0, 1))]
 
 
 def _blank(network: nn.Module, channels: int, side: int) -> Tensor:

@@ -11,16 +11,14 @@ from torch import Tensor
 
 from revisp.checks import check_image
 from revisp.demosaic import demosaic
-from revisp.errors import ConfigError, ShapeError
+from revisp.errors import ShapeError
 from revisp.fusion import fuse
 from revisp.inference.plan import Limits, Stage, plan_stages
 from revisp.inference.statistics import PhotoStatistics
-from revisp.inference.tiling import Tile, tile_apply
-from revisp.pipeline import MINIMUM_SIZE, Reconstruction, ReverseISP, check_photos
+from revisp.inference.tiling import Progress, Tile, tile_apply
+from revisp.pipeline import Reconstruction, ReverseISP, check_photos
 
 __all__ = ["predict"]
-
-Progress = Callable[[int, int], None]
 
 PIECE = 1024
 """Side of the tiles of whatever is no network."""
@@ -78,17 +76,13 @@ def predict(
     check_image(srgb, 3, "srgb")
     if srgb.ndim > 4:
         raise ShapeError(f"srgb must be [3, H, W] or [B, 3, H, W], got {list(srgb.shape)}")
-    if tile is not None and tile < MINIMUM_SIZE:
-        raise ConfigError(f"tile must be at least {MINIMUM_SIZE} pixels, got {tile}")
-    if tile is not None and memory is not None:
-        raise ConfigError("give the size of the tiles or the memory that they may take, not both")
+    limits = Limits(tile, overlap, memory)
     photos = srgb if srgb.ndim == 4 else srgb[None]
     check_photos(photos)
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            limits = Limits(tile, overlap, memory)
             stages = plan_stages(model, photos, limits, branches=branches)
             done = [_predict_one(model, photo, stages, branches, progress) for photo in photos.split(1)]
     finally:
@@ -122,16 +116,7 @@ def _predict_one(
     if model.refine is None or stages[1] is None:
         return out
     refine, stage, device = model.refine, stages[1], next(model.parameters()).device
-    bayer = tile_apply(
-        lambda part: refine(part.to(device)).clamp(0, 1),
-        out.mosaiced,
-        tile=stage.tile,
-        overlap=stage.overlap,
-        channels=1,
-        align=stage.align,
-        reach=stage.reach,
-        progress=progress,
-    )
+    bayer = stage.apply(lambda part: refine(part.to(device)).clamp(0, 1), out.mosaiced, 1, progress)
     return out._replace(bayer=bayer)
 
 

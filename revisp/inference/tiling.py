@@ -14,10 +14,11 @@ from revisp.errors import ConfigError, ShapeError
 from revisp.padding import next_multiple
 
 __all__ = [
-    "Choice",
     "Cut",
+    "Progress",
     "Span",
     "Tile",
+    "TileChoice",
     "fit_tile",
     "plan_tiles",
     "tile_apply",
@@ -28,6 +29,9 @@ __all__ = [
 
 Span = tuple[int, int]
 """First and one past the last row (or column) of a tile."""
+
+Progress = Callable[[int, int], None]
+"""Called with (tiles done, all tiles of this stage) after each tile."""
 
 SLACK = 1.1
 """Of all tile sizes whose work is within this factor of the least, the smallest is taken."""
@@ -198,7 +202,7 @@ def _cut(size: int, tile: int, overlap: int, align: int, *, exact: bool) -> list
     return [Cut(span, span, weight) for span, weight in zip(spans, tile_weights(spans, overlap), strict=True)]
 
 
-class Choice(NamedTuple):
+class TileChoice(NamedTuple):
     """A tile size for a picture.
 
     Attributes:
@@ -212,7 +216,7 @@ class Choice(NamedTuple):
     work: int
 
 
-def tile_choices(size: tuple[int, int], *, overlap: int, align: int = 2, least: int = 1) -> list[Choice]:
+def tile_choices(size: tuple[int, int], *, overlap: int, align: int = 2, least: int = 1) -> list[TileChoice]:
     """Return the tile sizes that divide a picture evenly.
 
     Args:
@@ -226,11 +230,12 @@ def tile_choices(size: tuple[int, int], *, overlap: int, align: int = 2, least: 
     for height, down in rows.items():
         for width, across in columns.items():
             pixels = (height + align * (down > 1)) * (width + align * (across > 1))
-            choices.append(Choice((height, width), pixels, down * across * (height * width + TILE_COST)))
+            work = down * across * (height * width + TILE_COST)
+            choices.append(TileChoice((height, width), pixels, work))
     return choices
 
 
-def fit_tile(choices: list[Choice], pixels: float) -> tuple[int, int]:
+def fit_tile(choices: list[TileChoice], pixels: float) -> tuple[int, int]:
     """Choose the tile that covers a picture with little work.
 
     The smallest tile within `SLACK` of the least work is taken, for less memory at nearly the same speed.
@@ -244,7 +249,7 @@ def fit_tile(choices: list[Choice], pixels: float) -> tuple[int, int]:
     return min((choice for choice in possible if choice.work <= enough), key=_pixels).tile
 
 
-def _pixels(choice: Choice) -> int:
+def _pixels(choice: TileChoice) -> int:
     return choice.pixels
 
 
@@ -272,7 +277,7 @@ def tile_apply(
     channels: int,
     align: int = 2,
     reach: int | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Apply a function of same-size pictures tile by tile and join the results.
 
@@ -286,7 +291,7 @@ def tile_apply(
         channels: channels of the result.
         align: what tiles start at multiples of; even for anything that ends in a mosaic.
         reach: how far the function looks, see `plan_tiles`.
-        progress: called with (tiles done, all tiles) after each tile.
+        progress: called after each tile.
 
     Returns:
         The result ``[1, channels, H, W]``, on the device of ``x``.

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from revisp.camera.profile import CameraProfile
 from revisp.data.manifest import (
     ARRAYS,
@@ -29,6 +27,7 @@ from revisp.data.manifest import (
     write_manifest,
 )
 from revisp.errors import ConfigError, DataError, OutputError
+from revisp.io.locking import lock, make_folder
 from revisp.prepare.cameras import write_cameras
 from revisp.prepare.items import Item, picture_names
 from revisp.prepare.journal import Journal, Outcome
@@ -99,7 +98,7 @@ def prepare(
     options, root = options or PrepareOptions(), Path(root)
     _check_settings(options)
     plan = recognise([Path(given) for given in inputs], options, root)
-    _make_folders(root)
+    make_folder(root / "arrays")
     with _locked(root):
         state = _State(root, plan, options)
         todo = state.todo()
@@ -254,32 +253,19 @@ def _check_settings(options: PrepareOptions) -> None:
         load_camera(options.camera)
 
 
-def _make_folders(root: Path) -> None:
-    try:
-        (root / "arrays").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {root}: {error.strerror or error}") from error
-
-
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
     """Keep a second preparation of the same data set away; the lock ends with the process, however it ends.
 
     Before and after, half-written files are removed: of a run that was killed, and of workers that were.
     """
-    lock = FileLock(root / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise OutputError(f"{root}: another revisp-prepare is at work on this data set") from None
-    except OSError as error:
-        raise OutputError(f"cannot write {root}: {error.strerror or error}") from error
+    held = lock(root / ".lock", root, f"{root}: another revisp-prepare is at work on this data set")
     try:
         _remove_parts(root)
         yield
     finally:
         _remove_parts(root)
-        lock.release()
+        held.release()
 
 
 def _announcement(items: int, todo: int, needed: int, free: int) -> str:

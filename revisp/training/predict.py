@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,98 +16,97 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from torch import nn
 
 from revisp.errors import ConfigError, RevispError
-from revisp.inference.convert import Choice
-from revisp.inference.engine import Engine, TorchEngine, as_engine
+from revisp.inference.engine import TorchEngine
 from revisp.inference.folder import Batch, Outcome, Picked
-from revisp.inference.jobs import Job, share
-from revisp.pipeline import ReverseISP
+from revisp.inference.jobs import Job
 
 __all__ = ["PredictionTask", "build_predictor", "predict_photos"]
 
 Report = Callable[[Outcome], None]
 
+PATIENCE = timedelta(days=7)
+"""How long a process that is through waits for the others, which may have much more to do, as after a resume."""
+
 
 class PredictionTask(pl.LightningModule):
-    """Convert photos in each process's share of a list; for `pytorch_lightning.Trainer.predict`.
+    """Convert photos in each process's share of them; for `pytorch_lightning.Trainer.predict`.
 
     Of n processes the k-th takes every n-th photo from the k-th on: each is converted once, whatever their number,
     and none waits for another before the end. The pixels are read, predicted and written in the process; nothing
     but what became of each photo is sent.
 
     Args:
-        model: the pipeline, or what else predicts mosaics.
-        jobs: all photos and where they go, the same in every process.
-        choice: format of what is written.
-        workers: as for `revisp.inference.folder.convert_photos`, in each process.
-        resume: as there.
+        batch: all photos, the same in every process.
         report: called in the process with what became of each of its photos.
 
     Attributes:
         outcomes: what became of the photos of this process; after the end, of all.
     """
 
-    def __init__(
-        self,
-        model: ReverseISP | Engine,
-        jobs: Sequence[Job],
-        choice: Choice | None = None,
-        *,
-        workers: int = 2,
-        resume: bool = False,
-        report: Report | None = None,
-    ) -> None:
+    def __init__(self, batch: Batch, report: Report | None = None) -> None:
         super().__init__()
-        self.engine = as_engine(model)
-        if isinstance(self.engine, TorchEngine):
-            self.network: nn.Module = self.engine.model  # so that Lightning moves it
-        self.jobs, self.choice = list(jobs), choice
-        self.workers, self.resume = workers, resume
+        self.photos = self.own = batch
+        if isinstance(batch.engine, TorchEngine):
+            self.network: nn.Module = batch.engine.model  # so that Lightning moves it
         self.report = report
         self.outcomes: list[Outcome] = []
 
     def predict_dataloader(self) -> Batch:
         """Return this process's photos, which are read while those before them are predicted."""
-        jobs = share(self.jobs, self.trainer.global_rank, self.trainer.world_size)
-        self.batch = Batch(self.engine, jobs, self.choice, workers=self.workers, resume=self.resume)
-        return self.batch
+        self.photos.jobs = self.trainer.strategy.broadcast(self.photos.jobs)  # a folder may have changed meanwhile
+        self.own = self.photos.share(self.trainer.global_rank, self.trainer.world_size)
+        return self.own
+
+    def on_predict_start(self) -> None:
+        """Agree on a patience of ours, as that of Lightning's own strategies ends after minutes."""
+        if torch.distributed.is_initialized():
+            self._group: Any = torch.distributed.new_group(backend="gloo", timeout=PATIENCE)
 
     def transfer_batch_to_device(self, batch: Picked, device: torch.device, dataloader_idx: int) -> Picked:
         """Leave the photo where it is: its tiles are moved one by one."""
         return batch
 
-    def predict_step(self, batch: Picked, batch_idx: int) -> None:
-        """Convert one photo."""
-        self.batch.convert(batch)
+    def predict_step(self, batch: Picked, batch_idx: int) -> Job:
+        """Convert one photo; return which, as Lightning warns of steps that return nothing."""
+        self.own.convert(batch)
         self._take()
+        return batch.outcome.job
 
     def on_predict_end(self) -> None:
         """Wait until all is written, and gather what became of the photos of all processes."""
         self._take(wait=True)
         if torch.distributed.is_initialized():
             gathered: list[list[Outcome]] = [[] for _ in range(self.trainer.world_size)]
-            torch.distributed.all_gather_object(gathered, [_portable(outcome) for outcome in self.outcomes])
+            mine = [_portable(outcome) for outcome in self.outcomes]
+            torch.distributed.all_gather_object(gathered, mine, group=self._group)
             self.outcomes = [outcome for outcomes in gathered for outcome in outcomes]
 
     def _take(self, *, wait: bool = False) -> None:
-        for outcome in self.batch.finished(wait=wait):
+        for outcome in self.own.finished(wait=wait):
             self.outcomes.append(outcome)
             if self.report is not None:
                 self.report(outcome)
 
 
-def build_predictor(*, devices: int = 1, nodes: int = 1, accelerator: str = "auto", strategy: str = "auto") -> Any:
-    """Return Lightning's trainer for predictions: no loggers, no checkpoints, no bar.
+def build_predictor(*, devices: int = 1, nodes: int = 1, accelerator: str = "auto") -> pl.Trainer:
+    """Return Lightning's trainer for predictions by DDP: no loggers, no checkpoints, no bar.
+
+    Args:
+        devices: processes on each machine, or GPUs.
+        nodes: machines.
+        accelerator: ``"cpu"``, ``"cuda"`` or ``"auto"``.
 
     Raises:
-        ConfigError: Lightning knows no such strategy or accelerator, or there are fewer devices.
+        ConfigError: Lightning knows no such accelerator, or there are fewer devices.
     """
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric.utilities.distributed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         return pl.Trainer(
             devices=devices,
             num_nodes=nodes,
             accelerator=accelerator,
-            strategy=strategy,
+            strategy="ddp",
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -117,22 +120,42 @@ def build_predictor(*, devices: int = 1, nodes: int = 1, accelerator: str = "aut
 def predict_photos(task: PredictionTask, trainer: pl.Trainer) -> list[Outcome]:
     """Convert the photos of a task; return what became of them, in each process of all.
 
-    Raises:
-        OutputError: an output's ending is no format.
-        ConfigError: what the engine predicts cannot be written in that format.
+    Call it in the main thread. On Ctrl-C every process finishes the files that it has begun; the first then raises
+    `KeyboardInterrupt`, when the others that it started have ended.
     """
+    before = signal.signal(signal.SIGINT, _stop)
     try:
         trainer.predict(task, return_predictions=False)
-    except SystemExit:  # Lightning's way to end on Ctrl-C
-        raise KeyboardInterrupt from None
+    except _Stop:
+        others = getattr(trainer.strategy.launcher, "procs", [])
+        for process in others:
+            process.send_signal(signal.SIGINT)
+        task.own.close()
+        for process in others:
+            process.wait()
+        if trainer.is_global_zero:
+            raise KeyboardInterrupt from None
+        raise SystemExit(0) from None  # Lightning kills the first process if another fails
     finally:
-        if (batch := getattr(task, "batch", None)) is not None:
-            batch.close()
+        task.own.close()
+        signal.signal(signal.SIGINT, before)
     return task.outcomes
 
 
+class _Stop(BaseException):
+    """Ctrl-C, by another name: `KeyboardInterrupt` has Lightning kill the other processes amid their work."""
+
+
+def _stop(*_: object) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells every process, and the first tells it again
+    raise _Stop
+
+
 def _portable(outcome: Outcome) -> Outcome:
-    """Return an outcome that can be sent to another process."""
-    if outcome.error is None or isinstance(outcome.error, RevispError):
+    """Return an outcome that can be sent to another process; a fault of ours takes its traceback along."""
+    error = outcome.error
+    if error is None or isinstance(error, RevispError):
         return outcome
-    return Outcome(outcome.job, error=RevispError(f"{outcome.job.photo}: {outcome.error!r}"))
+    told = RuntimeError(repr(error))
+    told.add_note("".join(traceback.format_exception(error)))
+    return replace(outcome, error=told)

@@ -1,5 +1,6 @@
 """The fast copy of a pipeline: the same function, and never the user's model."""
 
+import math
 import subprocess
 import sys
 
@@ -151,6 +152,12 @@ def test_a_fold_that_changes_the_result_is_undone():
     assert any(isinstance(layer, nn.BatchNorm2d) for layer in copy.modules())
 
 
+def test_a_fold_whose_result_is_no_number_is_undone(monkeypatch):
+    monkeypatch.setattr(fast, "agreement", lambda *_: math.nan)
+    copy = optimise(_model("unet", backbone_kwargs={"width": 4, "depth": 2, "norm": "batch"}), "fp32")
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in copy.modules())
+
+
 class _Changed(nn.Module):
     """A convolution whose result is changed in place before its BatchNorm."""
 
@@ -197,8 +204,30 @@ def test_the_sample_has_all_brightnesses():
     assert 0.2 < photo.mean() < 0.6
 
 
-def test_a_network_that_cannot_be_compiled_is_one_line(monkeypatch):
-    monkeypatch.setattr(torch, "compile", lambda network: _Broken())
+def test_what_is_compiled_serves_tiles_of_all_sizes(monkeypatch):
+    compiled, real = [], torch.compile
+
+    def backend(graph, _):
+        compiled.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(torch, "compile", lambda network, **rest: real(network, backend=backend, **rest))
+    model = _model("unet", backbone_kwargs={"width": 4, "depth": 2, "norm": "none"})
+    fast_one = optimise(model, "fp32", compile=True)
+    before = len(compiled)
+    assert before
+    for height, width in ((160, 160), (141, 300), (300, 170)):
+        photo = torch.rand(3, height, width) * 0.9
+        found, wanted = (revisp.predict(m, photo, tile=400).bayer for m in (fast_one, model))
+        assert torch.allclose(found, wanted, atol=2e-5)
+    assert len(compiled) == before
+
+
+@pytest.mark.parametrize("when", ["at once", "when it runs"])
+def test_a_network_that_cannot_be_compiled_is_one_line(monkeypatch, when):
+    monkeypatch.setattr(
+        torch, "compile", lambda network, **_: _Broken() if when == "when it runs" else _Broken()(0)
+    )
     with pytest.raises(ConfigError, match=r"cannot be compiled here: no compiler$"):
         optimise(_model("unet", backbone_kwargs={"width": 4, "depth": 2}), "fp32", compile=True)
 

@@ -1,6 +1,7 @@
 """Many photos: in order, each once, none stopped by another, and finished ones left alone."""
 
 import os
+import pickle
 import threading
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from revisp.errors import ConfigError, ImageError, OutputError
 from revisp.inference import folder
 from revisp.inference.convert import Choice, convert_photo
 from revisp.inference.engine import TorchEngine
-from revisp.inference.folder import convert_photos
+from revisp.inference.folder import Batch, convert_photos
 from revisp.inference.jobs import Job, plan_jobs, read_manifest, share
 from revisp.io import read_mosaic, read_photo, read_raw
 from revisp.pipeline import ReverseISP
@@ -137,6 +138,14 @@ def test_who_stops_leaves_whole_files_and_no_locks(jobs, tmp_path):
     assert _names(tmp_path / "raw") == ["0.dng", "1.dng"]
 
 
+def test_a_batch_waits_to_be_run(jobs, tmp_path):
+    """It can be sent to another process before, and divided there."""
+    parts = [pickle.loads(pickle.dumps(Batch(Green(), jobs))).share(rank, 2) for rank in range(2)]
+    assert not (tmp_path / "raw").exists()
+    assert [sum(bool(outcome.files) for outcome in part.run()) for part in parts] == [3, 2]
+    assert _names(tmp_path / "raw") == DNGS
+
+
 @pytest.mark.parametrize("ending", ["dng", "npy", "png", "tiff"])
 def test_finished_photos_are_left_alone(tmp_path, jobs, ending):
     choice = Choice(preview=ending == "dng")
@@ -159,6 +168,15 @@ def test_finished_photos_are_left_alone(tmp_path, jobs, ending):
         assert not next(convert_photos(Green(), jobs[3:], choice, resume=True)).skipped
     elif ending != "npy":
         assert read_mosaic(outputs[3]).shape == (30, 48)
+
+
+@pytest.mark.parametrize("other", [np.zeros(15, "u2"), np.zeros((15, 20, 3), "u2"), np.zeros((15, 20, 4), "f4")])
+def test_another_array_is_no_finished_photo(jobs, other):
+    job = Job(jobs[0].photo, jobs[0].output.with_suffix(".npy"))
+    job.output.parent.mkdir()
+    np.save(job.output, other)
+    assert next(convert_photos(Green(), [job], resume=True)).files == (job.output,)
+    assert next(convert_photos(Green(), [job], resume=True)).skipped
 
 
 def test_a_finished_photo_may_be_gone(jobs):
