@@ -19,7 +19,6 @@ from _report import medians, ratio
 
 RESULTS = Path(__file__).resolve().parent / "results"
 PAGE = RESULTS.parents[1] / "docs" / "performance.md"
-
 TEMPLATE = Path(__file__).with_name("performance.md")
 
 
@@ -73,9 +72,14 @@ def _exactness(results: dict[str, dict[str, Any]]) -> str:
     return f"Fast and plain predictions of {len(values)} real photos agree to {min(values):.1f} dB or better."
 
 
+def read_results() -> dict[str, dict[str, Any]]:
+    """Return what each benchmark left, by name."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+
+
 def main() -> None:
     """Run the script."""
-    results = {path.stem: json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))}
+    results = read_results()
     PAGE.write_text(page(TEMPLATE.read_text(), results))
     print(f"{PAGE.name}: {', '.join(results)}")
 

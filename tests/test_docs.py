@@ -291,3 +291,9 @@ def test_figures_fill_the_table_of_the_readme(monkeypatch: pytest.MonkeyPatch) -
     assert "| **fused pipeline** | 10.00 | 11.00 | 12.00 | 13.000 | 14.000 | 15.000 |" in filled
     assert "| OE branch alone | 16.00 | – | 18.00 |" in filled
     assert filled.count("<!-- figures -->\n") == filled.count("<!-- /figures -->") == 1
+
+
+def test_the_performance_page_is_made_of_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    report = _load("benchmarks/report.py")
+    assert report.PAGE.read_text() == report.page(report.TEMPLATE.read_text(), report.read_results())
