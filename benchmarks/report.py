@@ -3,8 +3,8 @@
 python benchmarks/report.py
 
 The figures are taken by, each with ``--json benchmarks/results/NAME.json``: folder.py (folder), memory_curve.py
-(memory), predict.py (ladder; networks, by model and size), agreement.py (agreement), training_step.py (training),
-export.py (export) and augment.py (augment).
+(memory), predict.py (ladder; paper, on a quiet machine; networks, by model and size), agreement.py (agreement),
+training_step.py (training), export.py (export) and augment.py (augment).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def page(template: str, results: dict[str, dict[str, Any]]) -> str:
 
 def highlights(results: dict[str, dict[str, Any]]) -> list[str]:
     """Return the figures that matter most, one sentence each."""
-    return [*_photo(results["folder"]), _sizes(results["memory"]), *_paper(results["ladder"]), _exactness(results)]
+    return [*_photo(results["folder"]), _sizes(results["memory"]), *_paper(results["paper"]), _exactness(results)]
 
 
 def _photo(folder: dict[str, Any]) -> list[str]:
@@ -56,8 +56,8 @@ def _sizes(memory: dict[str, Any]) -> str:
     )
 
 
-def _paper(ladder: dict[str, Any]) -> Iterator[str]:
-    cases = {tuple(case["case"]): case["rounds"] for case in ladder["figures"]["cases"]}
+def _paper(paper: dict[str, Any]) -> Iterator[str]:
+    cases = {tuple(case["case"]): case["rounds"] for case in paper["figures"]["cases"]}
     for (model, side, share, step), rows in cases.items():
         if (model, step) == ("paper", "all"):
             faster = ratio(cases[model, side, share, "plain"], rows)
