@@ -19,6 +19,7 @@ import json
 import resource
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,8 @@ def prepare(model: Any, steps: tuple[str, ...]) -> Callable[[Any], Any]:
 def _wrap(network: Any, steps: tuple[str, ...]) -> Any:
     import torch
 
+    from revisp.backbones.base import run_part
+
     class Network(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -79,9 +82,17 @@ def _wrap(network: Any, steps: tuple[str, ...]) -> Any:
             self.run = torch.compile(self.network) if "compile" in steps else self.network
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self._run(self.run, x)
+
+        def forward_part(self, x: torch.Tensor, rows: slice, columns: slice) -> torch.Tensor:
+            if "compile" in steps:
+                return self(x)[..., rows, columns]
+            return self._run(partial(run_part, self.network), x, rows, columns)
+
+        def _run(self, run: Callable[..., torch.Tensor], x: torch.Tensor, *part: slice) -> torch.Tensor:
             x = x.contiguous(memory_format=torch.channels_last) if "last" in steps else x
             with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in steps):
-                return self.run(x).float()
+                return run(x, *part).float()
 
     return Network()
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from revisp.backbones import BACKBONES, create_backbone, family, resolve_spec
+from revisp.backbones.base import run_part
 from revisp.backbones.classical import Classical
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, unpack
@@ -238,7 +239,14 @@ class ReverseISP(nn.Module):
         y = torch.cat(outputs, dim=1)
         return (y if self.training else y.clamp(0, 1)), more
 
-    def run_branch(self, name: str, srgb: Tensor, mask: Tensor, ground: Tensor | None = None) -> Tensor:
+    def run_branch(
+        self,
+        name: str,
+        srgb: Tensor,
+        mask: Tensor,
+        ground: Tensor | None = None,
+        part: tuple[slice, slice] | None = None,
+    ) -> Tensor:
         """Run one of ``branches`` alone, as `run_networks` runs it.
 
         Args:
@@ -246,13 +254,23 @@ class ReverseISP(nn.Module):
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
             ground: what `ground` returns of both, if it is known already.
+            part: rows and columns that are wanted, first and one past the last; None: all. Networks that can
+                (`run_part`) compute no more than these depend on.
 
         Returns:
-            Its channels of what `run_networks` returns.
+            Its channels of what `run_networks` returns, at these rows and columns.
         """
+        height, width = srgb.shape[-2:]
+        rows, columns = part or (slice(0, height), slice(0, width))
         x, margin = self._input(srgb, mask)
+        network = self.branches[name]
+        if self.packed:
+            y = self._crop(network(x), margin, height, width)[..., rows, columns]
+        else:
+            shifted = (slice(margin + each.start, margin + each.stop) for each in (rows, columns))
+            y = run_part(network, x, *shifted)
         ground = self.ground(srgb, mask) if ground is None else ground
-        y = self._stand(name, self._crop(self.branches[name](x), margin, *srgb.shape[-2:]), ground)
+        y = self._stand(name, y, None if ground is None else ground[..., rows, columns])
         return y if self.training else y.clamp(0, 1)
 
     def ground(self, srgb: Tensor, mask: Tensor) -> Tensor | None:

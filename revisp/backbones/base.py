@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from revisp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
-__all__ = ["BackboneSpec", "resolve_spec"]
+__all__ = ["BackboneSpec", "resolve_spec", "run_part"]
 
 _GEOMETRY = ("multiple_of", "min_size", "global_context", "receptive_field")
 
@@ -93,3 +93,19 @@ def resolve_spec(module: nn.Module, name: str | None = None) -> BackboneSpec:
     registered = BACKBONES.spec(family(name)[0]) if name is not None else None
     own = {key: getattr(module, key) for key in _GEOMETRY if hasattr(module, key)}
     return dataclasses.replace(registered or BackboneSpec(), **own)
+
+
+def run_part(network: nn.Module, x: Tensor, rows: slice, columns: slice) -> Tensor:
+    """Return ``network(x)[..., rows, columns]``, within rounding.
+
+    A network that can compute a part for less has a method ``forward_part(x, rows, columns)``, which is called.
+
+    Args:
+        network: maps ``[B, C, H, W]`` to ``[B, K, H, W]``.
+        x: its input.
+        rows: first and one past the last row that is wanted, in 0 to H.
+        columns: the same of columns.
+    """
+    part = getattr(network, "forward_part", None)
+    wanted: Tensor = network(x)[..., rows, columns] if part is None else part(x, rows, columns)
+    return wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -67,12 +68,13 @@ class UNet(UShape):
         super().__init__(
             [DoubleConv(*pair, norm) for pair in itertools.pairwise([in_channels * block**2, *widths])],
             [_Up(channels, norm) for channels in reversed(widths[1:])],
+            growth=3,
         )
         self.in_channels = in_channels
         self.block = block
         self.multiple_of = self.min_size = block * 2 ** (depth - 1)
         self.global_context = norm == "group"
-        pixels = block * reach(depth, growth=3) + block - 1  # to the far side of the farthest tile
+        pixels = block * reach(depth, self.growth) + block - 1  # to the far side of the farthest tile
         self.receptive_field = None if self.global_context else 2 * pixels + 1
         self.head = nn.Conv2d(width, out_channels * block**2, kernel_size=1)
 
@@ -85,6 +87,27 @@ class UNet(UShape):
         check_input(x, self.in_channels, self.multiple_of, "unet")
         output = self.head(self.features(F.pixel_unshuffle(x, self.block)))
         return F.pixel_shuffle(output, self.block)
+
+    def forward_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
+        """Return ``forward(x)[..., rows, columns]``, computing little more than that depends on.
+
+        Args:
+            x: ``[B, in_channels, H, W]``.
+            rows: first and one past the last row, in 0 to H.
+            columns: the same of columns.
+
+        Raises:
+            ShapeError: as `forward`.
+        """
+        if self.global_context:
+            return cast("Tensor", self(x))[..., rows, columns]
+        check_input(x, self.in_channels, self.multiple_of, "unet")
+        block = self.block
+        tiles = [slice(part.start // block, -(-part.stop // block)) for part in (rows, columns)]
+        output = self.head(self.features_part(F.pixel_unshuffle(x, block), *tiles))
+        top, left = (part.start % block for part in (rows, columns))
+        height, width = (part.stop - part.start for part in (rows, columns))
+        return F.pixel_shuffle(output, block)[..., top : top + height, left : left + width]
 
 
 class _Up(nn.Module):

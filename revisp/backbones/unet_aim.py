@@ -60,11 +60,12 @@ class UNetAIM(UShape):
         super().__init__(
             [_double_conv(*pair) for pair in itertools.pairwise([in_channels, *widths])],
             [_Up(channels) for channels in reversed(widths[1:])],
+            growth=2,
         )
         self.in_channels = in_channels
         self.packed = head == "packed"
         self.multiple_of = self.min_size = max(2, 2 ** (depth - 1))
-        self.receptive_field = 2 * reach(depth, growth=2, packed=self.packed) + 1
+        self.receptive_field = 2 * reach(depth, self.growth, packed=self.packed) + 1
         self.head = nn.Conv2d(width, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,6 +77,24 @@ class UNetAIM(UShape):
         check_input(x, self.in_channels, self.multiple_of, "unet_aim")
         output: Tensor = self.head(self.features(x))
         return F.interpolate(output, scale_factor=0.5, mode="nearest") if self.packed else output
+
+    def forward_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
+        """Return ``forward(x)[..., rows, columns]``, of ``raw_rgb``, computing little more than that depends on.
+
+        Args:
+            x: ``[B, in_channels, H, W]``.
+            rows: first and one past the last row, in 0 to H.
+            columns: the same of columns.
+
+        Raises:
+            ShapeError: as `forward`.
+            ConfigError: a network of Bayer planes.
+        """
+        if self.packed:
+            raise ConfigError("unet_aim: a part is computed of head 'raw_rgb' alone")
+        check_input(x, self.in_channels, self.multiple_of, "unet_aim")
+        part: Tensor = self.head(self.features_part(x, rows, columns))
+        return part
 
 
 class _Up(nn.Module):

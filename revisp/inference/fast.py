@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
+from revisp.backbones.base import run_part
 from revisp.errors import ConfigError
 from revisp.inference.precision import LEAST_AGREEMENT, Precision, agreement, has_fast_bf16, sample_photo
 from revisp.inference.rewrites import fold_norms, rewrite
@@ -79,12 +82,16 @@ class FastNetwork(nn.Module):
     Args:
         network: maps ``[B, C, H, W]`` to a tensor.
         dtype: what convolutions and matrices are computed in; None: what they are.
+
+    Attributes:
+        compiled: whether ``network`` is compiled, once for all sizes; parts of all sizes would be many programs.
     """
 
     def __init__(self, network: nn.Module, dtype: torch.dtype | None) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
         self.dtype = dtype
+        self.compiled = False
         for name in _GEOMETRY:
             if hasattr(network, name):
                 setattr(self, name, getattr(network, name))
@@ -95,12 +102,20 @@ class FastNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the network on ``[B, C, H, W]``."""
+        return self._run(self.network, x)
+
+    def forward_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
+        """Run what gives these rows and columns (`run_part`); a compiled network runs whole."""
+        if self.compiled:
+            return self(x)[..., rows, columns]
+        return self._run(partial(run_part, self.network), x, rows, columns)
+
+    def _run(self, run: Callable[..., Tensor], x: Tensor, *part: slice) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         if self.dtype is None:
-            same: Tensor = self.network(x)
-            return same
+            return run(x, *part)
         with torch.autocast(x.device.type, self.dtype):
-            out: Tensor = self.network(x)
+            out = run(x, *part)
         return out.float()
 
 
@@ -136,6 +151,7 @@ def _compiled(model: ReverseISP) -> ReverseISP:
     try:
         for network in [network for network in model.modules() if isinstance(network, FastNetwork)]:
             network.network = torch.compile(network.network, dynamic=True)  # type: ignore[assignment]
+            network.compiled = True
         with torch.inference_mode():
             model(sample)
     except Exception as error:  # the compiler and what it starts fail in many ways

@@ -213,7 +213,7 @@ class _Networks:
 
     def _run(self, name: str, tile: Tile, seen: _Seen) -> Tensor:
         with self.statistics.of(name):
-            return tile.crop(self.model.run_branch(name, *seen))
+            return self.model.run_branch(name, *seen, part=tile.used)
 
     def _run_where(self, name: str, tile: Tile, seen: _Seen, needed: Tensor) -> Tensor | None:
         """Run one branch where it is needed, ``[1, 1, h, w]`` of what is used of a tile."""

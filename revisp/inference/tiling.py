@@ -89,10 +89,11 @@ class Tile(NamedTuple):
         """Pixels that the tile reads."""
         return math.prod(last - first for first, last in (self.rows.span, self.columns.span))
 
-    def crop(self, part: Tensor) -> Tensor:
-        """Return what is used of a result of `read`'s size."""
-        (top, bottom), (left, right) = ((cut.kept[0] - cut.span[0], cut.kept[1] - cut.span[0]) for cut in self)
-        return part[..., top:bottom, left:right]
+    @property
+    def used(self) -> tuple[slice, slice]:
+        """Rows and columns of what the tile reads that it contributes to."""
+        rows, columns = (slice(cut.kept[0] - cut.span[0], cut.kept[1] - cut.span[0]) for cut in self)
+        return rows, columns
 
     def paste(self, part: Tensor, result: Tensor) -> None:
         """Put a cropped result into its place in ``[..., H, W]``, or add its share to it."""
@@ -314,7 +315,7 @@ def tile_apply(
                 f"a tile of {read.shape[-2]}x{read.shape[-1]} pixels came back as {list(part.shape)}, "
                 f"not [1, {channels}, {read.shape[-2]}, {read.shape[-1]}]"
             )
-        each.paste(each.crop(part), result)
+        each.paste(part[..., *each.used], result)
         if progress is not None:
             progress(done, len(tiles))
     return result

@@ -6,6 +6,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +21,7 @@ from revisp.backbones import (
     register,
     resolve_spec,
 )
+from revisp.backbones.base import run_part
 from revisp.cfa import unpack
 from revisp.errors import ConfigError, ShapeError, UnknownNameError
 from revisp.pipeline import ReverseISP
@@ -255,6 +258,21 @@ def test_it_looks_no_further_than_it_says_and_tiles_are_exact(name, head):
     rows, columns = (moved > 0).nonzero(as_tuple=True)
     assert 0 <= (rows - side // 2).abs().max() <= reach
     assert 0 <= (columns - side // 2).abs().max() <= reach
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if hasattr(tiny(name), "forward_part")])
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_a_part_is_that_of_the_whole(name, data):
+    network = tiny(name).eval().double()
+    x = photo(name).double()
+    rows, columns = (
+        slice(*sorted(data.draw(st.lists(st.integers(0, size), min_size=2, max_size=2, unique=True))))
+        for size in x.shape[-2:]
+    )
+    with torch.no_grad():
+        whole = network(x)[..., rows, columns]
+        torch.testing.assert_close(run_part(network, x, rows, columns), whole, rtol=0, atol=1e-9)
 
 
 def _mosaic(y: Tensor, head: str) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from revisp.backbones import create_backbone
@@ -53,6 +55,22 @@ def test_a_tile_that_overlaps_by_the_receptive_field_equals_the_whole():
         tile = photo[..., top - halo : top + size + halo, left - halo : left + size + halo]
         part = network(tile)[..., halo : halo + size, halo : halo + size]
     torch.testing.assert_close(part, whole, rtol=0, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), depth=st.integers(1, 5), block=st.integers(1, 3), norm=st.sampled_from(["none", "group"]))
+def test_a_part_is_that_of_the_whole_at_any_depth(data, depth, block, norm):
+    torch.manual_seed(0)
+    network = UNet(1, 1, width=2, depth=depth, block=block, norm=norm).eval().double()
+    sizes = [network.multiple_of * data.draw(st.integers(1, max(2, 64 // network.multiple_of))) for _ in "hw"]
+    rows, columns = (
+        slice(*sorted(data.draw(st.lists(st.integers(0, size), min_size=2, max_size=2, unique=True))))
+        for size in sizes
+    )
+    x = torch.rand(1, 1, *sizes, dtype=torch.double)
+    with torch.no_grad():
+        whole = network(x)[..., rows, columns]
+        torch.testing.assert_close(network.forward_part(x, rows, columns), whole, rtol=0, atol=1e-12)
 
 
 def test_blocks_of_pixels_are_laid_out_as_they_came():

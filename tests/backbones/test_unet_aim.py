@@ -38,6 +38,8 @@ def test_packed_planes_are_every_other_pixel_of_the_full_size() -> None:
     with torch.no_grad():
         planes = F.pixel_unshuffle(full(x), 2).unflatten(1, (4, 4))
         torch.testing.assert_close(packed(x), planes[:, :, 0])
+    with pytest.raises(ConfigError, match="head 'raw_rgb' alone"):
+        packed.forward_part(x, slice(0, 8), slice(0, 8))
 
 
 @pytest.mark.parametrize("head", ["raw_rgb", "packed"])

@@ -119,11 +119,13 @@ UNETS = {
 }
 
 
-def sizes(model: ReverseISP, srgb: Tensor) -> dict[str, tuple[int, int]]:
-    """Predict in one tile, and return height and width of what each branch ran on."""
+def sizes(model: ReverseISP, srgb: Tensor, layer: str = "") -> dict[str, tuple[int, int]]:
+    """Predict in one tile, and return height and width of what the branches, or a layer of them, made."""
     found: dict[str, tuple[int, int]] = {}
     handles = [
-        network.register_forward_hook(lambda _, x, y, name=name: found.update({name: tuple(y.shape[-2:])}))
+        network.get_submodule(layer).register_forward_hook(
+            lambda _, x, y, name=name: found.update({name: tuple(y.shape[-2:])})
+        )
         for name, network in model.branches.items()
     ]
     revisp.predict(model, srgb, tile=SIDE)
@@ -133,14 +135,24 @@ def sizes(model: ReverseISP, srgb: Tensor) -> dict[str, tuple[int, int]]:
 
 
 def test_few_pixels_ask_for_a_part_of_a_tile() -> None:
-    """The U-Net of two levels looks 10 pixels far; less than 64 pixels is not worth a cut."""
-    model = ReverseISP(**UNETS["unet"]).eval()
-    assert model.spec.receptive_field == 21
+    """The network looks 5 pixels far; cuts begin at even pixels, and less than 64 of them is not worth one."""
+    model = build()
+    assert model.spec.receptive_field == 11
     assert sizes(model, photo()) == {"noe": (SIDE, SIDE)}
-    assert sizes(model, photo((40, 90, 60, 61))) == {"oe": (70, 64), "noe": (SIDE, SIDE)}
+    assert sizes(model, photo((40, 100, 60, 61))) == {"oe": (72, 66), "noe": (SIDE, SIDE)}
     assert sizes(model, photo((0, 1, 159, 160))) == {"oe": (64, 64), "noe": (SIDE, SIDE)}
     assert sizes(model, photo((0, 1, 0, 1), (150, 151, 150, 151))) == {"oe": (SIDE, SIDE), "noe": (SIDE, SIDE)}
-    assert sizes(model, photo((0, 60, 0, SIDE), (100, SIDE, 0, SIDE)))["noe"] == (64, SIDE)
+    assert sizes(model, photo((0, 60, 0, SIDE), (100, SIDE, 0, SIDE)))["noe"] == (66, SIDE)
+
+
+def test_layers_of_a_unet_run_on_what_is_needed_of_them() -> None:
+    """Rows 40 to 89 and one column of the result: three more on each side, in whole places of the level below."""
+    model = ReverseISP(**UNETS["unet"]).eval()
+    srgb = photo((40, 90, 60, 61))
+    wanted = {"decoder.0": (58, 8), "encoder.1": (33, 8), "encoder.0": (70, 20)}
+    for layer, size in wanted.items():
+        whole = (SIDE // 2, SIDE // 2) if layer == "encoder.1" else (SIDE, SIDE)
+        assert sizes(model, srgb, layer) == {"oe": size, "noe": whole}
 
 
 @settings(max_examples=20, deadline=None)

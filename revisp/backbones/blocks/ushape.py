@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 __all__ = ["UShape", "reach"]
+
+_DOWN = 2
+"""3x3 convolutions of a level of the encoder."""
 
 
 class UShape(nn.Module):
     """Levels that lead down by 2x2 max pooling, and up again past what each level left (arXiv 1505.04597).
 
     Args:
-        encoder: a module for each level, from the first down, the bottom included.
+        encoder: a module for each level, from the first down, the bottom included, of two 3x3 convolutions.
         decoder: a module for each level but the bottom, from the lowest up; called with the features below and
             the skip connection, which has twice their size.
+        growth: 3x3 convolutions of a level of the decoder.
     """
 
-    def __init__(self, encoder: Iterable[nn.Module], decoder: Iterable[nn.Module]) -> None:
+    def __init__(self, encoder: Iterable[nn.Module], decoder: Iterable[nn.Module], growth: int) -> None:
         super().__init__()
         self.encoder = nn.ModuleList(encoder)
         self.decoder = nn.ModuleList(decoder)
         self.pool = nn.MaxPool2d(2)
+        self.growth = growth
 
     def features(self, x: Tensor) -> Tensor:
         """Return the features of the first level, ``[B, C, H, W]``, for an input of the same height and width."""
@@ -34,6 +40,79 @@ class UShape(nn.Module):
         for up in self.decoder:
             x = up(x, skips.pop())
         return x
+
+    def features_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
+        """Return ``features(x)[..., rows, columns]``; each level computes what that depends on, and no more.
+
+        Args:
+            x: ``[B, C, H, W]``.
+            rows: first and one past the last row, in 0 to H.
+            columns: the same of columns.
+        """
+        seen, needed = self._plan(_Rectangle((rows.start, rows.stop), (columns.start, columns.stop)), x.shape[-2:])
+        skips: list[Tensor] = []
+        x = seen[0].read(x)
+        for level, block in enumerate(self.encoder):
+            x = block(self.pool(x) if level else x)
+            if level < len(self.decoder):
+                skips.append(needed[level + 1].doubled().read(x, seen[level]))
+                x = seen[level + 1].doubled().read(x, seen[level])
+        x = needed[-1].read(x, seen[-1])
+        for level, up in zip(reversed(range(len(self.decoder))), self.decoder, strict=True):
+            x = needed[level].read(up(x, skips.pop()), needed[level + 1].doubled())
+        return x
+
+    def _plan(self, part: _Rectangle, size: Sequence[int]) -> tuple[list[_Rectangle], list[_Rectangle]]:
+        """Follow what matters from a part of the result back to the input of this height and width.
+
+        A level of the decoder takes whole places of the level below, and makes four of each; a level of the
+        encoder makes four for each place that the level below sees.
+
+        Returns:
+            For each level, from the first down, what the encoder sees; and what is needed of the decoder's result,
+            or at the bottom of the encoder's.
+        """
+        sizes = [(size[0] >> level, size[1] >> level) for level in range(len(self.encoder))]
+        needed = [part]
+        for each in sizes[:-1]:
+            needed.append(needed[-1].grown(self.growth, each).halved())
+        seen, made = [], needed[-1]
+        for each in reversed(sizes):
+            seen.append(made.grown(_DOWN, each))
+            made = seen[-1].doubled()
+        return seen[::-1], needed
+
+
+class _Rectangle(NamedTuple):
+    """Rows and columns, first and one past the last, in one level's places."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+    def grown(self, by: int, size: tuple[int, int]) -> _Rectangle:
+        """Add places on each side, as far as there are any."""
+        (top, bottom), (left, right) = self
+        height, width = size
+        return _Rectangle(
+            (max(top - by, 0), min(bottom + by, height)),
+            (max(left - by, 0), min(right + by, width)),
+        )
+
+    def doubled(self) -> _Rectangle:
+        """Return the same in the places of the level above."""
+        (top, bottom), (left, right) = self
+        return _Rectangle((2 * top, 2 * bottom), (2 * left, 2 * right))
+
+    def halved(self) -> _Rectangle:
+        """Return the places of the level below that hold all of it."""
+        (top, bottom), (left, right) = self
+        return _Rectangle((top // 2, (bottom + 1) // 2), (left // 2, (right + 1) // 2))
+
+    def read(self, x: Tensor, of: _Rectangle | None = None) -> Tensor:
+        """Read it in features ``[B, C, h, w]`` of all places, or of those of another rectangle."""
+        down, across = (of.rows[0], of.columns[0]) if of else (0, 0)
+        (top, bottom), (left, right) = self
+        return x[..., top - down : bottom - down, left - across : right - across]
 
 
 def reach(depth: int, growth: int, *, packed: bool = False) -> int:
@@ -54,9 +133,9 @@ def reach(depth: int, growth: int, *, packed: bool = False) -> int:
         low = high = start = position - position % 2 if packed else position
         for _ in range(depth - 1):
             low, high = (low - growth) // 2, (high + growth) // 2
-        low, high = low - 2, high + 2
+        low, high = low - _DOWN, high + _DOWN
         for _ in range(depth - 1):
-            low, high = 2 * low - 2, 2 * high + 1 + 2
-        low, high = min(low, start - 2), max(high, start + 2)
+            low, high = 2 * low - _DOWN, 2 * high + 1 + _DOWN
+        low, high = min(low, start - _DOWN), max(high, start + _DOWN)
         farthest = max(farthest, position - low, high - position)
     return farthest
