@@ -2,6 +2,7 @@
 
 python benchmarks/memory_curve.py                          # all sizes, about ten minutes on two cores
 python benchmarks/memory_curve.py 0.25 1 4 --memory 512MiB --rounds 1
+python benchmarks/memory_curve.py 12.2 --model paper --memory 2GiB --ways fast
 python benchmarks/memory_curve.py --json memory.json       # all figures as JSON; the table goes to standard output
 
 Each measurement is a process of its own, sizes and the two ways take turns: `revisp.predict` on the model as it
@@ -22,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from _report import child, keep, medians, spread, to_table
+from predict import build
 
 SIZES = (0.25, 1.0, 4.0, 12.2, 25.0, 50.0, 100.0)
 WAYS = ("plain", "fast")
 CLIPPED = 0.01
 
 
-def measure(megapixels: float, way: str, folder: str | None, memory: str | None) -> dict[str, float]:
+def measure(megapixels: float, way: str, model_name: str, memory: str | None) -> dict[str, float]:
     """Predict one photo of this size in this process."""
     import torch
 
@@ -37,7 +39,7 @@ def measure(megapixels: float, way: str, folder: str | None, memory: str | None)
     from revisp.inference.fast import optimise
     from revisp.inference.memory import parse_size
 
-    model = revisp.from_pretrained(folder)
+    model = build(model_name)
     if way == "fast":
         keep_freed_memory()
         model = optimise(model)
@@ -90,15 +92,13 @@ def _forget_peak() -> None:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the medians as Markdown."""
-    heads = ["megapixels", *(f"{way}: {what}" for way in WAYS for what in ("s a MP", "spread", "MiB", "tiles"))]
+    ways = [way for way in WAYS if any(row["way"] == way for row in rows)]
+    heads = ["megapixels", *(f"{way}: {what}" for way in ways for what in ("s a MP", "spread", "MiB", "tiles"))]
     lines = []
     for megapixels in dict.fromkeys(row["megapixels"] for row in rows):
         cells, result = [f"{megapixels:g}"], ""
-        for way in WAYS:
+        for way in ways:
             own = [row["figures"] for row in rows if row["megapixels"] == megapixels and row["way"] == way]
-            if not own:
-                cells += [""] * 4
-                continue
             middle = medians(own)
             cells += [f"{middle['s']:.3f}", spread(own), f"{middle['peak_mib']:.0f}", f"{middle['tiles']:.0f}"]
             result = f"{middle['result_mib']:.0f}"
@@ -110,7 +110,8 @@ def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("megapixels", nargs="*", type=float, default=list(SIZES))
-    parser.add_argument("--model", help="model folder; the small model in the package otherwise")
+    parser.add_argument("--model", default="default", help="default, paper, or a backbone")
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
     parser.add_argument(
         "--memory", help="bound of memory, such as 1GiB, which large photos may exceed by their size"
     )
@@ -119,13 +120,14 @@ def main() -> None:
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        way, megapixels, *rest = arguments.one
-        folder, memory = (word or None for word in rest)
-        print(json.dumps(measure(float(megapixels), way, folder, memory)))
+        way, megapixels, name, memory = arguments.one
+        print(json.dumps(measure(float(megapixels), way, name, memory or None)))
         return
     rows = []
-    for number, megapixels, way in itertools.product(range(arguments.rounds), arguments.megapixels, WAYS):
-        figures = child(way, megapixels, arguments.model or "", arguments.memory or "")
+    for number, megapixels, way in itertools.product(
+        range(arguments.rounds), arguments.megapixels, arguments.ways
+    ):
+        figures = child(way, megapixels, arguments.model, arguments.memory or "")
         rows.append({"megapixels": megapixels, "way": way, "round": number, "figures": figures})
         print(rows[-1], file=sys.stderr, flush=True)
     keep(arguments.json, table(rows), rows)

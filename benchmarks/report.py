@@ -3,8 +3,8 @@
 python benchmarks/report.py
 
 The figures are taken by, each with ``--json benchmarks/results/NAME.json``: folder.py (folder), memory_curve.py
-(memory), predict.py (ladder; paper, on a quiet machine; networks, by model and size), agreement.py (agreement),
-training_step.py (training), export.py (export) and augment.py (augment).
+(memory; paper_photo), predict.py (ladder; paper, compiled too; networks, by model and size), agreement.py
+(agreement), training_step.py (training), export.py (export) and augment.py (augment).
 """
 
 from __future__ import annotations
