@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from revisp.io.gpr import open_gpr
 from revisp.io.libraw import libraw_metadata
 from revisp.io.metadata import PhotoMetadata, read_metadata
+from revisp.io.pixel_limit import pixel_limit
 
 __all__ = ["RawHeader", "photo_size", "raw_header"]
 
@@ -32,7 +33,7 @@ class RawHeader(NamedTuple):
 def photo_size(path: str | Path) -> tuple[int, int] | None:
     """Return height and width of a photo as stored, or None where it cannot be read."""
     try:
-        with Image.open(path) as image:
+        with pixel_limit(), Image.open(path) as image:
             return image.height, image.width
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
         return None

@@ -6,11 +6,8 @@ and tifffile (TIFF). LittleCMS converts an embedded ICC profile to sRGB at 16 bi
 
 from __future__ import annotations
 
-import contextlib
 import io
-import threading
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,14 +23,12 @@ from revisp.checks import check_image
 from revisp.errors import ImageError, ShapeError
 from revisp.io.atomic import atomic_write
 from revisp.io.metadata import PhotoMetadata, read_metadata
+from revisp.io.pixel_limit import MAX_PIXELS, pixel_limit
 from revisp.symmetry import Symmetry
 
-__all__ = ["MAX_PIXELS", "MIN_SIZE", "Photo", "decode_srgb", "read_photo", "read_srgb", "write_png"]
+__all__ = ["MIN_SIZE", "Photo", "decode_srgb", "read_photo", "read_srgb", "write_png"]
 
 Array = np.ndarray[Any, Any]
-
-MAX_PIXELS = 300_000_000
-"""Largest photo that is read: a forged header must not be able to claim all memory."""
 
 MIN_SIZE = 16
 """Least height and width, in pixels."""
@@ -151,7 +146,7 @@ def _decode(file: BinaryIO, path: Path) -> _Decoded:
         if decoded is not None:
             return decoded
         file.seek(0)
-    with _pixel_limit(path), _open(file, path) as image:
+    with pixel_limit(), _open(file, path) as image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # an MPO is a photo with another of it, e.g. its depth
             warnings.warn(f"{path}: has {frames} frames, only the first is read", stacklevel=4)
@@ -172,42 +167,8 @@ def _open(file: BinaryIO, path: Path) -> Image.Image:
         return Image.open(file, formats=_FORMATS)
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not a JPEG, PNG, TIFF or WebP photo") from None
-
-
-@contextlib.contextmanager
-def _pixel_limit(path: Path) -> Iterator[None]:
-    """Replace Pillow's limit (89 megapixels warn, 179 fail) by ours; phones make 200."""
-    _limit.enter()
-    try:
-        yield
     except Image.DecompressionBombError:
         raise ImageError(f"{path}: larger than {MAX_PIXELS // 10**6} megapixels, the most that is read") from None
-    finally:
-        _limit.leave()
-
-
-class _Limit:
-    """Pillow's limit, which all threads share: ours from the first photo that opens to the last that closes."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.readers = 0
-        self.before: int | None = None
-
-    def enter(self) -> None:
-        with self.lock:
-            if not self.readers:
-                self.before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS
-            self.readers += 1
-
-    def leave(self) -> None:
-        with self.lock:
-            self.readers -= 1
-            if not self.readers:
-                Image.MAX_IMAGE_PIXELS = self.before
-
-
-_limit = _Limit()
 
 
 def _check_size(path: Path, width: int, height: int) -> None:

@@ -14,6 +14,7 @@ from revisp.io.files import check_file
 from revisp.io.gpr import gpr_preview
 from revisp.io.image import decode_srgb
 from revisp.io.libraw import libraw_preview
+from revisp.io.pixel_limit import pixel_limit
 from revisp.symmetry import Symmetry
 
 __all__ = ["read_preview"]
@@ -53,5 +54,5 @@ def read_preview(path: str | Path) -> Tensor | None:
 
 def _own_orientation(data: bytes) -> bool:
     """Whether a JPEG says how it lies."""
-    with Image.open(io.BytesIO(data)) as image:
+    with pixel_limit(), Image.open(io.BytesIO(data)) as image:
         return _ORIENTATION in image.getexif()

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from revisp.errors import ImageError, OutputError, ShapeError
 from revisp.io import read_photo, read_srgb, write_png
+from revisp.io.header import photo_size
 
 
 def _corners(height: int = 24, width: int = 40, top: int = 255) -> np.ndarray:
@@ -265,19 +266,24 @@ def test_bad_files_are_one_line_that_names_them(tmp_path: Path):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(
-    ("size", "reason"),
+    ("size", "reason", "known"),
     [
-        ((40_000, 40_000), "more than the 300 megapixels|larger than 300 megapixels"),
-        ((16_400, 12_200), "damaged"),  # Pillow alone warns of 89 megapixels and refuses 179; phones make 200
+        ((40_000, 40_000), "more than the 300 megapixels|larger than 300 megapixels", None),
+        (
+            (16_400, 12_200),
+            "damaged",
+            (12_200, 16_400),
+        ),  # Pillow alone warns of 89 megapixels and refuses 179; phones make 200
     ],
 )
-def test_only_a_header_beyond_300_megapixels_is_refused_for_its_size(tmp_path: Path, size, reason: str):
+def test_only_a_header_beyond_300_megapixels_is_refused_for_its_size(tmp_path: Path, size, reason: str, known):
     Image.new("1", (16, 16)).save(tmp_path / "a.png")
     data = bytearray((tmp_path / "a.png").read_bytes())
     header = struct.pack(">II", *size) + bytes(data[24:29])
     (tmp_path / "a.png").write_bytes(data[:8] + _png_chunk(b"IHDR", header) + data[33:])
     with pytest.raises(ImageError, match=reason):
         read_srgb(tmp_path / "a.png")
+    assert photo_size(tmp_path / "a.png") == known
 
 
 def test_exif_is_read(sample_data: Path):
