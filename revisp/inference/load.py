@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_engine", "load_model"]
 
-GRAPH_ENDING = ".onnx"
+GRAPH_ENDING, PROGRAM_ENDING = ".onnx", ".pt2"
 
 
 def load_model(folder: str | Path | None = None, device: str = "auto") -> ReverseISP:
@@ -65,7 +65,10 @@ def load_engine(
         ConfigError: a setting that the engine does not have, or cannot fulfil here; a model that it does not run;
             onnxruntime is not installed.
     """
-    is_graph = model is not None and Path(model).suffix.lower() == GRAPH_ENDING
+    ending = "" if model is None else Path(model).suffix.lower()
+    if ending == PROGRAM_ENDING:
+        raise ConfigError(f"{model} is a program for torch.export.load: predict with its model folder or an .onnx")
+    is_graph = ending == GRAPH_ENDING
     if is_graph != ((engine or ("onnx" if is_graph else "torch")) == "onnx"):
         if is_graph:
             raise ConfigError(f"{model} is an exported graph: take the engine onnx, or a model folder")
