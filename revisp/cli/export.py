@@ -13,6 +13,7 @@ import typer
 from revisp.cli._main import report_errors
 from revisp.errors import ConfigError, OutputError
 from revisp.inference.jobs import find_photos
+from revisp.io.locking import make_folder
 
 if TYPE_CHECKING:
     from revisp.pipeline import ReverseISP
@@ -94,10 +95,7 @@ def _made_way(out: Path) -> Iterator[None]:
         missing = [folder for folder in out.parents if not folder.exists()]
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {out.parent}: {error.strerror or error}") from error
+    make_folder(out.parent)
     try:
         if not os.access(out.parent, os.W_OK):
             raise OutputError(f"cannot write {out}: its folder is read-only")

@@ -19,6 +19,7 @@ from revisp.errors import ImageError, OutputError
 from revisp.io.atomic import atomic_write
 from revisp.io.header import photo_size
 from revisp.io.image import read_srgb
+from revisp.io.locking import make_folder
 from revisp.mask import THRESHOLDS, overexposure_mask
 
 __all__ = ["PhotoCache"]
@@ -44,10 +45,7 @@ class PhotoCache:
         self.folder = Path(folder)
         self.exposure = exposure
         self.max_side = max_side
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make the folder {folder} for decoded photos: {error.strerror}") from error
+        make_folder(folder)
 
     def add(self, path: Path) -> tuple[Path, Path]:
         """Decode a photo where it has not been.

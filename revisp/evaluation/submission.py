@@ -14,6 +14,7 @@ from revisp.inference.predict import predict
 from revisp.io.atomic import atomic_write
 from revisp.io.header import photo_size
 from revisp.io.image import read_photo
+from revisp.io.locking import make_folder
 from revisp.pipeline import ReverseISP
 
 __all__ = ["README", "write_submission"]
@@ -107,12 +108,12 @@ def _bits(photos: Mapping[str, Path], problems: Problems) -> int:
 
 
 def _make_empty(folder: Path) -> None:
+    make_folder(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise OutputError(f"{folder} is not empty: choose another run folder")
     except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+        raise OutputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
 
 
 def _readme(seconds: float, *, on_cpu: bool, extra_data: bool, other: str) -> str:

@@ -8,9 +8,9 @@ import json
 import math
 from pathlib import Path
 
-from revisp.errors import OutputError
 from revisp.evaluation.scores import Evaluation
 from revisp.io.atomic import atomic_write
+from revisp.io.locking import make_folder
 
 __all__ = ["CSV", "JSON", "table", "write_scores"]
 
@@ -34,10 +34,7 @@ def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path
         OutputError: they cannot be written.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+    make_folder(folder)
     values: dict[str, float | int | str | None] = {
         name: None if math.isnan(value) else value for name, value in evaluation.mean.items()
     }
