@@ -229,10 +229,10 @@ class ReverseISP(nn.Module):
         wanted = self.check_auxiliary(auxiliary)
         x, margin = self._input(srgb, mask)
         height, width = srgb.shape[-2:]
-        outputs, more, ground = [], {}, self.ground(srgb, mask)
+        outputs, more, base_raw = [], {}, self.base_raw(srgb, mask)
         for name, network in self.branches.items():
             y, extra = network.forward_auxiliary(x) if wanted else (network(x), {})  # type: ignore[operator]
-            outputs.append(self._stand(name, self._crop(y, margin, height, width), ground))
+            outputs.append(self._on_base(name, self._crop(y, margin, height, width), base_raw))
             more[name] = {key: self._crop(extra[key], margin, height, width, auxiliary=True) for key in wanted}
         if "shared" in more:
             more = {name: _of_head(more["shared"], head) for head, name in enumerate(("oe", "noe"))}
@@ -244,7 +244,7 @@ class ReverseISP(nn.Module):
         name: str,
         srgb: Tensor,
         mask: Tensor,
-        ground: Tensor | None = None,
+        base_raw: Tensor | None = None,
         part: tuple[slice, slice] | None = None,
     ) -> Tensor:
         """Run one of ``branches`` alone, as `run_networks` runs it.
@@ -253,7 +253,7 @@ class ReverseISP(nn.Module):
             name: its name in ``branches``.
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
-            ground: what `ground` returns of both, if it is known already.
+            base_raw: what `base_raw` returns of both, if it is known already.
             part: rows and columns that are wanted, first and one past the last; None: all. Networks that can
                 (`run_part`) compute no more than these depend on.
 
@@ -269,11 +269,11 @@ class ReverseISP(nn.Module):
         else:
             shifted = (slice(margin + each.start, margin + each.stop) for each in (rows, columns))
             y = run_part(network, x, *shifted)
-        ground = self.ground(srgb, mask) if ground is None else ground
-        y = self._stand(name, y, None if ground is None else ground[..., rows, columns])
+        base_raw = self.base_raw(srgb, mask) if base_raw is None else base_raw
+        y = self._on_base(name, y, None if base_raw is None else base_raw[..., rows, columns])
         return y if self.training else y.clamp(0, 1)
 
-    def ground(self, srgb: Tensor, mask: Tensor) -> Tensor | None:
+    def base_raw(self, srgb: Tensor, mask: Tensor) -> Tensor | None:
         """Return the RAW ``[B, 3, H, W]`` that the networks add to, unclamped; None without a base.
 
         Args:
@@ -285,17 +285,17 @@ class ReverseISP(nn.Module):
         x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
         kind = x.device.type
         if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
-            ground: Tensor = self.base(x)
-            return ground
+            base_raw: Tensor = self.base(x)
+            return base_raw
         with torch.autocast(kind, enabled=False):
             return self.base(x)
 
-    def _stand(self, name: str, y: Tensor, ground: Tensor | None) -> Tensor:
+    def _on_base(self, name: str, y: Tensor, base_raw: Tensor | None) -> Tensor:
         """Put what a branch predicts, ``[B, C, H, W]``, on the base, if there is one."""
-        if ground is None:
+        if base_raw is None:
             return y
         heads = y.shape[1] // 3
-        return torch.addcmul(ground if heads == 1 else ground.repeat(1, heads, 1, 1), self.gains[name], y)
+        return torch.addcmul(base_raw if heads == 1 else base_raw.repeat(1, heads, 1, 1), self.gains[name], y)
 
     def _input(self, srgb: Tensor, mask: Tensor) -> tuple[Tensor, int]:
         """Return what the networks see, and the rows and columns that it has before the photo's first."""

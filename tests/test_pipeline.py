@@ -44,6 +44,31 @@ def test_bayer_is_the_mosaic_of_the_branches_chosen_by_the_mask(cfa: CFA) -> Non
     assert not torch.equal(out.oe, out.noe)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"backbone": "unet", "backbone_kwargs": TINY},
+        {"backbone": "unet", "backbone_kwargs": TINY, "padding": "ones4"},
+        {"backbone": "unet", "backbone_kwargs": {**TINY, "block": 2}, "base": "classical", "branches": "shared"},
+        {"backbone": "unet_aim", "backbone_kwargs": {"width": 4}, "branches": "plain"},
+        {"backbone": "zeronoise", "backbone_kwargs": {"channels": 4, "head": "raw_rgb"}},
+    ],
+    ids=["separate", "ones", "on a base", "packed", "without parts"],
+)
+def test_a_part_of_a_branch_is_that_of_the_whole(arguments: dict[str, object]) -> None:
+    torch.manual_seed(0)
+    model = ReverseISP(**arguments).eval()
+    for gain in model.gains.parameters():
+        torch.nn.init.ones_(gain)
+    srgb, rows, columns = photo(37, 49), slice(5, 18), slice(30, 49)
+    mask = model.overexposure_mask(srgb)
+    for name in model.branches:
+        whole = model.run_branch(name, srgb, mask)
+        assert whole.shape[-2:] == srgb.shape[-2:]
+        part = model.run_branch(name, srgb, mask, part=(rows, columns))
+        torch.testing.assert_close(part, whole[..., rows, columns], rtol=0, atol=1e-5)
+
+
 def test_evaluation_clamps_and_training_does_not() -> None:
     torch.manual_seed(0)
     model = ReverseISP("unet", backbone_kwargs=TINY)
@@ -144,14 +169,14 @@ def test_on_a_base_the_networks_begin_with_its_raw_and_add_by_their_gains(branch
     model = ReverseISP("unet", backbone_kwargs=TINY, branches=branches, base="classical").eval()
     srgb = photo()
     mask = model.overexposure_mask(srgb)
-    ground = model.base(torch.cat([srgb, mask], dim=1))
-    assert torch.equal(model(srgb).raw_rgb, ground.clamp(0, 1))
+    raw = model.base(torch.cat([srgb, mask], dim=1))
+    assert torch.equal(model(srgb).raw_rgb, raw.clamp(0, 1))
     for gain in model.gains.parameters():
         torch.nn.init.constant_(gain, 0.5)
     name = next(iter(model.branches))
     added = model.branches[name](torch.cat([srgb, mask], dim=1))
     heads = added.shape[1] // 3
-    expected = (ground.repeat(1, heads, 1, 1) + 0.5 * added).clamp(0, 1)
+    expected = (raw.repeat(1, heads, 1, 1) + 0.5 * added).clamp(0, 1)
     torch.testing.assert_close(model.run_branch(name, srgb, mask), expected)
     torch.testing.assert_close(model.run_networks(srgb, mask)[0][:, : 3 * heads], expected)
 

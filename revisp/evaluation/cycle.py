@@ -27,11 +27,10 @@ from revisp.camera.develop import develop
 from revisp.camera.isp import srgb_to_linear
 from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.camera.simulate import SIMULATED, SimulatedCamera
-from revisp.demosaic import demosaic
 from revisp.errors import ConfigError
 from revisp.evaluation.scores import Evaluation, ImageScores, score_srgb
+from revisp.inference.demosaic import demosaic_tiled
 from revisp.inference.predict import predict
-from revisp.inference.tiling import tile_apply
 from revisp.io.camera_file import load_camera
 from revisp.io.image import read_srgb
 from revisp.pipeline import ReverseISP
@@ -130,11 +129,7 @@ def _profile(model: ReverseISP) -> CameraProfile:
 
 def _demosaic(bayer: Tensor, profile: CameraProfile) -> Tensor:
     """Demosaic ``[1, H, W]`` by Malvar's filters, as the simulated camera does: ``[3, H, W]``."""
-
-    def part(mosaic: Tensor) -> Tensor:
-        return demosaic(mosaic, profile.cfa, "malvar", gains=profile.gains)
-
-    return tile_apply(part, bayer[None], tile=1024, overlap=8, channels=3)[0]
+    return demosaic_tiled(bayer[None], profile.cfa, "malvar", gains=profile.gains)[0]
 
 
 def _note(known: SimulatedCamera | None, camera: str | Path | None) -> str:

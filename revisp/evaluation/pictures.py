@@ -14,8 +14,7 @@ from torch.nn import functional as F
 from revisp.camera.develop import develop, viewing_exposure
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import pack
-from revisp.demosaic import demosaic
-from revisp.inference.tiling import tile_apply
+from revisp.inference.demosaic import demosaic_tiled
 
 __all__ = [
     "AMPLIFIED",
@@ -67,11 +66,10 @@ def develop_alike(prediction: Tensor, truth: Tensor, profile: CameraProfile) -> 
     Raises:
         ShapeError: not mosaics, or not floating point.
     """
-
-    def rgb(mosaic: Tensor) -> Tensor:
-        return demosaic(mosaic, profile.cfa, "malvar", gains=profile.gains)
-
-    raws = [tile_apply(rgb, mosaic[None], tile=1024, overlap=8, channels=3)[0] for mosaic in (prediction, truth)]
+    raws = [
+        demosaic_tiled(mosaic[None], profile.cfa, "malvar", gains=profile.gains)[0]
+        for mosaic in (prediction, truth)
+    ]
     exposure = viewing_exposure(raws[1], profile)
     shown, true = (develop(raw, profile, exposure=exposure) for raw in raws)
     return Developed(shown, true, (AMPLIFIED * (shown - true).abs()).clamp(0, 1), exposure)

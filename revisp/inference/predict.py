@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from revisp.checks import check_image
-from revisp.demosaic import demosaic
 from revisp.errors import ShapeError
 from revisp.fusion import fuse
+from revisp.inference.demosaic import demosaic_tiled
 from revisp.inference.plan import Limits, Stage, plan_stages
 from revisp.inference.statistics import PhotoStatistics
 from revisp.inference.tiling import Progress, Tile, tile_apply
@@ -21,7 +21,7 @@ from revisp.pipeline import Reconstruction, ReverseISP, check_photos
 __all__ = ["predict"]
 
 PIECE = 1024
-"""Side of the tiles of whatever is no network."""
+"""Side of the tiles of the mask."""
 
 LEAST = 64
 """Least side of the part of a tile that a network runs on."""
@@ -142,10 +142,7 @@ def _run_networks(
         if progress is not None:
             progress(done, len(tiles))
     if model.packed:
-        rgb = tile_apply(
-            lambda part: demosaic(part, model.cfa, "bilinear"), raw, tile=PIECE, overlap=4, channels=3, reach=2
-        )
-        return Reconstruction(rgb, raw, mask, None, None, raw)
+        return Reconstruction(demosaic_tiled(raw, model.cfa), raw, mask, None, None, raw)
     bayer = model.mosaic(raw)
     oe, noe = kept or (None, None)
     return Reconstruction(raw, bayer, mask, oe, noe, bayer)
@@ -209,7 +206,7 @@ class _Networks:
 
     def _read(self, tile: Tile) -> _Seen:
         photo, mask = (tile.read(x).to(self.device) for x in (self.srgb, self.mask))
-        return _Seen(photo, mask, self.model.ground(photo, mask))
+        return _Seen(photo, mask, self.model.base_raw(photo, mask))
 
     def _run(self, name: str, tile: Tile, seen: _Seen) -> Tensor:
         with self.statistics.of(name):
@@ -244,7 +241,7 @@ class _Seen(NamedTuple):
 
     photo: Tensor
     mask: Tensor
-    ground: Tensor | None
+    base_raw: Tensor | None
 
 
 def _fuse(oe: Tensor | None, noe: Tensor | None, weight: Tensor) -> Tensor:
