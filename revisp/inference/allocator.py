@@ -1,12 +1,18 @@
-"""Memory that a network frees stays in the process, to be used again without the system's help."""
+"""Memory that a network frees stays in the process, to be used again without the system's help.
+
+Not all of it can be: what is allocated in between lies scattered over it, and a tile of another size may find no
+piece that is large enough. So what is kept grows from tile to tile, and is given back before it reaches a bound.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
+from pathlib import Path
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["keep_freed_memory", "release_freed_memory", "resident_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _SIZES = (2**30, 2**25)  # bytes; older releases of glibc refuse more than the second
@@ -25,8 +31,26 @@ def keep_freed_memory() -> bool:
     Returns:
         Whether it is set.
     """
-    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+    if not _has_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
     set_ = [any(mallopt(option, size) for size in _SIZES) for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD)]
     return all(set_)
+
+
+def release_freed_memory() -> None:
+    """Give what is freed back to the system, wherever it lies; where the C library is another one, do nothing."""
+    if _has_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident_memory() -> int:
+    """Return the bytes of memory that this process holds; 0 where the system does not say."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _has_glibc() -> bool:
+    return sys.platform.startswith("linux") and platform.libc_ver()[0] == "glibc"

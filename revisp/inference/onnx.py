@@ -12,7 +12,7 @@ from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.export.runtime import open_session, predict_session, read_info
 from revisp.inference.plan import Grid, Limits, Stage
-from revisp.inference.tiling import Progress
+from revisp.inference.tiling import Progress, fit_tile
 from revisp.pipeline import check_photos
 
 __all__ = ["OnnxPipeline"]
@@ -81,4 +81,4 @@ class OnnxPipeline:
         if limits.tile is not None:
             return grid.fixed(limits.tile)
         overlap = grid.overlap()
-        return grid.fitted(grid.choices(size, overlap), overlap, LARGEST)
+        return grid.stage(fit_tile(grid.choices(size, overlap), LARGEST).tile, overlap)

@@ -20,6 +20,9 @@ __all__ = ["Grid", "Limits", "Stage", "plan_stages"]
 DEFAULT_MEMORY = 2**30
 """Bytes that a tile may take if nobody says."""
 
+SCATTERED = 0.5
+"""Share of what a tile takes that it may have to allocate anew, although as much is free."""
+
 RAMP = 64
 """Pixels over which tiles are blended where nobody knows how far a network looks."""
 
@@ -55,12 +58,14 @@ class Stage:
         overlap: pixels that neighbours share.
         align: what tiles start at multiples of.
         reach: how far the networks look, in pixels; None if unknown.
+        rest: bytes that the process may hold between tiles, beyond what it held before the call.
     """
 
     tile: tuple[int, int]
     overlap: int
     align: int
     reach: int | None
+    rest: float = math.inf
 
     def tiles(self, size: tuple[int, int]) -> list[Tile]:
         """Return the tiles of a picture of this height and width."""
@@ -111,7 +116,7 @@ class Grid:
     def fixed(self, tile: int, overlap: int | None = None) -> Stage:
         """Return tiles of this size."""
         side = self.side(tile)
-        return Stage((side, side), self.overlap(tile) if overlap is None else overlap, self.align, self.reach)
+        return self.stage((side, side), self.overlap(tile) if overlap is None else overlap)
 
     def choices(self, size: tuple[int, int], overlap: int) -> list[TileChoice]:
         """Return the tiles that divide a picture evenly and do not consist of their overlaps alone."""
@@ -119,9 +124,9 @@ class Grid:
         least = max(self.least, RAMP, math.ceil((1.5 if exact else 2) * overlap))
         return tile_choices(size, overlap=overlap, align=self.align, least=least)
 
-    def fitted(self, choices: list[TileChoice], overlap: int, pixels: float) -> Stage:
-        """Return the best of `choices` that have at most so many pixels."""
-        return Stage(fit_tile(choices, pixels), overlap, self.align, self.reach)
+    def stage(self, tile: tuple[int, int], overlap: int, rest: float = math.inf) -> Stage:
+        """Return tiles of this height and width; of ``rest`` see `Stage`."""
+        return Stage(tile, overlap, self.align, self.reach, rest)
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,9 @@ def _fitted(demands: list[_Demand], size: tuple[int, int], limits: Limits, held:
         choices = grid.choices(size, overlap)
         least = max(least, held + cost.of(min(choice.pixels for choice in choices)))
         room = DEFAULT_MEMORY if limits.memory is None else limits.memory - held
-        stages.append(grid.fitted(choices, overlap, cost.pixels(room)))
+        choice = fit_tile(choices, cost.pixels(room))
+        tile = cost.of(choice.pixels)
+        stages.append(grid.stage(choice.tile, overlap, held + max(room, tile) - SCATTERED * tile))
     if limits.memory is not None and limits.memory < least:
         raise ConfigError(
             f"{format_size(limits.memory)} of memory is too little for a photo of {size[1]}x{size[0]} pixels: "

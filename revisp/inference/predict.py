@@ -12,6 +12,7 @@ from torch import Tensor
 from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.fusion import fuse
+from revisp.inference.allocator import release_freed_memory, resident_memory
 from revisp.inference.demosaic import demosaic_tiled
 from revisp.inference.plan import Limits, Stage, plan_stages
 from revisp.inference.statistics import PhotoStatistics
@@ -83,8 +84,9 @@ def predict(
     model.eval()
     try:
         with torch.inference_mode():
+            before = resident_memory()
             stages = plan_stages(model, photos, limits, branches=branches)
-            done = [_predict_one(model, photo, stages, branches, progress) for photo in photos.split(1)]
+            done = [_predict_one(model, photo, stages, branches, progress, before) for photo in photos.split(1)]
     finally:
         model.train(was_training)
     return _join(done, _concatenate) if srgb.ndim == 4 else _join(done, lambda parts: parts[0][0])
@@ -106,22 +108,36 @@ def _predict_one(
     stages: tuple[Stage, Stage | None],
     branches: bool,
     progress: Progress | None,
+    before: int,
 ) -> Reconstruction:
     widening = model.overexposure_mask.dilation
     margins = 2 * widening
     mask = tile_apply(
         model.overexposure_mask, srgb, tile=PIECE + margins, overlap=margins, channels=1, reach=widening
     )
-    out = _run_networks(model, srgb, mask, stages[0], branches, progress)
+    out = _run_networks(model, srgb, mask, stages[0], branches, _tidying(progress, before + stages[0].rest))
     if model.refine is None or stages[1] is None:
         return out
     refine, stage, device = model.refine, stages[1], next(model.parameters()).device
-    bayer = stage.apply(lambda part: refine(part.to(device)).clamp(0, 1), out.mosaiced, 1, progress)
+    after = _tidying(progress, before + stage.rest)
+    bayer = stage.apply(lambda part: refine(part.to(device)).clamp(0, 1), out.mosaiced, 1, after)
     return out._replace(bayer=bayer)
 
 
+def _tidying(progress: Progress | None, limit: float) -> Progress:
+    """Return what is called after each tile: give freed memory back where the process holds more than a limit."""
+
+    def after(done: int, total: int) -> None:
+        if done < total and resident_memory() > limit:
+            release_freed_memory()
+        if progress is not None:
+            progress(done, total)
+
+    return after
+
+
 def _run_networks(
-    model: ReverseISP, srgb: Tensor, mask: Tensor, stage: Stage, branches: bool, progress: Progress | None
+    model: ReverseISP, srgb: Tensor, mask: Tensor, stage: Stage, branches: bool, progress: Progress
 ) -> Reconstruction:
     """Do all but the refinement."""
     height, width = srgb.shape[-2:]
@@ -130,17 +146,8 @@ def _run_networks(
     kept = [torch.zeros_like(raw) for _ in range(2 if branches and not model.plain else 0)]
     networks = _Networks(model, srgb, mask, stage, alone=len(tiles) == 1)
     for done, tile in enumerate(tiles, start=1):
-        if model.plain:
-            tile.paste(networks.run("plain", tile), raw)
-        else:
-            weight = networks.weight(tile)
-            parts = networks.both(tile, weight, dense=branches)
-            for part, result in zip(parts, kept, strict=False):
-                if part is not None:
-                    tile.paste(part, result)
-            tile.paste(_fuse(*parts, weight), raw)
-        if progress is not None:
-            progress(done, len(tiles))
+        networks.paste(tile, raw, kept)
+        progress(done, len(tiles))
     if model.packed:
         return Reconstruction(demosaic_tiled(raw, model.cfa), raw, mask, None, None, raw)
     bayer = model.mosaic(raw)
@@ -169,7 +176,27 @@ class _Networks:
         fusion = model.fusion
         self.margin = math.ceil(3 * fusion.feather) if fusion.kind == "feathered" else 0
 
-    def weight(self, tile: Tile) -> Tensor:
+    def paste(self, tile: Tile, raw: Tensor, kept: list[Tensor]) -> None:
+        """Run on a tile, and put the result into the photo's.
+
+        Nothing of the tile is left when the next begins: what lay in the memory that it uses would scatter it.
+
+        Args:
+            tile: where.
+            raw: what the pipeline predicts, before the mosaic, ``[1, 3, H, W]``, or ``[1, 1, H, W]`` if packed.
+            kept: what each branch predicts, the same, if that is asked for.
+        """
+        if self.model.plain:
+            tile.paste(self._run("plain", tile, self._read(tile)), raw)
+            return
+        weight = self._weight(tile)
+        parts = self._both(tile, weight, dense=bool(kept))
+        for part, result in zip(parts, kept, strict=False):
+            if part is not None:
+                tile.paste(part, result)
+        tile.paste(_fuse(*parts, weight), raw)
+
+    def _weight(self, tile: Tile) -> Tensor:
         """Return what share of each pixel the fusion takes of the overexposed branch, ``[1, 1, h, w]``.
 
         It is what the fusion makes of white on black.
@@ -185,7 +212,7 @@ class _Networks:
         height, width = (last - first for first, last in (cut.kept for cut in tile))
         return share[..., :height, :width]
 
-    def both(self, tile: Tile, weight: Tensor, *, dense: bool) -> tuple[Tensor | None, Tensor | None]:
+    def _both(self, tile: Tile, weight: Tensor, *, dense: bool) -> tuple[Tensor | None, Tensor | None]:
         """Run both branches on a tile; without ``dense``, those of which the fusion takes anything, and where.
 
         Returns:
@@ -199,10 +226,6 @@ class _Networks:
         if dense:
             return self._run("oe", tile, seen), self._run("noe", tile, seen)
         return self._run_where("oe", tile, seen, weight > 0), self._run_where("noe", tile, seen, weight < 1)
-
-    def run(self, name: str, tile: Tile) -> Tensor:
-        """Run one branch on a tile, and return what is used of it."""
-        return self._run(name, tile, self._read(tile))
 
     def _read(self, tile: Tile) -> _Seen:
         photo, mask = (tile.read(x).to(self.device) for x in (self.srgb, self.mask))

@@ -236,7 +236,7 @@ def tile_choices(size: tuple[int, int], *, overlap: int, align: int = 2, least: 
     return choices
 
 
-def fit_tile(choices: list[TileChoice], pixels: float) -> tuple[int, int]:
+def fit_tile(choices: list[TileChoice], pixels: float) -> TileChoice:
     """Choose the tile that covers a picture with little work.
 
     The smallest tile within `SLACK` of the least work is taken, for less memory at nearly the same speed.
@@ -247,7 +247,7 @@ def fit_tile(choices: list[TileChoice], pixels: float) -> tuple[int, int]:
     """
     possible = [choice for choice in choices if choice.pixels <= pixels] or [min(choices, key=_pixels)]
     enough = SLACK * min(choice.work for choice in possible)
-    return min((choice for choice in possible if choice.work <= enough), key=_pixels).tile
+    return min((choice for choice in possible if choice.work <= enough), key=_pixels)
 
 
 def _pixels(choice: TileChoice) -> int:
@@ -308,14 +308,19 @@ def tile_apply(
     tiles = plan_tiles((height, width), sides, overlap=overlap, align=align, reach=reach)
     result = x.new_zeros(1, channels, height, width)
     for done, each in enumerate(tiles, start=1):
-        read = each.read(x)
-        part = function(read)
-        if part.shape != (1, channels, *read.shape[-2:]):
-            raise ShapeError(
-                f"a tile of {read.shape[-2]}x{read.shape[-1]} pixels came back as {list(part.shape)}, "
-                f"not [1, {channels}, {read.shape[-2]}, {read.shape[-1]}]"
-            )
-        each.paste(part[..., *each.used], result)
+        _apply_once(function, x, each, result)
         if progress is not None:
             progress(done, len(tiles))
     return result
+
+
+def _apply_once(function: Callable[[Tensor], Tensor], x: Tensor, tile: Tile, result: Tensor) -> None:
+    """Do one tile, and leave nothing of it: it would lie in the way of the next."""
+    read = tile.read(x)
+    part = function(read)
+    if part.shape != (1, result.shape[1], *read.shape[-2:]):
+        raise ShapeError(
+            f"a tile of {read.shape[-2]}x{read.shape[-1]} pixels came back as {list(part.shape)}, "
+            f"not [1, {result.shape[1]}, {read.shape[-2]}, {read.shape[-1]}]"
+        )
+    tile.paste(part[..., *tile.used], result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -21,12 +22,15 @@ CHILD = """
 import json, sys
 from pathlib import Path
 import torch, revisp
+from revisp.inference.allocator import keep_freed_memory
 
 def status(key):
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
-height, width, memory = map(int, sys.argv[1:])
+height, width, memory, keep = map(int, sys.argv[1:])
+if keep:
+    keep_freed_memory()
 model, srgb, tiles = revisp.from_pretrained(), torch.full((3, height, width), 0.4), []
 srgb[:, :200, :200] = 1
 Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
@@ -37,15 +41,32 @@ print(json.dumps({"grown": status("VmHWM") - before, "tiles": tiles[0], "shape":
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
-def test_the_process_grows_by_no_more_than_the_bound() -> None:
+@pytest.mark.parametrize("keep", [0, 1], ids=["given back", "kept"])
+def test_the_process_grows_by_no_more_than_the_bound(keep: int) -> None:
     """Of a photo that takes more than 700 MiB in one piece."""
     bound = parse_size("300MiB")
-    command = [sys.executable, "-c", CHILD, "1000", "1400", str(bound)]
+    command = [sys.executable, "-c", CHILD, "1000", "1400", str(bound), str(keep)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=500)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["shape"] == [1, 1000, 1400]
     assert found["tiles"] > 1
     assert found["grown"] <= bound
+
+
+def test_what_lies_scattered_is_given_back_before_the_bound_is_reached(
+    model: ReverseISP, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process seems to hold nothing at first, then more than the bound after every other tile."""
+    predicting = importlib.import_module("revisp.inference.predict")  # its function has the same name
+    bound, given_back, tiles = parse_size("150MiB"), [], []
+    monkeypatch.setattr(predicting, "resident_memory", lambda: bound if len(tiles) % 2 else 0)
+    monkeypatch.setattr(predicting, "release_freed_memory", lambda: given_back.append(len(tiles)))
+    srgb = torch.rand(3, 800, 900)
+    revisp.predict(model, srgb, memory=bound, progress=lambda done, total: tiles.append((done, total)))
+    assert given_back == [at for at, (done, total) in enumerate(tiles) if at % 2 and done < total] != []
+    given_back.clear()
+    revisp.predict(model, srgb, tile=256, progress=lambda done, total: tiles.append(total))
+    assert given_back == []  # who gives the tile gives no bound
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def test_every_pixel_comes_from_one_tile_that_sees_all_it_needs(
     size: tuple[int, int], align: int, reach: int, pixels: int
 ) -> None:
     choices = tile_choices(size, overlap=2 * reach, align=align)
-    tile = fit_tile(choices, pixels)
+    tile = fit_tile(choices, pixels).tile
     tiles = plan_tiles(size, tile, overlap=2 * reach, align=align, reach=reach)
     count = torch.zeros(size, dtype=torch.int)
     for each in tiles:
@@ -97,7 +97,7 @@ def test_every_pixel_comes_from_one_tile_that_sees_all_it_needs(
 
 def test_a_photo_is_cut_into_few_tiles_with_little_overlap() -> None:
     """12 megapixels by a network that looks 58 pixels far: margins cost less than a third of the work."""
-    tile = fit_tile(tile_choices((3024, 4032), overlap=120, align=8), 10**6)
+    tile = fit_tile(tile_choices((3024, 4032), overlap=120, align=8), 10**6).tile
     tiles = plan_tiles((3024, 4032), tile, overlap=120, align=8, reach=58)
     work = sum(each.read(torch.empty(3024, 4032)).numel() for each in tiles)
     assert tile[0] * tile[1] <= 10**6
