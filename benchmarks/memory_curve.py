@@ -2,7 +2,7 @@
 
 python benchmarks/memory_curve.py                          # all sizes, about ten minutes on two cores
 python benchmarks/memory_curve.py 0.25 1 4 --memory 512MiB --rounds 1
-python benchmarks/memory_curve.py 12.2 --model paper --memory 2GiB --ways fast
+python benchmarks/memory_curve.py 12.2 --model paper --precision bf16 --memory 2GiB --ways fast
 python benchmarks/memory_curve.py --json memory.json       # all figures as JSON; the table goes to standard output
 
 Each measurement is a process of its own, sizes and the two ways take turns: `revisp.predict` on the model as it
@@ -30,7 +30,7 @@ WAYS = ("plain", "fast")
 CLIPPED = 0.01
 
 
-def measure(megapixels: float, way: str, model_name: str, memory: str | None) -> dict[str, float]:
+def measure(megapixels: float, way: str, model_name: str, precision: str, memory: str | None) -> dict[str, float]:
     """Predict one photo of this size in this process."""
     import torch
 
@@ -42,7 +42,7 @@ def measure(megapixels: float, way: str, model_name: str, memory: str | None) ->
     model = build(model_name)
     if way == "fast":
         keep_freed_memory()
-        model = optimise(model)
+        model = optimise(model, precision)
     srgb = _photo(megapixels)
     revisp.predict(model, srgb[:, :64, :64])
     tiles: list[int] = []
@@ -111,6 +111,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("megapixels", nargs="*", type=float, default=list(SIZES))
     parser.add_argument("--model", default="default", help="default, paper, or a backbone")
+    parser.add_argument("--precision", default="auto", help="of the fast way: auto, fp32 or bf16")
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
     parser.add_argument(
         "--memory", help="bound of memory, such as 1GiB, which large photos may exceed by their size"
@@ -120,14 +121,14 @@ def main() -> None:
     parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        way, megapixels, name, memory = arguments.one
-        print(json.dumps(measure(float(megapixels), way, name, memory or None)))
+        way, megapixels, name, precision, memory = arguments.one
+        print(json.dumps(measure(float(megapixels), way, name, precision, memory or None)))
         return
     rows = []
     for number, megapixels, way in itertools.product(
         range(arguments.rounds), arguments.megapixels, arguments.ways
     ):
-        figures = child(way, megapixels, arguments.model, arguments.memory or "")
+        figures = child(way, megapixels, arguments.model, arguments.precision, arguments.memory or "")
         rows.append({"megapixels": megapixels, "way": way, "round": number, "figures": figures})
         print(rows[-1], file=sys.stderr, flush=True)
     keep(arguments.json, table(rows), rows)
