@@ -84,7 +84,12 @@ def main() -> None:
     parser.add_argument("--model", help="model folder; the small model in the package otherwise")
     parser.add_argument("--json", type=Path, help="also write all figures here")
     arguments = parser.parse_args()
-    rows = measure(list(find_photos(arguments.photos)), arguments.model)
+    photos = list(find_photos(arguments.photos))
+    if missing := [path for path in photos if not path.is_file()]:
+        parser.error(f"{missing[0]}: no such photo or folder")
+    if not photos:
+        parser.error("no photos in these folders")
+    rows = measure(photos, arguments.model)
     keep(arguments.json, table(rows), rows)
 
 
