@@ -33,6 +33,9 @@ Array = np.ndarray[Any, Any]
 MIN_SIZE = 16
 """Least height and width, in pixels."""
 
+_FASTEST = 1
+"""Level of zlib: a photo takes a fifth of the time of Pillow's 6, and about a fifth more bytes."""
+
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # an MPO opens as the JPEG it begins with
 
 
@@ -129,7 +132,7 @@ def write_png(path: str | Path, srgb: Tensor) -> None:
         raise ShapeError(f"one picture [3, H, W] or [1, 3, H, W] is needed, got {list(srgb.shape)}")
     picture = srgb.detach().reshape(srgb.shape[-3:]).clamp(0, 1).mul(255).round().to(torch.uint8)
     with atomic_write(path) as file:
-        Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()).save(file, format="PNG")
+        Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()).save(file, format="PNG", compress_level=_FASTEST)
 
 
 def _decode(file: BinaryIO, path: Path) -> _Decoded:
