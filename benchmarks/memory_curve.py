@@ -110,7 +110,7 @@ def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("megapixels", nargs="*", type=float, default=list(SIZES))
-    parser.add_argument("--model", default="default", help="default, paper, or a backbone")
+    parser.add_argument("--model", default="default", help="default, paper, a model folder or a backbone")
     parser.add_argument("--precision", default="auto", help="of the fast way: auto, fp32 or bf16")
     parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
     parser.add_argument(

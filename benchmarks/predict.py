@@ -39,14 +39,14 @@ STEPS = {
 
 
 def build(name: str) -> Any:
-    """Return a pipeline: ``default``, ``paper`` (its two U-Nets, random weights), or a backbone by its name."""
+    """Return a pipeline: ``default``, ``paper`` (its U-Nets, random weights), a model folder, or a backbone."""
     import torch
 
     from revisp.export.model_folder import from_pretrained
     from revisp.pipeline import ReverseISP
 
-    if name == "default":
-        return from_pretrained()
+    if name == "default" or Path(name).is_dir():
+        return from_pretrained(None if name == "default" else name)
     torch.manual_seed(0)
     return ReverseISP("unet" if name == "paper" else name).eval()
 
@@ -168,7 +168,9 @@ def table(rounds: dict[tuple[str, ...], list[dict[str, float]]], peaks: dict[str
 def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", default=["default", "paper"], help="default, paper, or backbones")
+    parser.add_argument(
+        "models", nargs="*", default=["default", "paper"], help="default, paper, folders or backbones"
+    )
     parser.add_argument("--sizes", nargs="*", type=int, default=[504], help="sides of the photos, in pixels")
     parser.add_argument("--overexposed", nargs="*", type=float, default=[0.01], help="shares of clipped pixels")
     parser.add_argument("--steps", nargs="*", choices=STEPS, default=[x for x in STEPS if "compiled" not in x])
