@@ -36,8 +36,8 @@ def measure(photos: list[Path], folder: str | None) -> list[dict[str, float | st
 
     import revisp
     from revisp.errors import ImageError
+    from revisp.hardware import has_fast_bf16
     from revisp.inference.fast import optimise
-    from revisp.inference.precision import has_fast_bf16
 
     model = revisp.from_pretrained(folder)
     ways = [way for way in WAYS if way != "bf16" or has_fast_bf16("cpu")]

@@ -54,9 +54,9 @@ def export(model: ReverseISP, folder: Path, *, int8: bool) -> dict[str, Any]:
     """Export a pipeline in all ways; return what it took and how exact it is."""
     from revisp.errors import ConfigError
     from revisp.export.int8 import export_int8
-    from revisp.export.model_folder import save_pretrained
     from revisp.export.onnx import export_onnx
     from revisp.export.program import export_program
+    from revisp.model_folder import save_pretrained
 
     save_pretrained(model, folder / WAYS["torch"])
     path = folder / WAYS["onnx"]
@@ -79,7 +79,7 @@ def measure(way: str, path: Path, size: int) -> dict[str, float]:
 
     srgb = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     if way == "torch":
-        from revisp.export.model_folder import from_pretrained
+        from revisp.model_folder import from_pretrained
 
         model = from_pretrained(path)
         with torch.inference_mode():
@@ -143,7 +143,7 @@ def main() -> None:
         print(json.dumps(measure(way, Path(path), int(size))))
         return
     from revisp.backbones import list_backbones
-    from revisp.export.model_folder import from_pretrained
+    from revisp.model_folder import from_pretrained
 
     names = options.names or ([] if options.default else list_backbones())
     models = pipelines(names, published=options.published)

@@ -46,10 +46,10 @@ def measure(way: str, folder: Path, model: str | None) -> dict[str, float]:
     """Convert the photos of a folder in this process, and time it."""
     import torch
 
-    from revisp.inference.allocator import keep_freed_memory
-    from revisp.inference.folder import convert_photos
-    from revisp.inference.jobs import plan_jobs
-    from revisp.inference.load import load_engine, load_model
+    from revisp.convert.batch import convert_photos
+    from revisp.convert.jobs import plan_conversions
+    from revisp.convert.load import load_engine, load_model
+    from revisp.hardware import keep_freed_memory
 
     engine: Any
     if way == "plain":
@@ -70,8 +70,8 @@ def measure(way: str, folder: Path, model: str | None) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         small = Path(scratch) / "small.png"
         Image.new("RGB", (256, 256), (90, 120, 60)).save(small)
-        list(convert_photos(engine, plan_jobs([small], Path(scratch) / "warm"), workers=workers))
-        jobs = plan_jobs([folder], Path(scratch) / "out")
+        list(convert_photos(engine, plan_conversions([small], Path(scratch) / "warm"), workers=workers))
+        jobs = plan_conversions([folder], Path(scratch) / "out")
         before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
         outcomes = list(convert_photos(engine, jobs, workers=workers))
         wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF)

@@ -26,7 +26,7 @@ from _report import provenance
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from revisp.data.datasets import Picture, PictureSource
+    from revisp.data.picture import Picture, PictureSource
 
 BACKBONES: dict[str, list[str]] = {
     "unet": ["backbone.width=12", "backbone.depth=4", "backbone.block=1"],

@@ -48,7 +48,7 @@ def run_job(folder: Path) -> tuple[dict[str, float | None], float]:
 
 def release(run: Path, filled: str) -> None:
     """Put the table into the README, and the model, as float16, into the package."""
-    from revisp.export.model_folder import DEFAULT_MODEL, from_pretrained, save_pretrained
+    from revisp.model_folder import DEFAULT_MODEL, from_pretrained, save_pretrained
 
     README.write_text(PLACE.sub(lambda _: filled, README.read_text()))
     card = "The small model that ships in revisp: the result of `revisp-train +backbone=unet`.\n\n"

@@ -35,9 +35,9 @@ def measure(megapixels: float, way: str, model_name: str, precision: str, memory
     import torch
 
     import revisp
-    from revisp.inference.allocator import keep_freed_memory
+    from revisp.hardware import keep_freed_memory
     from revisp.inference.fast import optimise
-    from revisp.inference.memory import parse_size
+    from revisp.inference.tile_memory import parse_size
 
     model = build(model_name)
     if way == "fast":

@@ -42,7 +42,7 @@ def build(name: str) -> Any:
     """Return a pipeline: ``default``, ``paper`` (its U-Nets, random weights), a model folder, or a backbone."""
     import torch
 
-    from revisp.export.model_folder import from_pretrained
+    from revisp.model_folder import from_pretrained
     from revisp.pipeline import ReverseISP
 
     if name == "default" or Path(name).is_dir():
@@ -55,7 +55,7 @@ def prepare(model: Any, steps: tuple[str, ...]) -> Callable[[Any], Any]:
     """Return what predicts a photo ``[1, 3, H, W]`` with these steps."""
     import torch
 
-    from revisp.inference.allocator import keep_freed_memory
+    from revisp.hardware import keep_freed_memory
     from revisp.inference.predict import predict
     from revisp.inference.rewrites import fold_norms, rewrite
 
@@ -132,7 +132,7 @@ def peak(dtype: str) -> dict[str, float]:
     """Return the rate of a convolution that processors like."""
     import torch
 
-    from revisp.inference.allocator import keep_freed_memory
+    from revisp.hardware import keep_freed_memory
 
     keep_freed_memory()
     kind = getattr(torch, dtype)

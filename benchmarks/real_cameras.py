@@ -2,7 +2,7 @@
 
     python benchmarks/real_cameras.py prepare FILES --out WORK   # alignment, levels, fitted cameras
     python benchmarks/real_cameras.py hero7   FILES --out WORK   # one GoPro HERO7 pair learnt, the other scored
-    python benchmarks/real_cameras.py natural FILES --out WORK   # outdoor scenes, each left out once, by developer
+    python benchmarks/real_cameras.py natural FILES --out WORK   # outdoor scenes, each left out once, by converter
 
 FILES is a folder with gopro_hero7/, canon_s40/, pairs_ready/, nikon_crop/ and phone_rggb_npy/: the CC0, MIT and
 Apache-2.0 samples of thorsted/digicam_corpus, gopro/gpr, mushfiqulalam/isp and mv-lab/AISP on GitHub. Each command
@@ -29,9 +29,9 @@ from revisp.cfa import pack
 from revisp.data.manifest import Entry, read_manifest
 from revisp.data.prepared import PreparedSource
 from revisp.data.tiles import picture_tiles
-from revisp.io.challenge import CHALLENGE_PROFILES
-from revisp.io.developers import available_developers
-from revisp.io.raw import read_raw
+from revisp.io.challenge_npy import CHALLENGE_PROFILES
+from revisp.io.converters import available_converters
+from revisp.io.raw.read import read_raw
 from revisp.metrics import aim_psnr, aim_ssim
 from revisp.mosaic import mosaic
 
@@ -113,21 +113,21 @@ def score_with_shading(root: Path) -> dict[str, float | None]:
 
 
 def report_natural(files: Path, out: Path) -> Iterable[str]:
-    """Leave each natural scene out once, for every developer that is installed."""
+    """Leave each natural scene out once, for every converter that is installed."""
     staged = stage_natural(files, out / "natural_files")
     scores: dict[str, dict[str, float | None]] = {}
-    for developer in available_developers():
-        root = out / f"natural_{developer}"
-        prepare([staged], root, "--developer", developer)
+    for converter in available_converters():
+        root = out / f"natural_{converter}"
+        prepare([staged], root, "--converter", converter)
         scenes = sorted({entry.scene for entry in read_manifest(root).entries})
         on_base = []
         for scene in scenes:
-            run = out / "runs" / f"natural_{developer}_{scene}"
+            run = out / "runs" / f"natural_{converter}_{scene}"
             words = (f"data.root={root}", f"data.val=[{scene}]", *NATURAL_TRAINING)
-            scores[f"{developer}: {scene}"] = train(run, "pipeline=fusion", *NETWORK, *words)
+            scores[f"{converter}: {scene}"] = train(run, "pipeline=fusion", *NETWORK, *words)
             on_base.append(train(run.with_name(f"{run.name}_on_base"), "pipeline=fusion_residual", *words))
-        yield f"\n{developer}: means over the scenes left out\n"
-        means = {"mean": _mean([scores[f"{developer}: {scene}"] for scene in scenes])}
+        yield f"\n{converter}: means over the scenes left out\n"
+        means = {"mean": _mean([scores[f"{converter}: {scene}"] for scene in scenes])}
         yield from _table({**means, "the default: on a fitted base": _mean(on_base)})
     yield "\nEach scene\n"
     yield from _table(scores)

@@ -36,7 +36,7 @@ def measure(name: str, way: str, batch: int, crop: int) -> dict[str, float]:
     import torch
 
     from revisp.config import compose, plain
-    from revisp.inference.allocator import keep_freed_memory
+    from revisp.hardware import keep_freed_memory
     from revisp.pipeline import ReverseISP
     from revisp.training.run import build_loss
 

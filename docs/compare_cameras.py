@@ -30,9 +30,9 @@ from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SimulatedCamera, simulate
 from revisp.cfa import PLANES, pack
 from revisp.demosaic import demosaic
-from revisp.io.image import read_srgb
-from revisp.io.preview import read_preview
-from revisp.io.raw import read_raw
+from revisp.io.photo import read_srgb
+from revisp.io.raw.preview import read_preview
+from revisp.io.raw.read import read_raw
 from revisp.prepare.frame import Frame
 
 HERE = Path(__file__).parent

@@ -25,11 +25,11 @@ from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
 from revisp.camera.unprocess import UPIUnprocess
 from revisp.cfa import CFA, pack, sample_mask
-from revisp.data.datasets import Pair
 from revisp.data.embedded import TRAIN_PHOTOS, VAL_PHOTOS, EmbeddedPhotos
+from revisp.data.picture import Pair
 from revisp.demosaic import Demosaic
 from revisp.fusion import feather_mask
-from revisp.io.image import read_srgb, write_png
+from revisp.io.photo import read_srgb, write_png
 from revisp.mask import overexposure_mask
 from revisp.pipeline import ReverseISP
 from revisp.prepare import PrepareOptions, prepare, write_sheets

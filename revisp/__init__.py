@@ -10,17 +10,17 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
-    submodules=["align", "augment", "backbones", "benchmark", "camera", "cfa", "data", "demosaic", "errors",
-                "evaluation", "fusion", "inference", "io", "losses", "mask", "metrics", "mosaic", "pipeline",
-                "prepare", "refine", "symmetry", "training"],
+    submodules=["align", "augment", "backbones", "benchmark", "camera", "cfa", "convert", "data", "demosaic",
+                "errors", "evaluation", "fusion", "inference", "io", "losses", "mask", "metrics", "mosaic",
+                "pipeline", "prepare", "refine", "symmetry", "training"],
     submod_attrs={
         "backbones": ["create_backbone", "describe_backbones", "list_backbones"],
         "camera.profile": ["CameraProfile"],
         "cfa": ["CFA", "pack", "unpack"],
         "errors": ["RevispError"],
-        "export.model_folder": ["from_pretrained", "save_pretrained"],
         "config": ["compose"],
         "inference.predict": ["predict"],
+        "model_folder": ["from_pretrained", "save_pretrained"],
         "pipeline": ["Reconstruction", "ReverseISP"],
         "released": ["from_released_checkpoints"],
         "training.run": ["train"],

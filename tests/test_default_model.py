@@ -9,8 +9,8 @@ import revisp
 from revisp.camera.simulate import SIMULATED
 from revisp.camera.unprocess import UPIUnprocess
 from revisp.data.embedded import EmbeddedPhotos
-from revisp.export.model_folder import DEFAULT_MODEL
 from revisp.metrics import aim_psnr
+from revisp.model_folder import DEFAULT_MODEL
 from revisp.mosaic import mosaic
 
 

@@ -183,7 +183,7 @@ def test_preparation_commands_parse(arguments: str) -> None:
     import typer
 
     from revisp.cli.prepare import _rule, app
-    from revisp.io.developers import STYLES
+    from revisp.io.converters import STYLES
     from revisp.prepare import PrepareOptions
 
     words = shlex.split(arguments, comments=True)

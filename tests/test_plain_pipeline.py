@@ -17,8 +17,8 @@ from revisp.backbones import BACKBONES, BackboneSpec
 from revisp.cfa import CFA, unpack
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError
-from revisp.export.model_folder import from_pretrained, save_pretrained
-from revisp.inference.tiling import tile_spans
+from revisp.inference.tiles import tile_spans
+from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.mosaic import mosaic
 from revisp.pipeline import ReverseISP
 

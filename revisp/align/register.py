@@ -80,7 +80,7 @@ class _Level:
 def align(photo: Tensor, reference: Tensor, *, window: tuple[int, int, int, int] | None = None) -> Alignment:
     """Register a photo to the RAW it was made from, or say why it cannot be trusted.
 
-    The camera's own JPEG, a reduced preview or another developer's rendering is laid on the RAW's grid. Mirroring
+    The camera's own JPEG, a reduced preview or another converter's rendering is laid on the RAW's grid. Mirroring
     and rotation by quarter turns, scale, offset (crop, masked borders) and small rotation are found; colour, tone
     and sharpening may differ, since band-passed, locally normalised luma is matched. What remains is measured by
     blocks.

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from revisp.backbones.blocks import ConvNormAct, DoubleConv, Head, RawHead, check_head, check_input
 from revisp.backbones.blocks.photo import check_channels
-from revisp.backbones.blocks.transformer import LayerNorm2d, TransposedAttention, conv1x1
+from revisp.backbones.blocks.transformer import BiasFreeLayerNorm2d, TransposedAttention, conv1x1
 from revisp.errors import ConfigError
 
 __all__ = ["DualRAW"]
@@ -158,10 +158,10 @@ class _TransformerBlock(nn.Module):
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
-        self.norm1 = LayerNorm2d(channels)
+        self.norm1 = BiasFreeLayerNorm2d(channels)
         self.attention = TransposedAttention(channels, heads)
         self.project = conv1x1(channels, channels)
-        self.norm2 = LayerNorm2d(channels)
+        self.norm2 = BiasFreeLayerNorm2d(channels)
         self.feed = nn.Sequential(
             nn.Conv2d(channels, 2 * channels, kernel_size=1),
             nn.GELU(),

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from revisp.backbones.blocks import check_input
 from revisp.backbones.blocks.transformer import (
+    BiasFreeLayerNorm2d,
     GatedFeedForward,
-    LayerNorm2d,
     TransformerUNet,
     TransposedAttention,
     check_sizes,
@@ -82,10 +82,10 @@ class _Block(nn.Module):
 
     def __init__(self, channels: int, heads: int, expansion: float) -> None:
         super().__init__()
-        self.norm1 = LayerNorm2d(channels)
+        self.norm1 = BiasFreeLayerNorm2d(channels)
         self.attention = TransposedAttention(channels, heads)
         self.project = conv1x1(channels, channels)
-        self.norm2 = LayerNorm2d(channels)
+        self.norm2 = BiasFreeLayerNorm2d(channels)
         self.feed = GatedFeedForward(channels, expansion)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from revisp.backbones.blocks import Head, check_head, check_input
 from revisp.backbones.blocks.transformer import (
+    BiasFreeLayerNorm2d,
     GatedFeedForward,
-    LayerNorm2d,
     TransformerUNet,
     TransposedAttention,
     check_sizes,
@@ -156,14 +156,14 @@ class _CrossBlock(nn.Module):
 
     def __init__(self, channels: int, heads: int, kernel_size: int, expansion: float) -> None:
         super().__init__()
-        self.norm1 = LayerNorm2d(channels)
+        self.norm1 = BiasFreeLayerNorm2d(channels)
         self.conv = nn.Conv2d(channels, channels, kernel_size, padding=kernel_size // 2, groups=channels)
         self.attention = TransposedAttention(channels, heads)
         self.mean = WholeImage()
         self.channel_gate = _gate(channels)
         self.spatial_gate = _gate(channels)
         self.fuse = conv1x1(2 * channels, channels)
-        self.norm2 = LayerNorm2d(channels)
+        self.norm2 = BiasFreeLayerNorm2d(channels)
         self.feed = GatedFeedForward(channels, expansion)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -20,9 +20,9 @@ from revisp.config import compose
 from revisp.data.datamodule import PairDataModule
 from revisp.data.memory import MemorySource
 from revisp.errors import RevispError
-from revisp.evaluation.models import ModelEvaluation, score_model
-from revisp.evaluation.write import write_scores
-from revisp.export.model_folder import save_pretrained
+from revisp.evaluation.score_model import ModelEvaluation, score_model
+from revisp.evaluation.write_scores import write_scores
+from revisp.model_folder import save_pretrained
 from revisp.training.run import Training, build_data, build_training, fit
 
 if TYPE_CHECKING:

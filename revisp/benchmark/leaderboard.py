@@ -15,7 +15,7 @@ from revisp.benchmark.cell import ERROR
 from revisp.benchmark.plan import Cell
 from revisp.benchmark.results import CellResult, read_result, read_worst
 from revisp.camera.profile import CameraProfile
-from revisp.evaluation.report import ReportRow, write_report
+from revisp.evaluation.report.page import ReportRow, write_report
 from revisp.io.atomic import atomic_write
 
 __all__ = ["FIGURES", "Row", "leaderboard", "write_leaderboard"]

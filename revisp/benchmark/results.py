@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from revisp.evaluation.report import ReportImage
+from revisp.evaluation.report.page import ReportImage
 from revisp.mask import overexposure_mask
 from revisp.metrics import BinErrors
 

@@ -15,7 +15,7 @@ from revisp.cli._main import report_errors
 from revisp.config import check_choices, config_dir, normalise_overrides
 
 if TYPE_CHECKING:
-    from revisp.evaluation.models import ModelEvaluation
+    from revisp.evaluation.score_model import ModelEvaluation
     from revisp.evaluation.scores import Evaluation
 
 __all__ = ["main"]
@@ -79,8 +79,9 @@ def _evaluate(cfg: DictConfig) -> None:
 
 def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfig) -> None:
     """Write and print the figures, or say which files there are."""
-    from revisp.evaluation import models, scores
-    from revisp.evaluation.write import table, write_scores
+    from revisp.evaluation import scores
+    from revisp.evaluation.score_model import ModelEvaluation
+    from revisp.evaluation.write_scores import table, write_scores
 
     if not isinstance(result, scores.Evaluation):
         print(f"{len(result) - 1} arrays and {result[-1].name} in {result[-1].parent}")
@@ -88,14 +89,14 @@ def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfi
         return
     print(table(result))
     print(f"Scores: {', '.join(map(str, write_scores(result, run_dir)))}")
-    if isinstance(result, models.ModelEvaluation) and result.worst:
+    if isinstance(result, ModelEvaluation) and result.worst:
         print(f"Report: {_write_report(result, run_dir / 'report.html', cfg)}")
 
 
 def _write_report(result: ModelEvaluation, path: Path, cfg: DictConfig) -> Path:
     import importlib.metadata
 
-    from revisp.evaluation.report import ReportRow, write_report
+    from revisp.evaluation.report.page import ReportRow, write_report
 
     assert result.profile is not None
     assert result.brightness is not None

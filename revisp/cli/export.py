@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from revisp.cli._main import report_errors
+from revisp.convert.jobs import find_photos
 from revisp.errors import ConfigError, OutputError
-from revisp.inference.jobs import find_photos
 from revisp.io.locking import make_folder
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def command(
     with report_errors():
         photos = check_request(out, int8=int8, calibrate=calibrate)
         with _made_way(out):
-            from revisp.export.model_folder import from_pretrained
+            from revisp.model_folder import from_pretrained
 
             lines = _export(from_pretrained(model), out, model, uint8=uint8, int8=int8, photos=photos)
         print(*lines, f"{out}: {out.stat().st_size / 1e6:.1f} MB", sep="\n")

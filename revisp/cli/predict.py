@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from revisp.cli._main import one_line, report_errors
+from revisp.convert.jobs import plan_conversions
 from revisp.errors import ConfigError, RevispError
-from revisp.inference.jobs import plan_jobs
 
 if TYPE_CHECKING:
-    from revisp.inference.engine import Engine
-    from revisp.inference.folder import Batch, Outcome
+    from revisp.convert.batch import Batch, Converted
+    from revisp.convert.engine import Engine
 
 __all__ = ["main"]
 
@@ -119,9 +119,9 @@ def command(
             raise ConfigError(f"--tile must be at least 16 pixels, got {tile}")
         if tile is not None and memory is not None:
             raise ConfigError("give --tile or --memory, not both")
-        jobs = plan_jobs(photos, out, format, preview=preview)
-        from revisp.inference.convert import Choice
-        from revisp.inference.folder import Batch
+        jobs = plan_conversions(photos, out, format, preview=preview)
+        from revisp.convert.batch import Batch
+        from revisp.convert.formats import Choice
 
         loaded = _load(model, engine, device, precision, compile=compile, memory=memory)
         batch = Batch(loaded, jobs, Choice(bits, preview, tile), workers=workers, resume=resume)
@@ -143,9 +143,9 @@ def _load(
     compile: bool,
     memory: str | None,
 ) -> Engine:
-    from revisp.inference.allocator import keep_freed_memory
-    from revisp.inference.load import load_engine
-    from revisp.inference.memory import parse_size
+    from revisp.convert.load import load_engine
+    from revisp.hardware import keep_freed_memory
+    from revisp.inference.tile_memory import parse_size
 
     keep_freed_memory()
     return load_engine(
@@ -158,12 +158,12 @@ def _load(
     )
 
 
-def _convert(batch: Batch) -> list[Outcome]:
+def _convert(batch: Batch) -> list[Converted]:
     """Convert photos in this process, with a progress bar on a terminal, and say so line by line."""
     from rich.console import Console
     from rich.progress import Progress
 
-    outcomes: list[Outcome] = []
+    outcomes: list[Converted] = []
     console = Console(stderr=True)
     bar = Progress(
         console=console,
@@ -183,11 +183,11 @@ def _convert(batch: Batch) -> list[Outcome]:
     return outcomes
 
 
-def _divide(batch: Batch, processes: Processes) -> list[Outcome]:
+def _divide(batch: Batch, processes: Processes) -> list[Converted]:
     """Convert photos in many processes; in the first of them, return what became of all."""
     import torch
 
-    from revisp.training.predict import PredictionTask, build_predictor, predict_photos
+    from revisp.convert.processes import PredictionTask, build_predictor, predict_photos
 
     kind = "cpu" if processes.device == "cpu" or not torch.cuda.is_available() else "cuda"
     trainer = build_predictor(devices=processes.devices, nodes=processes.nodes, accelerator=kind)
@@ -195,7 +195,7 @@ def _divide(batch: Batch, processes: Processes) -> list[Outcome]:
     return outcomes if trainer.is_global_zero else []
 
 
-def _say(outcome: Outcome) -> None:
+def _say(outcome: Converted) -> None:
     """Print a line on a photo that was converted; what failed is said at the end."""
     if outcome.files:
         names = ", ".join(map(str, outcome.files))
@@ -204,7 +204,7 @@ def _say(outcome: Outcome) -> None:
         print(f"{outcome.job.output} is finished", flush=True)
 
 
-def _conclude(outcomes: Sequence[Outcome]) -> None:
+def _conclude(outcomes: Sequence[Converted]) -> None:
     """Report the photos that failed, and end by the exit code: 2 for the only photo, 1 for some of several."""
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if len(outcomes) == 1 and failed:
@@ -218,7 +218,7 @@ def _conclude(outcomes: Sequence[Outcome]) -> None:
         sys.exit(1)
 
 
-def _reason(outcome: Outcome) -> str:
+def _reason(outcome: Converted) -> str:
     """Return why a photo failed, in one line that names it or what it was to become."""
     text = one_line(outcome.error)
     named = any(str(path) in text for path in (outcome.job.photo, outcome.job.output))

@@ -21,7 +21,7 @@ __all__ = ["main"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-class Developer(StrEnum):
+class Converter(StrEnum):
     """Programs that render a RAW."""
 
     libraw = "libraw"
@@ -41,12 +41,12 @@ class Method(StrEnum):
 def command(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="RAW files, photos, or folders of them.")],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DATASET", help="Folder of the data set.")],
-    developer: Annotated[
-        list[Developer] | None,
+    converter: Annotated[
+        list[Converter] | None,
         typer.Option(help="Renders RAW files that have no camera JPEG; may be repeated.", show_default="libraw"),
     ] = None,
     style: Annotated[
-        list[str] | None, typer.Option(help="Renderings by each developer; may be repeated.", show_default="all")
+        list[str] | None, typer.Option(help="Renderings by each converter; may be repeated.", show_default="all")
     ] = None,
     min_preview: Annotated[
         float, typer.Option(help="Least side of a camera's JPEG or preview, as a share of the RAW's.")
@@ -83,7 +83,7 @@ def command(
         from revisp.prepare import PrepareOptions, prepare, write_sheets
 
         options = PrepareOptions(
-            developers=tuple(developer or ["libraw"]),
+            converters=tuple(converter or ["libraw"]),
             styles=tuple(style or ()),
             min_preview=min_preview,
             profiles=tuple(_rule(text) for text in profile or ()),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
     from revisp.camera.profile import CameraProfile
-    from revisp.data.datasets import Sample
+    from revisp.data.picture import Sample
 
 __all__ = ["DataModule", "check_whole"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
 
+from revisp.data.picture import Sample
 from revisp.data.strata import Strata
 from revisp.errors import ConfigError, DataError
 from revisp.symmetry import SYMMETRIES, Symmetry
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from revisp.cfa import CFA
-    from revisp.data.datasets import Picture
+    from revisp.data.picture import Picture
 
-__all__ = ["CropSampler", "CropSpec"]
+__all__ = ["CropDataset", "CropSampler", "CropSpec"]
 
 
 class CropSpec(NamedTuple):
@@ -181,3 +182,23 @@ def _check(crop: int, length: int, oe_share: float, strata: int | None, rank: in
         raise ConfigError(f"rank must lie in [0, world_size = {world_size}), got {rank}")
     if length < world_size:
         raise ConfigError(f"an epoch of {length} crops is too short for {world_size} processes")
+
+
+class CropDataset(Dataset[Sample]):
+    """Crops, indexed by the `CropSpec` that a `CropSampler` yields; photo, RAW and target move together.
+
+    Args:
+        pictures: where they are read from.
+        crop: side of a crop in pixels.
+    """
+
+    def __init__(self, pictures: Sequence[Picture], crop: int) -> None:
+        self.pictures = pictures
+        self.crop = crop
+
+    def __getitem__(self, spec: CropSpec) -> Sample:
+        sample = self.pictures[spec.image].read(spec.top, spec.left, self.crop, self.crop, seed=spec.seed)
+        srgb, bayer, target, valid = (
+            spec.symmetry.apply(x).contiguous() for x in (sample.srgb, sample.bayer, sample.target, sample.valid)
+        )
+        return Sample(srgb, bayer, target, sample.name, valid)

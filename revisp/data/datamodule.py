@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import DataLoader
 
 from revisp.data.base import DataModule, check_whole
-from revisp.data.crops import CropSampler
-from revisp.data.datasets import CropDataset, Picture, PictureSource, Sample, TileDataset
-from revisp.data.tiles import picture_tiles, spread, spread_tiles
+from revisp.data.crops import CropDataset, CropSampler
+from revisp.data.picture import Picture, PictureSource, Sample
+from revisp.data.tiles import TileDataset, picture_tiles, spread, spread_tiles
 from revisp.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ import torch
 from revisp.camera.isp import srgb_to_linear
 from revisp.camera.profile import SRGB_TO_XYZ
 from revisp.camera.simulate import SIMULATED, simulate
-from revisp.data.datasets import Pair
+from revisp.data.picture import Pair
 from revisp.errors import DataError
-from revisp.io.image import read_srgb
+from revisp.io.photo import read_srgb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

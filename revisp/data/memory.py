@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from revisp.data.datasets import BRIGHTNESS_STEP, Sample
+from revisp.data.picture import BRIGHTNESS_STEP, Sample
 from revisp.demosaic import Demosaic
 from revisp.mask import OverexposureMask
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from revisp.camera.profile import CameraProfile
     from revisp.cfa import CFA
-    from revisp.data.datasets import Pair, PairSource
+    from revisp.data.picture import Pair, PairSource
 
 __all__ = ["MemoryPicture", "MemorySource"]
 

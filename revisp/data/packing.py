@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from revisp.data.manifest import VALID_BLOCK
 from revisp.data.prepared import PreparedPicture, PreparedSource
 from revisp.data.shards import FORMAT, PARTS, ShardInfo, require_litdata
-from revisp.data.tiles import Tile, picture_tiles
+from revisp.data.tiles import PictureTile, picture_tiles
 from revisp.errors import ConfigError, DataError, OutputError
 
 __all__ = ["write_shards"]
@@ -32,7 +32,7 @@ class _Place(NamedTuple):
     """A tile that is to be packed."""
 
     picture: PreparedPicture
-    tile: Tile
+    tile: PictureTile
     overexposed: Array
 
 
@@ -99,7 +99,7 @@ def _train_places(source: PreparedSource, side: int, overlap: int, seed: int) ->
         found, valid = picture.overexposed(), picture.valid_blocks()
         for top in _starts(picture.height, side, overlap):
             for left in _starts(picture.width, side, overlap):
-                tile = Tile(index, top, left, min(side, picture.height), min(side, picture.width))
+                tile = PictureTile(index, top, left, min(side, picture.height), min(side, picture.width))
                 if valid is None or _any_valid(valid, tile):
                     inside = _within(found, tile)
                     parts["train-oe" if len(inside) else "train"].append(_Place(picture, tile, inside))
@@ -121,13 +121,13 @@ def _starts(size: int, side: int, overlap: int) -> list[int]:
     return [2 * round(at) for at in np.linspace(0, max(0, size - side) / 2, count)]
 
 
-def _any_valid(blocks: Array, tile: Tile) -> bool:
+def _any_valid(blocks: Array, tile: PictureTile) -> bool:
     rows = slice(tile.top // VALID_BLOCK, -(-(tile.top + tile.height) // VALID_BLOCK))
     columns = slice(tile.left // VALID_BLOCK, -(-(tile.left + tile.width) // VALID_BLOCK))
     return bool(blocks[rows, columns].any())
 
 
-def _within(positions: Array, tile: Tile) -> Array:
+def _within(positions: Array, tile: PictureTile) -> Array:
     relative = positions - [tile.top, tile.left]
     inside = ((relative >= 0) & (relative < [tile.height, tile.width])).all(axis=1)
     return relative[inside].astype(np.uint16)

@@ -18,8 +18,8 @@ from revisp.data.manifest import MAX_OE, MIN_SIDE
 from revisp.errors import ImageError, OutputError
 from revisp.io.atomic import atomic_write
 from revisp.io.header import photo_size
-from revisp.io.image import read_srgb
 from revisp.io.locking import make_folder
+from revisp.io.photo import read_srgb
 from revisp.mask import THRESHOLDS, overexposure_mask
 
 __all__ = ["PhotoCache"]

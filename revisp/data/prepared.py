@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from revisp.camera.cameras import typical_profile
-from revisp.data.datasets import BRIGHTNESS_STEP
 from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, natural_key, read_manifest
-from revisp.data.window import Window
+from revisp.data.picture import BRIGHTNESS_STEP
+from revisp.data.window import StoredWindow
 from revisp.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from revisp.camera.profile import CameraProfile
     from revisp.cfa import CFA
-    from revisp.data.datasets import Sample
     from revisp.data.manifest import Array, Entry
+    from revisp.data.picture import Sample
 
 __all__ = ["PreparedPicture", "PreparedSource"]
 
@@ -106,14 +106,14 @@ class PreparedPicture:
         """
         return self.window(top, left, height, width).sample()
 
-    def window(self, top: int, left: int, height: int, width: int) -> Window:
+    def window(self, top: int, left: int, height: int, width: int) -> StoredWindow:
         """Read a window as it is stored.
 
         Raises:
             DataError: as `check`.
         """
         rows, columns = slice(top, top + height), slice(left, left + width)
-        return Window(
+        return StoredWindow(
             name=self.name,
             profile=self.entry.profile.replace(cfa=self.cfa.crop(top, left)),
             raw=np.array(self._open("raw")[rows, columns]),

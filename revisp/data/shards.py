@@ -7,7 +7,7 @@ Layout::
     OUT/val/index.json, chunk-0-*.bin          tiles to validate with, in the order of the pictures
 
 These are LitData's own chunks and index. Each sample is one ``bytes`` leaf: a safetensors file of the arrays
-``raw``, ``srgb``, ``target`` and, where not all pixels count, ``valid`` (see `revisp.data.window.Window`),
+``raw``, ``srgb``, ``target`` and, where not all pixels count, ``valid`` (see `revisp.data.window.StoredWindow`),
 ``oe`` (uint16 ``[n, 2]``, row and column of overexposed pixels) and ``about`` (JSON in UTF-8). LitData pickles
 objects that it does not know; an index that declares anything but ``bytes`` is refused: nothing is ever unpickled.
 """
@@ -29,13 +29,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from revisp.camera.profile import CameraProfile
-from revisp.data.datasets import BRIGHTNESS_STEP
-from revisp.data.window import Window
+from revisp.data.picture import BRIGHTNESS_STEP
+from revisp.data.window import StoredWindow
 from revisp.errors import ConfigError, DataError, RevispError
 
 if TYPE_CHECKING:
     from revisp.cfa import CFA
-    from revisp.data.datasets import Sample
+    from revisp.data.picture import Sample
 
 __all__ = [
     "FORMAT",
@@ -109,7 +109,7 @@ class ShardTile:
         info: of the data set.
     """
 
-    def __init__(self, window: Window, overexposed: Array, info: ShardInfo) -> None:
+    def __init__(self, window: StoredWindow, overexposed: Array, info: ShardInfo) -> None:
         self._window = window
         self._overexposed = overexposed
         self.info = info
@@ -154,7 +154,7 @@ def read_tile(blob: bytes | memoryview, where: str) -> ShardTile:
         about = json.loads(arrays["about"].tobytes())
         if about["format"] != FORMAT:
             raise DataError(f"{where}: shards of format {about['format']}, this revisp reads {FORMAT}: pack again")
-        window = Window(
+        window = StoredWindow(
             about["name"],
             CameraProfile.from_dict(about["profile"]),
             arrays["raw"],

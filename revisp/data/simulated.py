@@ -23,9 +23,9 @@ from revisp.camera.profile import CameraProfile
 from revisp.camera.shading import Place
 from revisp.camera.simulate import simulate
 from revisp.data.datamodule import PairDataModule
-from revisp.data.datasets import BRIGHTNESS_STEP, Sample
 from revisp.data.manifest import natural_key
 from revisp.data.photo_cache import PhotoCache
+from revisp.data.picture import BRIGHTNESS_STEP, Sample
 from revisp.demosaic import Demosaic, demosaic
 from revisp.errors import ConfigError, DataError, ImageError
 from revisp.io.camera_file import load_camera

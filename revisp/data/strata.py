@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from revisp.data.datasets import BRIGHTNESS_STEP
+from revisp.data.picture import BRIGHTNESS_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from revisp.data.datasets import Picture
+    from revisp.data.picture import Picture
 
 __all__ = ["Strata", "Stratum"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from revisp.data.base import DataModule, check_whole
-from revisp.data.crops import CropSampler
-from revisp.data.datasets import CropDataset, Sample
+from revisp.data.crops import CropDataset, CropSampler
+from revisp.data.picture import Sample
 from revisp.data.shards import Shards, ShardTile, TileReader, read_tile, reading, require_litdata
 from revisp.data.tiles import spread
 from revisp.errors import ConfigError, DataError

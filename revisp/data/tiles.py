@@ -5,18 +5,22 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from torch.utils.data import Dataset
+
+from revisp.data.picture import Sample
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from revisp.cfa import CFA
-    from revisp.data.datasets import Picture
+    from revisp.data.picture import Picture
 
-__all__ = ["Tile", "picture_tiles", "spread", "spread_tiles"]
+__all__ = ["PictureTile", "TileDataset", "picture_tiles", "spread", "spread_tiles"]
 
 T = TypeVar("T")
 
 
-class Tile(NamedTuple):
+class PictureTile(NamedTuple):
     """A window of a picture that shows the data set's Bayer phase.
 
     Attributes:
@@ -34,7 +38,7 @@ class Tile(NamedTuple):
     width: int
 
 
-def picture_tiles(pictures: Sequence[Picture], image: int, cfa: CFA, side: int | None) -> list[Tile]:
+def picture_tiles(pictures: Sequence[Picture], image: int, cfa: CFA, side: int | None) -> list[PictureTile]:
     """Cut a picture into tiles of about equal size that do not overlap.
 
     They cover the picture, but for its outermost pixels where its Bayer phase is not the data set's: those are
@@ -50,10 +54,10 @@ def picture_tiles(pictures: Sequence[Picture], image: int, cfa: CFA, side: int |
     top, left = picture.cfa.offset_to(cfa)
     rows = _cuts(top, picture.height - 2 * top, side)
     columns = _cuts(left, picture.width - 2 * left, side)
-    return [Tile(image, y, x, height, width) for y, height in rows for x, width in columns]
+    return [PictureTile(image, y, x, height, width) for y, height in rows for x, width in columns]
 
 
-def spread_tiles(pictures: Sequence[Picture], cfa: CFA, side: int | None, limit: int) -> list[Tile]:
+def spread_tiles(pictures: Sequence[Picture], cfa: CFA, side: int | None, limit: int) -> list[PictureTile]:
     """Choose tiles spread over as many pictures as there are, and evenly within each.
 
     Args:
@@ -79,3 +83,23 @@ def _cuts(start: int, size: int, longest: int | None) -> list[tuple[int, int]]:
     count = 1 if longest is None else -(-size // longest)
     edges = [start + 2 * (size // 2 * at // count) for at in range(count + 1)]
     return [(low, high - low) for low, high in itertools.pairwise(edges)]
+
+
+class TileDataset(Dataset[Sample]):
+    """Tiles of pictures, in order.
+
+    Args:
+        pictures: where they are read from.
+        tiles: which.
+    """
+
+    def __init__(self, pictures: Sequence[Picture], tiles: Sequence[PictureTile]) -> None:
+        self.pictures = pictures
+        self.tiles = tiles
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __getitem__(self, index: int) -> Sample:
+        tile = self.tiles[index]
+        return self.pictures[tile.image].read(tile.top, tile.left, tile.height, tile.width)

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from revisp.data.datasets import Sample
+from revisp.data.picture import Sample
 from revisp.demosaic import write_back
 
 if TYPE_CHECKING:
     from revisp.camera.profile import CameraProfile
 
-__all__ = ["Window"]
+__all__ = ["StoredWindow"]
 
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
-class Window:
+class StoredWindow:
     """Arrays of a window in the types of a prepared data set, which take a third of a `Sample`'s memory.
 
     Attributes:
@@ -39,7 +39,7 @@ class Window:
     target: Array
     valid: Array | None = None
 
-    def crop(self, top: int, left: int, height: int, width: int) -> Window:
+    def crop(self, top: int, left: int, height: int, width: int) -> StoredWindow:
         """Return a window of the window."""
         rows, columns = slice(top, top + height), slice(left, left + width)
         return replace(

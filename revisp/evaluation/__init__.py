@@ -1,18 +1,18 @@
-"""Scoring: arrays, DNGs and models against the truth, photos against their development, and challenge entries."""
+"""Scoring: arrays, RAW files and models against the truth, photos against their development, challenge entries."""
 
 import lazy_loader as _lazy
 
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
-        "cycle": ["score_cycle"],
-        "dng": ["score_raw_files"],
-        "models": ["ModelEvaluation", "score_model"],
+        "write_submission": ["write_submission"],
         "report": ["ReportImage", "ReportRow", "write_report"],
         "run": ["evaluate"],
+        "score_submissions": ["score_submissions"],
+        "score_cycle": ["score_cycle"],
+        "score_model": ["ModelEvaluation", "score_model"],
+        "score_raw": ["score_raw_files"],
         "scores": ["Evaluation", "ImageScores", "score_pair", "score_srgb"],
-        "submission": ["write_submission"],
-        "submissions": ["score_submissions"],
-        "write": ["table", "write_scores"],
+        "write_scores": ["score_table", "write_scores"],
     },
 )

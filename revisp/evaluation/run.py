@@ -92,7 +92,7 @@ def evaluate(settings: Settings, progress: Progress | None = None) -> Evaluation
 
 def _score_model(settings: Settings, progress: Progress | None) -> Evaluation:
     from revisp.data import create_data
-    from revisp.evaluation.models import score_model
+    from revisp.evaluation.score_model import score_model
 
     data = create_data(**settings["data"], seed=settings["seed"], demosaic=settings["demosaic"])
     keep = settings["report_photos"]
@@ -100,27 +100,27 @@ def _score_model(settings: Settings, progress: Progress | None) -> Evaluation:
 
 
 def _score_submissions(settings: Settings, progress: Progress | None) -> Evaluation:
-    from revisp.evaluation.submissions import score_submissions
+    from revisp.evaluation.score_submissions import score_submissions
 
     folders = (settings["submissions"], settings["truths"], settings.get("inputs"))
     return score_submissions(*folders, bits=settings["bits"], progress=progress)
 
 
 def _score_raw(settings: Settings, progress: Progress | None) -> Evaluation:
-    from revisp.evaluation.dng import score_raw_files
+    from revisp.evaluation.score_raw import score_raw_files
 
     return score_raw_files(settings["prediction"], settings["truth"], settings.get("photos"))
 
 
 def _score_cycle(settings: Settings, progress: Progress | None) -> Evaluation:
-    from revisp.evaluation.cycle import score_cycle
+    from revisp.evaluation.score_cycle import score_cycle
 
     photos = find_photos(settings["photos"])
     return score_cycle(_model(settings), photos, settings.get("camera"), tile=_tile(settings), progress=progress)
 
 
 def _write_submission(settings: Settings, progress: Progress | None) -> tuple[Path, ...]:
-    from revisp.evaluation.submission import write_submission
+    from revisp.evaluation.write_submission import write_submission
 
     return write_submission(
         _model(settings),
@@ -162,7 +162,7 @@ def find_photos(path: str | Path) -> list[Path]:
 
 
 def _model(settings: Settings) -> ReverseISP:
-    from revisp.inference.load import load_model
+    from revisp.convert.load import load_model
 
     folder = settings["model"]
     return load_model(None if folder == DEFAULT else folder, settings["device"])

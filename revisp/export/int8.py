@@ -19,12 +19,12 @@ from revisp.export.graph import INPUT, Check, GraphInfo
 from revisp.export.onnx import build_onnx, check_packages, pack_metadata, quiet
 from revisp.export.runtime import open_session, predict_session, require
 from revisp.io.atomic import atomic_write
-from revisp.io.image import read_srgb
+from revisp.io.photo import read_srgb
 
 if TYPE_CHECKING:
     from revisp.pipeline import ReverseISP
 
-__all__ = ["Loss", "Sample", "embedded_samples", "export_int8", "photo_samples"]
+__all__ = ["CalibrationPiece", "Loss", "embedded_samples", "export_int8", "photo_samples"]
 
 WINDOW = 256
 """Side of what is cut from a photo, in pixels."""
@@ -35,7 +35,7 @@ _INSIDE = ("Conv", "Relu", "MaxPool", "Resize", "Concat")
 """Operators that stay in integers between two convolutions."""
 
 
-class Sample(NamedTuple):
+class CalibrationPiece(NamedTuple):
     """A piece of a photo ``[3, h, w]``, and its RAW ``[1, h, w]`` if it is known."""
 
     srgb: Tensor
@@ -110,7 +110,7 @@ def export_int8(
     return check, replace(loss, calibrated=len(calibrate))
 
 
-def embedded_samples(model: ReverseISP) -> tuple[list[Sample], list[Sample]]:
+def embedded_samples(model: ReverseISP) -> tuple[list[CalibrationPiece], list[CalibrationPiece]]:
     """Cut pieces of the embedded photographs; their RAW is true for a model of the simulated camera only.
 
     Returns:
@@ -120,12 +120,12 @@ def embedded_samples(model: ReverseISP) -> tuple[list[Sample], list[Sample]]:
     known = model.profile == source.profile == SIMULATED.profile
     pieces = []
     for pairs, most in ((source.train_pairs(), CALIBRATE), (source.val_pairs(), MEASURE)):
-        whole = [Sample(pair.srgb, pair.bayer if known else None) for pair in pairs]
+        whole = [CalibrationPiece(pair.srgb, pair.bayer if known else None) for pair in pairs]
         pieces.append(list(_windows(whole[:: -(-len(whole) // most)], most)))
     return pieces[0], pieces[1]
 
 
-def photo_samples(photos: Sequence[Path]) -> tuple[list[Sample], list[Sample]]:
+def photo_samples(photos: Sequence[Path]) -> tuple[list[CalibrationPiece], list[CalibrationPiece]]:
     """Cut pieces of photos: of every fourth, and of the second of two, to measure; of the rest to calibrate.
 
     A photo that is named twice counts once, so that none does both.
@@ -146,11 +146,11 @@ def photo_samples(photos: Sequence[Path]) -> tuple[list[Sample], list[Sample]]:
     for files, most in ((rest, CALIBRATE), (held, MEASURE)):
         chosen = files[:: -(-len(files) // most)]
         each = most // len(chosen)
-        pieces.append([piece for file in chosen for piece in _windows([Sample(read_srgb(file))], each)])
+        pieces.append([piece for file in chosen for piece in _windows([CalibrationPiece(read_srgb(file))], each)])
     return pieces[0], pieces[1]
 
 
-def _windows(pictures: Sequence[Sample], most: int) -> Iterator[Sample]:
+def _windows(pictures: Sequence[CalibrationPiece], most: int) -> Iterator[CalibrationPiece]:
     """Cut up to ``most`` windows from pictures, one or as many from each, at even places drawn by seed."""
     for index, (srgb, bayer) in enumerate(pictures):
         generator = torch.Generator().manual_seed(index)
@@ -162,13 +162,13 @@ def _windows(pictures: Sequence[Sample], most: int) -> Iterator[Sample]:
                 for side, extent in zip(srgb.shape[-2:], (height, width), strict=True)
             )
             window = (..., slice(top, top + height), slice(left, left + width))
-            yield Sample(srgb[window].clone(), None if bayer is None else bayer[window].clone())
+            yield CalibrationPiece(srgb[window].clone(), None if bayer is None else bayer[window].clone())
 
 
 class _Feed:
     """What calibrates, as onnxruntime asks for it."""
 
-    def __init__(self, info: GraphInfo, samples: Sequence[Sample]) -> None:
+    def __init__(self, info: GraphInfo, samples: Sequence[CalibrationPiece]) -> None:
         self._info = info
         self._samples = iter(samples)
 
@@ -178,7 +178,7 @@ class _Feed:
         return None if sample is None else {INPUT: self._info.encode(sample.srgb[None]).numpy()}
 
 
-def _quantise(content: bytes, info: GraphInfo, samples: Sequence[Sample], path: str | Path) -> bytes:
+def _quantise(content: bytes, info: GraphInfo, samples: Sequence[CalibrationPiece], path: str | Path) -> bytes:
     onnx, quantization = require("onnx"), require("onnxruntime.quantization")
     model = onnx.load_model_from_string(content)
     inside = _inside_networks(model.graph)
@@ -234,7 +234,7 @@ def _upstream(made_by: Mapping[str, Any], names: Sequence[str], stop: str) -> li
     return list(found.values())
 
 
-def _measure(exact: bytes, rough: bytes, info: GraphInfo, samples: Sequence[Sample]) -> Loss:
+def _measure(exact: bytes, rough: bytes, info: GraphInfo, samples: Sequence[CalibrationPiece]) -> Loss:
     sessions = [open_session(content, ["CPUExecutionProvider"]) for content in (exact, rough)]
     distances, truths = [], []
     for srgb, bayer in samples:

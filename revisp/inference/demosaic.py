@@ -8,7 +8,7 @@ from torch import Tensor
 
 from revisp.cfa import CFA
 from revisp.demosaic import Gains, demosaic
-from revisp.inference.tiling import tile_apply
+from revisp.inference.tiles import tile_apply
 
 __all__ = ["demosaic_tiled"]
 

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from revisp.backbones.base import run_part
 from revisp.errors import ConfigError
-from revisp.inference.precision import LEAST_AGREEMENT, Precision, agreement, has_fast_bf16, sample_photo
+from revisp.hardware import has_fast_bf16
+from revisp.inference.precision import LEAST_AGREEMENT, Precision, agreement, sample_photo
 from revisp.inference.rewrites import fold_norms, rewrite
 from revisp.pipeline import ReverseISP
 

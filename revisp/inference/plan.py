@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from revisp.errors import ConfigError
-from revisp.inference.memory import Cost, format_size, measure_cost
-from revisp.inference.tiling import Progress, Tile, TileChoice, fit_tile, plan_tiles, tile_apply, tile_choices
+from revisp.inference.tile_memory import Cost, format_size, measure_cost
+from revisp.inference.tiles import Progress, Tile, TileChoice, fit_tile, plan_tiles, tile_apply, tile_choices
 from revisp.padding import next_multiple
 from revisp.pipeline import MINIMUM_SIZE, ReverseISP
 

@@ -1,4 +1,4 @@
-"""In which numbers a network may be computed: what is fast here, and what it costs in exactness."""
+"""In which numbers a network may be computed, and what that costs in exactness."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from revisp.pipeline import ReverseISP
 
-__all__ = ["LEAST_AGREEMENT", "Precision", "agreement", "has_fast_bf16"]
+__all__ = ["LEAST_AGREEMENT", "Precision", "agreement"]
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -20,17 +20,6 @@ LEAST_AGREEMENT = 60.0
 """PSNR in dB that bf16 must keep to fp32: at that, a model's PSNR of 40 dB against the truth falls by 0.04 dB."""
 
 _SIDE, _CELLS = 128, 8
-
-
-def has_fast_bf16(device: str | torch.device) -> bool:
-    """Whether a device computes bf16 in hardware: GPUs from Ampere on; processors by AVX512-BF16, AMX or SVE."""
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
-    if kind != "cpu":
-        return False
-    features = torch.cpu.get_capabilities()
-    return any(features.get(name) for name in ("avx512_bf16", "amx_bf16", "sve_bf16"))
 
 
 def agreement(one: ReverseISP, other: ReverseISP) -> float:

@@ -12,11 +12,11 @@ from torch import Tensor
 from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.fusion import fuse
-from revisp.inference.allocator import release_freed_memory, resident_memory
+from revisp.hardware import release_freed_memory, resident_memory
 from revisp.inference.demosaic import demosaic_tiled
 from revisp.inference.plan import Limits, Stage, plan_stages
-from revisp.inference.statistics import PhotoStatistics
-from revisp.inference.tiling import Progress, Tile, tile_apply
+from revisp.inference.tiles import Progress, Tile, tile_apply
+from revisp.inference.whole_photo import PhotoStatistics
 from revisp.pipeline import Reconstruction, ReverseISP, check_photos
 
 __all__ = ["predict"]
@@ -46,7 +46,7 @@ def predict(
     Tiles overlap so far that each contributes only where it has seen all that its network looks at: the result is
     that of ``model(srgb)``, within rounding. Where a network looks farther than the overlap, or nobody knows how
     far, tiles are blended by ramps. Networks that look at the whole picture (`BackboneSpec.global_context`) first
-    gather their statistics from all over the photo (`revisp.inference.statistics`). A photo that fits into one
+    gather their statistics from all over the photo (`revisp.inference.whole_photo`). A photo that fits into one
     tile is done in one piece.
 
     Of two separate networks only the one that the fusion asks for runs in a tile: where it takes no pixel of the

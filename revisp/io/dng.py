@@ -15,9 +15,9 @@ from revisp import __version__
 from revisp.camera.profile import CameraProfile
 from revisp.errors import ConfigError
 from revisp.io.atomic import atomic_write
-from revisp.io.ifd import Entry, directory_size, encode_directory
-from revisp.io.metadata import PhotoMetadata
-from revisp.io.mosaic import stored_mosaic
+from revisp.io.exif import PhotoMetadata
+from revisp.io.ifd import Tag, directory_size, encode_directory
+from revisp.io.mosaic_file import stored_mosaic
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,8 +67,8 @@ def write_dng(
     exif = _exif(metadata)
     main = _picture(stored, orientation, metadata) | _camera(profile)
     exif_at = _HEADER + directory_size(main)
-    main[_EXIF_POINTER] = Entry("long", [exif_at])
-    main[_STRIP_OFFSET] = Entry("long", [exif_at + directory_size(exif)])
+    main[_EXIF_POINTER] = Tag("long", [exif_at])
+    main[_STRIP_OFFSET] = Tag("long", [exif_at + directory_size(exif)])
     with atomic_write(path) as file:
         file.write(struct.pack("<2sHI", b"II", 42, _HEADER))
         file.write(encode_directory(main, _HEADER))
@@ -76,59 +76,59 @@ def write_dng(
         file.write(np.ascontiguousarray(stored, "<u2").data)
 
 
-def _picture(stored: Array, orientation: int, metadata: PhotoMetadata) -> dict[int, Entry]:
+def _picture(stored: Array, orientation: int, metadata: PhotoMetadata) -> dict[int, Tag]:
     """Tags that any TIFF has."""
     height, width = stored.shape
     tags = {
-        254: Entry("long", [0]),  # NewSubfileType: the main image
-        256: Entry("long", [width]),
-        257: Entry("long", [height]),
-        258: Entry("short", [16]),  # BitsPerSample
-        259: Entry("short", [_UNCOMPRESSED]),
-        262: Entry("short", [_CFA]),  # PhotometricInterpretation
-        _STRIP_OFFSET: Entry("long", [0]),
-        274: Entry("short", [orientation]),
-        277: Entry("short", [1]),  # SamplesPerPixel
-        278: Entry("long", [height]),  # RowsPerStrip
-        279: Entry("long", [stored.nbytes]),  # StripByteCounts
-        284: Entry("short", [1]),  # PlanarConfiguration
-        305: Entry("ascii", f"revisp {__version__}"),  # Software
-        _EXIF_POINTER: Entry("long", [0]),
+        254: Tag("long", [0]),  # NewSubfileType: the main image
+        256: Tag("long", [width]),
+        257: Tag("long", [height]),
+        258: Tag("short", [16]),  # BitsPerSample
+        259: Tag("short", [_UNCOMPRESSED]),
+        262: Tag("short", [_CFA]),  # PhotometricInterpretation
+        _STRIP_OFFSET: Tag("long", [0]),
+        274: Tag("short", [orientation]),
+        277: Tag("short", [1]),  # SamplesPerPixel
+        278: Tag("long", [height]),  # RowsPerStrip
+        279: Tag("long", [stored.nbytes]),  # StripByteCounts
+        284: Tag("short", [1]),  # PlanarConfiguration
+        305: Tag("ascii", f"revisp {__version__}"),  # Software
+        _EXIF_POINTER: Tag("long", [0]),
     }
     if metadata.date is not None:
-        tags[306] = Entry("ascii", metadata.date)  # DateTime
+        tags[306] = Tag("ascii", metadata.date)  # DateTime
     return tags
 
 
-def _camera(profile: CameraProfile) -> dict[int, Entry]:
+def _camera(profile: CameraProfile) -> dict[int, Tag]:
     """Tags that say what the samples and colours mean."""
     black = dict(zip(profile.cfa.offsets, profile.black_level, strict=True))
     return {
-        271: Entry("ascii", profile.make),
-        272: Entry("ascii", profile.model),
-        33421: Entry("short", [2, 2]),  # CFARepeatPatternDim
-        33422: Entry("byte", profile.cfa.indices),  # CFAPattern
-        50706: Entry("byte", [1, 4, 0, 0]),  # DNGVersion
-        50707: Entry("byte", [1, 1, 0, 0]),  # DNGBackwardVersion: nothing here is newer
-        50708: Entry("ascii", f"{profile.make} {profile.model}".strip()),  # UniqueCameraModel
-        50710: Entry("byte", [0, 1, 2]),  # CFAPlaneColor: R, G, B
-        50711: Entry("short", [1]),  # CFALayout: rectangular
-        50713: Entry("short", [2, 2]),  # BlackLevelRepeatDim
-        50714: Entry("rational", [black[at] for at in sorted(black)]),  # BlackLevel, by rows
-        50717: Entry("long", [round(profile.white_level)]),  # WhiteLevel
-        50721: Entry("srational", [value for row in profile.color_matrix for value in row]),  # ColorMatrix1
-        50728: Entry("rational", profile.as_shot_neutral),  # AsShotNeutral
-        50778: Entry("short", [_D65]),  # CalibrationIlluminant1
+        271: Tag("ascii", profile.make),
+        272: Tag("ascii", profile.model),
+        33421: Tag("short", [2, 2]),  # CFARepeatPatternDim
+        33422: Tag("byte", profile.cfa.indices),  # CFAPattern
+        50706: Tag("byte", [1, 4, 0, 0]),  # DNGVersion
+        50707: Tag("byte", [1, 1, 0, 0]),  # DNGBackwardVersion: nothing here is newer
+        50708: Tag("ascii", f"{profile.make} {profile.model}".strip()),  # UniqueCameraModel
+        50710: Tag("byte", [0, 1, 2]),  # CFAPlaneColor: R, G, B
+        50711: Tag("short", [1]),  # CFALayout: rectangular
+        50713: Tag("short", [2, 2]),  # BlackLevelRepeatDim
+        50714: Tag("rational", [black[at] for at in sorted(black)]),  # BlackLevel, by rows
+        50717: Tag("long", [round(profile.white_level)]),  # WhiteLevel
+        50721: Tag("srational", [value for row in profile.color_matrix for value in row]),  # ColorMatrix1
+        50728: Tag("rational", profile.as_shot_neutral),  # AsShotNeutral
+        50778: Tag("short", [_D65]),  # CalibrationIlluminant1
     }
 
 
-def _exif(metadata: PhotoMetadata) -> dict[int, Entry]:
+def _exif(metadata: PhotoMetadata) -> dict[int, Tag]:
     """Tags of the EXIF directory (EXIF 2.31, section 4.6): those that the photo has."""
-    tags = {36864: Entry("undefined", b"0231")}  # ExifVersion
+    tags = {36864: Tag("undefined", b"0231")}  # ExifVersion
     rationals = {33434: metadata.exposure_time, 33437: metadata.f_number, 37386: metadata.focal_length}
     texts = {36867: metadata.date, 42036: metadata.lens}
-    tags |= {tag: Entry("rational", [value]) for tag, value in rationals.items() if value is not None}
-    tags |= {tag: Entry("ascii", text) for tag, text in texts.items() if text is not None}
+    tags |= {tag: Tag("rational", [value]) for tag, value in rationals.items() if value is not None}
+    tags |= {tag: Tag("ascii", text) for tag, text in texts.items() if text is not None}
     if metadata.iso is not None:  # 16 bits; EXIF writes 65535 for all above
-        tags[34855] = Entry("short", [min(metadata.iso, 65535)])
+        tags[34855] = Tag("short", [min(metadata.iso, 65535)])
     return tags

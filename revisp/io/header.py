@@ -8,10 +8,10 @@ from typing import NamedTuple
 import rawpy
 from PIL import Image, UnidentifiedImageError
 
-from revisp.io.gpr import open_gpr
-from revisp.io.libraw import libraw_metadata
-from revisp.io.metadata import PhotoMetadata, read_metadata
+from revisp.io.exif import PhotoMetadata, read_metadata
 from revisp.io.pixel_limit import pixel_limit
+from revisp.io.raw.gpr import open_gpr
+from revisp.io.raw.libraw import libraw_metadata
 
 __all__ = ["RawHeader", "photo_size", "raw_header"]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Entry", "directory_size", "encode_directory"]
+__all__ = ["Tag", "directory_size", "encode_directory"]
 
 Kind = Literal["byte", "ascii", "short", "long", "rational", "undefined", "srational"]
 
@@ -22,14 +22,14 @@ _PACK: dict[Kind, str] = {
 }  # fmt: skip
 
 
-class Entry(NamedTuple):
+class Tag(NamedTuple):
     """The value of one tag: a kind, and a text or numbers."""
 
     kind: Kind
     values: str | bytes | Sequence[float | Fraction]
 
 
-def encode_directory(entries: Mapping[int, Entry], offset: int) -> bytes:
+def encode_directory(entries: Mapping[int, Tag], offset: int) -> bytes:
     """Encode tags as a directory to be placed at ``offset``, which must be even.
 
     Layout: entry count, 12-byte entries in ascending order, a link to no further directory, then the values of
@@ -52,12 +52,12 @@ def encode_directory(entries: Mapping[int, Entry], offset: int) -> bytes:
     return directory + struct.pack("<I", 0) + overflow
 
 
-def directory_size(entries: Mapping[int, Entry]) -> int:
+def directory_size(entries: Mapping[int, Tag]) -> int:
     """Bytes that `encode_directory` makes of ``entries``, which do not depend on their numbers' size."""
     return len(encode_directory(entries, 0))
 
 
-def _encode(entry: Entry) -> tuple[int, bytes]:
+def _encode(entry: Tag) -> tuple[int, bytes]:
     """Return count and bytes of a value."""
     if isinstance(entry.values, str):
         data = entry.values.encode("ascii", "replace") + b"\0"

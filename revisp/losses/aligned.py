@@ -17,7 +17,7 @@ from revisp.cfa import CFA, unpack
 from revisp.checks import check_image
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, ShapeError
-from revisp.losses.base import LOSSES, drop_empty, prepare, region_mean
+from revisp.losses.base import LOSSES, checked, drop_empty, region_mean
 from revisp.losses.colour_map import GlobalColourMap
 from revisp.losses.flow import LucasKanade, RaftFlow, halve_flow, valid_after, warp
 from revisp.losses.structural import ssim_loss
@@ -98,7 +98,7 @@ class AlignedLoss(nn.Module):
         Raises:
             ShapeError: shapes do not fit, an integer tensor, or neither three nor four channels.
         """
-        prediction, target, weight = prepare(prediction, target, weight)
+        prediction, target, weight = checked(prediction, target, weight)
         srgb = drop_empty(*_check_photo(srgb, target), weight)[0]
         prediction, target, weight = drop_empty(prediction, target, weight)
         if not len(prediction):

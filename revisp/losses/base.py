@@ -16,7 +16,7 @@ from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.registry import Registry
 
-__all__ = ["LOSSES", "create_loss", "drop_empty", "list_losses", "prepare", "region_mean"]
+__all__ = ["LOSSES", "checked", "create_loss", "drop_empty", "list_losses", "region_mean"]
 
 LOSSES: Registry[None] = Registry("loss", group="revisp.losses")
 """Losses by name; another distribution adds its own by an entry point of the group ``revisp.losses``."""
@@ -42,7 +42,7 @@ def list_losses(pattern: str = "*") -> list[str]:
     return LOSSES.names(pattern)
 
 
-def prepare(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+def checked(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Check a loss's arguments and bring them to one precision, float32 or better.
 
     Raises:

@@ -19,7 +19,7 @@ from revisp.camera.isp import apply_ccm, apply_gains, linear_to_srgb, tone_curve
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, ShapeError
-from revisp.losses.base import LOSSES, drop_empty, prepare, region_mean
+from revisp.losses.base import LOSSES, checked, drop_empty, region_mean
 
 __all__ = ["Edit", "EditAwareLoss", "grey_world", "random_edits", "render"]
 
@@ -103,7 +103,7 @@ class EditAwareLoss(nn.Module):
         Raises:
             ShapeError: shapes do not fit, an integer tensor, or neither three nor four channels.
         """
-        prediction, target, weight = drop_empty(*prepare(prediction, target, weight))
+        prediction, target, weight = drop_empty(*checked(prediction, target, weight))
         prediction, target = _to_rgb(prediction), _to_rgb(target)
         if not len(prediction):
             return prediction.sum()

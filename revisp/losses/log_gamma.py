@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from revisp.checks import check_image
 from revisp.errors import ConfigError, ShapeError
-from revisp.losses.base import LOSSES, prepare, region_mean
+from revisp.losses.base import LOSSES, checked, region_mean
 
 __all__ = ["LogGammaLoss", "log_gamma_loss"]
 
@@ -48,7 +48,7 @@ def log_gamma_loss(
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
     """
-    prediction, target, weight = prepare(prediction, target.detach(), weight)
+    prediction, target, weight = checked(prediction, target.detach(), weight)
     batch, channels, height, width = target.shape
     if gamma_heads.shape != (batch, len(gammas) * channels, height, width):
         raise ShapeError(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from revisp.checks import check_image
 from revisp.errors import ConfigError, WeightsError
-from revisp.losses.base import LOSSES, drop_empty, prepare, region_mean
+from revisp.losses.base import LOSSES, checked, drop_empty, region_mean
 from revisp.losses.frozen import existing, freeze, read_weights
 
 __all__ = ["TRUNK_VARIABLE", "LPIPSLoss", "Net", "Trunk", "find_trunk"]
@@ -133,7 +133,7 @@ class LPIPSLoss(nn.Module):
         Raises:
             ShapeError: shapes do not fit, an integer tensor, or not three channels.
         """
-        prediction, target, weight = drop_empty(*prepare(prediction, target, weight))
+        prediction, target, weight = drop_empty(*checked(prediction, target, weight))
         check_image(prediction, 3, "prediction")
         if not len(prediction):
             return prediction.sum()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from revisp.errors import ConfigError
-from revisp.losses.base import LOSSES, prepare, region_mean
+from revisp.losses.base import LOSSES, checked, region_mean
 
 __all__ = [
     "CharbonnierLoss",
@@ -37,13 +37,13 @@ def l1_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) ->
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
     """
-    prediction, target, weight = prepare(prediction, target, weight)
+    prediction, target, weight = checked(prediction, target, weight)
     return region_mean((prediction - target).abs(), weight)
 
 
 def l2_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean squared error over the region; arguments, result and errors as `l1_loss`."""
-    prediction, target, weight = prepare(prediction, target, weight)
+    prediction, target, weight = checked(prediction, target, weight)
     return region_mean((prediction - target).square(), weight)
 
 
@@ -66,7 +66,7 @@ def charbonnier_loss(
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
     """
-    prediction, target, weight = prepare(prediction, target, weight)
+    prediction, target, weight = checked(prediction, target, weight)
     return region_mean(torch.sqrt((prediction - target).square() + eps**2) - eps, weight)
 
 
@@ -92,7 +92,7 @@ def hard_log_loss(
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
     """
-    prediction, target, weight = prepare(prediction, target, weight)
+    prediction, target, weight = checked(prediction, target, weight)
     return region_mean((prediction.clamp_min(eps).log() - target.clamp_min(eps).log()).abs(), weight)
 
 

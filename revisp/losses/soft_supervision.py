@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from revisp.errors import ConfigError, ShapeError
-from revisp.losses.base import LOSSES, prepare, region_mean
+from revisp.losses.base import LOSSES, checked, region_mean
 
 __all__ = ["SoftSupervisionLoss", "soft_supervision_loss"]
 
@@ -53,7 +53,7 @@ def soft_supervision_loss(
             f"the predicted error must be floating point and of the prediction's shape {list(prediction.shape)}, "
             f"got {error.dtype} {list(error.shape)}"
         )
-    prediction, target, weight = prepare(prediction, target, weight)
+    prediction, target, weight = checked(prediction, target, weight)
     deviation = (prediction.detach() - target).abs().clamp(_LEAST, _MOST)
     soft = target + torch.randn_like(target) * deviation if resample else target
     mismatch = (error.to(prediction.dtype) - deviation).abs()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from revisp.losses.base import LOSSES, drop_empty, prepare, region_mean
+from revisp.losses.base import LOSSES, checked, drop_empty, region_mean
 from revisp.losses.gaussian import blur, fast_layout
 
 __all__ = ["MSSSIML1Loss", "SSIMLoss", "ms_ssim_l1_loss", "ms_ssim_l1_map", "ssim_loss", "ssim_map"]
@@ -125,7 +125,7 @@ def _mean_of_map(
     error_map: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, target: Tensor, weight: Tensor | None
 ) -> Tensor:
     """Average a map of errors over the region; both pictures are black outside it."""
-    prediction, target, weight = drop_empty(*prepare(prediction, target, weight))
+    prediction, target, weight = drop_empty(*checked(prediction, target, weight))
     if not len(prediction):
         return prediction.sum()
     with torch.autocast(prediction.device.type, enabled=False):

@@ -1,4 +1,4 @@
-"""Camera RAW files to pictures: with the camera's own rendering where there is one, else with a developer's."""
+"""Camera RAW files to pictures: with the camera's own rendering where there is one, else with a converter's."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from torch import Tensor
 from revisp.align import Alignment, align
 from revisp.camera.profile import CameraProfile
 from revisp.errors import AlignmentError, DataError
-from revisp.io.developers import STYLES, develop_raw
+from revisp.io.converters import STYLES, develop_raw
+from revisp.io.exif import PhotoMetadata, read_metadata
 from revisp.io.header import RawHeader, raw_header
-from revisp.io.image import read_photo
-from revisp.io.metadata import PhotoMetadata, read_metadata
-from revisp.io.preview import read_preview
-from revisp.io.raw import RawImage, read_mosaic_raw, read_raw
+from revisp.io.photo import read_photo
+from revisp.io.raw.preview import read_preview
+from revisp.io.raw.read import RawImage, read_mosaic_raw, read_raw
 from revisp.mosaic import mosaic
 from revisp.prepare.frame import Frame, is_deep, measure, summarise
 from revisp.prepare.items import LonelyPhoto, MosaicFile, RawFile, rendering_name
 from revisp.prepare.options import PrepareOptions
-from revisp.prepare.store import Picture
+from revisp.prepare.store import AlignedPair
 from revisp.symmetry import Symmetry
 
 __all__ = ["camera_pictures", "why_lonely"]
 
 MOVED = 0.5
-"""Most pixels by which the rendering of a developer may lie beside its RAW."""
+"""Most pixels by which the rendering of a converter may lie beside its RAW."""
 
 SAME_SECONDS = 2.0
 """Most seconds between the dates of one exposure: files are written one after the other."""
@@ -42,7 +42,7 @@ SAME_EXPOSURE = 0.1
 """Most EV between exposure times, f-numbers and ISO of one exposure: makers round them differently."""
 
 
-def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iterator[Picture]:
+def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iterator[AlignedPair]:
     """Make the pictures of one RAW file.
 
     Raises:
@@ -61,26 +61,36 @@ def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iter
     if preview is not None and _relative_size(preview, raw) >= options.min_preview:
         yield _paired(item.name, "raw+preview", frame, preview, f"preview in {source.name}", source)
         return
-    for developer in options.developers:
+    for converter in options.converters:
         for style in options.styles or tuple(STYLES):
-            yield _rendered(rendering_name(item, developer, style), frame, developer, style)
+            yield _rendered(rendering_name(item, converter, style), frame, converter, style)
 
 
-def _rendered(name: str, frame: Frame, developer: str, style: str) -> Picture:
+def _rendered(name: str, frame: Frame, converter: str, style: str) -> AlignedPair:
     """Have a RAW developed; the rendering lies on it pixel by pixel, which is measured where there is texture.
 
     Raises:
         AlignmentError: it does not.
     """
-    photo = develop_raw(frame.raw, developer, style)
+    photo = develop_raw(frame.raw, converter, style)
     measured = measure(photo, frame)
     if measured is not None and max(map(abs, measured["offset"])) > MOVED:
-        raise AlignmentError(f"{developer} moves the picture by {measured['offset']} pixels")
+        raise AlignmentError(f"{converter} moves the picture by {measured['offset']} pixels")
     raw = frame.raw
-    return Picture(name, "raw+developer", raw.profile, raw.mosaic, photo, True, None, measured, developer, style)
+    return AlignedPair(
+        name,
+        "raw+developer",
+        raw.profile,
+        raw.mosaic,
+        photo,
+        deep=True,
+        alignment=measured,
+        converter=converter,
+        style=style,
+    )
 
 
-def _paired(name: str, kind: str, frame: Frame, photo: Tensor, what: object, source: Path) -> Picture:
+def _paired(name: str, kind: str, frame: Frame, photo: Tensor, what: object, source: Path) -> AlignedPair:
     """Register a photo to its RAW, and bring the two to one grid.
 
     Raises:
@@ -100,11 +110,11 @@ def _paired(name: str, kind: str, frame: Frame, photo: Tensor, what: object, sou
     if not found.is_reduced:
         turned = _turned(raw, found)
         srgb, valid = found.warp(photo, *turned.mosaic.shape), found.valid(*turned.mosaic.shape)
-        return Picture(name, kind, turned.profile, turned.mosaic, srgb, deep, valid, figures)
+        return AlignedPair(name, kind, turned.profile, turned.mosaic, srgb, deep, valid, figures)
     raw_rgb = found.symmetry.apply(frame.raw_rgb)
     valid = (found.reduced(found.valid(*raw_rgb.shape[-2:])) > 0.99).float()
     stored = raw.profile.quantise(mosaic(found.reduced(raw_rgb), raw.profile.cfa)[0].numpy())
-    return Picture(name, kind, raw.profile, stored, found.cropped(photo), deep, valid, figures)
+    return AlignedPair(name, kind, raw.profile, stored, found.cropped(photo), deep, valid, figures)
 
 
 def _turned(raw: RawImage, found: Alignment) -> RawImage:

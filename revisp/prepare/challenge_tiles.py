@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from revisp.cfa import CFA
 from revisp.errors import DataError
-from revisp.io.challenge import CHALLENGE_PROFILES, CHALLENGE_SCALE
-from revisp.io.image import read_srgb
-from revisp.io.metadata import PhotoMetadata
-from revisp.io.mosaic import read_planes
-from revisp.io.raw import RawImage
+from revisp.io.challenge_npy import CHALLENGE_PROFILES, CHALLENGE_SCALE
+from revisp.io.exif import PhotoMetadata
+from revisp.io.mosaic_file import read_planes
+from revisp.io.photo import read_srgb
+from revisp.io.raw.read import RawImage
 from revisp.prepare.frame import Frame, measure
 from revisp.prepare.items import ChallengeTile
-from revisp.prepare.store import Picture
+from revisp.prepare.store import AlignedPair
 
 __all__ = ["challenge_picture"]
 
 
-def challenge_picture(item: ChallengeTile) -> Picture:
+def challenge_picture(item: ChallengeTile) -> AlignedPair:
     """Make the picture of a tile; its pixels are left where the challenge has them, and their offset is measured.
 
     Raises:
@@ -43,4 +43,4 @@ def challenge_picture(item: ChallengeTile) -> Picture:
         )
     kind = "ntire2025" if item.challenge == "ntire2025" else "aim2022"
     frame = Frame(RawImage(stored, profile, PhotoMetadata(), orientation=1))
-    return Picture(item.name, kind, profile, stored, photo, alignment=measure(photo, frame), fit=False)
+    return AlignedPair(item.name, kind, profile, stored, photo, alignment=measure(photo, frame), fit=False)

@@ -14,7 +14,7 @@ from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
 from revisp.demosaic import demosaic
 from revisp.errors import AlignmentError
-from revisp.io.raw import RawImage
+from revisp.io.raw.read import RawImage
 
 __all__ = ["Frame", "is_deep", "measure", "summarise"]
 

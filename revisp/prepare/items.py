@@ -102,9 +102,9 @@ class LonelyPhoto(Item):
     is_mosaic: bool = False
 
 
-def rendering_name(item: Item, developer: str, style: str) -> str:
+def rendering_name(item: Item, converter: str, style: str) -> str:
     """Return what to call a rendering of a RAW."""
-    return f"{item.name}_{developer}_{style}"
+    return f"{item.name}_{converter}_{style}"
 
 
 def shot_name(item: Item, index: int, cameras: int) -> str:
@@ -118,7 +118,7 @@ def picture_names(item: Item, options: PrepareOptions) -> set[str]:
         return {shot_name(item, index, options.cameras) for index in range(options.cameras)}
     if not isinstance(item, RawFile | MosaicFile):
         return {item.name}
-    from revisp.io.developers import STYLES
+    from revisp.io.converters import STYLES
 
     styles = options.styles or tuple(STYLES)
-    return {item.name, *(rendering_name(item, d, style) for d in options.developers for style in styles)}
+    return {item.name, *(rendering_name(item, d, style) for d in options.converters for style in styles)}

@@ -58,9 +58,9 @@ def _bytes(item: Item, options: PrepareOptions) -> int:
         return SMALL + pixels * (RAW + TARGET + DEEP_PHOTO)
     if isinstance(item, ChallengeTile) or len(item.files) > 1:
         return SMALL + pixels * (RAW + TARGET + PHOTO)
-    from revisp.io.developers import STYLES
+    from revisp.io.converters import STYLES
 
-    renderings = len(options.developers) * len(options.styles or STYLES)
+    renderings = len(options.converters) * len(options.styles or STYLES)
     return renderings * SMALL + pixels * (RAW + TARGET + renderings * DEEP_PHOTO)
 
 

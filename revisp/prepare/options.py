@@ -16,7 +16,7 @@ class PrepareOptions:
     """Settings of `prepare`.
 
     Attributes:
-        developers: programs that render RAW files which have no camera JPEG of their own (`revisp.io.DEVELOPERS`).
+        converters: programs that render RAW files which have no camera JPEG of their own (`revisp.io.CONVERTERS`).
         styles: renderings by each of them (`revisp.io.STYLES`); empty takes all.
         min_preview: least size of a camera's JPEG or embedded preview, as a share of the RAW's side, in (0, 1].
             One below it is not used; one below 1 brings the RAW down to its own size.
@@ -35,7 +35,7 @@ class PrepareOptions:
         ConfigError: a number outside its range.
     """
 
-    developers: tuple[str, ...] = ("libraw",)
+    converters: tuple[str, ...] = ("libraw",)
     styles: tuple[str, ...] = ()
     min_preview: float = 0.5
     profiles: tuple[tuple[str, Path], ...] = ()
@@ -56,5 +56,5 @@ class PrepareOptions:
             raise ConfigError(f"cameras must be at least 1, got {self.cameras}")
         if self.workers < 0:
             raise ConfigError(f"workers must not be negative, got {self.workers}")
-        if not self.developers:
-            raise ConfigError("at least one developer is needed")
+        if not self.converters:
+            raise ConfigError("at least one converter is needed")

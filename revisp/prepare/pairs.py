@@ -16,11 +16,11 @@ from revisp.camera.profile import CameraProfile
 from revisp.data.manifest import natural_key
 from revisp.errors import DataError
 from revisp.io.endings import MOSAIC_ENDINGS, PHOTO_ENDINGS
-from revisp.io.image import read_srgb
-from revisp.io.raw import read_mosaic_raw
+from revisp.io.photo import read_srgb
+from revisp.io.raw.read import read_mosaic_raw
 from revisp.prepare.frame import Frame, is_deep, measure
 from revisp.prepare.items import PairFile
-from revisp.prepare.store import Picture
+from revisp.prepare.store import AlignedPair
 
 __all__ = ["find_pairs", "is_pairs_folder", "pair_picture"]
 
@@ -41,7 +41,7 @@ def find_pairs(folder: Path) -> Iterator[tuple[str, tuple[Path, ...]]]:
         yield name, tuple(half[name] for half in (raws, photos) if name in half)
 
 
-def pair_picture(item: PairFile) -> Picture:
+def pair_picture(item: PairFile) -> AlignedPair:
     """Make the picture of a pair; its pixels are left where they are, and their offset is measured.
 
     Raises:
@@ -58,7 +58,7 @@ def pair_picture(item: PairFile) -> Picture:
             f"{item.files[1]}: is {photo.shape[-2]}x{photo.shape[-1]}, but its RAW is {height}x{width}: a pairs "
             "folder holds aligned pairs; give the camera's own RAW and JPEG files to have them aligned"
         )
-    return Picture(
+    return AlignedPair(
         item.name, "pair", profile, raw.mosaic, photo, is_deep(photo), alignment=measure(photo, Frame(raw))
     )
 

@@ -10,15 +10,15 @@ import torch
 from revisp.camera.cameras import EXPOSURES, random_simulated_camera
 from revisp.camera.simulate import simulate
 from revisp.io.camera_file import load_camera
-from revisp.io.image import read_srgb
+from revisp.io.photo import read_srgb
 from revisp.prepare.items import PlainPhoto, shot_name
 from revisp.prepare.options import PrepareOptions
-from revisp.prepare.store import Picture
+from revisp.prepare.store import AlignedPair
 
 __all__ = ["simulated_pictures"]
 
 
-def simulated_pictures(item: PlainPhoto, options: PrepareOptions) -> Iterator[Picture]:
+def simulated_pictures(item: PlainPhoto, options: PrepareOptions) -> Iterator[AlignedPair]:
     """Photograph a photo by ``options.cameras`` random cameras, or as often by the one of ``options.camera``.
 
     What is drawn is a function of the photo's name and ``options.seed``.
@@ -38,4 +38,4 @@ def simulated_pictures(item: PlainPhoto, options: PrepareOptions) -> Iterator[Pi
         exposure = low + (high - low) * torch.rand(1, generator=generator).item()
         shot = simulate(photo[:, :height, :width], camera, exposure=exposure, generator=generator)
         stored = camera.profile.quantise(shot.bayer[0].numpy())
-        yield Picture(name, "simulated", camera.profile, stored, shot.srgb, fit=False)
+        yield AlignedPair(name, "simulated", camera.profile, stored, shot.srgb, fit=False)

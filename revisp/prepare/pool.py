@@ -27,7 +27,7 @@ import torch
 from revisp.errors import DataError
 from revisp.prepare.needs import affordable_workers
 from revisp.prepare.options import PrepareOptions
-from revisp.prepare.work import Done, Job, process
+from revisp.prepare.work import Done, PlannedItem, process
 
 __all__ = ["work"]
 
@@ -39,8 +39,8 @@ PATIENCE = 0.2
 
 
 def work(
-    jobs: Sequence[Job], options: PrepareOptions, root: Path, begin: Callable[[Job], None]
-) -> Generator[tuple[Job, Done]]:
+    jobs: Sequence[PlannedItem], options: PrepareOptions, root: Path, begin: Callable[[PlannedItem], None]
+) -> Generator[tuple[PlannedItem, Done]]:
     """Process jobs, in parallel where there are several; yield each as it is finished.
 
     Args:
@@ -62,7 +62,7 @@ def work(
     context = multiprocessing.get_context("spawn")
     ends, stop = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(workers, ends))
-    waiting: dict[Future[Done], Job] = {}
+    waiting: dict[Future[Done], PlannedItem] = {}
     interrupts = _Interrupts()
     try:
         queue = iter(jobs)
@@ -117,7 +117,7 @@ class _Interrupts:
             signal.signal(number, handler)
 
 
-def _submit(pool: ProcessPoolExecutor, job: Job, options: PrepareOptions, root: Path) -> Future[Done]:
+def _submit(pool: ProcessPoolExecutor, job: PlannedItem, options: PrepareOptions, root: Path) -> Future[Done]:
     """Submit a job; processes that are started by that are deaf to the keyboard from their first moment."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         return pool.submit(process, job, options, root)

@@ -36,7 +36,7 @@ from revisp.prepare.options import PrepareOptions
 from revisp.prepare.pool import work
 from revisp.prepare.recognise import Plan, recognise
 from revisp.prepare.split import assign_splits, require_scenes
-from revisp.prepare.work import Done, Job, plan_job
+from revisp.prepare.work import Done, PlannedItem, plan_job
 
 __all__ = ["Preparation", "Progress", "prepare"]
 
@@ -137,7 +137,7 @@ class _State:
         self._check_names()
         require_scenes(options, {entry.scene for entry in self._entries()} | {item.scene for item in plan.items})
 
-    def todo(self) -> list[Job]:
+    def todo(self) -> list[PlannedItem]:
         """Return the jobs without pictures of their present files, and those that were rejected."""
         present = {file.name for file in (self.root / "arrays").iterdir()}
         good: set[str] = set()
@@ -147,7 +147,7 @@ class _State:
             (good if whole else bad).add(outcome.fingerprint)
         return [job for job in self.jobs if (marks := {job.mark, job.rendered_mark}) & bad or not marks & good]
 
-    def begin(self, job: Job) -> None:
+    def begin(self, job: PlannedItem) -> None:
         """Record that the arrays of an item's pictures are about to change, where it has any."""
         path = job.sources[0]["path"]
         names = picture_names(job.item, self.options)
@@ -234,16 +234,16 @@ def _check_settings(options: PrepareOptions) -> None:
     """Refuse settings that would fail for each file anew.
 
     Raises:
-        ConfigError: an unknown style or developer, a program that is not installed, a damaged camera file.
+        ConfigError: an unknown style or converter, a program that is not installed, a damaged camera file.
     """
     from revisp.io.camera_file import load_camera
-    from revisp.io.developers import DEVELOPERS, STYLES, available_developers
+    from revisp.io.converters import CONVERTERS, STYLES, available_converters
 
-    for what, names, choices in (("style", options.styles, STYLES), ("developer", options.developers, DEVELOPERS)):
+    for what, names, choices in (("style", options.styles, STYLES), ("converter", options.converters, CONVERTERS)):
         if unknown := [name for name in names if name not in choices]:
             raise ConfigError(f"unknown {what} {unknown[0]!r}: use {', '.join(choices)}")
-    if missing := [name for name in options.developers if name not in available_developers()]:
-        raise ConfigError(f"the developer {missing[0]} is not installed, install its program or leave it out")
+    if missing := [name for name in options.converters if name not in available_converters()]:
+        raise ConfigError(f"the converter {missing[0]} is not installed, install its program or leave it out")
     for _, profile in options.profiles:
         try:
             CameraProfile.load(profile)

@@ -23,7 +23,7 @@ from revisp.camera.develop import develop
 from revisp.camera.fit import FittedCamera
 from revisp.data.manifest import Entry, Manifest, array_path
 from revisp.errors import RevispError
-from revisp.io.image import write_png
+from revisp.io.photo import write_png
 from revisp.mask import overexposure_mask
 
 __all__ = ["write_sheets"]

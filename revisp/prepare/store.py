@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import zlib
@@ -23,14 +24,14 @@ from revisp.errors import DataError, RevispError
 from revisp.io.atomic import atomic_write
 from revisp.mask import overexposure_mask
 
-__all__ = ["MIN_SIDE", "Picture", "Store"]
+__all__ = ["MIN_SIDE", "AlignedPair", "Store"]
 
 MIN_SIDE = 64
 """Least height and width of a picture, in pixels: smaller ones hold no crop worth learning from."""
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class AlignedPair:
     """A photo and its RAW on one grid.
 
     Attributes:
@@ -42,7 +43,7 @@ class Picture:
         deep: keep the photo at 16 bits instead of 8.
         valid: ``[1, H, W]``, 1 where photo and RAW show the same; None counts every pixel.
         alignment: how they were registered.
-        developer: program that rendered the photo.
+        converter: program that rendered the photo.
         style: its style.
         fit: fit a camera model to the pair.
     """
@@ -55,7 +56,7 @@ class Picture:
     deep: bool = False
     valid: Tensor | None = None
     alignment: dict[str, Any] | None = None
-    developer: str | None = None
+    converter: str | None = None
     style: str | None = None
     fit: bool = True
 
@@ -74,9 +75,11 @@ class Store:
     def __init__(self, root: Path, method: DemosaicMethod) -> None:
         self.root = root
         self.method = method
-        self._last: tuple[Picture, Tensor] | None = None
+        self._last: tuple[AlignedPair, Tensor] | None = None
 
-    def add(self, picture: Picture, *, scene: str, sources: Sequence[dict[str, Any]], fingerprint: str) -> Entry:
+    def add(
+        self, picture: AlignedPair, *, scene: str, sources: Sequence[dict[str, Any]], fingerprint: str
+    ) -> Entry:
         """Write the arrays of a picture; return its entry, of split "train" until all scenes are known.
 
         Edges where the photo does not cover the RAW are cut off, in even steps that keep the Bayer phase.
@@ -106,13 +109,13 @@ class Store:
             sources=tuple(sources),
             fingerprint=fingerprint,
             alignment=picture.alignment,
-            developer=picture.developer,
+            developer=picture.converter,
             style=picture.style,
             fitted=_fit(picture, target) if picture.fit else None,
             has_valid=picture.valid is not None,
         )
 
-    def _raw_arrays(self, picture: Picture) -> Tensor:
+    def _raw_arrays(self, picture: AlignedPair) -> Tensor:
         """Write mosaic and target, or link those of the picture before where they are the same.
 
         Returns:
@@ -141,7 +144,7 @@ def _camera(profile: CameraProfile) -> str:
     return profile.model if profile.model.startswith(profile.make) else f"{profile.make} {profile.model}"
 
 
-def _same_raw(one: Picture, two: Picture) -> bool:
+def _same_raw(one: AlignedPair, two: AlignedPair) -> bool:
     return one.profile == two.profile and np.array_equal(one.stored, two.stored)
 
 
@@ -155,7 +158,7 @@ def _link(source: Path, place: Path) -> None:
             shutil.copyfileobj(original, file)
 
 
-def _trim(picture: Picture) -> Picture:
+def _trim(picture: AlignedPair) -> AlignedPair:
     """Cut to the rectangle that holds all valid pixels, at even places, of even size."""
     size = picture.stored.shape
     if tuple(picture.srgb.shape[-2:]) != size:
@@ -177,14 +180,12 @@ def _trim(picture: Picture) -> Picture:
     if alignment is not None:
         alignment = {**alignment, "cut": [rows.start, columns.start]}
     valid = None if picture.valid is None else picture.valid[:, rows, columns]
-    return Picture(
-        **{
-            **picture.__dict__,
-            "stored": np.ascontiguousarray(picture.stored[rows, columns]),
-            "srgb": picture.srgb[:, rows, columns].contiguous(),
-            "alignment": alignment,
-            "valid": None if valid is None or bool((valid > 0).all()) else valid,
-        }
+    return dataclasses.replace(
+        picture,
+        stored=np.ascontiguousarray(picture.stored[rows, columns]),
+        srgb=picture.srgb[:, rows, columns].contiguous(),
+        alignment=alignment,
+        valid=None if valid is None or bool((valid > 0).all()) else valid,
     )
 
 
@@ -193,7 +194,7 @@ def _pixels(srgb: Tensor, *, deep: bool) -> np.ndarray[Any, Any]:
     return np.rint(srgb.clamp(0, 1).permute(1, 2, 0).numpy() * top).astype(dtype)
 
 
-def _positions(picture: Picture, mask: Tensor) -> np.ndarray[Any, Any]:
+def _positions(picture: AlignedPair, mask: Tensor) -> np.ndarray[Any, Any]:
     """Return (row, column) of overexposed pixels that count, a random choice where there are very many."""
     counts = mask[0] if picture.valid is None else mask[0] * picture.valid[0]
     found = np.argwhere(counts.numpy() >= 0.5)
@@ -210,7 +211,7 @@ def _blocks(valid: Tensor) -> np.ndarray[Any, Any]:
     return (blocks == 0).numpy().astype(np.uint8)
 
 
-def _fit(picture: Picture, target: Tensor) -> dict[str, Any] | None:
+def _fit(picture: AlignedPair, target: Tensor) -> dict[str, Any] | None:
     """Fit a camera model to the pair; a picture that allows none (black, flat) has none."""
     try:
         return fit_camera([(picture.srgb, target, picture.valid)]).to_dict()

@@ -16,22 +16,22 @@ from revisp.errors import DataError, OutputError, RevispError
 from revisp.prepare.items import ChallengeTile, Item, LonelyPhoto, MosaicFile, PairFile, PlainPhoto, RawFile
 from revisp.prepare.journal import Outcome
 from revisp.prepare.options import PrepareOptions
-from revisp.prepare.store import Picture, Store
+from revisp.prepare.store import AlignedPair, Store
 
-__all__ = ["FORMAT", "Done", "Job", "plan_job", "process", "sources_of"]
+__all__ = ["FORMAT", "Done", "PlannedItem", "plan_job", "process", "sources_of"]
 
 FORMAT = 1
 """Of the data set; a change of what is computed must raise it, so that old pictures are made anew."""
 
 
 @dataclass(frozen=True)
-class Job:
+class PlannedItem:
     """An item as it was when it was planned: should its files change meanwhile, the next run sees it.
 
     Attributes:
         item: what to make pictures of.
         sources: path, size and time of its files.
-        mark: fingerprint of its pictures, but for those that a developer renders.
+        mark: fingerprint of its pictures, but for those that a converter renders.
         rendered_mark: fingerprint of those, and of a rejection.
     """
 
@@ -53,14 +53,14 @@ class Done(NamedTuple):
     warnings: list[tuple[str, type[Warning]]]
 
 
-def plan_job(item: Item, options: PrepareOptions) -> Job:
+def plan_job(item: Item, options: PrepareOptions) -> PlannedItem:
     """Note the state of an item's files."""
     sources = sources_of(item)
     mark, rendered = (_fingerprint(item, sources, options, rendered=rendered) for rendered in (False, True))
-    return Job(item, sources, mark, rendered)
+    return PlannedItem(item, sources, mark, rendered)
 
 
-def process(job: Job, options: PrepareOptions, root: Path) -> Done:
+def process(job: PlannedItem, options: PrepareOptions, root: Path) -> Done:
     """Make the pictures of an item, or say why there are none; writes arrays only.
 
     Raises:
@@ -72,12 +72,12 @@ def process(job: Job, options: PrepareOptions, root: Path) -> Done:
     return Done(outcomes, list(dict.fromkeys(said)))
 
 
-def _outcomes(job: Job, options: PrepareOptions, root: Path) -> list[Outcome]:
+def _outcomes(job: PlannedItem, options: PrepareOptions, root: Path) -> list[Outcome]:
     store, item = Store(root, options.demosaic), job.item
     outcomes: list[Outcome] = []
     try:
         for picture in _pictures(item, options):
-            mark = job.mark if picture.developer is None else job.rendered_mark
+            mark = job.mark if picture.converter is None else job.rendered_mark
             outcomes.append(store.add(picture, scene=item.scene, sources=job.sources, fingerprint=mark))
     except OutputError:
         raise
@@ -98,7 +98,7 @@ def _reason(item: Item, error: Exception) -> str:
     return reason if any(str(file) in reason for file in item.files) else f"{item.files[0]}: {reason}"
 
 
-def _pictures(item: Item, options: PrepareOptions) -> Iterator[Picture]:
+def _pictures(item: Item, options: PrepareOptions) -> Iterator[AlignedPair]:
     if isinstance(item, RawFile | MosaicFile):
         from revisp.prepare.camera_files import camera_pictures
 
@@ -151,7 +151,7 @@ def _fingerprint(
     if isinstance(item, RawFile | MosaicFile):
         used |= {"min_preview": options.min_preview}
         if rendered:
-            used |= {"developers": options.developers, "styles": options.styles}
+            used |= {"developers": options.converters, "styles": options.styles}
     if isinstance(item, MosaicFile):
         extra.append(item.profile)
     if isinstance(item, PairFile):

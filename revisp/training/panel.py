@@ -11,7 +11,7 @@ from torch import Tensor
 
 from revisp.camera.develop import develop, viewing_exposure
 from revisp.data.base import DataModule
-from revisp.io.image import write_png
+from revisp.io.photo import write_png
 from revisp.training.task import ReverseISPTask
 
 __all__ = ["write_panels"]

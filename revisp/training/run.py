@@ -23,12 +23,11 @@ from revisp.config import compose, plain
 from revisp.data import create_data
 from revisp.data.base import DataModule
 from revisp.errors import ConfigError, RevispError
-from revisp.export.model_folder import from_pretrained, save_pretrained
-from revisp.inference.allocator import keep_freed_memory
-from revisp.inference.precision import has_fast_bf16
+from revisp.hardware import has_fast_bf16, keep_freed_memory
 from revisp.io.atomic import atomic_write
 from revisp.losses.composite import BranchLoss, FusionLoss, PlainLoss
 from revisp.losses.perceptual import find_trunk
+from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 from revisp.training.callbacks import PlainProgress, TerminalProgress
 from revisp.training.checkpoints import AtomicCheckpointIO, find_checkpoint

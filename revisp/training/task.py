@@ -19,7 +19,7 @@ from torchmetrics import Metric
 from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.unprocess import UPIUnprocess, fit_rgb_gain
 from revisp.cfa import pack
-from revisp.data.datasets import Sample
+from revisp.data.picture import Sample
 from revisp.errors import ConfigError, DataError
 from revisp.losses.composite import FusionLoss, LossResult, PlainLoss
 from revisp.mask import overexposure_mask
@@ -104,7 +104,7 @@ class Fittable(Protocol):
         """Fit to photos ``[3, H, W]``, their demosaiced RAW, and the pixels that count ``[1, H, W]``."""
 
 
-class Stage(NamedTuple):
+class Learning(NamedTuple):
     """Which parts learn in an epoch."""
 
     branches: bool
@@ -177,14 +177,14 @@ class ReverseISPTask(pl.LightningModule):
     # Training ---------------------------------------------------------------------------------------------------
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> Learning:
         """Which parts learn in the current epoch."""
         if self.model.refine is None:
-            return Stage(branches=True, refine=False)
+            return Learning(branches=True, refine=False)
         if self.refine_training.schedule == "joint":
-            return Stage(branches=True, refine=True)
+            return Learning(branches=True, refine=True)
         refining = self._progress() >= self.refine_training.start
-        return Stage(branches=not refining, refine=refining)
+        return Learning(branches=not refining, refine=refining)
 
     def _progress(self) -> float:
         """Return the share of the training that is done: of its epochs, or else of its steps."""

@@ -14,8 +14,8 @@ from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.cfa import CFA
 from revisp.demosaic import demosaic
 from revisp.errors import AlignmentError
-from revisp.io.image import read_srgb
-from revisp.io.raw import read_raw
+from revisp.io.photo import read_srgb
+from revisp.io.raw.read import read_raw
 from revisp.symmetry import Symmetry
 
 

@@ -23,7 +23,7 @@ from revisp.cfa import CFA, pack, unpack
 from revisp.data.embedded import TRAIN_PHOTOS
 from revisp.errors import ConfigError, ShapeError
 from revisp.inference import predict
-from revisp.io.image import read_srgb
+from revisp.io.photo import read_srgb
 from revisp.mosaic import mosaic
 from revisp.pipeline import ReverseISP
 

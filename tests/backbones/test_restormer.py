@@ -11,9 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from revisp.backbones import BACKBONES, create_backbone
 from revisp.backbones.blocks.transformer import (
+    BiasFreeLayerNorm2d,
     Downsample,
     GatedFeedForward,
-    LayerNorm2d,
     TransposedAttention,
     Upsample,
 )
@@ -76,7 +76,7 @@ def test_attention_is_softmax_over_channels():
 
 def test_normalisation_is_per_pixel_and_free_of_shift():
     torch.manual_seed(0)
-    norm = LayerNorm2d(16)
+    norm = BiasFreeLayerNorm2d(16)
     torch.nn.init.uniform_(norm.weight, 0.5, 2)
     x = torch.randn(2, 16, 4, 5)
     y = (norm(3 * x + 7) / norm.weight[:, None, None]).detach()

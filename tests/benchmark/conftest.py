@@ -13,7 +13,7 @@ from revisp.benchmark.plan import Cell
 from revisp.benchmark.results import CellResult, write_result, write_worst
 from revisp.camera.simulate import SIMULATED
 from revisp.config import compose, plain
-from revisp.evaluation.report import ReportImage
+from revisp.evaluation.report.page import ReportImage
 
 
 @pytest.fixture

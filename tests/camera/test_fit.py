@@ -246,8 +246,8 @@ def test_a_real_cameras_inverse_carries_over_to_its_next_photo(sample_data) -> N
     """GoPro HERO7: fitted to a crop of one photo, scored on the RAW mosaic of another."""
     from revisp.cfa import CFA, pack
     from revisp.demosaic import demosaic
-    from revisp.io.image import read_srgb
-    from revisp.io.mosaic import read_mosaic
+    from revisp.io.mosaic_file import read_mosaic
+    from revisp.io.photo import read_srgb
     from revisp.metrics import aim_psnr
     from revisp.mosaic import mosaic
 

@@ -13,8 +13,8 @@ from revisp.camera.noise import NoiseLevels, add_noise, fit_noise, noise_levels,
 from revisp.camera.simulate import SIMULATED
 from revisp.data.embedded import TRAIN_PHOTOS
 from revisp.errors import ConfigError, DataError, ShapeError
-from revisp.io.image import read_srgb
-from revisp.io.raw import read_raw
+from revisp.io.photo import read_srgb
+from revisp.io.raw.read import read_raw
 from revisp.mosaic import mosaic
 
 

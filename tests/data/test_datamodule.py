@@ -13,9 +13,9 @@ from torch import nn
 from revisp.camera.simulate import SIMULATED
 from revisp.data import DATASETS, create_data, list_data
 from revisp.data.datamodule import PairDataModule
-from revisp.data.datasets import Pair
 from revisp.data.manifest import write_manifest
 from revisp.data.memory import MemorySource
+from revisp.data.picture import Pair
 from revisp.errors import ConfigError, DataError, UnknownNameError
 from revisp.mosaic import mosaic
 

@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader
 
 from revisp.cfa import CFA
 from revisp.data import create_data
-from revisp.data.crops import CropSampler, CropSpec
-from revisp.data.datasets import CropDataset, Sample
+from revisp.data.crops import CropDataset, CropSampler, CropSpec
 from revisp.data.manifest import Entry, array_path, read_manifest, write_manifest
+from revisp.data.picture import Sample
 from revisp.data.prepared import PreparedPicture, PreparedSource
 from revisp.errors import DataError
 from revisp.mosaic import mosaic
@@ -230,7 +230,7 @@ def test_a_loader_reads_whole_batches_in_order(root):
 STEADY = """
 import resource, sys
 from pathlib import Path
-from revisp.data.datasets import CropDataset
+from revisp.data.crops import CropDataset
 from revisp.data.crops import CropSampler
 from revisp.data.prepared import PreparedSource
 

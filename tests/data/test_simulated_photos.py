@@ -24,9 +24,8 @@ from revisp.camera.noise import NoiseLevels
 from revisp.camera.simulate import SIMULATED, SimulatedCamera, simulate
 from revisp.cfa import CFA
 from revisp.data import create_data, photo_cache
-from revisp.data.crops import CropSampler, CropSpec
+from revisp.data.crops import CropDataset, CropSampler, CropSpec
 from revisp.data.datamodule import PairDataModule
-from revisp.data.datasets import CropDataset
 from revisp.data.photo_cache import PhotoCache
 from revisp.data.simulated import SimulatedPhoto, SimulatedSource
 from revisp.demosaic import Demosaic, demosaic

@@ -13,7 +13,7 @@ from revisp.cfa import CFA
 from revisp.data import create_data
 from revisp.data.crops import CropSampler
 from revisp.data.datamodule import embedded
-from revisp.data.datasets import BRIGHTNESS_STEP
+from revisp.data.picture import BRIGHTNESS_STEP
 from revisp.data.prepared import PreparedSource
 from revisp.data.strata import MOST_WINDOWS, Strata
 from revisp.errors import ConfigError

@@ -22,8 +22,8 @@ from torch import nn
 
 from revisp.cfa import CFA, sample_mask
 from revisp.data import create_data
-from revisp.data.datasets import Sample
 from revisp.data.manifest import Entry, write_manifest
+from revisp.data.picture import Sample
 from revisp.data.prepared import PreparedPicture
 from revisp.errors import ConfigError, DataError, OutputError
 from revisp.mosaic import mosaic

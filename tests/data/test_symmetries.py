@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from revisp.cfa import CFA, sample_mask
-from revisp.data.crops import CropSpec
-from revisp.data.datasets import CropDataset, Pair, Sample
+from revisp.data.crops import CropDataset, CropSpec
 from revisp.data.memory import MemoryPicture
+from revisp.data.picture import Pair, Sample
 from revisp.errors import ShapeError
 from revisp.mosaic import mosaic
 from revisp.symmetry import SYMMETRIES, Symmetry

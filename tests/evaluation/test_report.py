@@ -26,9 +26,9 @@ from revisp.camera.develop import develop, viewing_exposure
 from revisp.camera.simulate import SIMULATED
 from revisp.demosaic import demosaic
 from revisp.errors import OutputError, ShapeError
-from revisp.evaluation.axis import Axis
-from revisp.evaluation.plots import Point, pareto_front
-from revisp.evaluation.report import ReportImage, ReportRow, write_report
+from revisp.evaluation.report.axis import Axis
+from revisp.evaluation.report.page import ReportImage, ReportRow, write_report
+from revisp.evaluation.report.plots import Point, pareto_front
 from revisp.metrics import bin_errors
 
 NAN = math.nan
@@ -260,7 +260,7 @@ def test_axes_hold_all_values_and_mark_some() -> None:
 
 
 def test_colours_have_contrast(repository: Path) -> None:
-    style = (repository / "revisp" / "evaluation" / "report.html").read_text()
+    style = (repository / "revisp" / "evaluation" / "report" / "report.html").read_text()
     schemes = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
     assert len(schemes) == 2
 

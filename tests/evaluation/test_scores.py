@@ -14,7 +14,7 @@ from revisp.cfa import pack
 from revisp.errors import ShapeError
 from revisp.evaluation import scores
 from revisp.evaluation.scores import SCORES, Evaluation, ImageScores, score_pair, score_srgb
-from revisp.evaluation.write import table, write_scores
+from revisp.evaluation.write_scores import table, write_scores
 from revisp.metrics import region_psnr, region_ssim
 
 NAN = math.nan

@@ -14,12 +14,12 @@ from PIL import Image
 from skimage import data
 
 from revisp.camera.simulate import SIMULATED
-from revisp.data.datasets import Pair
+from revisp.convert.onnx import OnnxPipeline
 from revisp.data.embedded import EmbeddedPhotos
+from revisp.data.picture import Pair
 from revisp.errors import ConfigError, ImageError
 from revisp.export import int8
 from revisp.export.int8 import Loss, embedded_samples, export_int8, photo_samples
-from revisp.inference.onnx import OnnxPipeline
 from revisp.pipeline import ReverseISP
 
 

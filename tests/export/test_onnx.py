@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SIMULATED
+from revisp.convert.onnx import OnnxPipeline
 from revisp.errors import ConfigError, OutputError, ShapeError, WeightsError
 from revisp.export.graph import GraphInfo, PhotoToBayer, check_graph
 from revisp.export.onnx import export_onnx, pack_metadata
-from revisp.inference.onnx import OnnxPipeline
 from revisp.pipeline import ReverseISP
 
 PROFILE = SIMULATED.profile.replace(cfa="GRBG", black_level=(60, 64, 66, 62))

@@ -252,7 +252,7 @@ def test_the_wrapper_feeds_channels_last():
 def test_freed_memory_is_used_again():
     code = """if True:
         import resource, sys, torch
-        from revisp.inference.allocator import keep_freed_memory
+        from revisp.hardware import keep_freed_memory
         kept = keep_freed_memory() if sys.argv[1] == "keep" else True
         for _ in range(20):
             torch.empty(2**24).fill_(1)

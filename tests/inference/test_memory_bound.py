@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 import revisp
 from revisp.errors import ConfigError
-from revisp.inference.memory import format_size, measure_cost, parse_size
+from revisp.inference.tile_memory import format_size, measure_cost, parse_size
 from revisp.pipeline import ReverseISP
 
 CHILD = """
 import json, sys
 from pathlib import Path
 import torch, revisp
-from revisp.inference.allocator import keep_freed_memory
+from revisp.hardware import keep_freed_memory
 
 def status(key):
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -14,7 +14,7 @@ import revisp
 from revisp.backbones import BACKBONES, create_backbone
 from revisp.backbones.blocks.whole_image import GroupNorm, WholeImage
 from revisp.errors import ConfigError
-from revisp.inference.tiling import fit_tile, plan_tiles, tile_apply, tile_choices, tile_spans
+from revisp.inference.tiles import fit_tile, plan_tiles, tile_apply, tile_choices, tile_spans
 from revisp.pipeline import ReverseISP
 
 UNET = {"width": 4, "depth": 3, "norm": "none"}
@@ -195,7 +195,7 @@ def test_the_photos_statistics_bring_tiles_nearer_to_the_photo_in_one_piece(
     whole = revisp.predict(model, srgb, tile=1000).raw_rgb
     shared = revisp.predict(model, srgb, tile=128, overlap=32).raw_rgb
     assert not any(x.watched for x in model.modules() if isinstance(x, WholeImage))
-    monkeypatch.setattr("revisp.inference.statistics.WholeImage", ReverseISP)  # nothing is found
+    monkeypatch.setattr("revisp.inference.whole_photo.WholeImage", ReverseISP)  # nothing is found
     alone = revisp.predict(model, srgb, tile=128, overlap=32).raw_rgb
     assert (shared - whole).square().mean() < 0.8 * (alone - whole).square().mean()
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from revisp.errors import ConfigError, ShapeError
-from revisp.inference.tiling import tile_apply, tile_spans, tile_weights
+from revisp.inference.tiles import tile_apply, tile_spans, tile_weights
 
 
 @settings(max_examples=200, deadline=None)

@@ -20,8 +20,8 @@ from revisp.camera.simulate import SIMULATED
 from revisp.config import compose
 from revisp.data import create_data
 from revisp.errors import ConfigError
-from revisp.evaluation.models import score_model
 from revisp.evaluation.run import evaluate
+from revisp.evaluation.score_model import score_model
 from revisp.io.dng import write_dng
 
 RUN = "hydra.run.dir=run"

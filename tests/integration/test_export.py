@@ -12,7 +12,7 @@ import torch
 
 from revisp.camera.simulate import SIMULATED
 from revisp.cli import export as cli
-from revisp.export.model_folder import from_pretrained, save_pretrained
+from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 
 

@@ -210,12 +210,12 @@ def prepare(*words: str | Path) -> tuple[int, str]:
         (["photos", "--profile", "*.png"], "--profile takes PATTERN=FILE"),
         (["photos", "--profile", "*.png=no.json"], "no.json: not a camera profile"),
         (["photos", "--profile", "*.png=camera.json"], "camera.json: not a camera profile"),
-        (["photos", "--developer", "darktable"], "the developer darktable is not installed"),
+        (["photos", "--converter", "darktable"], "the converter darktable is not installed"),
     ],
 )
 def test_what_cannot_work_is_said_at_once(tmp_path, monkeypatch, words, message) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("revisp.io.developers.shutil.which", lambda _: None)
+    monkeypatch.setattr("revisp.io.converters.shutil.which", lambda _: None)
     for seed in range(2):
         save(tmp_path / "photos" / f"p{seed}.png", scene(seed, 64, 64))
     Path("camera.json").write_text('{"profile": 1}')

@@ -101,7 +101,7 @@ def test_training_goes_on_from_the_fit(tiny: list[str], tmp_path: Path) -> None:
 
 def test_what_the_samples_tell_nothing_of_is_neither_fitted_nor_scored(caplog: pytest.LogCaptureFixture) -> None:
     from revisp.camera.simulate import SIMULATED
-    from revisp.data.datasets import Sample
+    from revisp.data.picture import Sample
     from revisp.losses.composite import BranchLoss, FusionLoss
     from revisp.pipeline import ReverseISP
     from revisp.training.task import ReverseISPTask

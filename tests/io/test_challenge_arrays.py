@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from revisp.cfa import CFA, pack, unpack
 from revisp.errors import ConfigError, ImageError, ShapeError
 from revisp.io import read_challenge_npy, write_challenge_npy
-from revisp.io.challenge import CHALLENGE_PROFILES
+from revisp.io.challenge_npy import CHALLENGE_PROFILES
 
 
 def test_the_aim_2022_file_is_floor_of_1024_x_in_the_order_r_g_g_b(tmp_path: Path):

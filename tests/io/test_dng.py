@@ -21,7 +21,7 @@ from revisp.cfa import CFA
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, ShapeError
 from revisp.io import PhotoMetadata, read_metadata, read_raw, write_dng
-from revisp.io.ifd import Entry, encode_directory
+from revisp.io.ifd import Tag, encode_directory
 from revisp.mosaic import mosaic
 
 METADATA = PhotoMetadata(
@@ -168,8 +168,8 @@ def test_a_profile_at_the_16_bit_limit_is_written(tmp_path: Path, profile: Camer
 )
 def test_directories_read_back_by_tifffile(text: str, ratio: Fraction, words: list[int], at: int):
     pixel = {256: [1], 257: [1], 258: [8], 262: [1], 273: [0], 277: [1], 278: [1], 279: [1]}
-    entries = {tag: Entry("short", values) for tag, values in pixel.items()}
-    entries |= {270: Entry("ascii", text), 60000: Entry("srational", [ratio]), 60001: Entry("short", words)}
+    entries = {tag: Tag("short", values) for tag, values in pixel.items()}
+    entries |= {270: Tag("ascii", text), 60000: Tag("srational", [ratio]), 60001: Tag("short", words)}
     blob = struct.pack("<2sHI", b"II", 42, at).ljust(at, b"\0") + encode_directory(entries, at)
     with tifffile.TiffFile(io.BytesIO(blob)) as tiff:
         tags = tiff.pages.first.tags

@@ -6,11 +6,11 @@ import pytest
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, unpack
 from revisp.io import dng, read_raw, write_dng
-from revisp.io.border import border_black
-from revisp.io.ifd import Entry
-from revisp.io.rawimage import Window
+from revisp.io.ifd import Tag
+from revisp.io.raw.masked_border import border_black
+from revisp.io.raw.rawimage import Rectangle
 
-VISIBLE = Window(top=7, left=12, height=120, width=161)
+VISIBLE = Rectangle(top=7, left=12, height=120, width=161)
 BLACK = (60.0, 64.0, 66.0, 62.0)
 
 
@@ -37,8 +37,8 @@ def test_a_border_that_tells_nothing_is_none():
     cfa = CFA.RGGB
     sensor = _sensor(cfa)
     rows, columns = VISIBLE.slices
-    whole = Window(0, 0, *sensor.shape)
-    narrow = Window(1, 1, 134, 198)
+    whole = Rectangle(0, 0, *sensor.shape)
+    narrow = Rectangle(1, 1, 134, 198)
     assert border_black(sensor, whole, cfa, white=1000) is None  # none there
     assert border_black(sensor, narrow, cfa, white=1000) is None  # one pixel, which sees light
     padding = np.zeros_like(sensor)
@@ -58,11 +58,11 @@ def test_a_border_that_tells_nothing_is_none():
 def test_only_a_file_without_black_level_takes_the_borders(
     tmp_path: Path, monkeypatch, profile: CameraProfile, declared: float
 ):
-    visible = Window(8, 12, 120, 160)
+    visible = Rectangle(8, 12, 120, 160)
     rng = np.random.default_rng(0)
     sensor = np.rint(rng.normal(64, 1.5, (136, 200)))
     sensor[visible.slices] += rng.uniform(20, 800, (120, 160))
-    area = {50829: Entry("long", [8, 12, 128, 172])}  # ActiveArea
+    area = {50829: Tag("long", [8, 12, 128, 172])}  # ActiveArea
     camera = dng._camera
     monkeypatch.setattr(dng, "_camera", lambda profile: camera(profile) | area)
     write_dng(tmp_path / "a.dng", sensor.astype(np.uint16), profile.replace(black_level=declared))

@@ -11,14 +11,14 @@ import tifffile
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, pack, unpack
 from revisp.errors import ImageError
-from revisp.io import Window, dng, read_raw, write_dng
-from revisp.io.colour import dng_matrix, matrix_near_d65
-from revisp.io.ifd import Entry
+from revisp.io import Rectangle, dng, read_raw, write_dng
+from revisp.io.ifd import Tag
+from revisp.io.raw.matrices import dng_matrix, matrix_near_d65
 
 # file: mosaic, orientation, camera's picture, white, gains R and B (the samples' notes), date (exiftool)
-CANON = ((1720, 2312), 1, Window(8, 20, 1704, 2272), 1023)
-HERO7 = ((3000, 4000), 2, Window(0, 0, 3000, 4000), 16383)
-FUSION = ((3000, 3104), 2, Window(0, 0, 3000, 3104), 16383)
+CANON = ((1720, 2312), 1, Rectangle(8, 20, 1704, 2272), 1023)
+HERO7 = ((3000, 4000), 2, Rectangle(0, 0, 3000, 4000), 16383)
+FUSION = ((3000, 3104), 2, Rectangle(0, 0, 3000, 3104), 16383)
 SAMPLES = {
     "canon_s40/CRW_0101.CRW": (*CANON, 1.620, 1.555, "2021:04:08 14:51:12"),
     "canon_s40/CRW_0105.CRW": (*CANON, 1.574, 1.593, "2021:04:08 14:52:44"),
@@ -142,7 +142,7 @@ def test_masked_borders_do_not_exchange_colours(tmp_path, monkeypatch, profile: 
     colours = np.broadcast_to(np.array([100, 200, 300, 400], np.uint16)[:, None, None], (4, 20, 30))
     stored = np.roll(unpack(colours, profile.cfa)[0], margins, axis=(0, 1))
     camera = dng._camera
-    area = {50829: Entry("long", [top, left, 40, 60])}  # ActiveArea
+    area = {50829: Tag("long", [top, left, 40, 60])}  # ActiveArea
     monkeypatch.setattr(dng, "_camera", lambda profile: camera(profile) | area)
     write_dng(tmp_path / "a.dng", stored, profile)
     back = read_raw(tmp_path / "a.dng")
@@ -162,11 +162,11 @@ def test_cameras_without_colour_are_read_with_a_warning(sample_data: Path):
     assert raw.profile.as_shot_neutral == (1, 1, 1)
 
 
-def _variant(path: Path, monkeypatch, profile: CameraProfile, tags: dict[int, Entry], photometric: int = 32803):
+def _variant(path: Path, monkeypatch, profile: CameraProfile, tags: dict[int, Tag], photometric: int = 32803):
     """Write a DNG with some tags changed."""
     camera, picture = dng._camera, dng._picture
     monkeypatch.setattr(dng, "_camera", lambda *args: camera(*args) | tags)
-    monkeypatch.setattr(dng, "_picture", lambda *args: picture(*args) | {262: Entry("short", [photometric])})
+    monkeypatch.setattr(dng, "_picture", lambda *args: picture(*args) | {262: Tag("short", [photometric])})
     write_dng(path, np.random.default_rng(0).integers(100, 900, (96, 120)).astype(np.uint16), profile)
     monkeypatch.undo()
 
@@ -181,7 +181,7 @@ def _variant(path: Path, monkeypatch, profile: CameraProfile, tags: dict[int, En
 )
 def test_other_sensors_are_refused_by_name(tmp_path, monkeypatch, profile, size, colours, planes, reason):
     path = tmp_path / "a.dng"
-    pattern = {33421: Entry("short", [size, size]), 33422: Entry("byte", colours), 50710: Entry("byte", planes)}
+    pattern = {33421: Tag("short", [size, size]), 33422: Tag("byte", colours), 50710: Tag("byte", planes)}
     _variant(path, monkeypatch, profile, pattern)
     with pytest.raises(ImageError, match=rf"a\.dng: holds no 2x2 Bayer mosaic.*{reason}"):
         read_raw(path)
@@ -196,13 +196,13 @@ def test_a_monochrome_sensor_is_refused(tmp_path, monkeypatch, profile: CameraPr
 @pytest.mark.parametrize(
     ("origin", "size", "crop"),
     [
-        ([10, 20], [90, 60], Window(20, 10, 60, 90)),
+        ([10, 20], [90, 60], Rectangle(20, 10, 60, 90)),
         ([10, 20], [120, 60], None),  # beyond the picture
         ([10, 20], [20, 20], None),  # hardly the camera's picture
     ],
 )
 def test_a_dngs_default_crop_is_kept_where_it_makes_sense(tmp_path, monkeypatch, profile, origin, size, crop):
-    tags = {50829: Entry("long", [4, 6, 92, 116]), 50719: Entry("long", origin), 50720: Entry("long", size)}
+    tags = {50829: Tag("long", [4, 6, 92, 116]), 50719: Tag("long", origin), 50720: Tag("long", size)}
     _variant(tmp_path / "a.dng", monkeypatch, profile, tags)
     raw = read_raw(tmp_path / "a.dng")
     assert raw.mosaic.shape == (88, 110)
@@ -233,8 +233,8 @@ def test_the_matrix_for_the_light_nearest_to_daylight_is_taken(tmp_path, monkeyp
     assert matrix_near_d65([(None, warm), (2850, cold)]) is cold
     assert matrix_near_d65([(6500, np.zeros((3, 3))), (None, np.eye(4))]) is None
     two = {
-        50722: Entry("srational", [2, 0, 0, 0, 2, 0, 0, 0, 2]),  # ColorMatrix2
-        50779: Entry("short", [17]),  # CalibrationIlluminant2: tungsten; the first is D65
+        50722: Tag("srational", [2, 0, 0, 0, 2, 0, 0, 0, 2]),  # ColorMatrix2
+        50779: Tag("short", [17]),  # CalibrationIlluminant2: tungsten; the first is D65
     }
     _variant(tmp_path / "a.dng", monkeypatch, profile, two)
     assert np.allclose(read_raw(tmp_path / "a.dng").profile.color_matrix, profile.color_matrix, atol=1e-5)

@@ -6,7 +6,7 @@ from PIL import Image, ImageOps
 
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, sample_mask
-from revisp.io import PhotoMetadata, RawImage, Window
+from revisp.io import PhotoMetadata, RawImage, Rectangle
 
 
 def _turn(picture: np.ndarray, orientation: int) -> np.ndarray:
@@ -29,7 +29,7 @@ def test_samples_keep_their_colours_levels_and_window(
 ):
     rng = np.random.default_rng(seed)
     top, left = rng.integers(0, height - 1), rng.integers(0, width - 1)
-    crop = Window(int(top), int(left), int(rng.integers(1, height - top)), int(rng.integers(1, width - left)))
+    crop = Rectangle(int(top), int(left), int(rng.integers(1, height - top)), int(rng.integers(1, width - left)))
     mosaic = rng.integers(0, 1000, (height, width)).astype(np.uint16)
     profile = profile.replace(cfa=cfa)
     raw = RawImage(mosaic, profile, PhotoMetadata(), orientation, crop, optical_black=profile.black_level)
@@ -58,13 +58,13 @@ def test_an_upright_raw_stays_as_it_is(profile: CameraProfile):
 @pytest.mark.parametrize(
     ("window", "fits"),
     [
-        (Window(0, 0, 4, 6), True),
-        (Window(1, 2, 3, 4), True),
-        (Window(1, 2, 4, 4), False),
-        (Window(1, 2, 3, 5), False),
-        (Window(-1, 0, 2, 2), False),
-        (Window(0, 0, 0, 6), False),
+        (Rectangle(0, 0, 4, 6), True),
+        (Rectangle(1, 2, 3, 4), True),
+        (Rectangle(1, 2, 4, 4), False),
+        (Rectangle(1, 2, 3, 5), False),
+        (Rectangle(-1, 0, 2, 2), False),
+        (Rectangle(0, 0, 0, 6), False),
     ],
 )
-def test_windows_beyond_the_picture_do_not_fit(window: Window, fits: bool):
+def test_windows_beyond_the_picture_do_not_fit(window: Rectangle, fits: bool):
     assert window.fits(4, 6) is fits

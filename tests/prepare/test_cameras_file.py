@@ -16,7 +16,7 @@ from revisp.camera.simulate import SIMULATED, simulate
 from revisp.data.manifest import array_path, read_manifest
 from revisp.errors import OutputError
 from revisp.io.camera_file import load_camera
-from revisp.io.mosaic import write_mosaic
+from revisp.io.mosaic_file import write_mosaic
 from revisp.prepare import PrepareOptions, prepare
 from revisp.prepare.cameras import write_cameras
 

@@ -19,7 +19,7 @@ from revisp.camera.simulate import SIMULATED, simulate
 from revisp.data.manifest import array_path, read_manifest
 from revisp.errors import DataError, OutputError
 from revisp.io.dng import write_dng
-from revisp.io.raw import read_raw
+from revisp.io.raw.read import read_raw
 from revisp.prepare import PrepareOptions, prepare, run, store
 from revisp.prepare.journal import JOURNAL
 

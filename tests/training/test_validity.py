@@ -10,7 +10,7 @@ import torch
 
 from revisp.camera.simulate import SIMULATED
 from revisp.cfa import pack
-from revisp.data.datasets import Sample
+from revisp.data.picture import Sample
 from revisp.losses import BranchLoss, FusionLoss
 from revisp.metrics import aim_psnr
 from revisp.mosaic import mosaic

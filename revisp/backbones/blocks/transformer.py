@@ -16,9 +16,9 @@ from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.errors import ConfigError
 
 __all__ = [
+    "BiasFreeLayerNorm2d",
     "Downsample",
     "GatedFeedForward",
-    "LayerNorm2d",
     "TransformerUNet",
     "TransposedAttention",
     "Upsample",
@@ -30,7 +30,7 @@ __all__ = [
 _LEAST_LEVELS = 2
 
 
-class LayerNorm2d(nn.Module):
+class BiasFreeLayerNorm2d(nn.Module):
     """Normalise the channels of each pixel to mean 0 and variance 1, then scale each: ``[B, C, H, W]``.
 
     Layer normalisation (arXiv 1607.06450) without its shift.

@@ -14,7 +14,7 @@ class WholeImage(nn.Module):
 
     Every mean, maximum or matrix of products over all pixels goes through a module of its own. Who predicts a
     photo in tiles can watch them (by forward hooks) and give all tiles the photo's values, so that the network
-    sees no more than its neighbourhood (`revisp.inference.statistics`). It has no parameters.
+    sees no more than its neighbourhood (`revisp.inference.whole_photo`). It has no parameters.
 
     Shape:
         ``[B, ...]`` to the same.

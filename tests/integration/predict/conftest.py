@@ -15,7 +15,7 @@ from skimage import data
 
 from revisp.camera.profile import CameraProfile
 from revisp.cli import predict as cli
-from revisp.export.model_folder import save_pretrained
+from revisp.model_folder import save_pretrained
 from revisp.pipeline import ReverseISP
 
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from revisp.convert.formats import WRITERS
+from revisp.convert.jobs import plan_conversions
 from revisp.errors import ImageError, OutputError
-from revisp.inference.convert import WRITERS
-from revisp.inference.jobs import plan_jobs
 from revisp.io import read_challenge_npy, read_metadata, read_mosaic, read_raw, read_srgb
 from revisp.io.endings import OUTPUT_ENDINGS
 
@@ -131,10 +131,10 @@ def test_lines_go_to_a_file_although_the_bar_goes_to_a_terminal(photo, model, tm
 
 
 def test_the_same_photo_named_twice_is_one_job(photo: Path, tmp_path: Path):
-    assert len(plan_jobs([photo, photo], tmp_path / "o", None)) == 1
+    assert len(plan_conversions([photo, photo], tmp_path / "o", None)) == 1
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="no photos"):
-        plan_jobs([tmp_path / "empty"], tmp_path / "o", None)
+        plan_conversions([tmp_path / "empty"], tmp_path / "o", None)
     twins = [tmp_path / "a.jpg", tmp_path / "a.preview.jpg"]
     with pytest.raises(OutputError, match="would replace"):  # a preview where another RAW goes
-        plan_jobs(twins, tmp_path / "o", "png", preview=True)
+        plan_conversions(twins, tmp_path / "o", "png", preview=True)

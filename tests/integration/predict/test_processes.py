@@ -52,9 +52,9 @@ import torch
 from torch.distributed import distributed_c10d
 
 from revisp.camera.simulate import SIMULATED
-from revisp.inference.folder import Batch
-from revisp.inference.jobs import plan_jobs
-from revisp.training.predict import PredictionTask, build_predictor, predict_photos
+from revisp.convert.batch import Batch
+from revisp.convert.jobs import plan_conversions
+from revisp.convert.processes import PredictionTask, build_predictor, predict_photos
 
 here, *seconds = sys.argv[1:]
 here = Path(here)
@@ -74,7 +74,7 @@ class Slow:  # each process takes its seconds, which may be more than the other'
 
 
 trainer = build_predictor(devices=2, accelerator="cpu")
-task = PredictionTask(Batch(Slow(), plan_jobs([here / "album"], here / "o")))
+task = PredictionTask(Batch(Slow(), plan_conversions([here / "album"], here / "o")))
 try:
     outcomes = predict_photos(task, trainer)
 except KeyboardInterrupt:
@@ -150,13 +150,13 @@ def test_a_fault_of_ours_shows_its_traceback(photo: Path, model: Path, tmp_path:
     def fault(*_, **__):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("revisp.inference.engine.predict", fault)
+    monkeypatch.setattr("revisp.convert.engine.predict", fault)
     with pytest.raises(RuntimeError, match="a bug"):
         cli.app([str(photo), "-o", str(tmp_path / "x.dng"), "--model", str(model)])
 
 
 def test_one_fault_of_ours_does_not_stop_the_others(photo: Path, model: Path, tmp_path: Path, call, monkeypatch):
-    from revisp.inference import engine
+    from revisp.convert import engine
 
     real, calls = engine.predict, []
 
@@ -167,7 +167,7 @@ def test_one_fault_of_ours_does_not_stop_the_others(photo: Path, model: Path, tm
         return real(*arguments, **rest)
 
     (tmp_path / "dog.jpg").write_bytes(photo.read_bytes())
-    monkeypatch.setattr("revisp.inference.engine.predict", fault)
+    monkeypatch.setattr("revisp.convert.engine.predict", fault)
     code, _, err = call(photo, tmp_path / "dog.jpg", "-o", tmp_path / "o", "--model", model)
     assert code == 1
     assert "Traceback" in err
@@ -179,7 +179,7 @@ def test_an_interrupt_ends_with_130_and_leaves_nothing(photo: Path, model: Path,
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("revisp.inference.engine.predict", interrupt)
+    monkeypatch.setattr("revisp.convert.engine.predict", interrupt)
     code, out, err = call(photo, "-o", tmp_path / "x.dng", "--model", model)
     assert (code, out, err) == (130, "", "interrupted\n")
     assert files(tmp_path) == ["cat.jpg"]

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from revisp.export.model_folder import from_pretrained, save_pretrained
-from revisp.inference.convert import convert_photo
+from revisp.convert.formats import convert_photo
+from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 
 

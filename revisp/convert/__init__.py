@@ -1,0 +1,15 @@
+"""Photo files to RAW files: which becomes which, by which engine, and many at once."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "batch": ["Converted", "convert_photos"],
+        "engine": ["Engine", "TorchEngine"],
+        "formats": ["Choice"],
+        "jobs": ["Conversion", "plan_conversions"],
+        "load": ["load_engine", "load_model"],
+        "onnx": ["OnnxPipeline"],
+    },
+)

@@ -1,0 +1,248 @@
+"""Many photos: the next are read and the last are written while one is predicted."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from torch import Tensor
+
+from revisp.convert.engine import Engine, as_engine
+from revisp.convert.finished import is_finished
+from revisp.convert.formats import Choice, check_writable, write_raw
+from revisp.convert.jobs import Conversion, share
+from revisp.inference.tiles import Progress
+from revisp.io.exif import PhotoMetadata
+from revisp.io.locking import lock, make_folder
+from revisp.io.photo import Photo, read_photo
+from revisp.pipeline import ReverseISP
+
+__all__ = ["Batch", "Converted", "Picked", "convert_photos"]
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What became of a photo.
+
+    Attributes:
+        job: the photo and its output.
+        files: what was written; nothing where it failed or was finished before.
+        seconds: time that it took to read, predict and write.
+        error: why it failed.
+    """
+
+    job: Conversion
+    files: tuple[Path, ...] = ()
+    seconds: float = 0.0
+    error: Exception | None = None
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the output was there already."""
+        return not self.files and self.error is None
+
+
+@dataclass(frozen=True)
+class Picked:
+    """A photo that is ready to be predicted, or will not be.
+
+    Attributes:
+        outcome: as far as it is known; final if there is no photo.
+        photo: its pixels.
+        lock: keeps other processes from the output.
+    """
+
+    outcome: Converted
+    photo: Photo | None = None
+    lock: FileLock | None = None
+
+
+def convert_photos(
+    model: ReverseISP | Engine,
+    jobs: Iterable[Conversion],
+    choice: Choice | None = None,
+    *,
+    workers: int = 2,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Iterator[Converted]:
+    """Convert photos as `convert_photo` does one, and yield what became of each, in order.
+
+    Whatever is wrong with a photo is in its `Converted`, and the next one is done. An output that another process
+    is writing counts as failed.
+
+    Args:
+        model: the pipeline, or what else predicts mosaics.
+        jobs: the photos and where they go; folders are made.
+        choice: format of what is written.
+        workers: threads that read and write; 0: one step after the other. Each holds a photo in memory.
+        resume: leave photos alone that have been converted (`is_finished`).
+        progress: called after each tile.
+
+    Raises:
+        OutputError: an output's ending is no format.
+        ConfigError: what the engine predicts cannot be written in that format.
+    """
+    return Batch(model, jobs, choice, workers=workers, resume=resume).run(progress)
+
+
+class Batch:
+    """Photos to convert, and the stations that each of them passes.
+
+    `run` takes them through all. For who drives the loop otherwise: iterating reads the photos ahead, `convert`
+    predicts one and hands it to a writer, `finished` says what became of those that are through, and `close` comes
+    last. Threads start, and files are touched, when iteration begins.
+
+    Args:
+        model: as for `convert_photos`, and so the others.
+        jobs: the photos and where they go.
+        choice: format of what is written.
+        workers: threads that read and write.
+        resume: leave photos alone that have been converted.
+
+    Raises:
+        OutputError: an output's ending is no format.
+        ConfigError: what the engine predicts cannot be written in that format.
+    """
+
+    def __init__(
+        self,
+        model: ReverseISP | Engine,
+        jobs: Iterable[Conversion],
+        choice: Choice | None = None,
+        *,
+        workers: int = 2,
+        resume: bool = False,
+    ) -> None:
+        self.engine = as_engine(model)
+        self.jobs = list(jobs)
+        self.choice = choice or Choice()
+        self.workers, self.resume = workers, resume
+        for job in {job.output.suffix.lower(): job for job in self.jobs}.values():
+            check_writable(self.engine, job.output, self.choice)
+        self._pool: ThreadPoolExecutor | None = None
+        self._ahead = workers and max(1, workers - 1)
+        self._locks: set[FileLock] = set()
+        self._reading: deque[Future[Picked]] = deque()
+        self._writing: deque[Future[Converted]] = deque()
+
+    def share(self, rank: int, world_size: int) -> Batch:
+        """Return one process's part of the photos: every ``world_size``-th from the ``rank``-th on."""
+        jobs = share(self.jobs, rank, world_size)
+        return Batch(self.engine, jobs, self.choice, workers=self.workers, resume=self.resume)
+
+    def run(self, progress: Progress | None = None) -> Iterator[Converted]:
+        """Convert all photos, and yield what became of each, in order."""
+        try:
+            for picked in self:
+                self.convert(picked, progress)
+                yield from self.finished()
+            yield from self.finished(wait=True)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Finish what has been begun, drop the rest, and leave no lock behind."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        for held in list(self._locks):
+            self._release(held)
+
+    def __iter__(self) -> Iterator[Picked]:
+        """Yield the photos in order, each read while those before it are predicted."""
+        if self.workers and self._pool is None:
+            self._pool = ThreadPoolExecutor(self.workers)
+        waiting = deque(self.jobs)
+        while waiting or self._reading:
+            while waiting and len(self._reading) <= self._ahead:
+                self._reading.append(self._submit(self._read, waiting.popleft()))
+            yield self._reading.popleft().result()
+
+    def convert(self, picked: Picked, progress: Progress | None = None) -> None:
+        """Predict a photo and have it written; wait while too many are."""
+        started = time.monotonic()
+        outcome, photo = picked.outcome, picked.photo
+        if photo is None:
+            self._writing.append(_done(outcome))
+            return
+        try:
+            bayer = self.engine.bayer(photo.srgb, tile=self.choice.tile, progress=progress)
+        except Exception as error:
+            self._release(picked.lock)
+            self._writing.append(_done(replace(outcome, error=error)))
+            return
+        outcome = replace(outcome, seconds=outcome.seconds + time.monotonic() - started)
+        self._writing.append(self._submit(self._write, outcome, bayer, photo.metadata, picked.lock))
+        unwritten = [future for future in self._writing if not future.done()]
+        if len(unwritten) > self._ahead:
+            unwritten[0].exception()
+
+    def finished(self, *, wait: bool = False) -> Iterator[Converted]:
+        """Yield what became of the photos that are through, in order.
+
+        Args:
+            wait: for all that were converted.
+        """
+        while self._writing and (wait or self._writing[0].done()):
+            yield self._writing.popleft().result()
+
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        if self._pool is not None:
+            return self._pool.submit(function, *arguments)
+        return _done(function(*arguments))
+
+    def _read(self, job: Conversion) -> Picked:
+        started = time.monotonic()
+        held = None
+        try:
+            self._locks.add(held := _acquire(job.output))
+            if self.resume and is_finished(job, self.choice):
+                self._release(held)
+                return Picked(Converted(job))
+            photo = read_photo(job.photo)
+        except Exception as error:
+            self._release(held)
+            return Picked(Converted(job, error=error))
+        return Picked(Converted(job, seconds=time.monotonic() - started), photo, held)
+
+    def _write(self, outcome: Converted, bayer: Tensor, metadata: PhotoMetadata, held: FileLock) -> Converted:
+        started = time.monotonic()
+        try:
+            files = write_raw(outcome.job.output, bayer, self.engine, metadata, self.choice)
+        except Exception as error:
+            return replace(outcome, error=error)
+        finally:
+            self._release(held)
+        return replace(outcome, files=files, seconds=outcome.seconds + time.monotonic() - started)
+
+    def _release(self, held: FileLock | None) -> None:
+        """Give up a lock and take its file away; who meets it meanwhile is refused, and does not wait."""
+        if held is not None:
+            self._locks.discard(held)
+            with contextlib.suppress(OSError):
+                Path(held.lock_file).unlink()
+            held.release()
+
+
+def _done(value: Any) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future
+
+
+def _acquire(output: Path) -> FileLock:
+    """Make the output's folder and keep other processes from the output.
+
+    Raises:
+        OutputError: another process is writing it, or the folder cannot be written to.
+    """
+    make_folder(output.parent)
+    busy = f"cannot write {output}: another process is writing it"
+    return lock(output.with_name(f".{output.name}.lock"), output, busy)

@@ -1,0 +1,73 @@
+"""What turns a photo into a mosaic: a pipeline in torch, or anything else that does so for a known camera."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from revisp.camera.profile import CameraProfile
+from revisp.cfa import CFA
+from revisp.inference.predict import predict
+from revisp.inference.tiles import Progress
+from revisp.pipeline import ReverseISP
+
+__all__ = ["Engine", "Sensor", "TorchEngine", "as_engine"]
+
+
+class Sensor(Protocol):
+    """What mosaics are of."""
+
+    @property
+    def profile(self) -> CameraProfile | None:
+        """The camera, if it is known."""
+
+    @property
+    def cfa(self) -> CFA:
+        """Phase of the mosaics."""
+
+
+class Engine(Sensor, Protocol):
+    """Predicts mosaics of one camera: `TorchEngine`, or an exported graph."""
+
+    def bayer(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
+        """Predict the mosaic ``[1, H, W]`` in [0, 1] of a photo ``[3, H, W]`` in [0, 1].
+
+        Args:
+            srgb: the photo.
+            tile: height and width of the tiles in pixels; None: what suits the engine.
+            progress: called after each tile.
+        """
+
+
+@dataclass(frozen=True)
+class TorchEngine:
+    """A pipeline that predicts by `revisp.predict`.
+
+    Attributes:
+        model: the pipeline.
+        memory: bytes that a prediction may take, as for `revisp.predict`.
+    """
+
+    model: ReverseISP
+    memory: int | None = None
+
+    @property
+    def profile(self) -> CameraProfile | None:
+        """The camera whose RAW the model predicts."""
+        return self.model.profile
+
+    @property
+    def cfa(self) -> CFA:
+        """Phase of the mosaics."""
+        return self.model.cfa
+
+    def bayer(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
+        """Predict the mosaic ``[1, H, W]`` of a photo ``[3, H, W]``."""
+        return predict(self.model, srgb, tile=tile, memory=self.memory, progress=progress).bayer
+
+
+def as_engine(model: ReverseISP | Engine) -> Engine:
+    """Return a pipeline as an engine; an engine as it is."""
+    return TorchEngine(model) if isinstance(model, ReverseISP) else model

@@ -1,0 +1,47 @@
+"""Whether a photo has been converted already, by looking into the files that are there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from revisp.convert.formats import Choice
+from revisp.convert.jobs import Conversion, preview_path
+from revisp.errors import ImageError
+from revisp.io.header import photo_size
+from revisp.io.mosaic_file import read_mosaic
+from revisp.io.raw.read import read_raw
+
+__all__ = ["is_finished"]
+
+
+def is_finished(job: Conversion, choice: Choice) -> bool:
+    """Whether a photo's files are there, newer than the photo, and the RAW whole and of the photo's size.
+
+    The RAW is read, all of it. Which model made it cannot be seen.
+    """
+    files = [job.output, preview_path(job.output)] if choice.preview else [job.output]
+    try:
+        written = min(file.stat().st_mtime_ns for file in files)
+        if job.photo.exists() and job.photo.stat().st_mtime_ns > written:
+            return False
+        found = _size(job)
+    except (OSError, ValueError, EOFError, ImageError):
+        return False
+    photo = photo_size(job.photo)
+    slack = 2 if job.output.suffix.lower() == ".npy" else 0  # planes are cut to whole RGGB tiles
+    if photo is None:  # gone or damaged: nothing to compare with
+        return True
+    return all(0 <= n - m <= slack for n, m in zip(sorted(photo), sorted(found), strict=True))
+
+
+def _size(job: Conversion) -> tuple[int, ...]:
+    """Return height and width of a job's RAW."""
+    ending = job.output.suffix.lower()
+    if ending == ".dng":
+        return read_raw(job.output).mosaic.shape
+    if ending == ".npy":
+        planes = np.load(job.output, allow_pickle=False)
+        if planes.dtype != np.uint16 or planes.ndim != 3 or planes.shape[-1] != 4:
+            raise ValueError(f"no planes R, Gr, Gb, B: {planes.dtype} {planes.shape}")
+        return tuple(2 * n for n in planes.shape[:2])
+    return read_mosaic(job.output).shape

@@ -1,0 +1,157 @@
+"""From a photo file to a RAW file: one function a format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from torch import Tensor
+
+from revisp.camera.develop import develop
+from revisp.camera.profile import CameraProfile
+from revisp.convert.engine import Engine, Sensor, as_engine
+from revisp.convert.jobs import preview_path
+from revisp.demosaic import demosaic
+from revisp.errors import ConfigError, OutputError
+from revisp.inference.tiles import Progress, tile_apply
+from revisp.io.challenge_npy import CHALLENGE_PROFILES, write_challenge_npy
+from revisp.io.dng import write_dng
+from revisp.io.exif import PhotoMetadata
+from revisp.io.mosaic_file import write_mosaic
+from revisp.io.photo import read_photo, write_png
+from revisp.pipeline import ReverseISP
+
+__all__ = ["WRITERS", "Choice", "check_writable", "convert_photo", "write_raw"]
+
+Writer = Callable[[Path, Tensor, Sensor, PhotoMetadata, int], None]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How photos are converted.
+
+    Attributes:
+        bits: of ``.npy``: 10 or 12.
+        preview: write the developed RAW beside it, as `preview_path` names it.
+        tile: height and width of the tiles in pixels; None: what suits the engine.
+    """
+
+    bits: int = 10
+    preview: bool = False
+    tile: int | None = None
+
+
+def convert_photo(
+    model: ReverseISP | Engine,
+    photo: str | Path,
+    output: str | Path,
+    *,
+    bits: int = 10,
+    preview: bool = False,
+    tile: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[Path, ...]:
+    """Read a photo, reconstruct its RAW and write it.
+
+    Args:
+        model: the pipeline, or what else predicts mosaics.
+        photo: what `revisp.io.read_srgb` reads.
+        output: its ending chooses the format, one of `WRITERS`: ``.dng``; ``.npy``: the challenges' packed array;
+            ``.tiff``, ``.tif`` or ``.png``: the 16-bit mosaic in the units of the model's camera.
+        bits: as for `Choice`.
+        preview: as for `Choice`.
+        tile: as for `Choice`.
+        progress: called after each tile.
+
+    Returns:
+        The files written.
+
+    Raises:
+        ImageError: the photo cannot be read.
+        OutputError: a file cannot be written, or its ending is none of `WRITERS`.
+        ConfigError: the model knows no camera, which the format needs, or one of other bits.
+    """
+    engine, output, choice = as_engine(model), Path(output), Choice(bits, preview, tile)
+    check_writable(engine, output, choice)
+    picture = read_photo(photo)
+    bayer = engine.bayer(picture.srgb, tile=tile, progress=progress)
+    return write_raw(output, bayer, engine, picture.metadata, choice)
+
+
+def check_writable(sensor: Sensor, output: Path, choice: Choice) -> None:
+    """Require that mosaics can be written to a file of this name.
+
+    Raises:
+        OutputError: its ending is none of `WRITERS`.
+        ConfigError: the camera, which the format needs, is not known, or has other bits.
+    """
+    ending = output.suffix.lower()
+    if ending not in WRITERS:
+        raise OutputError(f"cannot write {output}: its ending must be one of {', '.join(WRITERS)}")
+    if ending != ".npy" or choice.preview:
+        _camera(sensor)
+    if ending == ".npy":
+        _challenge(sensor, choice.bits)
+
+
+def write_raw(
+    output: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, choice: Choice
+) -> tuple[Path, ...]:
+    """Write a mosaic ``[1, H, W]``, and its preview if it is chosen; return the files written.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    WRITERS[output.suffix.lower()](output, bayer, sensor, metadata, choice.bits)
+    if not choice.preview:
+        return (output,)
+    write_png(preview_path(output), _develop_mosaic(bayer, _camera(sensor)))
+    return output, preview_path(output)
+
+
+def _camera(sensor: Sensor) -> CameraProfile:
+    if sensor.profile is None:
+        raise ConfigError("the model knows no camera profile, so it can only write .npy: give it one in training")
+    return sensor.profile
+
+
+def _challenge(sensor: Sensor, bits: int) -> CameraProfile | None:
+    """Return the challenge's camera that the mosaics are of, if they are, and require that it has these bits."""
+    profile = sensor.profile
+    own = next((x for x in CHALLENGE_PROFILES.values() if profile and x.model == profile.model), None)
+    if own is not None and bits != own.bits:
+        raise ConfigError(f"the model predicts {own.make} {own.model}, which stores {own.bits} bits, not {bits}")
+    return own
+
+
+def _develop_mosaic(bayer: Tensor, profile: CameraProfile) -> Tensor:
+    """Develop ``[1, H, W]`` to sRGB ``[3, H, W]``, as a RAW converter would show the file."""
+
+    def part(mosaic: Tensor) -> Tensor:
+        return develop(demosaic(mosaic, profile.cfa), profile)
+
+    return tile_apply(part, bayer[None], tile=1024, overlap=4, channels=3, reach=2)[0]
+
+
+def _dng(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, bits: int) -> None:
+    write_dng(path, bayer, _camera(sensor), metadata=metadata)
+
+
+def _npy(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, bits: int) -> None:
+    own = _challenge(sensor, bits)
+    if own is None:
+        write_challenge_npy(path, bayer, sensor.cfa, bits=bits)
+    else:
+        write_challenge_npy(path, bayer, sensor.cfa, bits=bits, black=own.black_level[0], white=own.white_level)
+
+
+def _mosaic(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, bits: int) -> None:
+    write_mosaic(path, bayer, _camera(sensor))
+
+
+WRITERS: Mapping[str, Writer] = MappingProxyType(
+    {".dng": _dng, ".npy": _npy, ".tiff": _mosaic, ".tif": _mosaic, ".png": _mosaic}
+)
+"""What writes each format, by the file's ending."""

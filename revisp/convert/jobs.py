@@ -1,0 +1,147 @@
+"""Which photo becomes which file: planned before any work is done, and without loading torch."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from revisp.errors import ImageError, OutputError
+from revisp.io.endings import OUTPUT_ENDINGS, PHOTO_ENDINGS
+
+__all__ = ["Conversion", "find_photos", "plan_conversions", "preview_path", "read_photo_list", "share"]
+
+MANIFEST_ENDING = ".txt"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One photo and where its RAW goes."""
+
+    photo: Path
+    output: Path
+
+
+def preview_path(output: Path) -> Path:
+    """Return where the preview of ``photo.dng`` goes: ``photo.preview.png``."""
+    return output.with_suffix(".preview.png")
+
+
+def plan_conversions(
+    photos: Iterable[Path], out: Path, format: str | None = None, *, preview: bool = False
+) -> list[Conversion]:
+    """Decide which file each photo becomes.
+
+    A photo that is named twice is converted once. A preview beside its RAW is no photo of a folder.
+
+    Args:
+        photos: photos, folders of photos, and manifests (`read_photo_list`).
+        out: a file, or a folder.
+        format: ending of the files in a folder, without its point; None: ``dng``.
+        preview: whether previews are written beside them.
+
+    Raises:
+        ImageError: a folder without photos, or a manifest that cannot be read or is empty.
+        OutputError: the output's ending is no format, contradicts ``format``, is one file for several photos, or
+            two files would have the same name.
+    """
+    places: dict[tuple[str, str], Path] = {}
+    for file in (file for photo in photos for file in find_photos(photo)):
+        places.setdefault(_place(file), file)
+    found = list(places.values())
+    ending = out.suffix.lower()
+    is_folder = stat.S_ISDIR(_mode(out))
+    if ending in OUTPUT_ENDINGS and not is_folder:
+        if len(found) > 1:
+            raise OutputError(f"{len(found)} photos cannot become the one file {out}: give a folder")
+        if format is not None and {".tif": "tiff"}.get(ending, ending[1:]) != format:
+            raise OutputError(f"{out}: its ending contradicts --format {format}")
+        jobs = [Conversion(found[0], out)]
+    elif not is_folder and (out.suffix or _mode(out)):
+        endings = ", ".join(OUTPUT_ENDINGS)
+        raise OutputError(f"cannot write {out}: neither a folder nor a file that ends in one of {endings}")
+    else:
+        jobs = [Conversion(photo, out / f"{photo.stem}.{format or 'dng'}") for photo in found]
+    _check_names(jobs, preview=preview)
+    return jobs
+
+
+def read_photo_list(path: Path) -> list[Path]:
+    """Return the photos that a text file names, one a line, relative to the file's folder.
+
+    Empty lines and lines that begin with ``#`` are skipped.
+
+    Raises:
+        ImageError: the file cannot be read, is no text, or names no photo.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # bytes, or UTF-16
+        raise ImageError(f"{path}: not a text file (UTF-8) that names photos, one a line")
+    lines = [line.strip() for line in text.splitlines()]
+    photos = [path.parent / line for line in lines if line and not line.startswith("#")]
+    if not photos:
+        raise ImageError(f"{path}: names no photo; write one path a line")
+    return photos
+
+
+def share(jobs: Sequence[Conversion], rank: int, world_size: int) -> list[Conversion]:
+    """Return every ``world_size``-th job from the ``rank``-th on: one process's part of the work."""
+    return list(jobs[rank::world_size])
+
+
+def find_photos(photo: Path) -> list[Path]:
+    """Return the photos that a folder holds, without previews, or that a manifest names; a photo as it is.
+
+    Raises:
+        ImageError: a folder without photos, or one or a manifest that cannot be read.
+    """
+    if not stat.S_ISDIR(_mode(photo)):
+        return read_photo_list(photo) if photo.suffix.lower() == MANIFEST_ENDING else [photo]
+    try:
+        files = sorted(photo.iterdir())
+    except OSError as error:
+        raise ImageError(f"{photo}: {error.strerror or error}") from error
+    found = [file for file in files if file.suffix.lower() in PHOTO_ENDINGS and file.is_file()]
+    found = [file for file in found if not _is_preview(file)]
+    if not found:
+        raise ImageError(f"{photo}: no photos in this folder ({', '.join(PHOTO_ENDINGS)})")
+    return found
+
+
+def _is_preview(file: Path) -> bool:
+    """Whether a file is called as the preview of a RAW that lies beside it."""
+    name, _, rest = file.name.rpartition(".preview.")
+    return rest == "png" and any(file.with_name(name + ending).is_file() for ending in (".dng", ".npy"))
+
+
+def _mode(path: Path) -> int:
+    """Return kind and permissions of what is there; 0 if there is nothing, or it cannot be looked at."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0
+
+
+def _place(photo: Path) -> tuple[str, str]:
+    """Return a photo's folder and name, the same however it is spelt; two links to one file are two photos."""
+    return os.path.realpath(photo.parent), photo.name
+
+
+def _check_names(jobs: list[Conversion], *, preview: bool) -> None:
+    """Require that no two files that are read or written are the same."""
+    owners = {os.path.realpath(job.photo): f"the photo {job.photo}" for job in jobs}
+    for job in jobs:
+        own = f"that of {job.photo}"
+        for name in [job.output, preview_path(job.output)] if preview else [job.output]:
+            owner = owners.setdefault(os.path.realpath(name), own)
+            if owner != own:
+                raise OutputError(
+                    f"{name} of {job.photo} would replace {owner}: rename one of them, or write elsewhere"
+                )

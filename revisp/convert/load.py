@@ -1,0 +1,83 @@
+"""A model folder onto a device, or an exported graph: ready to predict, and as fast as it gets here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from revisp.convert.engine import Engine, TorchEngine
+from revisp.errors import ConfigError
+from revisp.inference.fast import optimise
+from revisp.inference.precision import Precision
+from revisp.model_folder import from_pretrained
+
+if TYPE_CHECKING:
+    from revisp.pipeline import ReverseISP
+
+__all__ = ["load_engine", "load_model"]
+
+GRAPH_ENDING, PROGRAM_ENDING = ".onnx", ".pt2"
+
+
+def load_model(folder: str | Path | None = None, device: str = "auto") -> ReverseISP:
+    """Load a pipeline from a model folder onto a device, in evaluation mode.
+
+    Args:
+        folder: as for `revisp.from_pretrained`.
+        device: ``"auto"``: a CUDA device where there is one, else the CPU; or a name that torch knows.
+
+    Raises:
+        WeightsError: the folder or one of its files is missing, damaged, or does not fit.
+        ConfigError: there is no such device.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = from_pretrained(folder)
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {device}: {' '.join(str(error).split())}") from error
+
+
+def load_engine(
+    model: str | Path | None = None,
+    *,
+    engine: Literal["torch", "onnx"] | None = None,
+    device: str = "auto",
+    precision: Precision = "auto",
+    compile: bool = False,
+    memory: int | None = None,
+) -> Engine:
+    """Load what predicts mosaics, made fast for where it runs.
+
+    Args:
+        model: a model folder, or a graph that ``revisp-export`` wrote; None: the small model in the package.
+        engine: ``"torch"`` runs model folders, ``"onnx"`` graphs; None: by the ending of ``model``.
+        device: as for `load_model`; of torch alone.
+        precision: as for `optimise`; of torch alone.
+        compile: as for `optimise`; of torch alone.
+        memory: bytes that a prediction may take, as for `revisp.predict`; of torch alone.
+
+    Raises:
+        WeightsError: the model is missing, damaged, or does not fit.
+        ConfigError: a setting that the engine does not have, or cannot fulfil here; a model that it does not run;
+            onnxruntime is not installed.
+    """
+    ending = "" if model is None else Path(model).suffix.lower()
+    if ending == PROGRAM_ENDING:
+        raise ConfigError(f"{model} is a program for torch.export.load: predict with its model folder or an .onnx")
+    is_graph = ending == GRAPH_ENDING
+    if is_graph != ((engine or ("onnx" if is_graph else "torch")) == "onnx"):
+        if is_graph:
+            raise ConfigError(f"{model} is an exported graph: take the engine onnx, or a model folder")
+        raise ConfigError(f"the engine onnx runs exported graphs: revisp-export {model or 'MODEL'} -o model.onnx")
+    if model is None or not is_graph:
+        return TorchEngine(optimise(load_model(model, device), precision, compile=compile), memory)
+    settings = {"device": device != "auto", "precision": precision != "auto", "compile": compile, "memory": memory}
+    if given := [name for name, value in settings.items() if value]:
+        raise ConfigError(f"{given[0]} is a setting of the engine torch; {model} runs by onnxruntime")
+    from revisp.convert.onnx import OnnxPipeline
+
+    return OnnxPipeline(model)

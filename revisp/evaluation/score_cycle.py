@@ -1,0 +1,143 @@
+"""Photos against the development of the RAW that is predicted from them: a figure that needs no true RAW.
+
+What comes back tells how well prediction and forward ISP undo each other, and no more than that: a prediction that
+is wrong in a way the forward ISP forgives, such as highlights that it clips, scores well. The figures are called
+``cycle_psnr`` and so on, lest anyone take them for those of the RAW.
+
+The forward ISP is never fitted to the photo that is scored. In this order it is
+
+1. that of a camera file (``revisp-prepare`` measures it on pairs of photo and RAW, `revisp.camera.fit`);
+2. for a model of the simulated camera, that camera's own rendering, which is known;
+3. else the plain development by the model's profile (`revisp.camera.develop`), brightened to the photo's exposure,
+   as that is not known: a lower bound, since a camera's tone curve is not in it.
+
+A measured rendering has the white balance of the pairs it was measured on: photos in other light score lower.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from revisp.camera.develop import develop
+from revisp.camera.isp import srgb_to_linear
+from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
+from revisp.camera.simulate import SIMULATED, SimulatedCamera
+from revisp.errors import ConfigError
+from revisp.evaluation.scores import Evaluation, ImageScores, score_srgb
+from revisp.inference.demosaic import demosaic_tiled
+from revisp.inference.predict import predict
+from revisp.io.camera_file import load_camera
+from revisp.io.photo import read_srgb
+from revisp.pipeline import ReverseISP
+
+__all__ = ["match_exposure", "score_cycle"]
+
+CLIPPED = 0.98
+"""Linear and sRGB value from which on a pixel does not tell the exposure."""
+
+MOST_STOPS = 8.0
+"""Most stops by which a plain development is brightened or darkened."""
+
+
+def score_cycle(
+    model: ReverseISP,
+    photos: Sequence[str | Path],
+    camera: str | Path | None = None,
+    *,
+    tile: int | None = 512,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Predict the RAW of photos, develop it, and score it against the photos.
+
+    Args:
+        model: the pipeline; runs on the device it is on.
+        photos: files that `revisp.io.read_srgb` reads.
+        camera: a camera file of ``revisp-prepare``; None: see above.
+        tile: as for `revisp.predict`.
+        progress: called with (photos done, all photos).
+
+    Returns:
+        ``cycle_psnr``, ``cycle_ssim`` and the same by region, of sRGB over R, G, B; ``exposure_ev``, the matched
+        exposure, where the development is the plain one. A note says which it is.
+
+    Raises:
+        ConfigError: no camera file, one of another Bayer phase, or a model that knows no camera.
+        ImageError: a photo cannot be read.
+    """
+    known = _known_camera(model, camera)
+    images = []
+    for path in photos:
+        srgb = read_srgb(path)
+        bayer = predict(model, srgb, tile=tile or max(srgb.shape[-2:])).bayer
+        extra = {}
+        if known is not None:
+            developed = known.develop(_demosaic(bayer, known.profile)).clamp(0, 1)
+        else:
+            profile = _profile(model)
+            raw_rgb = _demosaic(bayer, profile)
+            extra["exposure_ev"] = match_exposure(raw_rgb, srgb, profile)
+            developed = develop(raw_rgb, profile, exposure=extra["exposure_ev"])
+        scores = {f"cycle_{name}": value for name, value in score_srgb(developed, srgb).items()}
+        images.append(ImageScores(Path(path).name, scores | extra))
+        if progress is not None:
+            progress(len(images), len(photos))
+    return Evaluation(tuple(images), (_note(known, camera),))
+
+
+def match_exposure(raw_rgb: Tensor, srgb: Tensor, profile: CameraProfile) -> float:
+    """Return the exposure in EV at which plainly developed RAW is as bright as a photo, within `MOST_STOPS`.
+
+    Least squares over the linear luminance of all pixels that are clipped in neither.
+
+    Args:
+        raw_rgb: demosaiced RAW ``[3, H, W]``.
+        srgb: the photo ``[3, H, W]``.
+        profile: the camera.
+
+    Returns:
+        The exposure; 0 where no pixel tells.
+    """
+    plain = develop(raw_rgb, profile)
+    counts = (plain.amax(0) < CLIPPED) & (srgb.amax(0) < CLIPPED)
+    luminance = srgb.new_tensor(SRGB_TO_XYZ[1])
+    there, here = (torch.einsum("c,chw->hw", luminance, srgb_to_linear(x))[counts].double() for x in (srgb, plain))
+    product, square = (there * here).sum().item(), here.square().sum().item()
+    if product <= 0 or square <= 0:
+        return 0.0
+    return min(max(math.log2(product / square), -MOST_STOPS), MOST_STOPS)
+
+
+def _known_camera(model: ReverseISP, camera: str | Path | None) -> SimulatedCamera | None:
+    if camera is None:
+        return SIMULATED if model.profile == SIMULATED.profile else None
+    known = load_camera(camera)
+    if known.profile.cfa is not model.cfa:
+        raise ConfigError(f"the model predicts {model.cfa}, but {camera} is of a camera with {known.profile.cfa}")
+    return known
+
+
+def _profile(model: ReverseISP) -> CameraProfile:
+    if model.profile is None:
+        raise ConfigError("the model knows no camera profile to develop its RAW by: give camera=FILE")
+    return model.profile
+
+
+def _demosaic(bayer: Tensor, profile: CameraProfile) -> Tensor:
+    """Demosaic ``[1, H, W]`` by Malvar's filters, as the simulated camera does: ``[3, H, W]``."""
+    return demosaic_tiled(bayer[None], profile.cfa, "malvar", gains=profile.gains)[0]
+
+
+def _note(known: SimulatedCamera | None, camera: str | Path | None) -> str:
+    if camera is not None and known is not None:
+        return f"forward ISP: as measured of {known.profile.make} {known.profile.model}, {camera}"
+    if known is not None:
+        return f"forward ISP: that of the simulated camera {known.profile.model}"
+    return (
+        "forward ISP: plain development by the model's profile, each exposure matched to its photo; "
+        "camera=FILE takes one that was measured"
+    )

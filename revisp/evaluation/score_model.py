@@ -1,0 +1,123 @@
+"""A model on a data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from revisp.cfa import pack
+from revisp.errors import ConfigError
+from revisp.evaluation.report.page import ReportImage
+from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
+from revisp.inference.predict import predict
+from revisp.mask import overexposure_mask
+from revisp.metrics import BinErrors, BrightnessErrors
+
+if TYPE_CHECKING:
+    from revisp.camera.profile import CameraProfile
+    from revisp.data.base import DataModule
+    from revisp.pipeline import ReverseISP
+
+__all__ = ["ModelEvaluation", "score_model"]
+
+
+@dataclass(frozen=True)
+class ModelEvaluation(Evaluation):
+    """The figures of a model, and what a report shows of it.
+
+    Attributes:
+        profile: camera of the data.
+        brightness: its errors by brightness of the true RAW.
+        worst: the pictures of lowest PSNR, the worst first.
+        parameters: number of the model's parameters.
+    """
+
+    profile: CameraProfile | None = None
+    brightness: BinErrors | None = None
+    worst: tuple[ReportImage, ...] = ()
+    parameters: int = 0
+
+
+def score_model(
+    model: ReverseISP,
+    data: DataModule,
+    *,
+    tile: int | None = None,
+    keep: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> ModelEvaluation:
+    """Score a model on all validation pictures of a data set, as the test at the end of a training does.
+
+    Where the data set cuts its pictures into tiles (``data.val_tile``), each tile counts as an image, as in the
+    challenges; their names get a number.
+
+    Args:
+        model: the pipeline; runs on the device it is on.
+        data: a module of `revisp.data.create_data`.
+        tile: pixels of a tile of the prediction (`revisp.predict`); None predicts each picture in one pass.
+        keep: number of pictures to keep for a report, the worst by PSNR.
+        progress: called with (pictures done, all pictures).
+
+    Raises:
+        ConfigError: model and data have different Bayer phases.
+        DataError: the data set cannot be read.
+    """
+    cfa = model.cfa
+    if data.profile.cfa is not cfa:
+        raise ConfigError(f"the model predicts {cfa}, but the data are {data.profile.cfa}")
+    if model.profile is not None and _camera(model.profile) != _camera(data.profile):
+        warnings.warn(
+            f"the model is made for {_camera(model.profile)}, the data are of {_camera(data.profile)}",
+            stacklevel=2,
+        )
+    data.setup("test")
+    loader = data.test_dataloader()
+    total = len(loader)
+    found: list[tuple[str, dict[str, float]]] = []
+    brightness = BrightnessErrors(cfa=cfa)
+    worst: list[tuple[int, ReportImage]] = []
+    for index, batch in enumerate(loader):
+        bayer = predict(model, batch.srgb, tile=tile or max(batch.srgb.shape[-2:])).bayer.clamp(0, 1)
+        planes, truth = (pack(x, cfa)[0] for x in (bayer, batch.bayer))
+        scores = score_pair(planes, truth, batch.srgb[0], cfa=cfa, valid=batch.valid[0])
+        found.append((batch.name[0], scores))
+        brightness.update(bayer, batch.bayer, batch.valid)
+        if keep:
+            mask = overexposure_mask(batch.srgb)[0]
+            image = ReportImage(batch.name[0], batch.srgb[0], mask, bayer[0], batch.bayer[0], scores)
+            worst = sorted([*worst, (index, image)], key=_psnr)[:keep]
+        if progress is not None:
+            progress(len(found), total)
+    images = _numbered(found)
+    return ModelEvaluation(
+        tuple(images),
+        profile=data.profile,
+        brightness=brightness.compute(),
+        worst=tuple(dataclasses.replace(image, name=images[index].name) for index, image in worst),
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+def _psnr(entry: tuple[int, ReportImage]) -> float:
+    value = entry[1].scores["psnr"]
+    return math.inf if math.isnan(value) else value
+
+
+def _camera(profile: CameraProfile) -> str:
+    return f"{profile.make} {profile.model}".strip()
+
+
+def _numbered(found: list[tuple[str, dict[str, float]]]) -> list[ImageScores]:
+    """Number the tiles of pictures that have several."""
+    tiles = Counter(name for name, _ in found)
+    seen: Counter[str] = Counter()
+    images = []
+    for name, scores in found:
+        images.append(ImageScores(f"{name}_{seen[name]}" if tiles[name] > 1 else name, scores))
+        seen[name] += 1
+    return images

@@ -1,0 +1,61 @@
+"""One camera RAW file against another: DNGs that were predicted against those that a camera wrote."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from revisp.cfa import pack
+from revisp.errors import DataError
+from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
+from revisp.io.photo import read_srgb
+from revisp.io.raw.rawimage import RawImage
+from revisp.io.raw.read import read_raw
+
+__all__ = ["score_raw_files"]
+
+
+def score_raw_files(prediction: str | Path, truth: str | Path, photo: str | Path | None = None) -> Evaluation:
+    """Score a RAW file against another, each turned upright and normalised by its own black and white level.
+
+    Values are clipped to [0, 1]: samples above white and below black count as white and black.
+
+    Args:
+        prediction: a DNG, or any RAW that `revisp.io.read_raw` reads.
+        truth: another of the same size and Bayer phase.
+        photo: the photo, of the size of the mosaic, for figures by region.
+
+    Raises:
+        ImageError: a file cannot be read.
+        DataError: sizes or phases differ, or the photo has another size.
+    """
+    given, true = (read_raw(path).upright() for path in (prediction, truth))
+    if given.mosaic.shape != true.mosaic.shape or given.profile.cfa is not true.profile.cfa:
+        raise DataError(
+            f"{prediction} is {_describe(given)}, but {truth} is {_describe(true)}: they do not compare"
+        )
+    height, width = (size // 2 * 2 for size in true.mosaic.shape)
+    if (height, width) != true.mosaic.shape:
+        warnings.warn(f"{truth}: its last odd row or column is not scored", stacklevel=2)
+    srgb = None
+    if photo is not None:
+        srgb = read_srgb(photo)
+        if srgb.shape[-2:] != true.mosaic.shape:
+            rows, columns = srgb.shape[-2:]
+            raise DataError(f"{photo} is {rows}x{columns}, but {truth} is {_describe(true)}")
+        srgb = srgb[:, :height, :width]
+    planes = _planes(given, height, width), _planes(true, height, width)
+    scores = score_pair(planes[0], planes[1], srgb, cfa=true.profile.cfa)
+    return Evaluation((ImageScores(Path(prediction).stem, scores),))
+
+
+def _planes(raw: RawImage, height: int, width: int) -> Tensor:
+    mosaic = torch.from_numpy(raw.normalised()[None, :height, :width]).clamp(0, 1)
+    return pack(mosaic, raw.profile.cfa)
+
+
+def _describe(raw: RawImage) -> str:
+    return f"{raw.mosaic.shape[0]}x{raw.mosaic.shape[1]} {raw.profile.cfa}"

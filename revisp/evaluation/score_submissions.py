@@ -1,0 +1,213 @@
+"""Arrays as a challenge wants them against their truths: the number that its server would give.
+
+AIM 2022 stores uint16 ``[h, w, 4]`` (R, Gr, Gb, B), 1024 being 1; its tiles are 252 x 252 (S7) or 248 x 248 (P20).
+NTIRE 2025 stores 4095 as 1, in tiles of 512 x 512 (`revisp.io.challenge_npy`). The challenge's own script pairs
+files by their order and stops at the first problem. Here files are paired by name, and one message names all
+problems.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from revisp.data.manifest import natural_key
+from revisp.errors import ConfigError, DataError, ImageError
+from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
+from revisp.io.challenge_npy import CHALLENGE_SCALE
+from revisp.io.endings import PHOTO_ENDINGS
+from revisp.io.photo import read_srgb
+from revisp.prepare.recognise import CHALLENGES
+
+__all__ = ["TILE_BITS", "Problems", "list_files", "score_submissions"]
+
+Array = np.ndarray[Any, Any]
+
+TILE_BITS = {size: 12 if name == "ntire2025" else 10 for size, name in CHALLENGES.items()}
+"""Bits of each challenge's tiles, by their rows and columns."""
+
+MOST = 20
+"""Most problems that an error names."""
+
+LEAST = 11
+"""Rows and columns that SSIM needs, as it leaves out 5 on each side."""
+
+Progress = Callable[[int, int], None]
+
+
+class Problems:
+    """What is wrong with some files, told in one error."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def add(self, problem: str) -> None:
+        """Add a problem; it names its file."""
+        self.found.append(problem)
+
+    def raise_any(self) -> None:
+        """Raise an error of all problems.
+
+        Raises:
+            DataError: there are some; at most `MOST` are named, and the rest counted.
+        """
+        if not self.found:
+            return
+        shown = "; ".join(self.found[:MOST])
+        more = f"; and {len(self.found) - MOST} more" if len(self.found) > MOST else ""
+        raise DataError(f"{shown}{more}")
+
+
+def list_files(folder: str | Path, endings: tuple[str, ...], problems: Problems) -> dict[str, Path]:
+    """Return the files of a folder by their names without ending, in natural order.
+
+    Two files of one name, such as ``a.jpg`` and ``a.png``, are a problem.
+
+    Args:
+        folder: where they lie.
+        endings: of files that count; hidden ones do not.
+        problems: gets what is wrong.
+
+    Raises:
+        DataError: no such folder, or none of these files in it.
+    """
+    folder = Path(folder)
+    try:
+        paths = [path for path in folder.iterdir() if path.suffix.lower() in endings and path.name[0] != "."]
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror or error}") from error
+    if not paths:
+        raise DataError(f"{folder}: no {', '.join(endings)} in it")
+    found: dict[str, Path] = {}
+    for path in sorted(paths, key=lambda path: natural_key(path.stem)):
+        if (other := found.setdefault(path.stem, path)) is not path:
+            problems.add(f"{other} and {path.name} have one name")
+    return found
+
+
+def score_submissions(
+    submissions: str | Path,
+    truths: str | Path,
+    inputs: str | Path | None = None,
+    *,
+    bits: Literal["auto"] | int = "auto",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a folder of submitted arrays against a folder of true ones, paired by name.
+
+    Args:
+        submissions: folder of ``.npy``, uint16 ``[h, w, 4]``.
+        truths: folder of the same.
+        inputs: folder of the photos (JPEG, PNG) ``[2h, 2w]``, for figures by region.
+        bits: 10 (AIM 2022, 1024 is 1), 12 (NTIRE 2025, 4095 is 1), or ``"auto"``: by the size of the tiles.
+        progress: called with (tiles done, all tiles).
+
+    Raises:
+        DataError: names without partner, or wrong shapes, dtypes or values; the message names all of them.
+        ConfigError: other bits.
+    """
+    if bits not in ("auto", *CHALLENGE_SCALE):
+        raise ConfigError(f"bits must be auto, 10 (AIM 2022) or 12 (NTIRE 2025), got {bits!r}")
+    problems = Problems()
+    given, true = (list_files(folder, (".npy",), problems) for folder in (submissions, truths))
+    photos = list_files(inputs, PHOTO_ENDINGS, problems) if inputs is not None else {}
+    if len(given) != len(true):
+        problems.add(f"{len(given)} submissions for {len(true)} truths")
+    _pair_names(given, true, (submissions, truths), ("submission", "truth"), problems)
+    if inputs is not None:
+        _pair_names(photos, true, (inputs, truths), ("input", "truth"), problems)
+    scale = _scale(true, bits, problems)
+    _check_arrays(given, true, scale, problems)
+    _check_photos(photos, true, problems)
+    problems.raise_any()
+    images = []
+    for name, truth in true.items():
+        srgb = read_srgb(photos[name]) if photos else None
+        scores = score_pair(_planes(given[name], scale), _planes(truth, scale), srgb)
+        images.append(ImageScores(name, scores))
+        if progress is not None:
+            progress(len(images), len(true))
+    return Evaluation(tuple(images))
+
+
+def _pair_names(
+    some: Mapping[str, Path],
+    others: Mapping[str, Path],
+    folders: tuple[str | Path, str | Path],
+    kinds: tuple[str, str],
+    problems: Problems,
+) -> None:
+    """Note the names that only one of two folders has."""
+    for name, path in others.items():
+        if name not in some:
+            problems.add(f"{path} has no {kinds[0]} in {folders[0]}")
+    for name, path in some.items():
+        if name not in others:
+            problems.add(f"{path} has no {kinds[1]} in {folders[1]}")
+
+
+def _scale(truths: Mapping[str, Path], bits: Literal["auto"] | int, problems: Problems) -> int:
+    """Return the stored value of 1; where it cannot be told, note why."""
+    if bits != "auto":
+        return CHALLENGE_SCALE[bits]
+    sizes = {array.shape[:2] for _, array in _opened(truths, Problems())}
+    known = {TILE_BITS.get(size) for size in sizes}
+    if len(known) == 1 and None not in known:
+        return CHALLENGE_SCALE[known.pop() or 10]
+    if sizes:
+        shown = ", ".join("x".join(map(str, size)) for size in sorted(sizes))
+        problems.add(f"tiles of {shown} are not those of one challenge: say bits=10 (AIM 2022) or 12 (NTIRE 2025)")
+    return max(CHALLENGE_SCALE.values())
+
+
+def _opened(files: Mapping[str, Path], problems: Problems) -> Iterator[tuple[str, Array]]:
+    """Open arrays without reading their values; note those that are no arrays of a challenge."""
+    for name, path in files.items():
+        try:
+            array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except Exception as error:  # a damaged header fails in many ways
+            problems.add(f"{path}: not a readable .npy file ({' '.join(str(error).split())})")
+            continue
+        if array.dtype != np.uint16 or array.ndim != 3 or array.shape[-1] != 4:
+            problems.add(f"{path}: is {array.dtype} {list(array.shape)}, not uint16 [h, w, 4]")
+        elif min(array.shape[:2]) < LEAST:
+            problems.add(f"{path}: is {array.shape[0]}x{array.shape[1]}, but SSIM needs {LEAST}x{LEAST}")
+        else:
+            yield name, array
+
+
+def _check_arrays(given: Mapping[str, Path], true: Mapping[str, Path], scale: int, problems: Problems) -> None:
+    """Note arrays whose shape is not that of their truth, and values above 1."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for files in (true, given):
+        for name, array in _opened(files, problems):
+            expected = shapes.setdefault(name, array.shape)
+            if array.shape != expected:
+                problems.add(f"{files[name]}: is {list(array.shape)}, but its truth is {list(expected)}")
+            if (highest := int(array.max())) > scale:
+                problems.add(f"{files[name]}: holds {highest}, above {scale}")
+
+
+def _check_photos(photos: Mapping[str, Path], true: Mapping[str, Path], problems: Problems) -> None:
+    """Note photos that cannot be read, or are not of twice the size of their truth."""
+    for name, array in _opened({name: path for name, path in true.items() if name in photos}, Problems()):
+        try:
+            size = tuple(read_srgb(photos[name]).shape[-2:])
+        except ImageError as error:
+            problems.add(str(error))
+            continue
+        if size != (2 * array.shape[0], 2 * array.shape[1]):
+            problems.add(
+                f"{photos[name]}: is {size[0]}x{size[1]}, but its RAW is {2 * array.shape[0]}x{2 * array.shape[1]}"
+            )
+
+
+def _planes(path: Path, scale: int) -> Tensor:
+    """Return packed planes ``[4, h, w]`` as float64, as the challenge's script does."""
+    stored = np.load(path, allow_pickle=False)
+    return torch.from_numpy(np.ascontiguousarray(stored.transpose(2, 0, 1)).astype(np.float64) / scale)

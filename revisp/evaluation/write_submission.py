@@ -1,0 +1,130 @@
+"""What a challenge's server wants: an array for each photo, and a readme."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from revisp.cfa import CFA
+from revisp.convert.formats import WRITERS
+from revisp.errors import ConfigError, OutputError
+from revisp.evaluation.score_submissions import TILE_BITS, Problems, list_files
+from revisp.inference.predict import predict
+from revisp.io.atomic import atomic_write
+from revisp.io.header import photo_size
+from revisp.io.locking import make_folder
+from revisp.io.photo import read_photo
+from revisp.pipeline import ReverseISP
+
+__all__ = ["README", "write_submission"]
+
+PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
+
+README = "readme.txt"
+"""Name of the readme: four lines, in the order the challenges ask for."""
+
+
+def write_submission(
+    model: ReverseISP,
+    inputs: str | Path,
+    folder: str | Path,
+    *,
+    tile: int | None = None,
+    extra_data: bool = False,
+    other: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Path, ...]:
+    """Predict the RAW of a challenge's photos and write what its server takes.
+
+    For each photo ``NAME.jpg`` an array ``NAME.npy``, uint16 ``[h, w, 4]`` in the units of its challenge, which
+    the size of the photos tells: 504 x 504 (AIM 2022, S7), 496 x 496 (AIM 2022, P20) or 1024 x 1024 (NTIRE 2025).
+
+    Args:
+        model: the pipeline, of a camera with phase RGGB; runs on the device it is on.
+        inputs: folder of the photos (JPEG, PNG).
+        folder: where to write; made, or empty.
+        tile: pixels of a tile of the prediction; None predicts each photo in one pass.
+        extra_data: whether the model was trained on other data than the challenge's, for the readme.
+        other: what else to say in the readme, in one line.
+        progress: called with (photos done, all photos).
+
+    Returns:
+        The files, the readme last.
+
+    Raises:
+        DataError: photos that cannot be read, or are not of one challenge's size; the message names all of them.
+        ConfigError: the model's phase is not RGGB, or it predicts the RAW of another challenge.
+        OutputError: the folder is not empty or cannot be written.
+    """
+    if model.cfa is not CFA.RGGB:
+        raise ConfigError(f"the challenges want planes of an RGGB mosaic, but the model predicts {model.cfa}")
+    problems = Problems()
+    photos = list_files(inputs, PHOTO_ENDINGS, problems)
+    bits = _bits(photos, problems)
+    folder = Path(folder)
+    _make_empty(folder)
+    written, seconds = [], 0.0
+    for name, path in photos.items():
+        written.append(folder / f"{name}.npy")
+        seconds += _convert(model, path, written[-1], bits, tile)
+        if progress is not None:
+            progress(len(written), len(photos))
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    lines = _readme(seconds / len(photos), on_cpu=on_cpu, extra_data=extra_data, other=other or _describe(model))
+    with atomic_write(folder / README) as file:
+        file.write(lines.encode())
+    return (*written, folder / README)
+
+
+def _convert(model: ReverseISP, photo: Path, output: Path, bits: int, tile: int | None) -> float:
+    """Write the array of a photo, and return the seconds that the prediction took."""
+    picture = read_photo(photo)
+    started = time.perf_counter()
+    bayer = predict(model, picture.srgb, tile=tile or max(picture.srgb.shape[-2:])).bayer
+    seconds = time.perf_counter() - started
+    WRITERS[".npy"](output, bayer, model, picture.metadata, bits)
+    return seconds
+
+
+def _bits(photos: Mapping[str, Path], problems: Problems) -> int:
+    """Return the bits of the photos' challenge."""
+    sizes: dict[tuple[int, int], Path] = {}
+    for path in photos.values():
+        if (size := photo_size(path)) is None:
+            problems.add(f"{path}: not a readable photo")
+            continue
+        rows, columns = size
+        if (rows // 2, columns // 2) not in TILE_BITS or rows % 2 or columns % 2:
+            known = ", ".join(f"{2 * height}x{2 * width}" for height, width in TILE_BITS)
+            problems.add(f"{path}: is {rows}x{columns}, but the challenges' photos are {known}")
+        else:
+            sizes.setdefault((rows // 2, columns // 2), path)
+    if len(sizes) > 1:
+        shown = ", ".join(f"{path.name} of {2 * size[0]}x{2 * size[1]}" for size, path in sizes.items())
+        problems.add(f"photos of several challenges in one folder: {shown}")
+    problems.raise_any()
+    return TILE_BITS[next(iter(sizes))]
+
+
+def _make_empty(folder: Path) -> None:
+    make_folder(folder)
+    try:
+        if any(folder.iterdir()):
+            raise OutputError(f"{folder} is not empty: choose another run folder")
+    except OSError as error:
+        raise OutputError(f"cannot read the folder {folder}: {error.strerror or error}") from error
+
+
+def _readme(seconds: float, *, on_cpu: bool, extra_data: bool, other: str) -> str:
+    return (
+        f"runtime per image [s] : {seconds:.4f}\n"
+        f"CPU[1] / GPU[0] : {int(on_cpu)}\n"
+        f"Extra Data [1] / No Extra Data [0] : {int(extra_data)}\n"
+        f"Other description : {' '.join(other.split())}\n"
+    )
+
+
+def _describe(model: ReverseISP) -> str:
+    kind = "one network" if model.plain else "overexposure mask fusion"
+    return f"revisp, {model.config['backbone']}, {kind}, {sum(p.numel() for p in model.parameters()):,} parameters"

@@ -1,0 +1,12 @@
+"""Camera RAW files: their mosaic, levels, colour and embedded preview."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "preview": ["read_preview"],
+        "rawimage": ["RawImage", "Rectangle"],
+        "read": ["read_mosaic_raw", "read_raw"],
+    },
+)

@@ -1,0 +1,221 @@
+"""RAW files in, through LibRaw."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rawpy
+import tifffile
+
+from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
+from revisp.cfa import CFA
+from revisp.errors import ConfigError, ImageError
+from revisp.io.exif import PhotoMetadata, read_exif, read_metadata
+from revisp.io.raw.ciff import read_ciff
+from revisp.io.raw.masked_border import border_black
+from revisp.io.raw.matrices import dng_matrix
+from revisp.io.raw.rawimage import Planes, RawImage, Rectangle
+
+__all__ = ["libraw_metadata", "libraw_preview", "read_libraw"]
+
+Array = np.ndarray[Any, Any]
+
+_ORIENTATION = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
+"""LibRaw's flip (1: left-right, 2: top-bottom, 4: exchange of rows and columns) to EXIF orientation."""
+
+_PERIOD = 48  # pixels: a multiple of every period (2, 4, 6, 8, 16) of the patterns that LibRaw knows
+
+
+def read_libraw(path: Path) -> RawImage:
+    """Read a RAW file that LibRaw knows; see `revisp.io.read_raw`.
+
+    Raises:
+        ImageError: cut off, damaged, no RAW, or without a 2x2 Bayer mosaic.
+    """
+    _check_complete(path)
+    try:
+        with rawpy.imread(str(path)) as raw:
+            _check_header(raw, path)
+            _check_bayer(raw, path)
+            mosaic = raw.raw_image_visible.copy()  # LibRaw frees its own on closing
+            metadata = libraw_metadata(raw, path)
+            cfa = CFA.from_indices(raw.raw_colors_visible[:2, :2])
+            sizes = raw.sizes
+            visible = Rectangle(sizes.top_margin, sizes.left_margin, *mosaic.shape)
+            border = border_black(raw.raw_image, visible, cfa, raw.white_level)
+            profile = _profile(raw, mosaic, cfa, border, metadata, path)
+    except rawpy.LibRawError as error:
+        raise ImageError(f"{path}: LibRaw cannot read it: {_reason(error)}") from error
+    except ConfigError as error:
+        raise ImageError(f"{path}: {error}") from error
+    return RawImage(
+        mosaic, profile, metadata, _ORIENTATION[sizes.flip & 7], _crop(sizes, *mosaic.shape), optical_black=border
+    )
+
+
+def libraw_preview(path: Path) -> tuple[bytes | Array, int] | None:
+    """Return the largest preview in a RAW file and the RAW's EXIF orientation; None without one.
+
+    Returns:
+        JPEG bytes, or pixels uint8 ``[h, w, 3]``.
+
+    Raises:
+        ImageError: LibRaw cannot open the file.
+    """
+    try:
+        with rawpy.imread(str(path)) as raw:
+            preview = raw.extract_thumb()
+            data = _as_stored(preview.data) if isinstance(preview.data, bytes) else preview.data
+            return data, _ORIENTATION[raw.sizes.flip & 7]
+    except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
+        return None
+    except rawpy.LibRawError as error:
+        raise ImageError(f"{path}: LibRaw cannot read it: {_reason(error)}") from error
+
+
+def _as_stored(jpeg: bytes) -> bytes:
+    """Take off the EXIF that LibRaw puts before a JPEG without: it claims the RAW's orientation, true or not."""
+    end = 4 + int.from_bytes(jpeg[4:6], "big")  # of the first segment, whose length counts from byte 4
+    return jpeg[:2] + jpeg[end:] if jpeg[2:4] == b"\xff\xe1" and b"dcraw" in jpeg[:end] else jpeg
+
+
+def _reason(error: rawpy.LibRawError) -> str:
+    text = error.args[0] if error.args else error
+    text = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
+    if isinstance(error, rawpy.LibRawFileUnsupportedError):
+        return f"no camera RAW, or of a kind that LibRaw {'.'.join(map(str, rawpy.libraw_version))} does not know"
+    if isinstance(error, rawpy.LibRawIOError | rawpy.LibRawDataError):
+        return f"cut off, damaged or no camera RAW ({text})"
+    return text
+
+
+def _check_complete(path: Path) -> None:
+    """Refuse a TIFF-based RAW whose largest picture ends after the file: some decoders fill the rest with grey."""
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
+            largest = max(pages, key=lambda page: sum(page.databytecounts))
+            ends = (at + n for at, n in zip(largest.dataoffsets, largest.databytecounts, strict=False))
+            missing = max(ends, default=0) - path.stat().st_size
+    except Exception:  # not TIFF, or in a way that is for LibRaw to judge
+        return
+    if missing > 0:
+        raise ImageError(f"{path}: cut off, {missing} bytes are missing: copy it again")
+
+
+def _check_header(raw: rawpy.RawPy, path: Path) -> None:
+    """Refuse a file that is nothing but samples: LibRaw guesses its shape and colours from the file's size."""
+    samples = raw.sizes.raw_height * raw.sizes.raw_width
+    if path.stat().st_size in (samples, samples * 5 // 4, samples * 3 // 2, samples * 2):
+        raise ImageError(
+            f"{path}: has no header that says its size or camera: make a 16-bit PNG or .npy of it, with the "
+            "camera's profile beside it as JSON"
+        )
+
+
+def _check_bayer(raw: rawpy.RawPy, path: Path) -> None:
+    if raw.raw_type != rawpy.RawType.Flat:
+        reason = "it holds full colour (a linear DNG, or a Foveon sensor)"
+    elif raw.num_colors == 1:
+        reason = "the sensor is monochrome"
+    elif raw.num_colors != 3 or raw.color_desc[:3] != b"RGB":
+        reason = f"the sensor's colours are {raw.color_desc.decode('ascii', 'replace')}"
+    elif raw.raw_pattern is None or not _repeats(raw.raw_colors_visible[:_PERIOD, :_PERIOD]):
+        reason = "the sensor has another colour pattern (such as X-Trans or quad Bayer)"
+    else:
+        return
+    raise ImageError(f"{path}: holds no 2x2 Bayer mosaic, which is all revisp supports: {reason}")
+
+
+def _repeats(colours: Array) -> bool:
+    """Whether a corner of colour indices is one Bayer tile over and over."""
+    height, width = colours.shape
+    tile = np.tile(colours[:2, :2], (height // 2 + 1, width // 2 + 1))[:height, :width]
+    return np.array_equal(colours, tile) and "".join("RGBG"[v] for v in colours[:2, :2].ravel()) in CFA.__members__
+
+
+def _profile(
+    raw: rawpy.RawPy, mosaic: Array, cfa: CFA, border: Planes | None, metadata: PhotoMetadata, path: Path
+) -> CameraProfile:
+    pattern, by_colour = raw.raw_colors_visible[:2, :2], raw.black_level_per_channel
+    black = tuple(float(by_colour[pattern[row, column]]) for row, column in cfa.offsets)
+    if not any(black) and border is not None:
+        black = border
+    white = float(raw.white_level)
+    matrix: Array | None = np.asarray(raw.rgb_xyz_matrix, float)[:3]
+    matrix = matrix if matrix is not None and matrix.any() else dng_matrix(path)
+    if matrix is None:
+        warnings.warn(f"{path}: LibRaw knows no colour matrix of this camera, sRGB's is taken", stacklevel=4)
+        matrix = np.linalg.inv(SRGB_TO_XYZ)
+    gains = np.asarray(raw.camera_whitebalance[:3], float)
+    if not (gains > 0).all():
+        warnings.warn(f"{path}: stores no white balance, a neutral of 1 is taken", stacklevel=4)
+        gains = np.ones(3)
+    return CameraProfile(
+        make=metadata.make or "Unknown",
+        model=metadata.model or "Unknown",
+        cfa=cfa,
+        black_level=black,  # type: ignore[arg-type]
+        white_level=white,
+        bits=max(int(white).bit_length(), int(mosaic.max()).bit_length()),
+        color_matrix=matrix.tolist(),
+        as_shot_neutral=tuple(np.round(gains[1] / gains, 6)),
+    )
+
+
+def _crop(sizes: Any, height: int, width: int) -> Rectangle | None:
+    """Return the camera's own picture area within the visible one, unless it makes no sense."""
+    window = Rectangle(
+        sizes.crop_top_margin - sizes.top_margin,
+        sizes.crop_left_margin - sizes.left_margin,
+        sizes.crop_height,
+        sizes.crop_width,
+    )
+    return window if window.fits(height, width) and 4 * window.height * window.width > height * width else None
+
+
+def libraw_metadata(raw: rawpy.RawPy, path: Path) -> PhotoMetadata:
+    """Return how an opened RAW file was taken.
+
+    From EXIF where the file has it in the TIFF way; what is missing then, from a CRW's own records, the EXIF of
+    the embedded JPEG, and what LibRaw found, in this order.
+    """
+    found = read_metadata(path)
+    if found.exposure_time is not None and found.make is not None:
+        return found
+    for source in (read_ciff(path), _of_preview(raw), _of_libraw(raw)):
+        missing = {name: value for name, value in vars(source).items() if getattr(found, name) is None}
+        found = replace(found, **missing)
+    return found
+
+
+def _of_preview(raw: rawpy.RawPy) -> PhotoMetadata:
+    """EXIF of the embedded JPEG; LibRaw writes make and model into one that has none."""
+    try:
+        preview = raw.extract_thumb()
+    except rawpy.LibRawError:
+        return PhotoMetadata()
+    return read_exif(io.BytesIO(preview.data)) if isinstance(preview.data, bytes) else PhotoMetadata()
+
+
+def _of_libraw(raw: rawpy.RawPy) -> PhotoMetadata:
+    other = raw.other
+    date = other.timestamp.strftime("%Y:%m:%d %H:%M:%S") if other.timestamp.year > 1970 else None  # 1970: unset
+    return PhotoMetadata(
+        lens=raw.lens.model or None,
+        date=date,
+        exposure_time=_fraction(other.shutter_speed),
+        f_number=_fraction(other.aperture),
+        iso=round(other.iso_speed) or None,
+        focal_length=_fraction(other.focal_length),
+    )
+
+
+def _fraction(value: float) -> Fraction | None:
+    return Fraction(value).limit_denominator(10_000) if np.isfinite(value) and value > 0 else None

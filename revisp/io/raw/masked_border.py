@@ -1,0 +1,87 @@
+"""The black level as the sensor itself shows it: the masked border around the picture."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from revisp.cfa import CFA, pack
+from revisp.io.raw.rawimage import Planes, Rectangle
+
+__all__ = ["border_black"]
+
+Array = np.ndarray[Any, Any]
+
+_LEAST = 64  # samples a plane, for a mean to within a tenth of their noise
+
+_NOISE = 0.02  # of white: read noise is a fraction of a percent, even at high gain
+
+
+def border_black(stored: Array, visible: Rectangle, cfa: CFA, white: float) -> Planes | None:
+    """Return the mean reading of the masked border for R, Gr, Gb, B, in stored units.
+
+    Light and charge leak into the border's samples beside the picture, so only its outer half is taken. The mean
+    leaves out what lies more than three robust standard deviations (1.4826 times the median absolute deviation)
+    from the median: hot pixels.
+
+    Args:
+        stored: all values that the file holds, ``[H, W]``.
+        visible: the picture within them.
+        cfa: phase of the picture.
+        white: reading of saturation.
+
+    Returns:
+        None without a border, or with one that tells nothing: too few samples, all the same (padding), uneven or
+        noisy (light reaches it), or brighter than the picture's shadows or a quarter of white.
+    """
+    sides = [stored[side] for side in _outer_half(stored.shape, visible)]
+    if not _tells(sides, white):
+        return None
+    if np.percentile(stored[visible.slices], 1) < min(np.percentile(side, 1) for side in sides):
+        return None
+    height, width = (n // 2 * 2 for n in stored.shape)
+    phase = cfa.crop(-visible.top, -visible.left)
+    mask = np.zeros(stored.shape, bool)
+    for side in _outer_half(stored.shape, visible):
+        mask[side] = True
+    planes = pack(stored[None, :height, :width], phase)
+    masked = pack(mask[None, :height, :width], phase)
+    samples = [plane[where] for plane, where in zip(planes, masked, strict=True)]
+    if min(plane.size for plane in samples) < _LEAST:
+        return None
+    red, green_red, green_blue, blue = (_clipped_mean(plane) for plane in samples)
+    return red, green_red, green_blue, blue
+
+
+def _outer_half(shape: tuple[int, ...], visible: Rectangle) -> list[tuple[slice, slice]]:
+    """Return the border's half that is further from the picture, on each side that has one."""
+    rows, columns = visible.slices
+    sides = [
+        (slice(0, visible.top // 2), columns),
+        (rows, slice(0, visible.left // 2)),
+        (slice((rows.stop + shape[0] + 1) // 2, shape[0]), columns),
+        (rows, slice((columns.stop + shape[1] + 1) // 2, shape[1])),
+    ]
+    return [side for side in sides if all(part.start < part.stop for part in side)]
+
+
+def _tells(sides: list[Array], white: float) -> bool:
+    """Whether there is a border, dark on all sides alike, with the noise of a sensor."""
+    if not sides or all(side.min() == side.max() for side in sides):
+        return False
+    middles, spreads = zip(*(_robust(side) for side in sides), strict=True)
+    alike = max(middles) - min(middles) <= 3 * min(spreads) + 1
+    return alike and max(spreads) <= _NOISE * white and max(middles) <= white / 4
+
+
+def _robust(samples: Array) -> tuple[float, float]:
+    """Return the median and a robust standard deviation, which is at least half a step of the converter."""
+    middle = float(np.median(samples))
+    return middle, max(1.4826 * float(np.median(np.abs(samples - middle))), 0.5)
+
+
+def _clipped_mean(samples: Array) -> float:
+    values = samples.astype(np.float64)
+    middle, spread = _robust(values)
+    return float(values[np.abs(values - middle) <= 3 * spread].mean())

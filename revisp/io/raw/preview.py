@@ -1,0 +1,58 @@
+"""The finished picture that a RAW file carries: the camera's own rendering, though often a small one."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from revisp.io.photo import decode_srgb
+from revisp.io.pixel_limit import pixel_limit
+from revisp.io.raw.gpr import gpr_preview
+from revisp.io.raw.libraw import libraw_preview
+from revisp.io.readable import check_file
+from revisp.symmetry import Symmetry
+
+__all__ = ["read_preview"]
+
+_ORIENTATION = 0x0112  # EXIF tag
+
+
+def read_preview(path: str | Path) -> Tensor | None:
+    """Read the largest preview embedded in a RAW file as sRGB ``[3, H, W]``, float32 in [0, 1], upright.
+
+    The preview is turned by its own EXIF orientation; one that has none, by the RAW's, unless it has been turned
+    already (a portrait picture in a RAW that is turned by a quarter).
+
+    Returns:
+        None where the file holds no preview.
+
+    Raises:
+        ImageError: the file is missing, empty or no RAW, or the preview is damaged.
+    """
+    path = check_file(path)
+    found = gpr_preview(path) if path.suffix.lower() == ".gpr" else libraw_preview(path)
+    if found is None:
+        return None
+    data, orientation = found
+    if isinstance(data, bytes):
+        picture = decode_srgb(data, f"{path} (its preview)")
+        if _own_orientation(data):
+            return picture
+    else:
+        picture = torch.from_numpy(data.astype(np.float32) / 255).permute(2, 0, 1)
+    symmetry = Symmetry.of_orientation(orientation)
+    height, width = picture.shape[-2:]
+    if symmetry.transpose and height > width:
+        return picture
+    return symmetry.apply(picture).contiguous()
+
+
+def _own_orientation(data: bytes) -> bool:
+    """Whether a JPEG says how it lies."""
+    with pixel_limit(), Image.open(io.BytesIO(data)) as image:
+        return _ORIENTATION in image.getexif()

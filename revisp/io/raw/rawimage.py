@@ -1,0 +1,110 @@
+"""A camera RAW in memory: mosaic, profile and what the file says of its geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from revisp.camera.profile import CameraProfile
+from revisp.io.exif import PhotoMetadata
+from revisp.symmetry import Symmetry
+
+__all__ = ["Planes", "RawImage", "Rectangle"]
+
+Array = np.ndarray[Any, Any]
+
+Planes = tuple[float, float, float, float]
+"""One number for each of R, Gr, Gb, B."""
+
+
+class Rectangle(NamedTuple):
+    """A rectangle of a mosaic, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, to index ``[H, W]`` by."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+    def fits(self, height: int, width: int) -> bool:
+        """Whether it holds pixels and lies within ``height`` x ``width``."""
+        return (
+            min(self.top, self.left) >= 0
+            and min(self.height, self.width) > 0
+            and self.top + self.height <= height
+            and self.left + self.width <= width
+        )
+
+    def turned(self, symmetry: Symmetry, height: int, width: int) -> Rectangle:
+        """Return where the window lies after ``symmetry`` is applied to the picture ``height`` x ``width``."""
+        top = height - self.top - self.height if symmetry.vflip else self.top
+        left = width - self.left - self.width if symmetry.hflip else self.left
+        if symmetry.transpose:
+            return Rectangle(left, top, self.width, self.height)
+        return Rectangle(top, left, self.height, self.width)
+
+
+@dataclass(frozen=True)
+class RawImage:
+    """A camera's RAW.
+
+    Attributes:
+        mosaic: stored values of the visible area, uint16 ``[H, W]``, as the sensor lies.
+        profile: CFA of the visible area, levels in stored units, colour.
+        metadata: how the photo was taken.
+        orientation: EXIF orientation (1 to 8) that makes it upright.
+        crop: the part of the mosaic that the camera's own pictures show; None where the file does not say.
+        optical_black: mean reading of the masked border for R, Gr, Gb, B, in stored units; None without a border.
+    """
+
+    mosaic: Array
+    profile: CameraProfile
+    metadata: PhotoMetadata
+    orientation: int
+    crop: Rectangle | None = None
+    optical_black: Planes | None = None
+
+    def normalised(self) -> Array:
+        """Return the mosaic as float32 ``[H, W]``: (value − black) / (white − black), unclamped."""
+        return self.profile.normalise(self.mosaic)
+
+    def upright(self) -> RawImage:
+        """Return the RAW turned upright (orientation 1): mosaic, CFA, levels and crop window.
+
+        An exchange of rows and columns makes the greens of red's rows those of blue's rows, so their levels are
+        exchanged as well.
+        """
+        symmetry = Symmetry.of_orientation(self.orientation)
+        if symmetry == Symmetry():
+            return replace(self, orientation=1)
+        height, width = self.mosaic.shape
+        # torch flips no uint16; the bits are the same
+        turned = symmetry.apply(torch.from_numpy(self.mosaic.view(np.int16))).contiguous().numpy()
+        greens = _exchange_greens if symmetry.transpose else _keep
+        profile = self.profile.replace(
+            cfa=symmetry.phase_after(self.profile.cfa, height, width), black_level=greens(self.profile.black_level)
+        )
+        return replace(
+            self,
+            mosaic=turned.view(np.uint16),
+            profile=profile,
+            orientation=1,
+            crop=None if self.crop is None else self.crop.turned(symmetry, height, width),
+            optical_black=None if self.optical_black is None else greens(self.optical_black),
+        )
+
+
+def _keep(levels: Planes) -> Planes:
+    return levels
+
+
+def _exchange_greens(levels: Planes) -> Planes:
+    red, green_red, green_blue, blue = levels
+    return red, green_blue, green_red, blue

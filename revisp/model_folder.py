@@ -1,0 +1,154 @@
+"""The model folder: ``config.json``, ``model.safetensors`` and ``README.md`` (a model card). No pickles."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+import revisp
+from revisp.errors import OutputError, RevispError, WeightsError
+from revisp.pipeline import ReverseISP
+
+__all__ = ["DEFAULT_MODEL", "from_pretrained", "save_pretrained"]
+
+DEFAULT_MODEL = Path(__file__).resolve().parent / "weights" / "default"
+"""The small model that ships in the package: the simulated camera, trained by the main job."""
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+FORMAT = 1
+
+
+def save_pretrained(
+    model: ReverseISP,
+    folder: str | Path,
+    *,
+    card: str = "",
+    metrics: dict[str, float] | None = None,
+    half: bool = False,
+) -> Path:
+    """Write a model folder, whole or not at all.
+
+    Args:
+        model: the pipeline.
+        folder: where to; replaced if it is a model folder already.
+        card: Markdown body of the model card: data, camera, recipe, licence.
+        metrics: validation figures to put on the card.
+        half: store weights as float16 (half the size; they load as float32).
+
+    Returns:
+        The folder.
+
+    Raises:
+        OutputError: the folder cannot be written, or something else is in its place.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / CONFIG).is_file())):
+        raise OutputError(f"{folder} exists and is not a model folder: choose another name")
+    state = {
+        name: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
+        for name, value in model.state_dict().items()
+    }
+    pipeline = {**model.config, "backbone_kwargs": {**model.config["backbone_kwargs"]}}
+    pipeline["backbone_kwargs"].pop("encoder_weights", None)  # initial weights, not to be fetched again on loading
+    config = {"format": FORMAT, "revisp": revisp.__version__, "pipeline": pipeline}
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        temporary.chmod(0o755)
+        save_file(state, temporary / WEIGHTS, metadata={"format": "pt"})
+        (temporary / WEIGHTS).chmod(0o644)
+        (temporary / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        (temporary / CARD).write_text(_card(model, card, metrics or {}))
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.replace(folder)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"cannot write the model folder {folder}: {error}") from error
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
+    """Load a pipeline from a model folder, in evaluation mode, on the CPU.
+
+    Args:
+        folder: a folder that training or `save_pretrained` left; None: the small model in the package.
+
+    Raises:
+        WeightsError: the folder or one of its files is missing, damaged, or does not fit.
+    """
+    folder = DEFAULT_MODEL if folder is None else Path(folder)
+    if not folder.is_dir():
+        raise WeightsError(f"{folder}: no such model folder; it must hold {CONFIG} and {WEIGHTS}")
+    for name in (CONFIG, WEIGHTS):
+        if not (folder / name).is_file():
+            raise WeightsError(f"{folder}: {name} is missing, so this is not a whole model folder")
+    model = _build(folder / CONFIG)
+    try:
+        state = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{folder / WEIGHTS}: damaged or not a safetensors file ({error})") from error
+    _check_fit(model.state_dict(), state, folder / WEIGHTS)
+    model.load_state_dict(state)
+    return model.eval()
+
+
+def _build(path: Path) -> ReverseISP:
+    try:
+        config = json.loads(path.read_text())
+        pipeline = dict(config["pipeline"])
+        version = config["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: damaged or not the config of a model folder ({error!r})") from error
+    if version != FORMAT:
+        raise WeightsError(f"{path}: format {version}, but this revisp reads format {FORMAT}: update revisp")
+    try:
+        return ReverseISP(**pipeline)
+    except (RevispError, TypeError) as error:
+        raise WeightsError(f"{path}: {error}") from error
+
+
+def _check_fit(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], path: Path) -> None:
+    """Name the first tensor that is missing, unexpected or misshapen."""
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            raise WeightsError(f"{path}: tensor {name} is missing, so the weights do not fit {CONFIG}")
+        if name not in expected:
+            raise WeightsError(f"{path}: unexpected tensor {name}, so the weights do not fit {CONFIG}")
+        if expected[name].shape != found[name].shape:
+            shapes = f"{list(found[name].shape)}, {CONFIG} needs {list(expected[name].shape)}"
+            raise WeightsError(f"{path}: tensor {name} has shape {shapes}")
+
+
+def _card(model: ReverseISP, body: str, metrics: dict[str, float]) -> str:
+    config: dict[str, Any] = model.config
+    parameters = sum(p.numel() for p in model.parameters())
+    camera = "not stated" if model.profile is None else f"{model.profile.make} {model.profile.model}"
+    lines = [
+        "# revisp model",
+        "",
+        "Maps an sRGB photo to the RAW mosaic of one camera (overexposure mask fusion, Kim, Jiang, Gu, AIM 2022).",
+        "",
+        f"- backbone: `{config['backbone']}` {json.dumps(config['backbone_kwargs'])}",
+        f"- branches: {config['branches']}",
+        f"- parameters: {parameters:,}",
+        f"- camera: {camera}, CFA {model.cfa}",
+        f"- made by revisp {revisp.__version__}",
+        "",
+        body.strip(),
+        "",
+    ]
+    if metrics:
+        lines += ["| figure | value |", "| --- | --- |"]
+        lines += [f"| {name} | {value:.4f} |" for name, value in metrics.items()]
+    return "\n".join(lines).rstrip() + "\n"

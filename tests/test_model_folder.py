@@ -1,0 +1,125 @@
+"""Model folders: what is saved comes back, and damage is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from revisp import model_folder
+from revisp.camera.simulate import SIMULATED
+from revisp.errors import OutputError, WeightsError
+from revisp.model_folder import from_pretrained, save_pretrained
+from revisp.pipeline import ReverseISP
+
+TINY = {"width": 4, "depth": 2, "norm": "batch"}
+
+
+@pytest.fixture
+def model() -> ReverseISP:
+    torch.manual_seed(0)
+    return ReverseISP("unet", backbone_kwargs=TINY, fusion={"kind": "feathered"}, profile=SIMULATED.profile).eval()
+
+
+def test_round_trip(model: ReverseISP, tmp_path: Path) -> None:
+    folder = save_pretrained(model, tmp_path / "a" / "model", card="Made in a test.", metrics={"val/psnr": 31.25})
+    again = from_pretrained(folder)
+    srgb = torch.rand(1, 3, 20, 24)
+    assert torch.equal(again(srgb).bayer, model(srgb).bayer)
+    assert again.profile == SIMULATED.profile
+    assert sorted(p.name for p in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    card = (folder / "README.md").read_text()
+    assert "Made in a test." in card
+    assert "31.25" in card
+    assert [p.name for p in folder.parent.iterdir()] == ["model"]
+
+
+def test_half_precision_weights_load_as_float32(model: ReverseISP, tmp_path: Path) -> None:
+    whole = save_pretrained(model, tmp_path / "whole")
+    half = save_pretrained(model, tmp_path / "half", half=True)
+    sizes = [(folder / "model.safetensors").stat().st_size for folder in (whole, half)]
+    assert sizes[1] < 0.75 * sizes[0]
+    again = from_pretrained(half)
+    assert all(p.dtype == torch.float32 for p in again.parameters())
+    srgb = torch.rand(1, 3, 20, 24)
+    torch.testing.assert_close(again(srgb).bayer, model(srgb).bayer, atol=2e-3, rtol=0)
+
+
+def test_a_model_folder_is_replaced_but_nothing_else(model: ReverseISP, tmp_path: Path) -> None:
+    folder = save_pretrained(model, tmp_path / "model")
+    save_pretrained(model, folder, card="second")
+    assert "second" in (folder / "README.md").read_text()
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "dear.jpg").touch()
+    with pytest.raises(OutputError, match="photos"):
+        save_pretrained(model, tmp_path / "photos")
+    assert (tmp_path / "photos" / "dear.jpg").exists()
+
+
+def test_a_failed_write_leaves_nothing(model: ReverseISP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(model_folder, "save_file", full)
+    with pytest.raises(OutputError, match="No space left"):
+        save_pretrained(model, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _drop(name: str):
+    return lambda folder: (folder / name).unlink()
+
+
+def _truncate(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _widen(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["pipeline"]["backbone_kwargs"]["width"] = 8
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def _future(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "format": 99}))
+
+
+def _garble(folder: Path) -> None:
+    (folder / "config.json").write_text("{not json")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_drop("config.json"), "config.json is missing"),
+        (_drop("model.safetensors"), "model.safetensors is missing"),
+        (_truncate, "damaged"),
+        (_widen, "has shape"),
+        (_future, "format 99"),
+        (_garble, "damaged"),
+    ],
+)
+def test_damage_is_named(model: ReverseISP, tmp_path: Path, damage, words: str) -> None:
+    folder = save_pretrained(model, tmp_path / "model")
+    damage(folder)
+    with pytest.raises(WeightsError, match=words) as caught:
+        from_pretrained(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="no such model folder"):
+        from_pretrained(tmp_path / "nowhere")
+
+
+def test_initial_encoder_weights_are_not_fetched_again(tmp_path: Path) -> None:
+    """A network that began from downloaded weights loads from its folder alone."""
+    model = ReverseISP("smp", backbone_kwargs={"encoder_name": "tu-mobilenetv3_small_050"}).eval()
+    model.config["backbone_kwargs"]["encoder_weights"] = "a-name-that-would-have-to-be-downloaded"
+    again = from_pretrained(save_pretrained(model, tmp_path / "model"))
+    srgb = torch.rand(1, 3, 64, 64)
+    assert torch.equal(again(srgb).bayer, model(srgb).bayer)
