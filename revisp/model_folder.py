@@ -16,7 +16,10 @@ import revisp
 from revisp.errors import OutputError, RevispError, WeightsError
 from revisp.pipeline import ReverseISP
 
-__all__ = ["DEFAULT_MODEL", "from_pretrained", "save_pretrained"]
+__all__ = ["DEFAULT", "DEFAULT_MODEL", "from_pretrained", "save_pretrained"]
+
+DEFAULT = "default"
+"""Name of the small model in the package, wherever a model folder is taken."""
 
 DEFAULT_MODEL = Path(__file__).resolve().parent / "weights" / "default"
 """The small model that ships in the package: the simulated camera, trained by the main job."""
@@ -82,12 +85,13 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
     """Load a pipeline from a model folder, in evaluation mode, on the CPU.
 
     Args:
-        folder: a folder that training or `save_pretrained` left; None: the small model in the package.
+        folder: a folder that training or `save_pretrained` left; ``"default"`` or None: the small model in the
+            package. A folder of your own that is called so is ``"./default"``.
 
     Raises:
         WeightsError: the folder or one of its files is missing, damaged, or does not fit.
     """
-    folder = DEFAULT_MODEL if folder is None else Path(folder)
+    folder = DEFAULT_MODEL if folder is None or str(folder) == DEFAULT else Path(folder)
     if not folder.is_dir():
         raise WeightsError(f"{folder}: no such model folder; it must hold {CONFIG} and {WEIGHTS}")
     for name in (CONFIG, WEIGHTS):

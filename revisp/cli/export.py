@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from revisp.cli._main import report_errors
-from revisp.convert.jobs import find_photos
+from revisp.convert.jobs import left_out, named_photos
 from revisp.errors import ConfigError, OutputError
 from revisp.io.locking import make_folder
 
@@ -31,8 +31,8 @@ def command(
         Path, typer.Option("-o", "--out", help="File to write: .onnx, or .pt2 for a program of torch.export.")
     ],
     model: Annotated[
-        Path | None, typer.Argument(metavar="MODEL", help="Model folder.", show_default="the one in the package")
-    ] = None,
+        str, typer.Argument(metavar="MODEL", help="Model folder, or default: the small model in the package.")
+    ] = "default",
     uint8: Annotated[
         bool, typer.Option("--uint8", help="Take bytes [B, H, W, 3], give uint16 in the units of the camera.")
     ] = False,
@@ -57,7 +57,7 @@ def command(
             from revisp.model_folder import from_pretrained
 
             lines = _export(from_pretrained(model), out, model, uint8=uint8, int8=int8, photos=photos)
-        print(*lines, f"{out}: {out.stat().st_size / 1e6:.1f} MB", sep="\n")
+        print(*lines, f"{out}: {out.stat().st_size / 1e6:.1f} MB", *left_out(calibrate or []), sep="\n")
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ def check_request(out: Path, *, int8: bool, calibrate: list[Path] | None) -> lis
         raise ConfigError("--int8 is for .onnx: a program of torch.export stays in floating point")
     if calibrate and not int8:
         raise ConfigError("--calibrate belongs to --int8")
-    return [photo for path in calibrate for photo in find_photos(path)] if calibrate else None
+    return [photo for path in calibrate for photo in named_photos(path)] if calibrate else None
 
 
 @contextlib.contextmanager
@@ -108,10 +108,10 @@ def _made_way(out: Path) -> Iterator[None]:
 
 
 def _export(
-    pipeline: ReverseISP, out: Path, folder: Path | None, *, uint8: bool, int8: bool, photos: list[Path] | None
+    pipeline: ReverseISP, out: Path, folder: str, *, uint8: bool, int8: bool, photos: list[Path] | None
 ) -> list[str]:
     """Write the file; return what is to be said of it."""
-    name = "default" if folder is None else folder.resolve().name
+    name = Path(folder).resolve().name
     if out.suffix.lower() == ".pt2":
         from revisp.export.program import export_program
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from revisp.cli._main import one_line, report_errors
-from revisp.convert.jobs import plan_conversions
+from revisp.convert.jobs import left_out, plan_conversions
 from revisp.errors import ConfigError, RevispError
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def command(
         typer.Option("-o", "--out", help="Output file (one photo; its ending chooses the format), or folder."),
     ],
     model: Annotated[
-        Path | None,
+        str,
         typer.Option(
-            metavar="PATH", help="Model folder or exported .onnx; the small model in the package otherwise."
+            metavar="PATH", help="Model folder, exported .onnx, or default: the small model in the package."
         ),
-    ] = None,
+    ] = "default",
     format: Annotated[  # the option's name
         Format | None, typer.Option(help="Format of the files in an output folder.", show_default="dng")
     ] = None,
@@ -120,13 +120,14 @@ def command(
         if tile is not None and memory is not None:
             raise ConfigError("give --tile or --memory, not both")
         jobs = plan_conversions(photos, out, format, preview=preview)
+        notes = left_out(photos)
         from revisp.convert.batch import Batch
         from revisp.convert.formats import Choice
 
         loaded = _load(model, engine, device, precision, compile=compile, memory=memory)
         batch = Batch(loaded, jobs, Choice(bits, preview, tile), workers=workers, resume=resume)
         alone = devices * nodes == 1
-        _conclude(_convert(batch) if alone else _divide(batch, Processes(devices, nodes, device)))
+        _conclude(_convert(batch) if alone else _divide(batch, Processes(devices, nodes, device)), notes)
 
 
 def main() -> None:
@@ -135,7 +136,7 @@ def main() -> None:
 
 
 def _load(
-    model: Path | None,
+    model: str,
     engine: EngineName | None,
     device: str,
     precision: PrecisionName,
@@ -204,8 +205,13 @@ def _say(outcome: Converted) -> None:
         print(f"{outcome.job.output} is finished", flush=True)
 
 
-def _conclude(outcomes: Sequence[Converted]) -> None:
-    """Report the photos that failed, and end by the exit code: 2 for the only photo, 1 for some of several."""
+def _conclude(outcomes: Sequence[Converted], notes: Sequence[str]) -> None:
+    """Report files that were left out and photos that failed.
+
+    The exit code is 2 if the only photo failed, and 1 if some of several did.
+    """
+    for note in notes:
+        print(note, file=sys.stderr)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if len(outcomes) == 1 and failed:
         raise failed[0].error  # type: ignore[misc]

@@ -9,11 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from revisp.errors import ImageError, OutputError
-from revisp.io.endings import OUTPUT_ENDINGS, PHOTO_ENDINGS
+from revisp.io.file_names import OUTPUT_ENDINGS, PREVIEW_ENDING
+from revisp.io.photo_folder import read_photo_folder
 
-__all__ = ["Conversion", "find_photos", "plan_conversions", "preview_path", "read_photo_list", "share"]
+__all__ = [
+    "Conversion",
+    "left_out",
+    "named_photos",
+    "plan_conversions",
+    "preview_path",
+    "read_photo_list",
+    "share",
+]
 
-MANIFEST_ENDING = ".txt"
+LIST_ENDING = ".txt"
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Conversion:
 
 def preview_path(output: Path) -> Path:
     """Return where the preview of ``photo.dng`` goes: ``photo.preview.png``."""
-    return output.with_suffix(".preview.png")
+    return output.with_suffix(PREVIEW_ENDING)
 
 
 def plan_conversions(
@@ -34,21 +43,21 @@ def plan_conversions(
 ) -> list[Conversion]:
     """Decide which file each photo becomes.
 
-    A photo that is named twice is converted once. A preview beside its RAW is no photo of a folder.
+    A photo that is named twice is converted once. Hidden files and previews of a folder are passed over.
 
     Args:
-        photos: photos, folders of photos, and manifests (`read_photo_list`).
+        photos: photos, folders of photos, and lists (`read_photo_list`).
         out: a file, or a folder.
         format: ending of the files in a folder, without its point; None: ``dng``.
         preview: whether previews are written beside them.
 
     Raises:
-        ImageError: a folder without photos, or a manifest that cannot be read or is empty.
+        ImageError: a folder without photos, or a list that cannot be read or is empty.
         OutputError: the output's ending is no format, contradicts ``format``, is one file for several photos, or
             two files would have the same name.
     """
     places: dict[tuple[str, str], Path] = {}
-    for file in (file for photo in photos for file in find_photos(photo)):
+    for file in (file for photo in photos for file in named_photos(photo)):
         places.setdefault(_place(file), file)
     found = list(places.values())
     ending = out.suffix.lower()
@@ -96,29 +105,25 @@ def share(jobs: Sequence[Conversion], rank: int, world_size: int) -> list[Conver
     return list(jobs[rank::world_size])
 
 
-def find_photos(photo: Path) -> list[Path]:
-    """Return the photos that a folder holds, without previews, or that a manifest names; a photo as it is.
+def named_photos(path: Path) -> list[Path]:
+    """Return the photos that a folder holds (`read_photo_folder`), or that a list names; a photo as it is.
 
     Raises:
-        ImageError: a folder without photos, or one or a manifest that cannot be read.
+        ImageError: a folder without photos, or a folder or list that cannot be read.
     """
-    if not stat.S_ISDIR(_mode(photo)):
-        return read_photo_list(photo) if photo.suffix.lower() == MANIFEST_ENDING else [photo]
-    try:
-        files = sorted(photo.iterdir())
-    except OSError as error:
-        raise ImageError(f"{photo}: {error.strerror or error}") from error
-    found = [file for file in files if file.suffix.lower() in PHOTO_ENDINGS and file.is_file()]
-    found = [file for file in found if not _is_preview(file)]
-    if not found:
-        raise ImageError(f"{photo}: no photos in this folder ({', '.join(PHOTO_ENDINGS)})")
-    return found
+    if stat.S_ISDIR(_mode(path)):
+        return list(read_photo_folder(path).photos)
+    return read_photo_list(path) if path.suffix.lower() == LIST_ENDING else [path]
 
 
-def _is_preview(file: Path) -> bool:
-    """Whether a file is called as the preview of a RAW that lies beside it."""
-    name, _, rest = file.name.rpartition(".preview.")
-    return rest == "png" and any(file.with_name(name + ending).is_file() for ending in (".dng", ".npy"))
+def left_out(paths: Iterable[Path]) -> list[str]:
+    """Return a line on each folder in which `named_photos` passes files over.
+
+    Raises:
+        ImageError: a folder without photos, or one that cannot be read.
+    """
+    folders = [read_photo_folder(path) for path in paths if stat.S_ISDIR(_mode(path))]
+    return [folder.left_out for folder in folders if folder.left_out]
 
 
 def _mode(path: Path) -> int:

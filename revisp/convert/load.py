@@ -53,7 +53,8 @@ def load_engine(
     """Load what predicts mosaics, made fast for where it runs.
 
     Args:
-        model: a model folder, or a graph that ``revisp-export`` wrote; None: the small model in the package.
+        model: a model folder, or a graph that ``revisp-export`` wrote; None or ``"default"``: the small
+            model in the package.
         engine: ``"torch"`` runs model folders, ``"onnx"`` graphs; None: by the ending of ``model``.
         device: as for `load_model`; of torch alone.
         precision: as for `optimise`; of torch alone.

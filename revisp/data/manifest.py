@@ -27,6 +27,7 @@ from typing import Any, Literal, NoReturn, get_args
 from revisp.camera.profile import CameraProfile
 from revisp.errors import ConfigError, DataError
 from revisp.io.atomic import atomic_write
+from revisp.io.file_names import natural_key
 
 __all__ = [
     "ARRAYS",
@@ -40,7 +41,6 @@ __all__ = [
     "Manifest",
     "Reject",
     "array_path",
-    "natural_key",
     "read_manifest",
     "write_manifest",
 ]
@@ -273,12 +273,6 @@ def array_path(root: str | Path, name: str, what: Array) -> Path:
         what: which array, one of `ARRAYS`.
     """
     return Path(root) / "arrays" / f"{name}.{what}.npy"
-
-
-def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:
-    """Return a key that sorts digits as numbers: ``img2`` before ``img10``."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts], name
 
 
 def _parse(line: str) -> Entry | Reject:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from revisp.camera.cameras import typical_profile
-from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, natural_key, read_manifest
+from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, read_manifest
 from revisp.data.picture import BRIGHTNESS_STEP
 from revisp.data.window import StoredWindow
 from revisp.errors import DataError
+from revisp.io.file_names import natural_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence

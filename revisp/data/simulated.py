@@ -23,13 +23,13 @@ from revisp.camera.profile import CameraProfile
 from revisp.camera.shading import Place
 from revisp.camera.simulate import simulate
 from revisp.data.datamodule import PairDataModule
-from revisp.data.manifest import natural_key
 from revisp.data.photo_cache import PhotoCache
 from revisp.data.picture import BRIGHTNESS_STEP, Sample
 from revisp.demosaic import Demosaic, demosaic
 from revisp.errors import ConfigError, DataError, ImageError
 from revisp.io.camera_file import load_camera
-from revisp.io.endings import PHOTO_ENDINGS
+from revisp.io.file_names import PHOTO_ENDINGS
+from revisp.io.photo_folder import read_photo_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -274,15 +274,19 @@ def _check_exposures(exposures: Sequence[float]) -> tuple[float, float]:
 
 
 def _find(root: Path) -> list[Path]:
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder of photos")
-    found = [path for path in root.rglob("*") if path.suffix.lower() in PHOTO_ENDINGS and path.is_file()]
+    try:
+        folder = read_photo_folder(root, below=True)
+    except ImageError as error:
+        raise DataError(str(error)) from error
+    if folder.left_out:
+        log.info("%s", folder.left_out)
+    found = list(folder.photos)
     if len(found) < 2:
         raise DataError(
             f"{root}: {len(found)} photos ({', '.join(PHOTO_ENDINGS)}); at least one to learn from and one to "
             "validate with are needed"
         )
-    return sorted(found, key=lambda path: natural_key(path.relative_to(root).as_posix()))
+    return found
 
 
 def _split(root: Path, found: list[Path], val: Sequence[str] | str | None) -> tuple[list[Path], list[Path]]:

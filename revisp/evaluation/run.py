@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from revisp.errors import ConfigError, ImageError
-from revisp.io.endings import PHOTO_ENDINGS
+from revisp.io.photo_folder import read_photo_folder
 
 if TYPE_CHECKING:
     from revisp.evaluation.scores import Evaluation
     from revisp.pipeline import ReverseISP
 
-__all__ = ["DEFAULT", "MODES", "Mode", "choose_mode", "evaluate"]
+__all__ = ["MODES", "Mode", "choose_mode", "evaluate"]
 
-DEFAULT = "default"
-"""Name of the small model in the package, in place of a model folder."""
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 Settings = Mapping[str, Any]
@@ -115,7 +115,7 @@ def _score_raw(settings: Settings, progress: Progress | None) -> Evaluation:
 def _score_cycle(settings: Settings, progress: Progress | None) -> Evaluation:
     from revisp.evaluation.score_cycle import score_cycle
 
-    photos = find_photos(settings["photos"])
+    photos = _photos(Path(settings["photos"]))
     return score_cycle(_model(settings), photos, settings.get("camera"), tile=_tile(settings), progress=progress)
 
 
@@ -142,30 +142,26 @@ _DO: Mapping[str, Callable[[Settings, Progress | None], Evaluation | tuple[Path,
 }
 
 
-def find_photos(path: str | Path) -> list[Path]:
-    """Return a photo, or the photos of a folder in natural order.
+def _photos(path: Path) -> list[Path]:
+    """Return a photo, or the photos of a folder.
 
     Raises:
         ImageError: a folder without photos, or nothing there.
     """
-    from revisp.data.manifest import natural_key
-
-    path = Path(path)
-    if not path.is_dir():
-        if not path.exists():
-            raise ImageError(f"{path}: no such file or folder")
-        return [path]
-    found = [file for file in path.iterdir() if file.suffix.lower() in PHOTO_ENDINGS and file.is_file()]
-    if not found:
-        raise ImageError(f"{path}: no photos in this folder ({', '.join(PHOTO_ENDINGS)})")
-    return sorted(found, key=lambda file: natural_key(file.name))
+    if path.is_dir():
+        found = read_photo_folder(path)
+        if found.left_out:
+            log.info("%s", found.left_out)
+        return list(found.photos)
+    if not path.exists():
+        raise ImageError(f"{path}: no such file or folder")
+    return [path]
 
 
 def _model(settings: Settings) -> ReverseISP:
     from revisp.convert.load import load_model
 
-    folder = settings["model"]
-    return load_model(None if folder == DEFAULT else folder, settings["device"])
+    return load_model(settings["model"], settings["device"])
 
 
 def _tile(settings: Settings) -> int | None:

@@ -16,11 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from revisp.data.manifest import natural_key
 from revisp.errors import ConfigError, DataError, ImageError
 from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
 from revisp.io.challenge_npy import CHALLENGE_SCALE
-from revisp.io.endings import PHOTO_ENDINGS
+from revisp.io.file_names import PHOTO_ENDINGS, natural_key
 from revisp.io.photo import read_srgb
 from revisp.prepare.recognise import CHALLENGES
 

@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from revisp.camera.profile import CameraProfile
-from revisp.data.manifest import natural_key
 from revisp.errors import DataError
-from revisp.io.endings import MOSAIC_ENDINGS, PHOTO_ENDINGS
+from revisp.io.file_names import MOSAIC_ENDINGS, PHOTO_ENDINGS, natural_key
 from revisp.io.photo import read_srgb
 from revisp.io.raw.read import read_mosaic_raw
 from revisp.prepare.frame import Frame, is_deep, measure

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from revisp.data.manifest import MANIFEST, natural_key
+from revisp.data.manifest import MANIFEST
 from revisp.errors import DataError
-from revisp.io.endings import MOSAIC_ENDINGS, PHOTO_ENDINGS, RAW_ENDINGS
+from revisp.io.file_names import MOSAIC_ENDINGS, PHOTO_ENDINGS, RAW_ENDINGS, natural_key
 from revisp.io.header import photo_size
 from revisp.prepare.items import (
     ChallengeTile,

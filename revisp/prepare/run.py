@@ -22,11 +22,11 @@ from revisp.data.manifest import (
     Manifest,
     Reject,
     array_path,
-    natural_key,
     read_manifest,
     write_manifest,
 )
 from revisp.errors import ConfigError, DataError, OutputError
+from revisp.io.file_names import natural_key
 from revisp.io.locking import lock, make_folder
 from revisp.prepare.cameras import write_cameras
 from revisp.prepare.items import Item, picture_names

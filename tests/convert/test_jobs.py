@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from revisp.convert.jobs import plan_conversions, read_photo_list
+from revisp.convert.jobs import left_out, plan_conversions, read_photo_list
 from revisp.errors import ImageError, OutputError
 
 
@@ -37,13 +37,14 @@ def test_two_links_to_one_photo_are_two_photos(album, tmp_path):
 
 
 def test_previews_are_no_photos_of_the_next_run(album):
-    """Of a run into the photos' own folder; a preview without a RAW is a photo as any other."""
+    """A run into the photos' own folder leaves RAW files and previews there."""
     first = plan_conversions([album], album, preview=True)
     for name in ("a.dng", "a.preview.png", "c.preview.png"):
         (album / name).touch()
     again = plan_conversions([album], album, preview=True)
     assert [job.photo.name for job in first] == ["a.png", "b.jpg"]
-    assert [job.photo.name for job in again] == ["a.png", "b.jpg", "c.preview.png"]
+    assert [job.photo.name for job in again] == ["a.png", "b.jpg"]
+    assert left_out([album]) == [f"{album}: left out 2 previews, 1 with other endings (.dng)"]
 
 
 def test_what_would_be_replaced_is_named(album, tmp_path):
@@ -71,7 +72,7 @@ def test_a_folder_that_cannot_be_read_is_an_error_of_the_user(album, tmp_path, m
     def refuse(folder):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
-    monkeypatch.setattr(Path, "iterdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(ImageError, match="album: Permission denied"):
         plan_conversions([album], tmp_path / "o")
 

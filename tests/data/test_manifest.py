@@ -16,11 +16,11 @@ from revisp.data.manifest import (
     Entry,
     Reject,
     array_path,
-    natural_key,
     read_manifest,
     write_manifest,
 )
 from revisp.errors import DataError, OutputError
+from revisp.io.file_names import natural_key
 
 SOURCE = {"path": "a.jpg", "size": 10, "mtime_ns": 1_700_000_000_000_000_000}
 

@@ -15,7 +15,7 @@ from revisp.convert.formats import WRITERS
 from revisp.convert.jobs import plan_conversions
 from revisp.errors import ImageError, OutputError
 from revisp.io import read_challenge_npy, read_metadata, read_mosaic, read_raw, read_srgb
-from revisp.io.endings import OUTPUT_ENDINGS
+from revisp.io.file_names import OUTPUT_ENDINGS
 
 
 def files(folder: Path) -> list[str]:

@@ -1,0 +1,97 @@
+"""The photos of a folder, the same for every command."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from revisp.errors import ImageError
+from revisp.io.file_names import PHOTO_ENDINGS, PREVIEW_ENDING, natural_key
+
+__all__ = ["PhotoFolder", "read_photo_folder"]
+
+
+@dataclass(frozen=True)
+class PhotoFolder:
+    """The photos of a folder, and the files that were passed over.
+
+    Attributes:
+        folder: the folder.
+        photos: its photos in natural order.
+        hidden: number of hidden files and folders: their names begin with a point.
+        previews: number of ``*.preview.png``, which `revisp-predict` writes beside its RAW files.
+        others: number of files by ending, of endings that photos do not have.
+    """
+
+    folder: Path
+    photos: tuple[Path, ...]
+    hidden: int = 0
+    previews: int = 0
+    others: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def left_out(self) -> str:
+        """One line on the files that were passed over; empty if there are none."""
+        kinds = [(self.previews, "previews"), (self.hidden, "hidden")]
+        parts = [f"{count} {kind}" for count, kind in kinds if count]
+        if self.others:
+            endings = ", ".join(ending or "no ending" for ending, _ in self.others)
+            parts.append(f"{sum(count for _, count in self.others)} with other endings ({endings})")
+        return f"{self.folder}: left out {', '.join(parts)}" if parts else ""
+
+
+def read_photo_folder(folder: str | Path, *, below: bool = False) -> PhotoFolder:
+    """Find the photos of a folder by their endings.
+
+    Hidden files and folders and previews are passed over.
+
+    Args:
+        folder: the folder.
+        below: look in the folders below it, too.
+
+    Raises:
+        ImageError: there is no such folder, it cannot be read, or it holds no photos.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("img10.jpg", "img2.jpg", "img2.preview.png", ".img3.jpg", "notes.txt"):
+        ...         _ = Path(folder, name).write_bytes(b"")
+        ...     found = read_photo_folder(folder)
+        >>> [photo.name for photo in found.photos]
+        ['img2.jpg', 'img10.jpg']
+        >>> found.left_out.partition(": ")[2]
+        'left out 1 previews, 1 hidden, 1 with other endings (.txt)'
+    """
+    folder = Path(folder)
+    photos: list[Path] = []
+    hidden = previews = 0
+    others: Counter[str] = Counter()
+    try:
+        for place, folders, names in os.walk(folder, onerror=_raise):
+            shown = [name for name in names if not name.startswith(".")]
+            below_shown = [name for name in folders if not name.startswith(".")]
+            hidden += len(names) - len(shown) + len(folders) - len(below_shown)
+            folders[:] = below_shown if below else []
+            for name in shown:
+                ending = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each would be slow
+                if name.lower().endswith(PREVIEW_ENDING):
+                    previews += 1
+                elif ending in PHOTO_ENDINGS and (photo := Path(place, name)).is_file():
+                    photos.append(photo)
+                else:
+                    others[ending] += 1
+    except OSError as error:
+        reason = "no such folder" if isinstance(error, FileNotFoundError) else error.strerror or error
+        raise ImageError(f"{folder}: {reason}") from error
+    if not photos:
+        raise ImageError(f"{folder}: no photos in this folder ({', '.join(PHOTO_ENDINGS)})")
+    photos.sort(key=lambda photo: natural_key(photo.relative_to(folder).as_posix()))
+    return PhotoFolder(folder, tuple(photos), hidden, previews, tuple(sorted(others.items())))
+
+
+def _raise(error: OSError) -> None:
+    """Stop where `os.walk` would pass over a folder that cannot be read."""
+    raise error
