@@ -26,10 +26,10 @@ from revisp.camera.cameras import known_cameras
 from revisp.camera.fit import fit_camera
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import pack
+from revisp.challenges import CHALLENGES
 from revisp.data.manifest import Entry, read_manifest
 from revisp.data.prepared import PreparedSource
 from revisp.data.tiles import picture_tiles
-from revisp.io.challenge_npy import CHALLENGE_PROFILES
 from revisp.io.converters import available_converters
 from revisp.io.raw.read import read_raw
 from revisp.metrics import aim_psnr, aim_ssim
@@ -147,7 +147,7 @@ def stage_natural(files: Path, folder: Path) -> Path:
     nikon = CameraProfile("Nikon", "DSLR", "RGGB", (600.0,) * 4, 15520.0, 14, like.color_matrix, neutral)
     _stage(folder / "nikon_rose", np.minimum(rose, 15520), nikon)
     (folder / "phone_street.npy").write_bytes((files / "phone_rggb_npy" / "x90_3_4.npy").read_bytes())
-    (folder / "phone_street.json").write_text(json.dumps(CHALLENGE_PROFILES["ntire2025"].to_dict()))
+    (folder / "phone_street.json").write_text(json.dumps(CHALLENGES["ntire2025"].profile.to_dict()))
     return folder
 
 

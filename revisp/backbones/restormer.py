@@ -13,9 +13,9 @@ from revisp.backbones.blocks.transformer import (
     GatedFeedForward,
     TransformerUNet,
     TransposedAttention,
+    bias_free_conv3x3,
     check_sizes,
     conv1x1,
-    conv3x3,
 )
 
 __all__ = ["Restormer"]
@@ -64,7 +64,7 @@ class Restormer(nn.Module):
         make_block = partial(_Block, expansion=expansion)
         self.trunk = TransformerUNet(in_channels, width, blocks, refinement, make_block)
         self.multiple_of = self.min_size = self.trunk.multiple_of
-        self.head = conv3x3(self.trunk.out_channels, out_channels)
+        self.head = bias_free_conv3x3(self.trunk.out_channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, unclamped.

@@ -15,9 +15,9 @@ from revisp.backbones.blocks.transformer import (
     GatedFeedForward,
     TransformerUNet,
     TransposedAttention,
+    bias_free_conv3x3,
     check_sizes,
     conv1x1,
-    conv3x3,
 )
 from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.errors import ConfigError
@@ -83,16 +83,18 @@ class SSDNet(nn.Module):
         _check(in_channels, out_channels, head, error_blocks, kernel_size)
         self.in_channels = in_channels
         make_block = partial(_CrossBlock, kernel_size=kernel_size, expansion=expansion)
-        self.stem = conv3x3(in_channels, _RGB)
+        self.stem = bias_free_conv3x3(in_channels, _RGB)
         self.trunk = TransformerUNet(_RGB, width, blocks, refinement, make_block)
         self.multiple_of = self.min_size = self.trunk.multiple_of
-        self.image = conv3x3(self.trunk.out_channels, _RGB)
+        self.image = bias_free_conv3x3(self.trunk.out_channels, _RGB)
         self.scale = 2 if head == "packed" else 1
         channels = out_channels // self.scale**2
-        self.head = conv3x3(_RGB, channels)
+        self.head = bias_free_conv3x3(_RGB, channels)
         wide = 2 * width
         self.error = nn.Sequential(
-            conv3x3(_RGB, wide), *(make_block(wide, 1) for _ in range(error_blocks)), conv3x3(wide, channels)
+            bias_free_conv3x3(_RGB, wide),
+            *(make_block(wide, 1) for _ in range(error_blocks)),
+            bias_free_conv3x3(wide, channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:

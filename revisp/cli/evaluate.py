@@ -81,13 +81,13 @@ def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfi
     """Write and print the figures, or say which files there are."""
     from revisp.evaluation import scores
     from revisp.evaluation.score_model import ModelEvaluation
-    from revisp.evaluation.write_scores import table, write_scores
+    from revisp.evaluation.write_scores import score_table, write_scores
 
     if not isinstance(result, scores.Evaluation):
         print(f"{len(result) - 1} arrays and {result[-1].name} in {result[-1].parent}")
         print(result[-1].read_text(), end="")
         return
-    print(table(result))
+    print(score_table(result))
     print(f"Scores: {', '.join(map(str, write_scores(result, run_dir)))}")
     if isinstance(result, ModelEvaluation) and result.worst:
         print(f"Report: {_write_report(result, run_dir / 'report.html', cfg)}")

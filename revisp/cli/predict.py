@@ -112,9 +112,10 @@ def command(
     Existing files are replaced, unless --resume. Of several photos the bad ones are named at the end, and the exit
     code is then 1.
     """
+    from revisp.challenges import challenge_scale
+
     with report_errors():
-        if bits not in (10, 12):
-            raise ConfigError(f"--bits must be 10 (AIM 2022) or 12 (NTIRE 2025), got {bits}")
+        challenge_scale(bits)
         if tile is not None and tile < 16:
             raise ConfigError(f"--tile must be at least 16 pixels, got {tile}")
         if tile is not None and memory is not None:

@@ -103,7 +103,7 @@ def command(
             print(f"Shards: {_pack(out)}", flush=True)
         if preview and (sheets := write_sheets(result.manifest)):
             print(f"Contact sheet: {', '.join(map(str, sheets))}", flush=True)
-        print(summary(result))
+        print(describe_preparation(result))
         _require_use(result)
 
 
@@ -138,7 +138,7 @@ def _rule(text: str) -> tuple[str, Path]:
     return pattern, Path(file)
 
 
-def summary(result: Preparation) -> str:
+def describe_preparation(result: Preparation) -> str:
     """Return the closing lines: what there is, by kind, split and camera, and why the rest is not."""
     entries = result.manifest.entries
     lines = [

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
+from revisp.challenges import of_profile
 from revisp.convert.engine import Engine, Sensor, as_engine
 from revisp.convert.jobs import preview_path
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError
 from revisp.inference.tiles import Progress, tile_apply
-from revisp.io.challenge_npy import CHALLENGE_PROFILES, write_challenge_npy
+from revisp.io.challenge_npy import write_challenge_npy
 from revisp.io.dng import write_dng
 from revisp.io.exif import PhotoMetadata
 from revisp.io.mosaic_file import write_mosaic
@@ -119,9 +120,11 @@ def _camera(sensor: Sensor) -> CameraProfile:
 
 def _challenge(sensor: Sensor, bits: int) -> CameraProfile | None:
     """Return the challenge's camera that the mosaics are of, if they are, and require that it has these bits."""
-    profile = sensor.profile
-    own = next((x for x in CHALLENGE_PROFILES.values() if profile and x.model == profile.model), None)
-    if own is not None and bits != own.bits:
+    challenge = of_profile(sensor.profile)
+    if challenge is None:
+        return None
+    own = challenge.profile
+    if bits != own.bits:
         raise ConfigError(f"the model predicts {own.make} {own.model}, which stores {own.bits} bits, not {bits}")
     return own
 

@@ -16,19 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from revisp.challenges import CHALLENGES, by_tile, challenge_scale
 from revisp.errors import ConfigError, DataError, ImageError
 from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
-from revisp.io.challenge_npy import CHALLENGE_SCALE
 from revisp.io.file_names import PHOTO_ENDINGS, natural_key
 from revisp.io.photo import read_srgb
-from revisp.prepare.recognise import CHALLENGES
 
-__all__ = ["TILE_BITS", "Problems", "list_files", "score_submissions"]
+__all__ = ["Problems", "list_files", "score_submissions"]
 
 Array = np.ndarray[Any, Any]
-
-TILE_BITS = {size: 12 if name == "ntire2025" else 10 for size, name in CHALLENGES.items()}
-"""Bits of each challenge's tiles, by their rows and columns."""
 
 MOST = 20
 """Most problems that an error names."""
@@ -110,7 +106,7 @@ def score_submissions(
         DataError: names without partner, or wrong shapes, dtypes or values; the message names all of them.
         ConfigError: other bits.
     """
-    if bits not in ("auto", *CHALLENGE_SCALE):
+    if bits not in ("auto", *(challenge.bits for challenge in CHALLENGES.values())):
         raise ConfigError(f"bits must be auto, 10 (AIM 2022) or 12 (NTIRE 2025), got {bits!r}")
     problems = Problems()
     given, true = (list_files(folder, (".npy",), problems) for folder in (submissions, truths))
@@ -153,15 +149,15 @@ def _pair_names(
 def _scale(truths: Mapping[str, Path], bits: Literal["auto"] | int, problems: Problems) -> int:
     """Return the stored value of 1; where it cannot be told, note why."""
     if bits != "auto":
-        return CHALLENGE_SCALE[bits]
+        return challenge_scale(bits)
     sizes = {array.shape[:2] for _, array in _opened(truths, Problems())}
-    known = {TILE_BITS.get(size) for size in sizes}
-    if len(known) == 1 and None not in known:
-        return CHALLENGE_SCALE[known.pop() or 10]
+    known = {challenge.scale if (challenge := by_tile(size)) else None for size in sizes}
+    if len(known) == 1 and (scale := known.pop()) is not None:
+        return scale
     if sizes:
         shown = ", ".join("x".join(map(str, size)) for size in sorted(sizes))
         problems.add(f"tiles of {shown} are not those of one challenge: say bits=10 (AIM 2022) or 12 (NTIRE 2025)")
-    return max(CHALLENGE_SCALE.values())
+    return max(challenge.scale for challenge in CHALLENGES.values())
 
 
 def _opened(files: Mapping[str, Path], problems: Problems) -> Iterator[tuple[str, Array]]:

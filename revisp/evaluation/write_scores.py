@@ -12,7 +12,7 @@ from revisp.evaluation.scores import Evaluation
 from revisp.io.atomic import atomic_write
 from revisp.io.locking import make_folder
 
-__all__ = ["CSV", "JSON", "table", "write_scores"]
+__all__ = ["CSV", "JSON", "score_table", "write_scores"]
 
 JSON = "scores.json"
 """Mean figures: one flat object of names and numbers (null: no picture has one), ``images``, and ``note``."""
@@ -54,7 +54,7 @@ def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path
     return folder / JSON, folder / CSV
 
 
-def table(evaluation: Evaluation) -> str:
+def score_table(evaluation: Evaluation) -> str:
     """Return the figures as text: a row for each of the first pictures, the mean, and the notes."""
     names = evaluation.names
     shown = evaluation.images[:MOST_ROWS] if len(evaluation.images) > 1 else ()

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from revisp.cfa import CFA
+from revisp.challenges import CHALLENGES, Challenge, by_photo
 from revisp.convert.formats import WRITERS
 from revisp.errors import ConfigError, OutputError
-from revisp.evaluation.score_submissions import TILE_BITS, Problems, list_files
+from revisp.evaluation.score_submissions import Problems, list_files
 from revisp.inference.predict import predict
 from revisp.io.atomic import atomic_write
 from revisp.io.header import photo_size
@@ -19,7 +20,7 @@ from revisp.pipeline import ReverseISP
 
 __all__ = ["README", "write_submission"]
 
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
+CHALLENGE_PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
 
 README = "readme.txt"
 """Name of the readme: four lines, in the order the challenges ask for."""
@@ -60,7 +61,7 @@ def write_submission(
     if model.cfa is not CFA.RGGB:
         raise ConfigError(f"the challenges want planes of an RGGB mosaic, but the model predicts {model.cfa}")
     problems = Problems()
-    photos = list_files(inputs, PHOTO_ENDINGS, problems)
+    photos = list_files(inputs, CHALLENGE_PHOTO_ENDINGS, problems)
     bits = _bits(photos, problems)
     folder = Path(folder)
     _make_empty(folder)
@@ -89,22 +90,22 @@ def _convert(model: ReverseISP, photo: Path, output: Path, bits: int, tile: int 
 
 def _bits(photos: Mapping[str, Path], problems: Problems) -> int:
     """Return the bits of the photos' challenge."""
-    sizes: dict[tuple[int, int], Path] = {}
+    found: dict[str, tuple[Challenge, Path]] = {}
     for path in photos.values():
         if (size := photo_size(path)) is None:
             problems.add(f"{path}: not a readable photo")
             continue
-        rows, columns = size
-        if (rows // 2, columns // 2) not in TILE_BITS or rows % 2 or columns % 2:
-            known = ", ".join(f"{2 * height}x{2 * width}" for height, width in TILE_BITS)
-            problems.add(f"{path}: is {rows}x{columns}, but the challenges' photos are {known}")
+        if (challenge := by_photo(size)) is None:
+            known = ", ".join("x".join(map(str, each.photo_size)) for each in CHALLENGES.values())
+            problems.add(f"{path}: is {size[0]}x{size[1]}, but the challenges' photos are {known}")
         else:
-            sizes.setdefault((rows // 2, columns // 2), path)
-    if len(sizes) > 1:
-        shown = ", ".join(f"{path.name} of {2 * size[0]}x{2 * size[1]}" for size, path in sizes.items())
+            found.setdefault(challenge.name, (challenge, path))
+    if len(found) > 1:
+        shown = ", ".join(f"{path.name} of {'x'.join(map(str, each.photo_size))}" for each, path in found.values())
         problems.add(f"photos of several challenges in one folder: {shown}")
     problems.raise_any()
-    return TILE_BITS[next(iter(sizes))]
+    challenge, _ = next(iter(found.values()))
+    return challenge.bits
 
 
 def _make_empty(folder: Path) -> None:

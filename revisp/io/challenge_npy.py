@@ -1,11 +1,6 @@
 """The array format of the AIM 2022 and NTIRE 2025 challenges: ``.npy``, uint16 ``[h, w, 4]``, R, Gr, Gb, B.
 
-AIM 2022 stores 10 bits as ``floor(1024 x)`` (its declared maximum is 1024, not 1023); NTIRE 2025 stores 12 bits as
-``floor(4095 x)``. Both know RGGB only.
-
-Neither says anything of its cameras. `CHALLENGE_PROFILES` has the levels that the participants of AIM 2022 used:
-the Samsung S7 has no pedestal, the Huawei P20 one of 60 below a white of 1020. Colour is not known: the white
-balance assumed there only guides the demosaicing of training targets, and pictures for the eye.
+`revisp.challenges` has the levels of each.
 """
 
 from __future__ import annotations
@@ -17,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.cfa import CFA, pack, unpack
+from revisp.challenges import challenge_scale
 from revisp.errors import ConfigError, ImageError, ShapeError
 from revisp.io.atomic import atomic_write
 from revisp.io.mosaic_file import single_mosaic
@@ -26,34 +21,9 @@ from revisp.io.mosaic_file import single_mosaic
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CHALLENGE_PROFILES", "CHALLENGE_SCALE", "read_challenge_npy", "write_challenge_npy"]
+__all__ = ["read_challenge_npy", "write_challenge_npy"]
 
 Array = np.ndarray[Any, Any]
-
-CHALLENGE_SCALE = {10: 1024, 12: 4095}
-"""Stored value of normalised 1, by bits."""
-
-ASSUMED_NEUTRAL = (1 / 2.0, 1.0, 1 / 1.7)
-"""Camera RGB of white, of which most phones are near in daylight."""
-
-
-def _profile(make: str, model: str, black: float, white: float, bits: int) -> CameraProfile:
-    matrix = np.linalg.inv(SRGB_TO_XYZ).tolist()
-    return CameraProfile(make, model, CFA.RGGB, (black,) * 4, white, bits, matrix, ASSUMED_NEUTRAL)
-
-
-CHALLENGE_PROFILES = {
-    "s7": _profile("Samsung", "S7 (AIM 2022)", 0, 1024, 10),
-    "p20": _profile("Huawei", "P20 (AIM 2022)", 60, 1020, 10),
-    "ntire2025": _profile("Phone", "(NTIRE 2025)", 0, 4095, 12),
-}
-"""Camera of each challenge."""
-
-
-def _scale(bits: int) -> int:
-    if bits not in CHALLENGE_SCALE:
-        raise ConfigError(f"challenge files hold 10 bits (AIM 2022) or 12 bits (NTIRE 2025), not {bits}")
-    return CHALLENGE_SCALE[bits]
 
 
 def write_challenge_npy(
@@ -86,7 +56,7 @@ def write_challenge_npy(
         ShapeError: not one mosaic, or not floating point.
         OutputError: the file cannot be written.
     """
-    scale = _scale(bits)
+    scale = challenge_scale(bits)
     if rounding not in ("floor", "round"):
         raise ConfigError(f"rounding must be 'floor' or 'round', got {rounding!r}")
     array = single_mosaic(bayer)[None]
@@ -116,7 +86,7 @@ def read_challenge_npy(path: str | Path, *, bits: int = 10) -> Array:
         ConfigError: bits other than 10 and 12.
         ImageError: missing, damaged, not uint16 ``[h, w, 4]``, or above the scale of ``bits``.
     """
-    scale = _scale(bits)
+    scale = challenge_scale(bits)
     try:
         stored = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

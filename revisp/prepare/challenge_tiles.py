@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from revisp.cfa import CFA
+from revisp.challenges import CHALLENGES
 from revisp.errors import DataError
-from revisp.io.challenge_npy import CHALLENGE_PROFILES, CHALLENGE_SCALE
 from revisp.io.exif import PhotoMetadata
 from revisp.io.mosaic_file import read_planes
 from revisp.io.photo import read_srgb
@@ -24,15 +24,16 @@ def challenge_picture(item: ChallengeTile) -> AlignedPair:
     """
     if item.challenge == "damaged":
         raise DataError(
-            f"{item.files[0]}: not an array of a challenge: uint16 [252, 252, 4], [248, 248, 4] or [512, 512, 4]"
+            f"{item.files[0]}: not an array of a challenge: uint16 "
+            + ", ".join(str([*challenge.tile, 4]) for challenge in CHALLENGES.values())
         )
     if len(item.files) == 1:
         present = item.files[0]
-        missing = ".npy" if present.suffix != ".npy" else ".png" if item.challenge == "ntire2025" else ".jpg"
+        missing = ".npy" if present.suffix != ".npy" else CHALLENGES[item.challenge].photo_ending
         hint = "; to use it alone, give its camera profile by --profile" if present.suffix == ".npy" else ""
         raise DataError(f"{present}: its other half {present.with_suffix(missing).name} is missing{hint}")
-    profile = CHALLENGE_PROFILES[item.challenge]
-    stored, maximum = read_planes(item.files[0], CFA.RGGB), CHALLENGE_SCALE[profile.bits]
+    challenge = CHALLENGES[item.challenge]
+    stored, maximum = read_planes(item.files[0], CFA.RGGB), challenge.scale
     if (highest := int(stored.max())) > maximum:
         raise DataError(f"{item.files[0]}: holds {highest}, above the {maximum} that the challenge allows")
     photo = read_srgb(item.files[1])
@@ -41,6 +42,7 @@ def challenge_picture(item: ChallengeTile) -> AlignedPair:
         raise DataError(
             f"{item.files[1]}: is {photo.shape[-2]}x{photo.shape[-1]}, but its RAW is {height}x{width}"
         )
-    kind = "ntire2025" if item.challenge == "ntire2025" else "aim2022"
-    frame = Frame(RawImage(stored, profile, PhotoMetadata(), orientation=1))
-    return AlignedPair(item.name, kind, profile, stored, photo, alignment=measure(photo, frame), fit=False)
+    frame = Frame(RawImage(stored, challenge.profile, PhotoMetadata(), orientation=1))
+    return AlignedPair(
+        item.name, challenge.event, challenge.profile, stored, photo, alignment=measure(photo, frame), fit=False
+    )

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from revisp.challenges import CHALLENGES, by_photo, by_tile
 from revisp.data.manifest import MANIFEST
 from revisp.errors import DataError
 from revisp.io.file_names import MOSAIC_ENDINGS, PHOTO_ENDINGS, RAW_ENDINGS, natural_key
@@ -42,12 +43,6 @@ __all__ = ["Plan", "recognise"]
 JPEG_ENDINGS = (".jpg", ".jpeg")
 KNOWN_ENDINGS = (*RAW_ENDINGS, *PHOTO_ENDINGS, *MOSAIC_ENDINGS)
 CHALLENGE_NAME = re.compile(r"(?P<scene>.+)_(?P<tile>\d+)")
-CHALLENGES = {(252, 252): "s7", (248, 248): "p20", (512, 512): "ntire2025"}
-"""Packed size of a tile (rows, columns) of each challenge."""
-
-PHOTO_SIZES = {kind: (2 * rows, 2 * columns) for (rows, columns), kind in CHALLENGES.items()}
-"""Size of a tile's photo, by which one without its array is known."""
-
 LONGEST = 160
 """Most bytes of an item's name: those of its pictures and of their arrays are longer."""
 
@@ -265,7 +260,7 @@ def _challenge_tiles(listing: Listing, files: list[Path]) -> tuple[list[Item], l
     kind = kind or _challenge_of_photos(files)
     if kind is None:
         return [], files
-    ending = ".png" if kind == "ntire2025" else ".jpg"
+    ending = CHALLENGES[kind].photo_ending if kind in CHALLENGES else ".jpg"
     photos = {file.stem: file for file in files if file.suffix.lower() == ending}
     items: list[Item] = []
     used: set[Path] = set()
@@ -274,7 +269,7 @@ def _challenge_tiles(listing: Listing, files: list[Path]) -> tuple[list[Item], l
         used |= {raw} if photo is None else {raw, photo}
         items.append(_tile(listing, kinds[raw], (raw,) if photo is None else (raw, photo), raw.stem))
     for stem, photo in photos.items():
-        if CHALLENGE_NAME.fullmatch(stem) and photo_size(photo) == PHOTO_SIZES.get(kind):
+        if CHALLENGE_NAME.fullmatch(stem) and (found := by_photo(photo_size(photo))) and found.name == kind:
             used.add(photo)
             items.append(_tile(listing, kind, (photo,), stem))
     return items, [file for file in files if file not in used and file.suffix.lower() != ".pkl"]
@@ -295,16 +290,17 @@ def _challenge_kind(file: Path) -> str | None:
     except (OSError, ValueError, EOFError):
         return "damaged" if CHALLENGE_NAME.fullmatch(file.stem) else None
     if array.ndim == 3 and array.shape[-1] == 4:
-        return CHALLENGES.get(array.shape[:2], "damaged" if CHALLENGE_NAME.fullmatch(file.stem) else None)
+        if challenge := by_tile(array.shape[:2]):
+            return challenge.name
+        return "damaged" if CHALLENGE_NAME.fullmatch(file.stem) else None
     return None
 
 
 def _challenge_of_photos(files: list[Path]) -> str | None:
-    """Return the challenge whose inputs a folder without arrays holds, by the name and size of one."""
-    kinds = {PHOTO_SIZES[kind]: kind for kind in ("s7", "p20")}
-    named = (file for file in files if file.suffix.lower() == ".jpg" and CHALLENGE_NAME.fullmatch(file.stem))
-    sizes = (photo_size(file) for file in named)
-    return next((kinds[size] for size in sizes if size in kinds), None)
+    """Return the challenge whose inputs a folder without arrays holds, by the name, ending and size of one."""
+    named = (file for file in files if CHALLENGE_NAME.fullmatch(file.stem))
+    found = (by_photo(photo_size(file)) for file in named if file.suffix.lower() == ".jpg")
+    return next((challenge.name for challenge in found if challenge and challenge.photo_ending == ".jpg"), None)
 
 
 def _sidecar(file: Path, options: PrepareOptions) -> Path | None:

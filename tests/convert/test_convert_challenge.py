@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from revisp.challenges import CHALLENGES
 from revisp.convert.formats import convert_photo
 from revisp.errors import ConfigError
-from revisp.io.challenge_npy import CHALLENGE_PROFILES
 from revisp.pipeline import ReverseISP
 
 
 def model(name: str) -> ReverseISP:
-    return ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, profile=CHALLENGE_PROFILES[name]).eval()
+    return ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, profile=CHALLENGES[name].profile).eval()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from revisp.cfa import pack
 from revisp.errors import ShapeError
 from revisp.evaluation import scores
 from revisp.evaluation.scores import SCORES, Evaluation, ImageScores, score_pair, score_srgb
-from revisp.evaluation.write_scores import table, write_scores
+from revisp.evaluation.write_scores import score_table, write_scores
 from revisp.metrics import region_psnr, region_ssim
 
 NAN = math.nan
@@ -117,11 +117,11 @@ def test_files_hold_the_figures(evaluation, tmp_path: Path) -> None:
 
 
 def test_the_table_shows_the_first_pictures_and_the_mean(evaluation) -> None:
-    lines = table(evaluation).splitlines()
+    lines = score_table(evaluation).splitlines()
     assert len(lines) == 1 + 20 + 1 + 1 + 1
     assert lines[0].split() == ["psnr", "psnr_oe", "ssim", "none"]
     assert lines[1].split() == ["a", "30.000", "-", "0.5000", "-"]
     assert lines[-3] == "... 10 more"
     assert lines[-2].split() == ["mean", "of", "30", "39.667", "20.000", "0.9833", "-"]
     assert lines[-1] == "a note"
-    assert len(table(Evaluation(evaluation.images[:1])).splitlines()) == 2
+    assert len(score_table(Evaluation(evaluation.images[:1])).splitlines()) == 2

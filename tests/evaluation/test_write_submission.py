@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from revisp.challenges import CHALLENGES
 from revisp.errors import ConfigError, DataError, OutputError
 from revisp.evaluation.score_submissions import score_submissions
 from revisp.evaluation.write_submission import write_submission
-from revisp.io.challenge_npy import CHALLENGE_PROFILES
 from revisp.pipeline import ReverseISP
 
 
@@ -29,7 +29,7 @@ def photos(folder: Path, side: int, names: tuple[str, ...] = ("1_9", "1_10")) ->
 
 @pytest.mark.parametrize(("track", "side"), [("s7", 504), ("p20", 496), ("ntire2025", 1024)])
 def test_arrays_are_what_the_challenge_wants(track: str, side: int, tmp_path: Path) -> None:
-    profile = CHALLENGE_PROFILES[track]
+    profile = CHALLENGES[track].profile
     inputs = photos(tmp_path / "inputs", side, ("1_10",) if side == 1024 else ("1_9", "1_10"))
     files = write_submission(model(profile=profile), inputs, tmp_path / "out", extra_data=True, other="two\nlines")
     names = [path.name for path in files]
@@ -66,7 +66,7 @@ def test_models_and_folders_that_do_not_suit_are_refused(tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="RGGB"):
         write_submission(model(cfa="GRBG"), inputs, tmp_path / "out")
     with pytest.raises(ConfigError, match="stores 12 bits"):
-        write_submission(model(profile=CHALLENGE_PROFILES["ntire2025"]), inputs, tmp_path / "out")
+        write_submission(model(profile=CHALLENGES["ntire2025"].profile), inputs, tmp_path / "out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "old.npy").touch()
     with pytest.raises(OutputError, match="not empty"):

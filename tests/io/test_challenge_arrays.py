@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revisp.cfa import CFA, pack, unpack
+from revisp.challenges import CHALLENGES
 from revisp.errors import ConfigError, ImageError, ShapeError
 from revisp.io import read_challenge_npy, write_challenge_npy
-from revisp.io.challenge_npy import CHALLENGE_PROFILES
 
 
 def test_the_aim_2022_file_is_floor_of_1024_x_in_the_order_r_g_g_b(tmp_path: Path):
@@ -85,7 +85,7 @@ def test_a_real_challenge_sample_reads(sample_data: Path):
 
 
 def test_a_pedestal_is_stored_as_the_p20_track_has_it(tmp_path):
-    profile = CHALLENGE_PROFILES["p20"]
+    profile = CHALLENGES["p20"].profile
     mosaic = np.linspace(0, 1, 64 * 64, dtype=np.float32).reshape(64, 64)
     write_challenge_npy(tmp_path / "a.npy", mosaic, "RGGB", rounding="round", black=60, white=1020)
     stored = np.load(tmp_path / "a.npy")

@@ -22,9 +22,9 @@ __all__ = [
     "TransformerUNet",
     "TransposedAttention",
     "Upsample",
+    "bias_free_conv3x3",
     "check_sizes",
     "conv1x1",
-    "conv3x3",
 ]
 
 _LEAST_LEVELS = 2
@@ -111,7 +111,7 @@ class Downsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = conv3x3(channels, channels // 2)
+        self.conv = bias_free_conv3x3(channels, channels // 2)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[B, 2C, H/2, W/2]``."""
@@ -123,7 +123,7 @@ class Upsample(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv = conv3x3(channels, 2 * channels)
+        self.conv = bias_free_conv3x3(channels, 2 * channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return ``[B, C/2, 2H, 2W]``."""
@@ -164,7 +164,7 @@ class TransformerUNet(nn.Module):
         self.out_channels = 2 * width
         self.multiple_of = 2 ** (len(blocks) - 1)
         widths = [width * 2**level for level in range(len(blocks))]
-        self.stem = conv3x3(in_channels, width)
+        self.stem = bias_free_conv3x3(in_channels, width)
         self.encoder = nn.ModuleList(
             _stack(channels, 2**level, blocks[level], make_block) for level, channels in enumerate(widths)
         )
@@ -217,7 +217,7 @@ def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False)
 
 
-def conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
+def bias_free_conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
     """Return a 3x3 convolution without bias, padded by zeros."""
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=False)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-__all__ = ["amount", "best_of", "facts", "figure_cell", "figure_text", "row", "small", "table", "words"]
+__all__ = ["amount", "best_of", "facts", "figure_cell", "figure_text", "html_table", "row", "small", "words"]
 
 NONE = '<span aria-label="none">–</span>'
 
@@ -74,7 +74,7 @@ def row(head: str, cells: Iterable[str]) -> str:
     return f'<tr><th scope="row">{head}</th>{"".join(cells)}</tr>'
 
 
-def table(caption: str, heads: Sequence[str], rows: Sequence[str]) -> str:
+def html_table(caption: str, heads: Sequence[str], rows: Sequence[str]) -> str:
     """Return a table that can be scrolled sideways, also by keyboard.
 
     Args:

@@ -16,7 +16,7 @@ from string import Template
 
 from revisp.camera.profile import CameraProfile
 from revisp.evaluation.report.axis import Axis
-from revisp.evaluation.report.markup import amount, best_of, facts, figure_cell, row, small, table, words
+from revisp.evaluation.report.markup import amount, best_of, facts, figure_cell, html_table, row, small, words
 from revisp.evaluation.report.pictures import ReportImage, picture_sections
 from revisp.evaluation.report.plots import Point, Series, key, line_plot, pareto_plot
 from revisp.io.atomic import atomic_write
@@ -113,7 +113,7 @@ def _summary(rows: Sequence[ReportRow], notes: Sequence[str]) -> str:
         remarks.append("The best PSNR and SSIM are in bold.")
     caption = "Mean figures of each method" + (", and what it costs" if costs else "")
     heads = ["Method", *map(words, figures), *map(words, costs)]
-    return table(caption, heads, lines) + "".join(f"<p>{escape(remark)}</p>" for remark in remarks)
+    return html_table(caption, heads, lines) + "".join(f"<p>{escape(remark)}</p>" for remark in remarks)
 
 
 def _pareto(rows: Sequence[ReportRow], quality: str) -> str:
@@ -164,7 +164,7 @@ def _brightness_table(errors: Mapping[str, BinErrors]) -> str:
             cells = (f"{low:.4g} to {high:.4g}", f"{samples:.0f}", small(rmse), small(bias))
             lines.append(row(escape(name), (f"<td>{cell}</td>" for cell in cells)))
     heads = ["Method", "True RAW", "Samples", "RMS error", "Bias"]
-    return table("Errors of all samples by brightness of the true RAW", heads, lines)
+    return html_table("Errors of all samples by brightness of the true RAW", heads, lines)
 
 
 def _plots(plots: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from revisp.checks import check_image, check_same_size
 from revisp.errors import ShapeError
 from revisp.evaluation.report.axis import Axis
 from revisp.evaluation.report.developed import AMPLIFIED, data_uri, develop_alike, histograms, shrink
-from revisp.evaluation.report.markup import figure_cell, figure_text, row, table, words
+from revisp.evaluation.report.markup import figure_cell, figure_text, html_table, row, words
 from revisp.evaluation.report.plots import Series, key, line_plot
 
 __all__ = ["ReportImage", "picture_sections"]
@@ -84,7 +84,7 @@ def picture_sections(images: Sequence[ReportImage], profile: CameraProfile, qual
             for number, image in enumerate(images, 1)
         ]
         order = ", the worst first" if quality in names else ""
-        parts.append(table(f"Figures of the pictures shown{order}", ["Picture", *map(words, names)], lines))
+        parts.append(html_table(f"Figures of the pictures shown{order}", ["Picture", *map(words, names)], lines))
     parts += [_section(number, image, profile) for number, image in enumerate(images, 1)]
     return f"<section><h2>Pictures</h2>{''.join(parts)}</section>"
 
