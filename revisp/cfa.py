@@ -127,12 +127,6 @@ class CFA(StrEnum):
         return CFA("".join(letters))
 
 
-def _mosaic_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    if len(shape) < 3 or shape[-3] != 1:
-        raise ShapeError(f"a mosaic must have shape [..., 1, H, W], got {list(shape)}")
-    return shape[-2], shape[-1]
-
-
 def pack(bayer: A, cfa: CFA | str) -> A:
     """Split a mosaic ``[..., 1, H, W]`` into planes ``[..., 4, H//2, W//2]``, in the order R, Gr, Gb, B.
 

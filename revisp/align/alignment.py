@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from revisp.align.affine import Array, apply, inverse, sample, scale_of
 from revisp.checks import check_image
-from revisp.errors import ConfigError, DataError, ShapeError
+from revisp.errors import ConfigError, ShapeError
 from revisp.symmetry import Symmetry
 
 __all__ = ["Alignment"]
@@ -254,52 +253,6 @@ class Alignment:
         top, left, height, width = self.common
         return photo[:, top : top + height, left : left + width]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; `flow` and `matrix` of blocks are rounded to a hundredth of a pixel."""
-        return {
-            "symmetry": list(self.symmetry),
-            "matrix": self.matrix.tolist(),
-            "raw_size": list(self.raw_size),
-            "photo_size": list(self.photo_size),
-            "rows": self.rows.tolist(),
-            "columns": self.columns.tolist(),
-            "flow": self.flow.round(2).tolist(),
-            "trusted": self.trusted.astype(int).tolist(),
-            "unlike": self.unlike.astype(int).tolist(),
-            "noise_correlation": _number(self.noise_correlation),
-            "noise_ratio": _number(self.noise_ratio),
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Alignment:
-        """Undo `to_dict`.
-
-        Raises:
-            DataError: a value is missing or of the wrong shape; the message names it.
-        """
-        try:
-            hflip, vflip, transpose = map(bool, values["symmetry"])
-            rows, columns = (np.asarray(values[name], float) for name in ("rows", "columns"))
-            grid = (len(rows), len(columns))
-            found = cls(
-                symmetry=Symmetry(hflip, vflip, transpose),
-                matrix=np.asarray(values["matrix"], float).reshape(2, 3),
-                raw_size=_pair(values["raw_size"]),
-                photo_size=_pair(values["photo_size"]),
-                rows=rows,
-                columns=columns,
-                flow=np.asarray(values["flow"], float).reshape(*grid, 2),
-                trusted=np.asarray(values["trusted"], bool).reshape(grid),
-                unlike=np.asarray(values["unlike"], bool).reshape(grid),
-                **{
-                    k: math.nan if values[k] is None else float(values[k])
-                    for k in ("noise_correlation", "noise_ratio")
-                },
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"not an alignment: {type(error).__name__} {error}") from error
-        return found
-
     def _lengths(self) -> Array:
         lengths: Array = np.hypot(self.flow[..., 0], self.flow[..., 1])
         return lengths
@@ -321,19 +274,6 @@ class Alignment:
             raise ShapeError(
                 f"photo must be [3, {self.photo_size[0]}, {self.photo_size[1]}], got {list(photo.shape)}"
             )
-
-
-def _pair(values: Any) -> tuple[int, int]:
-    first, second = values
-    return int(first), int(second)
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
-
-
-def _measured(value: float | None) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _hat(centres: Array, length: int) -> Array:

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from revisp.camera.isp import apply_ccm, apply_gains, linear_to_srgb
 from revisp.camera.profile import CameraProfile
 from revisp.checks import check_image
 
-__all__ = ["Develop", "develop", "viewing_exposure"]
+__all__ = ["develop", "viewing_exposure"]
 
 
 def develop(raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0) -> Tensor:
@@ -39,19 +39,6 @@ def develop(raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0) -
     brighten = 2.0**exposure / min(profile.gains)
     balanced = apply_gains(raw_rgb, [gain * brighten for gain in profile.gains]).clamp(0, 1)
     return linear_to_srgb(apply_ccm(balanced, profile.camera_to_srgb).clamp(0, 1))
-
-
-class Develop(nn.Module):
-    """Module form of `develop`; see there."""
-
-    def __init__(self, profile: CameraProfile, *, exposure: float = 0.0) -> None:
-        super().__init__()
-        self.profile = profile
-        self.exposure = exposure
-
-    def forward(self, raw_rgb: Tensor) -> Tensor:
-        """Develop ``[..., 3, H, W]``."""
-        return develop(raw_rgb, self.profile, exposure=self.exposure)
 
 
 def viewing_exposure(raw_rgb: Tensor, profile: CameraProfile) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -32,7 +32,6 @@ def write_challenge_npy(
     cfa: CFA | str,
     *,
     bits: int = 10,
-    rounding: Literal["floor", "round"] = "floor",
     black: float = 0.0,
     white: float | None = None,
 ) -> None:
@@ -47,18 +46,15 @@ def write_challenge_npy(
             [0, 1].
         cfa: its phase.
         bits: 10 (scale 1024) or 12 (scale 4095).
-        rounding: ``"floor"``, as the challenges' own files, or ``"round"``, which is closer.
         black: stored value of normalised 0: the pedestal that the RAW of the P20 track has.
         white: stored value of normalised 1; None takes the scale.
 
     Raises:
-        ConfigError: other bits or rounding.
+        ConfigError: other bits.
         ShapeError: not one mosaic, or not floating point.
         OutputError: the file cannot be written.
     """
     scale = challenge_scale(bits)
-    if rounding not in ("floor", "round"):
-        raise ConfigError(f"rounding must be 'floor' or 'round', got {rounding!r}")
     array = single_mosaic(bayer)[None]
     if not np.issubdtype(array.dtype, np.floating):
         raise ShapeError(f"challenge files are made from a normalised floating-point mosaic, got {array.dtype}")
@@ -72,9 +68,8 @@ def write_challenge_npy(
     packed = pack(array[:, top : top + height, left : left + width], CFA.RGGB)
     span = (scale if white is None else white) - black
     values = np.clip(packed, 0, 1) * np.float32(span) + np.float32(black)
-    values = np.floor(values) if rounding == "floor" else np.rint(values)
     buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(values.transpose(1, 2, 0).astype(np.uint16)))
+    np.save(buffer, np.ascontiguousarray(np.floor(values).transpose(1, 2, 0).astype(np.uint16)))
     with atomic_write(path) as file:
         file.write(buffer.getbuffer())
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
@@ -15,7 +14,7 @@ from scipy import ndimage
 from skimage import transform
 
 from revisp.align import Alignment, align
-from revisp.errors import AlignmentError, ConfigError, DataError, ShapeError
+from revisp.errors import AlignmentError, ConfigError, ShapeError
 from revisp.symmetry import SYMMETRIES, Symmetry
 
 HEIGHT, WIDTH = 360, 480
@@ -262,29 +261,6 @@ class TestResult:
         assert good.valid(64, 96).all()
         flow = np.full((4, 4, 2), 2.0)
         assert not alignment(affine(height=64, width=96), flow=flow, trusted=trusted).valid(64, 96).any()
-
-    def test_round_trip_through_json(self):
-        rng = np.random.default_rng(0)
-        flow = rng.normal(size=(4, 4, 2)).round(2)
-        trusted = rng.random((4, 4)) > 0.3
-        found = alignment(affine(1.25, 2.5, 1.001, 0.3, 64, 96), flow=flow, trusted=trusted, noise_ratio=1.25)
-        again = Alignment.from_dict(json.loads(json.dumps(found.to_dict())))
-        assert again.symmetry == found.symmetry
-        assert again.raw_size == found.raw_size
-        assert again.offset == found.offset
-        assert np.array_equal(again.flow, flow)
-        assert np.array_equal(again.trusted, trusted)
-        assert math.isnan(again.noise_correlation)
-        assert again.noise_ratio == 1.25
-        assert torch.equal(again.valid(64, 96), found.valid(64, 96))
-
-    @pytest.mark.parametrize(
-        "change", [{"matrix": [1, 2]}, {"flow": [[1]]}, {"rows": None}, {"symmetry": [1]}, {"raw_size": "x"}]
-    )
-    def test_damaged_values_are_named(self, change):
-        values = alignment(affine(height=64, width=96)).to_dict() | change
-        with pytest.raises(DataError, match="not an alignment"):
-            Alignment.from_dict(values)
 
     def test_another_size_is_refused(self):
         found = alignment(affine(height=64, width=96))
