@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from revisp.backbones import BACKBONES
 from revisp.config import compose, config_dir, config_groups, normalise_overrides
 from revisp.errors import ConfigError, UnknownNameError
-from revisp.losses import PlainLoss
+from revisp.losses import LOSSES, PlainLoss
 from revisp.pipeline import ReverseISP
 
 CHOICES = [
@@ -76,6 +76,14 @@ def test_an_architecture_of_smp_is_named_after_a_colon() -> None:
 def test_every_group_of_the_tree_is_in_the_defaults_list() -> None:
     folders = {path.name for path in config_dir().iterdir() if path.is_dir()}
     assert folders == config_groups()
+
+
+def test_every_loss_is_a_term_that_a_setting_can_turn_on() -> None:
+    """A loss of the package stands once in ``conf/loss/terms``, whence every loss section takes it."""
+    losses = [name for name in LOSSES if LOSSES.plugin(name) is None and not name.startswith("_")]
+    for choice in ("default", "perceptual"):
+        loss = compose([f"loss={choice}"]).loss
+        assert [sorted(loss[part].terms) for part in ("oe", "noe", "plain")] == [losses] * 3
 
 
 def test_the_paper_recipe_is_the_papers() -> None:

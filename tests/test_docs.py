@@ -220,12 +220,20 @@ def test_every_config_key_is_explained(config_reference: ModuleType) -> None:
     files = config_reference.read_tree()
     rows = [(file, row) for file in files for row in (*file.choices, *file.keys)]
     assert len(rows) > 100
+    meanings = {row.name: row.meaning for file, row in rows if file.name == "paper" or file.group == "loss"}
+    assert meanings["loss.noe.terms.l1"] == "mean absolute difference"  # as the file of all terms says
     silent = [
         f"{file.group}/{file.name}: {row.name}"
         for file, row in rows
         if not row.meaning and not row.name.startswith("override ")
     ]
     assert silent == []  # explain these beside the key in conf/, or in docs/config_keys.yaml
+
+
+def test_every_loss_is_on_the_losses_page() -> None:
+    page = (REPOSITORY / "docs" / "losses.md").read_text()
+    terms = yaml.safe_load((REPOSITORY / "conf" / "loss" / "terms" / "all.yaml").read_text())
+    assert [name for name in terms if f"\n| `{name}` |" not in page] == []
 
 
 def test_no_explanation_is_left_of_a_key_that_is_gone(config_reference: ModuleType) -> None:

@@ -6,6 +6,7 @@ above it, explains the key. What several files share, or what has no room there,
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,10 @@ class Key:
 
 @dataclass(frozen=True)
 class ConfigFile:
-    """One YAML file: the group it is in ("" for a primary config), its name, its purpose and its keys."""
+    """One YAML file: the group it is in ("" for a primary config), its name, its purpose and its keys.
+
+    A group in a group (``loss/terms``) has keys that files of the outer one place where they want them.
+    """
 
     group: str
     name: str
@@ -42,17 +46,23 @@ class ConfigFile:
 def read_tree(conf: Path = REPOSITORY / "conf") -> list[ConfigFile]:
     """Read all configuration files: the primary ones first, then group by group."""
     shared = yaml.safe_load((REPOSITORY / "docs" / "config_keys.yaml").read_text())
-    files = sorted(conf.glob("*.yaml")) + sorted(conf.glob("*/*.yaml"))
-    return [read_file(path, path.parent.name if path.parent != conf else "", shared) for path in files]
+    inner = [read_file(path, _group(path, conf), shared) for path in sorted(conf.glob("*/*/*.yaml"))]
+    shared |= {key.name: key.meaning for file in inner for key in file.keys}
+    outer = sorted(conf.glob("*.yaml")) + sorted(conf.glob("*/*.yaml"))
+    return [read_file(path, _group(path, conf), shared) for path in outer] + inner
+
+
+def _group(path: Path, conf: Path) -> str:
+    return "/".join(path.relative_to(conf).parts[:-1])
 
 
 def read_file(path: Path, group: str, shared: dict[str, str]) -> ConfigFile:
-    """Read one configuration file; ``shared`` explains keys that have no comment."""
+    """Read one configuration file; ``shared`` explains keys that have no comment, by name or by pattern."""
     text = path.read_text()
     lines = text.splitlines()
     header = next((at for at, line in enumerate(lines) if not line.startswith("#")), len(lines))
     about = " ".join(line.lstrip("# ") for line in lines[:header] if GLOBAL not in line)
-    prefix = "" if not group or any(GLOBAL in line for line in lines[:header]) else f"{group}."
+    prefix = "" if not group or any(GLOBAL in line for line in lines[:header]) else f"{group.replace('/', '.*.')}."
     root = yaml.compose(text)
     keys, choices = [], []
     for name, key, value in _nodes(root) if root is not None else ():
@@ -60,10 +70,15 @@ def read_file(path: Path, group: str, shared: dict[str, str]) -> ConfigFile:
         if name == "defaults":
             choices += [_choice(lines, entry, shared) for entry in value.value]
         elif not _is_block(value):
-            keys.append(Key(prefix + name, _source(text, value), meaning or shared.get(prefix + name, "")))
+            keys.append(Key(prefix + name, _source(text, value), meaning or _explain(prefix + name, shared)))
         elif meaning:
             keys.append(Key(f"{prefix}{name}.*", "", meaning))
     return ConfigFile(group, path.stem, about, tuple(choice for choice in choices if choice), tuple(keys))
+
+
+def _explain(name: str, shared: dict[str, str]) -> str:
+    patterns = (key for key in shared if "*" in key and fnmatch.fnmatchcase(name, key))
+    return shared.get(name) or shared.get(next(patterns, ""), "")
 
 
 def _nodes(node: yaml.MappingNode, prefix: str = "") -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
@@ -118,11 +133,17 @@ def render(files: list[ConfigFile]) -> str:
         parts.append(f"## `{group}=`\n")
         for file in (file for file in files if file.group == group):
             parts.append(f"### `{group}={file.name}`\n\n{file.about}\n")
-            bases = [choice.value for choice in file.choices if not choice.name.startswith("override")]
+            bases = dict.fromkeys(_base(group, choice) for choice in file.choices if "override" not in choice.name)
             if bases:
                 parts.append(f"Has all keys of {', '.join(f'`{base}`' for base in bases)}, and:\n")
             parts.append(_table(("key", "value", "meaning"), file.keys))
     return "\n".join(parts)
+
+
+def _base(group: str, choice: Key) -> str:
+    """Return how a file on which another builds is named: by its group too, where that is an inner one."""
+    inner, packed, _ = choice.name.partition("@")
+    return f"{group}/{inner}={choice.value}" if packed else choice.value
 
 
 def _table(titles: tuple[str, str, str], rows: tuple[Key, ...]) -> str:
