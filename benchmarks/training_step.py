@@ -35,10 +35,10 @@ def measure(name: str, way: str, batch: int, crop: int) -> dict[str, float]:
     """Time training steps in this process."""
     import torch
 
-    from revisp.config import compose, plain
+    from revisp.config import as_dict, compose
     from revisp.hardware import keep_freed_memory
     from revisp.pipeline import ReverseISP
-    from revisp.training.run import build_loss
+    from revisp.training.build import build_loss
 
     steps = WAYS[way]
     if "keep" in steps:
@@ -52,7 +52,7 @@ def measure(name: str, way: str, batch: int, crop: int) -> dict[str, float]:
     photos[..., : crop // 8] = 1
     target = torch.rand(batch, 3, crop, crop).contiguous(memory_format=layout)
     valid = torch.ones(batch, 1, crop, crop)
-    loss = build_loss(plain(settings.loss), model)
+    loss = build_loss(as_dict(settings.loss), model)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
 
     def step() -> None:

@@ -35,7 +35,7 @@ def measure(name: str) -> dict[str, float]:
 
     from revisp.backbones import BACKBONES
     from revisp.pipeline import ReverseISP
-    from revisp.training.run import fast_precision
+    from revisp.training.build import fast_precision
 
     torch.manual_seed(0)
     fast = fast_precision("cpu") == "bf16-mixed"

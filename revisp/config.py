@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from revisp.backbones import BACKBONES, family
 from revisp.errors import ConfigError, UnknownNameError
 
-__all__ = ["check_choices", "compose", "config_dir", "expose_backbones", "normalise_overrides", "plain"]
+__all__ = ["as_dict", "check_choices", "compose", "config_dir", "expose_backbones", "normalise_overrides"]
 
 
 OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
@@ -139,8 +139,13 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
         raise ConfigError(" ".join(str(error).split())) from error
 
 
-def plain(node: Any) -> dict[str, Any]:
-    """Return a configuration node as a plain dictionary; an unset one as an empty one."""
+def as_dict(node: Any) -> dict[str, Any]:
+    """Return a configuration node as a dictionary of Python values; an unset one as an empty one.
+
+    Example:
+        >>> as_dict(compose().mask)["kind"]
+        'luma'
+    """
     values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else {}
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}

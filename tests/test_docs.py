@@ -155,10 +155,10 @@ def test_evaluation_commands_choose_a_mode(arguments: str) -> None:
 @pytest.mark.parametrize("arguments", _command_lines("revisp-benchmark"))
 def test_benchmark_commands_have_cells(arguments: str) -> None:
     from revisp.benchmark.plan import plan_cells
-    from revisp.config import plain
+    from revisp.config import as_dict
 
     words = [word for word in shlex.split(arguments, comments=True) if not word.startswith("hydra")]
-    assert [compose(cell.words).backbone.name for cell in plan_cells(plain(compose(words, "benchmark")))]
+    assert [compose(cell.words).backbone.name for cell in plan_cells(as_dict(compose(words, "benchmark")))]
 
 
 @pytest.mark.parametrize("name", list_data())

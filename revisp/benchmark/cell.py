@@ -23,7 +23,8 @@ from revisp.errors import RevispError
 from revisp.evaluation.score_model import ModelEvaluation, score_model
 from revisp.evaluation.write_scores import write_scores
 from revisp.model_folder import save_pretrained
-from revisp.training.run import Training, build_data, build_training, fit
+from revisp.training.build import Training, build_data, build_training
+from revisp.training.run import fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +93,6 @@ def _work(cell: Cell, folder: Path, keep: int) -> CellResult:
     data = _data(cfg)
     data.setup("fit")  # before the seed is set: whether pictures had to be made must not be seen in the results
     training = build_training(cfg, data)
-    training.task.baselines.clear()
     started = time.monotonic()
     fit(training)
     seconds = time.monotonic() - started

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import revisp
-from revisp.config import compose, plain
+from revisp.config import as_dict, compose
 from revisp.errors import ConfigError
 
 __all__ = ["Cell", "plan_cells"]
@@ -62,7 +62,7 @@ class Cell:
             ConfigError: its words make no configuration.
         """
         cfg = compose([*self.words, f"hydra.run.dir={root}"])
-        settings = plain(cfg)
+        settings = as_dict(cfg)
         settings.pop("run_dir")
         identity = [revisp.__version__, settings, _contents(settings["data"])]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:10]

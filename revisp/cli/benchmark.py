@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from revisp.cli._hydra import as_our_errors
 from revisp.cli._main import report_errors
-from revisp.config import check_choices, compose, config_dir, normalise_overrides, plain
+from revisp.config import as_dict, check_choices, compose, config_dir, normalise_overrides
 from revisp.errors import RevispError
 
 __all__ = ["main"]
@@ -72,7 +72,7 @@ def _benchmark(cfg: DictConfig, words: list[str]) -> None:
     from revisp.benchmark.plan import plan_cells
 
     root = Path(cfg.run_dir)
-    cells = plan_cells(plain(cfg))
+    cells = plan_cells(as_dict(cfg))
     for cell in cells:
         cell.folder(root)  # refuses what makes no configuration, before anything slow
 
@@ -110,7 +110,7 @@ def _job(cfg: DictConfig) -> None:
         from revisp.benchmark.plan import plan_cells
 
         root = HydraConfig.get().run.dir
-        cell = plan_cells(plain(cfg))[cfg.cell]
+        cell = plan_cells(as_dict(cfg))[cfg.cell]
         run_cell(cell, root, keep=cfg.report_photos, say=_say)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from revisp.cfa import CFA, pack, unpack
 from revisp.challenges import challenge_scale
-from revisp.errors import ConfigError, ImageError, ShapeError
+from revisp.errors import ImageError, ShapeError
 from revisp.io.atomic import atomic_write
 from revisp.io.mosaic_file import single_mosaic
 

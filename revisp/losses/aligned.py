@@ -50,14 +50,13 @@ class AlignedLoss(nn.Module):
         flow: ``"lucas_kanade"``, or ``"raft"`` (torchvision's small network).
         weights: file of RAFT's weights (`RaftFlow`).
         download: let torchvision's RAFT weights be downloaded if no file is given.
-        cfa: Bayer phase whose planes packed targets hold, by which they are laid out before demosaicing.
 
     Raises:
-        ConfigError: an unknown flow, a negative weight, not a Bayer phase, or weights for Lucas-Kanade.
+        ConfigError: an unknown flow, a negative weight, or weights for Lucas-Kanade.
         WeightsError: RAFT's weights are missing or do not fit.
     """
 
-    needs = ("srgb",)
+    needs = ("srgb", "cfa")
     linear = True
 
     def __init__(
@@ -67,7 +66,6 @@ class AlignedLoss(nn.Module):
         flow: Literal["lucas_kanade", "raft"] = "lucas_kanade",
         weights: str | os.PathLike[str] | None = None,
         download: bool = False,
-        cfa: CFA | str = CFA.RGGB,
     ) -> None:
         super().__init__()
         if not (ssim >= 0 and colour > 0):
@@ -78,11 +76,18 @@ class AlignedLoss(nn.Module):
             raise ConfigError("flow 'lucas_kanade' takes no weights: set flow to 'raft'")
         self.ssim = ssim
         self.colour = colour
-        self.cfa = CFA.parse(cfa)
         self.colour_map = GlobalColourMap()
         self.flow: nn.Module = LucasKanade() if flow == "lucas_kanade" else RaftFlow(weights, download)
 
-    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None, *, srgb: Tensor) -> Tensor:
+    def forward(
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        weight: Tensor | None = None,
+        *,
+        srgb: Tensor,
+        cfa: CFA | str = CFA.RGGB,
+    ) -> Tensor:
         """Compare within a region of the photo.
 
         Args:
@@ -91,11 +96,13 @@ class AlignedLoss(nn.Module):
             target: of the same shape, linear, in [0,1], on the RAW's own grid.
             weight: ``[B,1,H,W]`` or ``[B,1,H/2,W/2]`` in [0,1], or None for all pixels.
             srgb: the photo ``[B,3,H,W]`` in [0,1].
+            cfa: Bayer phase whose planes packed targets hold, by which they are laid out before demosaicing.
 
         Returns:
             A scalar; 0 if the region is empty.
 
         Raises:
+            ConfigError: not a Bayer phase.
             ShapeError: shapes do not fit, an integer tensor, or neither three nor four channels.
         """
         prediction, target, weight = checked(prediction, target, weight)
@@ -104,16 +111,18 @@ class AlignedLoss(nn.Module):
         if not len(prediction):
             return prediction.sum() + sum(0 * parameter.sum() for parameter in self.parameters())
         with torch.autocast(prediction.device.type, enabled=False):
-            warped, valid, map_loss = self._align(target.detach(), srgb, weight)
+            warped, valid, map_loss = self._align(target.detach(), srgb, weight, CFA.parse(cfa))
             total = region_mean((prediction - warped).abs(), valid)
             if self.ssim:
                 total = total + self.ssim * ssim_loss(prediction, warped, valid)
             return total + self.colour * map_loss
 
-    def _align(self, target: Tensor, srgb: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _align(
+        self, target: Tensor, srgb: Tensor, weight: Tensor | None, cfa: CFA
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return the warped target, the weight of its pixels, and the loss of the colour map."""
         packed = target.shape[1] == 4
-        raw_rgb = demosaic(unpack(target, self.cfa), self.cfa, "bilinear") if packed else target
+        raw_rgb = demosaic(unpack(target, cfa), cfa, "bilinear") if packed else target
         mapped = self.colour_map(raw_rgb.to(srgb.dtype).clamp(0, 1) ** (1 / GAMMA), srgb)
         flow = self.flow(srgb, mapped.detach())
         seen = valid_after(flow)
@@ -127,7 +136,7 @@ class AlignedLoss(nn.Module):
 
     def extra_repr(self) -> str:
         """Show the settings when printed."""
-        return f"ssim={self.ssim}, colour={self.colour}, cfa={self.cfa.value!r}"
+        return f"ssim={self.ssim}, colour={self.colour}"
 
 
 def _check_photo(srgb: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

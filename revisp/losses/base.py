@@ -2,11 +2,17 @@
 
 A loss maps ``(prediction [B,C,H,W], target [B,C,H,W], weight [B,1,H,W] or None)`` to one scalar. The weight says
 how much each pixel counts (0 outside the region, 1 inside, between for a soft mask); None counts every pixel once.
+
+A loss asks for more by its attribute ``needs``, a tuple of names: its ``forward`` gets keyword arguments of them.
+Every training has those in `GIVEN`; the others are predictions of some networks. A loss that cannot be built
+everywhere says so by a method, see `missing`.
+
 Whatever the precision of training, a loss computes in float32 (float64 stays float64).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -16,10 +22,13 @@ from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.registry import Registry
 
-__all__ = ["LOSSES", "checked", "create_loss", "drop_empty", "list_losses", "region_mean"]
+__all__ = ["GIVEN", "LOSSES", "checked", "create_loss", "drop_empty", "list_losses", "missing", "region_mean"]
 
 LOSSES: Registry[None] = Registry("loss", group="revisp.losses")
 """Losses by name; another distribution adds its own by an entry point of the group ``revisp.losses``."""
+
+GIVEN = frozenset({"srgb", "cfa"})
+"""What a loss may ask for in every training: the photos ``[B,3,H,W]``, and the Bayer phase of the RAW, a `CFA`."""
 
 
 def create_loss(name: str, **kwargs: Any) -> nn.Module:
@@ -40,6 +49,29 @@ def create_loss(name: str, **kwargs: Any) -> nn.Module:
 def list_losses(pattern: str = "*") -> list[str]:
     """Return the names that match a shell pattern, sorted."""
     return LOSSES.names(pattern)
+
+
+def missing(name: str, settings: Mapping[str, Any]) -> str | None:
+    """Say why a loss cannot be built on this machine; None if it can.
+
+    The class of a loss that needs more than its package, such as a file of weights, has a static method
+    ``missing(**settings)``, which returns the reason or None. A loss without the method can always be built.
+
+    Args:
+        name: one of `list_losses`.
+        settings: the loss's own settings.
+
+    Raises:
+        UnknownNameError: no such loss; near misses are named.
+        ConfigError: a setting is wrong.
+        WeightsError: a file that a setting names is missing.
+
+    Example:
+        >>> missing("l1", {}) is None
+        True
+    """
+    ask: Callable[..., str | None] | None = getattr(LOSSES.get(name), "missing", None)
+    return None if ask is None else ask(**settings)
 
 
 def checked(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -20,8 +20,8 @@ from revisp.losses.domain import to_gamma
 __all__ = ["BranchLoss", "FusionLoss", "LossResult", "PlainLoss", "WeightedSum"]
 
 Terms = Mapping[str, "float | Mapping[str, Any] | None"]
-Context = Mapping[str, Tensor]
-"""What losses may ask for by their ``needs``: ``"srgb"``, the photo, and what networks predict beside the RAW."""
+Context = Mapping[str, Any]
+"""What losses may ask for by their ``needs``: what is always `GIVEN`, and what networks predict beside the RAW."""
 
 
 class LossResult(NamedTuple):
@@ -92,6 +92,11 @@ class WeightedSum(nn.Module):
             values[name] = loss(prediction, target, weight, **{need: context[need] for need in needs})
         total = _add([self.weights[name] * value for name, value in values.items()])
         return LossResult(total, {name: value.detach() for name, value in values.items()})
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where losses have their weights from: text by the name of the loss, from its attribute ``source``."""
+        return {name: str(loss.source) for name, loss in self.losses.items() if hasattr(loss, "source")}
 
     def extra_repr(self) -> str:
         """Show the weights when printed."""

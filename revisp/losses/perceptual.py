@@ -119,6 +119,20 @@ class LPIPSLoss(nn.Module):
         self.heads = nn.ModuleList(head.model[-1] for head in model.lins)  # without the dropout before each
         freeze(self)
 
+    @staticmethod
+    def missing(
+        net: Net = "alex", trunk: str | os.PathLike[str] | None = None, download: bool = False
+    ) -> str | None:
+        """Say that no trunk is at hand and none is to be downloaded; None otherwise.
+
+        Raises:
+            ConfigError: an unknown net.
+            WeightsError: the file given, or named by the environment variable, is missing.
+        """
+        if find_trunk(net, trunk) is not None or download:
+            return None
+        return f"no LPIPS {net} trunk here: set {TRUNK_VARIABLE} or the setting trunk"
+
     def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Compare two batches.
 

@@ -21,6 +21,7 @@ from revisp.camera.unprocess import UPIUnprocess, fit_rgb_gain
 from revisp.cfa import pack
 from revisp.data.picture import Sample
 from revisp.errors import ConfigError, DataError
+from revisp.losses.base import GIVEN
 from revisp.losses.composite import FusionLoss, LossResult, PlainLoss
 from revisp.mask import overexposure_mask
 from revisp.metrics import AIMPSNR, AIMSSIM
@@ -142,7 +143,7 @@ class ReverseISPTask(pl.LightningModule):
             raise ConfigError(f"a {kind} model does not take {type(loss).__name__}")
         if model.packed and getattr(loss, "target", None) == "raw_rgb":
             raise ConfigError("loss.plain.target=raw_rgb needs backbone.head=raw_rgb: the network predicts planes")
-        model.check_auxiliary(loss.needs - {"srgb"})
+        model.check_auxiliary(loss.needs - GIVEN)
         _freeze_unasked(model, loss.needs)
         self.model = model
         self.loss = loss
@@ -202,11 +203,12 @@ class ReverseISPTask(pl.LightningModule):
         srgb = batch.srgb.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(stage.branches):
             mask = self.model.overexposure_mask(srgb)
-            outputs, auxiliary = self.model.run_networks(srgb, mask, auxiliary=self.loss.needs - {"srgb"})
+            outputs, auxiliary = self.model.run_networks(srgb, mask, auxiliary=self.loss.needs - GIVEN)
             out = self.model.compose(outputs, mask)
         total = srgb.new_zeros(())
         if stage.branches:
-            result = self._loss(out, batch, {name: {**extra, "srgb": srgb} for name, extra in auxiliary.items()})
+            given = {"srgb": srgb, "cfa": self.model.cfa}
+            result = self._loss(out, batch, {name: {**extra, **given} for name, extra in auxiliary.items()})
             total = total + result.total
             self.log_dict({f"train/{name}": value for name, value in result.terms.items()}, batch_size=len(srgb))
         if stage.refine and self.model.refine is not None:
@@ -217,7 +219,7 @@ class ReverseISPTask(pl.LightningModule):
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(srgb))
         return total
 
-    def _loss(self, out: Reconstruction, batch: Sample, context: Mapping[str, Mapping[str, Tensor]]) -> LossResult:
+    def _loss(self, out: Reconstruction, batch: Sample, context: Mapping[str, Mapping[str, Any]]) -> LossResult:
         """Compare a batch with its ground truth."""
         if isinstance(self.loss, FusionLoss):
             return LossResult(*self.loss(out.oe, out.noe, batch.target, out.mask, batch.valid, context))

@@ -12,7 +12,7 @@ import torch
 from revisp.benchmark.plan import Cell
 from revisp.benchmark.results import CellResult, write_result, write_worst
 from revisp.camera.simulate import SIMULATED
-from revisp.config import compose, plain
+from revisp.config import as_dict, compose
 from revisp.evaluation.report.page import ReportImage
 
 
@@ -21,7 +21,7 @@ def settings() -> Callable[..., dict[str, Any]]:
     """Return the settings of a command line."""
 
     def call(*words: str) -> dict[str, Any]:
-        return plain(compose(words, "benchmark"))
+        return as_dict(compose(words, "benchmark"))
 
     return call
 

@@ -6,9 +6,9 @@ import pytest
 
 from revisp.benchmark.plan import plan_cells
 from revisp.camera.simulate import SIMULATED
-from revisp.config import compose, config_dir
+from revisp.config import as_dict, compose, config_dir
 from revisp.errors import ConfigError
-from revisp.training.run import build_loss, build_model, plain
+from revisp.training.build import build_loss, build_model
 
 
 def test_every_backbone_meets_every_pipeline_data_set_and_seed(settings) -> None:
@@ -105,7 +105,7 @@ def test_the_ablation_goes_from_the_organisers_network_to_the_refined_fusion(set
     steps = [compose(cell.words) for cell in cells]
     models = [build_model(cfg, SIMULATED.profile) for cfg in steps]
     for cfg, model in zip(steps, models, strict=True):
-        build_loss(plain(cfg.loss), model)
+        build_loss(as_dict(cfg.loss), model)
     networks = [type(next(iter(model.branches.values()))).__name__ for model in models]
     assert networks == ["UNetAIM", *["UNet"] * 7]
     assert [model.plain for model in models] == [True] * 5 + [False] * 3
@@ -120,7 +120,7 @@ def test_the_ablation_goes_from_the_organisers_network_to_the_refined_fusion(set
 def test_steps_of_the_ablation_differ_in_nothing_else() -> None:
     recipes = sorted(config_dir().glob("experiment/ablation_a?.yaml"))
     kept = [
-        {key: value for key, value in plain(compose([f"experiment={path.stem}"])).items()
+        {key: value for key, value in as_dict(compose([f"experiment={path.stem}"])).items()
          if key in ("optimizer", "schedule", "data", "trainer", "demosaic", "mask", "fusion")}
         for path in recipes
     ]  # fmt: skip
@@ -129,7 +129,7 @@ def test_steps_of_the_ablation_differ_in_nothing_else() -> None:
 
 
 def test_a_benchmark_is_no_training() -> None:
-    from revisp.training.run import build_training
+    from revisp.training.build import build_training
 
     with pytest.raises(ConfigError, match="revisp-benchmark experiment="):
         build_training(compose(["experiment=ablation"]))

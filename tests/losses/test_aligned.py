@@ -36,14 +36,14 @@ def planes(raw_rgb, cfa="RGGB"):
     return pack(mosaic(raw_rgb, cfa), cfa)
 
 
-def trained(truth, target, srgb, steps=10, **settings):
+def trained(truth, target, srgb, steps=10, cfa="RGGB", **settings):
     """A loss whose colour map has seen the batch for a few steps."""
     torch.manual_seed(0)
     loss = create_loss("aligned", **settings)
     optimizer = torch.optim.Adam(loss.parameters(), lr=1e-2)
     for _ in range(steps):
         optimizer.zero_grad()
-        loss(truth, target, srgb=srgb).backward()
+        loss(truth, target, srgb=srgb, cfa=cfa).backward()
         optimizer.step()
     return loss
 
@@ -55,13 +55,13 @@ def test_a_shifted_target_is_no_fault_of_the_prediction(packed, cfa):
     if packed:
         truth, target = planes(truth, cfa), planes(target, cfa)
     loss = trained(truth, target, srgb, cfa=cfa)
-    part = loss(truth, target, srgb=srgb) - _map_loss(loss, target, srgb)
-    assert part < 0.3 * l1_loss(truth, target)
-    assert loss(truth + 0.05, target, srgb=srgb) > loss(truth, target, srgb=srgb) + 0.02
+    value = loss(truth, target, srgb=srgb, cfa=cfa)
+    assert value - _map_loss(loss, target, srgb, cfa) < 0.3 * l1_loss(truth, target)
+    assert loss(truth + 0.05, target, srgb=srgb, cfa=cfa) > value + 0.02
 
 
-def _map_loss(loss, target, srgb):
-    return loss._align(target, srgb, None)[2]
+def _map_loss(loss, target, srgb, cfa="RGGB"):
+    return loss._align(target, srgb, None, CFA.parse(cfa))[2]
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -158,17 +158,17 @@ def test_wrong_settings_and_shapes_are_refused(tmp_path):
         ({"ssim": -1}, "ssim"),
         ({"colour": 0}, "colour"),
         ({"download": True}, "takes no weights"),
-        ({"cfa": "XTRANS"}, "CFA"),
     ):
         with pytest.raises(ConfigError, match=message):
             create_loss("aligned", **wrong)
     with pytest.raises(WeightsError, match="not a file"):
         create_loss("aligned", flow="raft", weights=tmp_path / "none.pth")
     loss = create_loss("aligned")
-    assert loss.needs == ("srgb",)
+    assert loss.needs == ("srgb", "cfa")
     assert loss.linear
-    assert CFA.RGGB is loss.cfa
     x = raw(size=32)
+    with pytest.raises(ConfigError, match="CFA"):
+        loss(x, x, srgb=x, cfa="XTRANS")
     with pytest.raises(ShapeError, match=r"photo .* \[2, 3, 32, 32\]"):
         loss(x, x, srgb=x[..., :16, :16])
     with pytest.raises(ShapeError, match="3 channels or 4"):

@@ -1,0 +1,66 @@
+"""Text that a training leaves: its first line, the table of figures, the model's card and ``metrics.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+
+from revisp.io.atomic import atomic_write
+from revisp.pipeline import ReverseISP
+from revisp.training.task import RIVALS
+
+__all__ = ["describe_training", "model_card", "score_table", "write_metrics"]
+
+
+def describe_training(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -> str:
+    """Return one line on what is about to be trained."""
+    parameters = sum(p.numel() for p in model.parameters())
+    return (
+        f"Training {cfg.backbone.name} ({parameters:,} parameters) on data {cfg.data.name!r}: "
+        f"{trainer.max_epochs} epochs, {trainer.precision}, {trainer.num_devices} "
+        f"{type(trainer.accelerator).__name__.removesuffix('Accelerator')} device(s)"
+    )
+
+
+def score_table(metrics: Mapping[str, float]) -> str:
+    """Return the table of figures: one row a rival, over all, OE and NOE pixels."""
+    columns = ["psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"]
+    wide = max(map(len, RIVALS.values()))
+    rows = [f"{'validation':<{wide}}" + "".join(f"{column:>10}" for column in columns)]
+    names = RIVALS if "oe/psnr" in metrics else {**RIVALS, "val": "network alone"}
+    for group, name in names.items():
+        if f"{group}/psnr" not in metrics:
+            continue
+        values = [metrics.get(f"{group}/{column}", math.nan) for column in columns]
+        digits = [
+            f"{value:10.2f}" if "psnr" in column else f"{value:10.4f}"
+            for column, value in zip(columns, values, strict=True)
+        ]
+        rows.append(f"{name:<{wide}}" + "".join(digits))
+    return "\n".join(rows)
+
+
+def model_card(cfg: DictConfig) -> str:
+    """Return the text of a model folder's card, in Markdown: the data and the whole recipe."""
+    settings = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(settings, dict)
+    for key in ("callbacks", "logger", "run_dir"):
+        settings.pop(key, None)
+    recipe = OmegaConf.to_yaml(settings).strip()
+    return f"Trained with `revisp-train` on data `{cfg.data.name}`:\n\n```yaml\n{recipe}\n```"
+
+
+def write_metrics(metrics: Mapping[str, float], path: Path) -> None:
+    """Write figures as flat JSON; a region without pixels has no figure (null).
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    values = {name: None if math.isnan(value) else value for name, value in sorted(metrics.items())}
+    with atomic_write(path) as file:
+        file.write((json.dumps(values, indent=2) + "\n").encode())
