@@ -1,9 +1,8 @@
 """Scores of one picture, whole and by region, and their mean over pictures.
 
 Definitions are those of AIM 2022 (`revisp.metrics`): float64, peak 1, for each picture; the score of a set is the
-arithmetic mean over its pictures, not the PSNR of their mean error. Regions are those of the hard luma mask of
-Overexposure Mask Fusion (Kim, Jiang, Gu, arXiv 2210.11511), whatever mask a model itself uses: overexposed pixels
-of the photo (OE), and all others (NOE).
+arithmetic mean over its pictures, not the PSNR of their mean error. `revisp.metrics.regions` says which pixels
+count, here and in the test of a training: all, the overexposed ones (OE), and all others (NOE).
 """
 
 from __future__ import annotations
@@ -15,11 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from revisp.cfa import CFA, pack
+from revisp.cfa import CFA
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ShapeError
 from revisp.mask import overexposure_mask
 from revisp.metrics import region_psnr, region_ssim
+from revisp.metrics.regions import ScoredPlanes, scored_planes, split_regions
 
 __all__ = ["SCORES", "Evaluation", "ImageScores", "score_pair", "score_srgb"]
 
@@ -100,9 +100,7 @@ def score_pair(
     _check(prediction, truth, 4)
     _check_full_size(srgb, 3, truth, "srgb")
     _check_full_size(valid, 1, truth, "valid")
-    counts = torch.ones_like(truth) if valid is None else pack(valid.to(truth), cfa)
-    mask = None if srgb is None else pack(overexposure_mask(srgb).to(truth), cfa)
-    return _score(torch.where(counts > 0, prediction, truth), truth, mask, counts)
+    return _score(scored_planes(prediction, truth, srgb, valid, cfa))
 
 
 def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
@@ -124,17 +122,15 @@ def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
     # The scores take four planes: the fourth counts for nothing.
     none = torch.zeros_like(truth[:1])
     planes = [torch.cat([x, none]) for x in (prediction, truth, mask.expand(3, -1, -1), counts)]
-    return _score(planes[0], planes[1], planes[2], planes[3])
+    return _score(ScoredPlanes(planes[0], planes[1], split_regions(planes[3], planes[2])))
 
 
-def _score(prediction: Tensor, truth: Tensor, mask: Tensor | None, counts: Tensor) -> dict[str, float]:
-    regions = {"": counts}
-    if mask is not None:
-        regions |= {"_oe": mask * counts, "_noe": (1 - mask) * counts}
+def _score(planes: ScoredPlanes) -> dict[str, float]:
+    prediction, truth = planes.prediction[None], planes.truth[None]
     scores = {}
-    for suffix, region in regions.items():
-        scores[f"psnr{suffix}"] = region_psnr(prediction[None], truth[None], region[None]).item()
-        scores[f"ssim{suffix}"] = _ssim(prediction[None], truth[None], region[None])
+    for suffix, region in planes.regions.items():
+        scores[f"psnr{suffix}"] = region_psnr(prediction, truth, region[None]).item()
+        scores[f"ssim{suffix}"] = _ssim(prediction, truth, region[None])
     return {name: scores[name] for name in SCORES if name in scores}
 
 

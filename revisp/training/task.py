@@ -25,6 +25,7 @@ from revisp.losses.base import GIVEN
 from revisp.losses.composite import FusionLoss, LossResult, PlainLoss
 from revisp.mask import overexposure_mask
 from revisp.metrics import AIMPSNR, AIMSSIM
+from revisp.metrics.regions import REGIONS, scored_planes
 from revisp.mosaic import mosaic
 from revisp.pipeline import Reconstruction, ReverseISP
 from revisp.refine import yuv_loss
@@ -44,8 +45,6 @@ RIVALS = {
 """What is scored: prefix of the figure's name, and how to call it."""
 
 METRICS = {"psnr": AIMPSNR, "ssim": AIMSSIM}
-REGIONS = ("", "_oe", "_noe")
-"""Suffix of a figure over all pixels, over the overexposed ones, and over the rest."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -269,17 +268,13 @@ class ReverseISPTask(pl.LightningModule):
         return Reconstruction(*(None if value is None else value.float() for value in out))  # type: ignore[arg-type]
 
     def _score(self, group: str, bayer: Tensor, batch: Sample) -> None:
-        """Score by the paper's hard luma mask, whatever mask the pipeline itself uses.
-
-        Pixels that are not valid take the true value, lest SSIM see them from beside, and count in no region.
-        """
-        bayer = torch.where(batch.valid > 0, bayer.clamp(0, 1), batch.bayer)
-        planes, truth, mask, valid = (
-            pack(x, self.model.cfa) for x in (bayer, batch.bayer, overexposure_mask(batch.srgb), batch.valid)
-        )
-        for suffix, region in zip(REGIONS, (valid, mask * valid, (1 - mask) * valid), strict=True):
+        """Score a batch as `revisp.evaluation` does."""
+        cfa = self.model.cfa
+        planes, truth = (pack(x, cfa) for x in (bayer.clamp(0, 1), batch.bayer))
+        scored = scored_planes(planes, truth, batch.srgb, batch.valid, cfa)
+        for suffix, region in scored.regions.items():
             for metric in METRICS:
-                self.scores[group][metric + suffix].update(planes, truth, region)
+                self.scores[group][metric + suffix].update(scored.prediction, scored.truth, region)
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures of the fused pipeline."""

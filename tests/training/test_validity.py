@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 
 from revisp.camera.simulate import SIMULATED
 from revisp.cfa import pack
 from revisp.data.picture import Sample
+from revisp.evaluation.scores import score_pair
 from revisp.losses import BranchLoss, FusionLoss
 from revisp.metrics import aim_psnr
 from revisp.mosaic import mosaic
@@ -57,6 +59,18 @@ def test_invalid_pixels_change_no_score():
     )
     expected = aim_psnr(*(pack(x, PROFILE.cfa) for x in kept)).item()
     assert scores["psnr"] == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("cfa", ["RGGB", "GBRG"])
+def test_a_training_and_an_evaluation_give_one_score(cfa):
+    torch.manual_seed(0)
+    model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, cfa=cfa)
+    task = ReverseISPTask(model, FusionLoss(BranchLoss({"l1": 1.0}), BranchLoss({"l1": 1.0})))
+    batch = _batch((torch.rand(1, 1, 48, 64) > 0.2).float())
+    prediction = torch.rand(1, 1, 48, 64) * 1.2 - 0.1
+    planes = (pack(x, cfa)[0] for x in (prediction.clamp(0, 1), batch.bayer))
+    expected = score_pair(*planes, batch.srgb[0], cfa=cfa, valid=batch.valid[0])
+    assert _scores(task, prediction, batch) == {name: np.float32(value) for name, value in expected.items()}
 
 
 def test_without_any_valid_pixel_a_picture_does_not_count():
