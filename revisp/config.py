@@ -6,7 +6,6 @@ The tree lies beside the package in a checkout and inside it in a wheel. Users m
 
 from __future__ import annotations
 
-import difflib
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from revisp.backbones import BACKBONES, family
-from revisp.errors import ConfigError, UnknownNameError
+from revisp.errors import ConfigError, UnknownNameError, near_miss
 
 __all__ = ["as_dict", "check_choices", "compose", "config_dir", "expose_backbones", "normalise_overrides"]
 
@@ -88,9 +87,7 @@ def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:
         known |= set(BACKBONES.names()) if group == "backbone" else set()
         for choice in value.split(","):
             if known and choice not in known | {"null"} and choice.isidentifier():
-                close = difflib.get_close_matches(choice, sorted(known), n=3, cutoff=0.5)
-                hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-                raise UnknownNameError(f"unknown {group} {choice!r}: {hint}Known: {', '.join(sorted(known))}")
+                raise UnknownNameError(near_miss(group, choice, sorted(known)))
 
 
 def expose_backbones(overrides: Sequence[str] = ()) -> None:

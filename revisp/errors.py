@@ -7,6 +7,9 @@ where, and what to do.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 __all__ = [
     "AlignmentError",
     "ConfigError",
@@ -17,7 +20,11 @@ __all__ = [
     "ShapeError",
     "UnknownNameError",
     "WeightsError",
+    "near_miss",
 ]
+
+MOST_KNOWN = 30
+"""Most names that a message lists."""
 
 
 class RevispError(Exception):
@@ -54,3 +61,25 @@ class WeightsError(RevispError):
 
 class OutputError(RevispError):
     """An output file or folder cannot be written."""
+
+
+def near_miss(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for a name that does not exist: names like it, whatever their case, and all there are.
+
+    Args:
+        kind: what the name stands for, in the singular ("backbone").
+        name: as it was given.
+        known: the names that exist, in the order in which to list them; of many the first are listed.
+
+    Example:
+        >>> near_miss("network", "Unte", ["nafnet", "unet"])
+        "unknown network 'Unte': did you mean 'unet'? Known: nafnet, unet"
+        >>> near_miss("network", "?", ["nafnet", "unet"])
+        "unknown network '?'. Known: nafnet, unet"
+    """
+    names = list(known)
+    lower = {one.lower(): one for one in reversed(names)}
+    close = [lower[one] for one in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
+    hint = f": did you mean {' or '.join(map(repr, close))}?" if close else "."
+    more = f", ... ({len(names)} in all)" if len(names) > MOST_KNOWN else ""
+    return f"unknown {kind} {name!r}{hint} Known: {', '.join(names[:MOST_KNOWN])}{more}"

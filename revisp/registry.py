@@ -6,14 +6,13 @@ entries by an entry point of the registry's group, read as metadata only until t
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import importlib
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from revisp.errors import ConfigError, UnknownNameError
+from revisp.errors import ConfigError, UnknownNameError, near_miss
 
 __all__ = ["Registry"]
 
@@ -133,9 +132,7 @@ class Registry(Generic[S]):
     def _require(self, name: str) -> None:
         if name in self:
             return
-        close = difflib.get_close_matches(name, self.names(), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "no name is near it."
-        raise UnknownNameError(f"unknown {self.kind} {name!r}: {hint} Known: {', '.join(self.names())}")
+        raise UnknownNameError(near_miss(self.kind, name, self.names()))
 
     def _entry_points(self) -> dict[str, importlib.metadata.EntryPoint]:
         if self.group is None:

@@ -51,7 +51,7 @@ def test_a_near_miss_is_named():
 
 
 def test_with_no_near_miss_all_names_are_listed():
-    with pytest.raises(UnknownNameError, match=r"no name is near it\. Known: restormer, unet"):
+    with pytest.raises(UnknownNameError, match=r"unknown gadget 'zzzzzz'\. Known: restormer, unet"):
         make("unet", "restormer").create("zzzzzz")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from revisp.backbones.blocks import check_input
 from revisp.backbones.weights import read_state_dict
-from revisp.errors import ConfigError, UnknownNameError, WeightsError
+from revisp.errors import ConfigError, UnknownNameError, WeightsError, near_miss
 
 __all__ = ["SMP"]
 
@@ -92,9 +91,7 @@ def _find(kind: str, name: str, known: Iterable[str]) -> str:
     by_lower = {entry.lower(): entry for entry in known}
     if name.lower() in by_lower:
         return by_lower[name.lower()]
-    close = [by_lower[key] for key in difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.5)]
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(by_lower.values())}"
-    raise UnknownNameError(f"smp: unknown {kind} {name!r}: {hint}")
+    raise UnknownNameError(f"smp: {near_miss(kind, name, by_lower.values())}")
 
 
 def _find_encoder(name: str) -> str:

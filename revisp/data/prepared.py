@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections import defaultdict
 from pathlib import Path
@@ -13,8 +12,7 @@ import numpy as np
 from revisp.camera.cameras import typical_profile
 from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, read_manifest
 from revisp.data.picture import BRIGHTNESS_STEP
-from revisp.data.window import StoredWindow
-from revisp.errors import DataError
+from revisp.errors import DataError, near_miss
 from revisp.io.file_names import natural_key
 
 if TYPE_CHECKING:
@@ -185,7 +183,7 @@ class PreparedSource:
         entries = list(read_manifest(self.root).entries)
         if camera is not None:
             cameras = {entry.camera for entry in entries}
-            _require(camera, cameras, f"{self.root}: no image is of the camera")
+            self._require("camera", camera, cameras)
             entries = [entry for entry in entries if entry.camera == camera]
         self.train_entries, self.val_entries = self._split(entries, val)
         if not self.train_entries or not self.val_entries:
@@ -219,10 +217,14 @@ class PreparedSource:
         chosen = {val} if isinstance(val, str) else {str(name) for name in val}
         known = {entry.name for entry in entries} | {entry.scene for entry in entries}
         for name in sorted(chosen):
-            _require(name, known, f"{self.root}: no scene or image is named")
+            self._require("scene or image", name, known)
         held = [entry for entry in entries if entry.name in chosen or entry.scene in chosen]
         scenes = {entry.scene for entry in held}
         return [entry for entry in entries if entry.scene not in scenes], held
+
+    def _require(self, kind: str, name: str, known: set[str]) -> None:
+        if name not in known:
+            raise DataError(f"{self.root}: {near_miss(kind, name, sorted(known, key=natural_key))}")
 
     def _pictures(self, entries: Iterable[Entry]) -> list[PreparedPicture]:
         pictures = [PreparedPicture(self.root, entry) for entry in entries]
@@ -234,11 +236,10 @@ class PreparedSource:
         pixels = _count_pixels(self.train_entries, lambda entry: entry.camera)
         if len(pixels) > 1:
             log.warning(
-                "Data of %d cameras are mixed: %s; the model is made for %s %s. data.camera=NAME takes one.",
+                "Data of %d cameras are mixed: %s; the model is made for %s. data.camera=NAME takes one.",
                 len(pixels),
                 _some(set(pixels)),
-                self.profile.make,
-                self.profile.model,
+                self.profile.name,
             )
 
 
@@ -271,14 +272,6 @@ def _count_pixels(entries: Iterable[Entry], key: Callable[[Entry], Hashable]) ->
 
 def _most(pixels: dict[Any, int]) -> Any:
     return max(pixels, key=lambda key: pixels[key])
-
-
-def _require(name: str, known: set[str], problem: str) -> None:
-    if name in known:
-        return
-    close = difflib.get_close_matches(name, sorted(known), n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {_some(known)}"
-    raise DataError(f"{problem} {name!r}: {hint}")
 
 
 def _some(names: set[str]) -> str:

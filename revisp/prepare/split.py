@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import warnings
 from collections.abc import Iterable
 
 from revisp.data.manifest import Entry
-from revisp.errors import DataError
+from revisp.errors import DataError, near_miss
 from revisp.prepare.options import PrepareOptions
 
 __all__ = ["assign_splits", "require_scenes"]
-
-MOST = 20
-"""Most scenes that an error lists; of more, those of a similar name."""
 
 
 def assign_splits(entries: Iterable[Entry], before: Iterable[Entry], options: PrepareOptions) -> list[Entry]:
@@ -50,9 +46,7 @@ def require_scenes(options: PrepareOptions, scenes: set[str]) -> None:
         DataError: ``options.val`` names one.
     """
     if unknown := [name for name in options.val or () if name not in scenes]:
-        near = difflib.get_close_matches(unknown[0], scenes, cutoff=0) if len(scenes) > MOST else sorted(scenes)
-        which = "such as" if len(scenes) > MOST else "there are"
-        raise DataError(f"no scene is called {unknown[0]!r} to validate with; {which} {', '.join(near)}")
+        raise DataError(f"--val: {near_miss('scene', unknown[0], sorted(scenes))}")
 
 
 def _drawn(scenes: set[str], known: dict[str, str], share: float) -> set[str]:

@@ -103,7 +103,7 @@ def test_the_split_can_be_overridden_by_scenes_and_images(tmp_path, make_image):
     assert split(val=["b"]) == ("a1 a2 c1", "b1")
     assert split(val="a") == ("b1 c1", "a1 a2")
     assert split(val=["a2", "b"]) == ("c1", "a2 b1")  # a1 shows what a2 shows: it is not learnt
-    with pytest.raises(DataError, match=r"no scene or image is named 'c2': did you mean .*'c1'"):
+    with pytest.raises(DataError, match=r"unknown scene or image 'c2': did you mean .*'c1'"):
         split(val=["c2"])
     with pytest.raises(DataError, match="4 images leave 0 to train and 4 to validate"):
         split(val=["a", "b", "c"])
@@ -134,7 +134,7 @@ def test_one_camera_can_be_taken_and_a_mixture_is_told(tmp_path, make_image, cap
     assert alone.profile == small
     assert [picture.name for picture in (*alone.train_pictures(), *alone.val_pictures())] == ["s", "t"]
     assert not caplog.text
-    with pytest.raises(DataError, match=r"no image is of the camera 'Larg': did you mean 'Large'"):
+    with pytest.raises(DataError, match=r"unknown camera 'Larg': did you mean 'Large'"):
         PreparedSource(tmp_path, camera="Larg")
 
 

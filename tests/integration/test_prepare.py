@@ -203,7 +203,7 @@ def prepare(*words: str | Path) -> tuple[int, str]:
         (["missing"], "missing: no such file or folder"),
         (["/dev/null"], "/dev/null: is neither a file nor a folder"),
         (["photos", "--min-preview", "7"], "min_preview must lie in (0, 1], got 7.0"),
-        (["photos", "--val", "x"], "no scene is called 'x' to validate with; there are p0, p1"),
+        (["photos", "--val", "x"], "--val: unknown scene 'x'. Known: p0, p1"),
         (["photos", "--style", "vivid"], "unknown style 'vivid': use neutral, bright, punchy"),
         (["photos", "--camera", "camera.json"], "camera.json: not a camera file of revisp-prepare"),
         (["photos", "--camera", "no.json"], "no.json: not a camera file of revisp-prepare"),

@@ -51,7 +51,7 @@ def test_named_scenes_win_over_what_was():
 
 def test_unknown_or_all_scenes_are_refused():
     entries = [entry("a", "a"), entry("b", "b")]
-    with pytest.raises(DataError, match="no scene is called 'c'"):
+    with pytest.raises(DataError, match="unknown scene 'c'"):
         assign_splits(entries, [], PrepareOptions(val=("c",)))
     with pytest.raises(DataError, match="none is left to train"):
         assign_splits(entries, [], PrepareOptions(val=("a", "b")))
