@@ -137,7 +137,7 @@ def _check_fit(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
 def _card(model: ReverseISP, body: str, metrics: dict[str, float]) -> str:
     config: dict[str, Any] = model.config
     parameters = sum(p.numel() for p in model.parameters())
-    camera = "not stated" if model.profile is None else f"{model.profile.make} {model.profile.model}"
+    camera = "not stated" if model.profile is None else model.profile.name
     lines = [
         "# revisp model",
         "",

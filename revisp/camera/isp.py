@@ -207,7 +207,7 @@ class ForwardISP(nn.Module):
 
     def extra_repr(self) -> str:
         """Show camera and settings."""
-        return f"{self.profile.make} {self.profile.model}, {self.settings}"
+        return f"{self.profile.name}, {self.settings}"
 
 
 def apply_gains(rgb: Tensor, gains: Sequence[float]) -> Tensor:

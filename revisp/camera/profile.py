@@ -79,6 +79,17 @@ class CameraProfile:
         object.__setattr__(self, "as_shot_neutral", tuple(float(v) for v in neutral))
 
     @property
+    def name(self) -> str:
+        """Make and model; the make once, where the model begins with it as well.
+
+        Example:
+            >>> from revisp.camera.cameras import typical_profile
+            >>> typical_profile().replace(make="Canon", model="Canon EOS R").name
+            'Canon EOS R'
+        """
+        return self.model if self.model.startswith(self.make) else f"{self.make} {self.model}".strip()
+
+    @property
     def gains(self) -> tuple[float, float, float]:
         """White-balance gains for R, G, B, green = 1."""
         red, green, blue = self.as_shot_neutral

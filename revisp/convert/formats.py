@@ -125,7 +125,7 @@ def _challenge(sensor: Sensor, bits: int) -> CameraProfile | None:
         return None
     own = challenge.profile
     if bits != own.bits:
-        raise ConfigError(f"the model predicts {own.make} {own.model}, which stores {own.bits} bits, not {bits}")
+        raise ConfigError(f"the model predicts {own.name}, which stores {own.bits} bits, not {bits}")
     return own
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from revisp.camera.cameras import typical_profile
 from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, read_manifest
 from revisp.data.picture import BRIGHTNESS_STEP
+from revisp.data.window import StoredWindow
 from revisp.errors import DataError, near_miss
 from revisp.io.file_names import natural_key
 

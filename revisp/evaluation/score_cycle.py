@@ -134,7 +134,7 @@ def _demosaic(bayer: Tensor, profile: CameraProfile) -> Tensor:
 
 def _note(known: SimulatedCamera | None, camera: str | Path | None) -> str:
     if camera is not None and known is not None:
-        return f"forward ISP: as measured of {known.profile.make} {known.profile.model}, {camera}"
+        return f"forward ISP: as measured of {known.profile.name}, {camera}"
     if known is not None:
         return f"forward ISP: that of the simulated camera {known.profile.model}"
     return (

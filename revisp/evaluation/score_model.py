@@ -70,9 +70,9 @@ def score_model(
     cfa = model.cfa
     if data.profile.cfa is not cfa:
         raise ConfigError(f"the model predicts {cfa}, but the data are {data.profile.cfa}")
-    if model.profile is not None and _camera(model.profile) != _camera(data.profile):
+    if model.profile is not None and model.profile.name != data.profile.name:
         warnings.warn(
-            f"the model is made for {_camera(model.profile)}, the data are of {_camera(data.profile)}",
+            f"the model is made for {model.profile.name}, the data are of {data.profile.name}",
             stacklevel=2,
         )
     data.setup("test")
@@ -106,10 +106,6 @@ def score_model(
 def _psnr(entry: tuple[int, ReportImage]) -> float:
     value = entry[1].scores["psnr"]
     return math.inf if math.isnan(value) else value
-
-
-def _camera(profile: CameraProfile) -> str:
-    return f"{profile.make} {profile.model}".strip()
 
 
 def _numbered(found: list[tuple[str, dict[str, float]]]) -> list[ImageScores]:

@@ -115,7 +115,7 @@ def _write(path: Path, raw: RawImage, style: Style) -> None:
     black = float(np.mean(profile.black_level))
     white = round(black + (profile.white_level - black) / 2**style.exposure)
     if white <= max(profile.black_level):
-        raise ConfigError(f"{profile.make} {profile.model}: too few levels for {style.exposure:g} stops more")
+        raise ConfigError(f"{profile.name}: too few levels for {style.exposure:g} stops more")
     mosaic = np.minimum(raw.mosaic, np.uint16(min(white, 65535)))
     mosaic = np.pad(mosaic, [(0, n % 2) for n in mosaic.shape], mode="reflect")
     write_dng(path, mosaic, profile.replace(make="revisp", model="mosaic", white_level=white))

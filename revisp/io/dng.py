@@ -110,7 +110,7 @@ def _camera(profile: CameraProfile) -> dict[int, Tag]:
         33422: Tag("byte", profile.cfa.indices),  # CFAPattern
         50706: Tag("byte", [1, 4, 0, 0]),  # DNGVersion
         50707: Tag("byte", [1, 1, 0, 0]),  # DNGBackwardVersion: nothing here is newer
-        50708: Tag("ascii", f"{profile.make} {profile.model}".strip()),  # UniqueCameraModel
+        50708: Tag("ascii", profile.name),  # UniqueCameraModel
         50710: Tag("byte", [0, 1, 2]),  # CFAPlaneColor: R, G, B
         50711: Tag("short", [1]),  # CFALayout: rectangular
         50713: Tag("short", [2, 2]),  # BlackLevelRepeatDim

@@ -101,7 +101,7 @@ class Store:
             kind=picture.kind,
             scene=scene,
             split="train",
-            camera=_camera(picture.profile),
+            camera=picture.profile.name,
             profile=picture.profile,
             height=height,
             width=width,
@@ -137,11 +137,6 @@ class Store:
     def _save(self, name: str, what: Array, array: np.ndarray[Any, Any]) -> None:
         with atomic_write(array_path(self.root, name, what)) as file:
             np.save(file, array, allow_pickle=False)
-
-
-def _camera(profile: CameraProfile) -> str:
-    """Return make and model, without the make where the model begins with it."""
-    return profile.model if profile.model.startswith(profile.make) else f"{profile.make} {profile.model}"
 
 
 def _same_raw(one: AlignedPair, two: AlignedPair) -> bool:

@@ -103,10 +103,9 @@ def _section(number: int, image: ReportImage, profile: CameraProfile) -> str:
     height, width = image.srgb.shape[-2:]
     size = "x".join(str(side) for side in shrink(image.srgb).shape[:0:-1])
     smaller = "" if size == f"{width}x{height}" else f", shown at {size}"
-    camera = f"{profile.make} {profile.model}".strip()
     how = (
         f"{width}x{height} pixels{smaller}. Prediction and truth are developed by the same forward ISP: white "
-        f"balance and colours of {camera} ({profile.cfa}), sRGB curve, {developed.exposure:+.2f} EV."
+        f"balance and colours of {profile.name} ({profile.cfa}), sRGB curve, {developed.exposure:+.2f} EV."
     )
     scores = "".join(
         f"<div><dt>{escape(words(name))}</dt><dd>{figure_text(name, value)}</dd></div>"

@@ -56,6 +56,6 @@ def read_mosaic_raw(path: str | Path, profile: CameraProfile) -> RawImage:
     if mosaic.max() > profile.white_level:
         raise ImageError(
             f"{path}: holds {int(mosaic.max())}, above the white level {profile.white_level:g} of the profile of "
-            f"{profile.make} {profile.model}: give the profile that belongs to it"
+            f"{profile.name}: give the profile that belongs to it"
         )
     return RawImage(mosaic, profile, PhotoMetadata(make=profile.make, model=profile.model), orientation=1)
