@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from revisp.backbones.base import BackboneSpec, resolve_spec
-from revisp.backbones.catalogue import BACKBONES
+from revisp.backbones.base import BackboneSpec
+from revisp.backbones.catalogue import BACKBONES, family, resolve_spec
 from revisp.errors import ConfigError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -61,17 +61,6 @@ def create_backbone(name: str, *, in_channels: int = 3, out_channels: int = 3, *
     shape = {"in_channels": in_channels, "out_channels": out_channels}
     network: nn.Module = BACKBONES.create(name, **shape, **{**kwargs, **own})
     return network
-
-
-def family(name: str) -> tuple[str, dict[str, str]]:
-    """Split ``"smp:Unet"`` into the registered name and the argument that the rest stands for.
-
-    Example:
-        >>> family("smp:Unet"), family("unet")
-        (('smp', {'arch': 'Unet'}), ('unet', {}))
-    """
-    head, colon, rest = name.partition(":")
-    return (head, {"arch": rest}) if colon and head == "smp" else (name, {})
 
 
 def list_backbones(pattern: str = "*") -> list[str]:

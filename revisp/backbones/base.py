@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -13,9 +12,7 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["BackboneSpec", "resolve_spec", "run_part"]
-
-_GEOMETRY = ("multiple_of", "min_size", "global_context", "receptive_field")
+__all__ = ["BackboneSpec", "run_part"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +20,8 @@ class BackboneSpec:
     """What callers must know of a network to feed it, tile it and cite it.
 
     A network whose geometry depends on its arguments sets ``multiple_of``, ``min_size``, ``global_context`` or
-    ``receptive_field`` as attributes of the module; these win over the registered values (see `resolve_spec`).
+    ``receptive_field`` as attributes of the module; these win over the registered values (see
+    `revisp.backbones.resolve_spec`).
 
     Attributes:
         multiple_of: height and width of the input must be multiples of this, in pixels.
@@ -75,24 +73,6 @@ class BackboneSpec:
     def __deepcopy__(self, memo: dict[int, Any]) -> BackboneSpec:
         """Return itself: nothing in it changes, so that models can be copied."""
         return self
-
-
-def resolve_spec(module: nn.Module, name: str | None = None) -> BackboneSpec:
-    """Return the spec of a built network: what was registered, corrected by what the module says of itself.
-
-    Args:
-        module: the network.
-        name: the name it was created by; None for a module that was never registered, of which only its own
-            attributes are known.
-
-    Raises:
-        UnknownNameError: no backbone of that name.
-    """
-    from revisp.backbones import BACKBONES, family
-
-    registered = BACKBONES.spec(family(name)[0]) if name is not None else None
-    own = {key: getattr(module, key) for key in _GEOMETRY if hasattr(module, key)}
-    return dataclasses.replace(registered or BackboneSpec(), **own)
 
 
 def run_part(network: nn.Module, x: Tensor, rows: slice, columns: slice) -> Tensor:

@@ -2,13 +2,50 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import TYPE_CHECKING
+
 from revisp.backbones.base import BackboneSpec
 from revisp.registry import Registry
 
-__all__ = ["BACKBONES"]
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["BACKBONES", "family", "resolve_spec"]
+
+_GEOMETRY = ("multiple_of", "min_size", "global_context", "receptive_field")
+"""Fields of `BackboneSpec` that a built network may correct by attributes of its own."""
 
 BACKBONES: Registry[BackboneSpec] = Registry("backbone", "revisp.backbones")
 """All networks by name; other distributions add theirs by an entry point of the group ``revisp.backbones``."""
+
+
+def family(name: str) -> tuple[str, dict[str, str]]:
+    """Split ``"smp:Unet"`` into the registered name and the argument that the rest stands for.
+
+    Example:
+        >>> family("smp:Unet"), family("unet")
+        (('smp', {'arch': 'Unet'}), ('unet', {}))
+    """
+    head, colon, rest = name.partition(":")
+    return (head, {"arch": rest}) if colon and head == "smp" else (name, {})
+
+
+def resolve_spec(module: nn.Module, name: str | None = None) -> BackboneSpec:
+    """Return the spec of a built network: what was registered, corrected by what the module says of itself.
+
+    Args:
+        module: the network.
+        name: the name it was created by; None for a module that was never registered, of which only its own
+            attributes are known.
+
+    Raises:
+        UnknownNameError: no backbone of that name.
+    """
+    registered = BACKBONES.spec(family(name)[0]) if name is not None else None
+    own = {key: getattr(module, key) for key in _GEOMETRY if hasattr(module, key)}
+    return dataclasses.replace(registered or BackboneSpec(), **own)
+
 
 BACKBONES.register_lazy(
     "classical",
