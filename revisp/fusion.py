@@ -55,10 +55,7 @@ def fuse(oe: Tensor, noe: Tensor, mask: Tensor, *, kind: FusionKind = "hard", fe
     check_same_size(oe, noe, ("oe", "noe"))
     check_same_size(oe, mask, ("oe", "mask"))
     _check_options(kind, feather)
-    if kind == "hard":
-        return torch.where(mask >= 0.5, oe, noe)
-    weight = feather_mask(mask, feather) if kind == "feathered" else mask
-    return weight * oe + (1 - weight) * noe
+    return _mix(oe, noe, _weight(mask, kind, feather), kind)
 
 
 def feather_mask(mask: Tensor, feather: float) -> Tensor:
@@ -80,7 +77,7 @@ def feather_mask(mask: Tensor, feather: float) -> Tensor:
     """
     check_image(mask, 1, "mask")
     _check_options("feathered", feather)
-    radius = math.ceil(3 * feather)
+    radius = _radius(feather)
     height, width = mask.shape[-2:]
     if radius >= min(height, width):
         raise ShapeError(
@@ -113,6 +110,45 @@ class Fusion(nn.Module):
         self.kind = kind
         self.feather = feather
 
+    @property
+    def reach(self) -> int:
+        """Farthest distance, in rows or columns, of a pixel of the mask that the fusion of a pixel depends on."""
+        return _radius(self.feather) if self.kind == "feathered" else 0
+
+    def weight(self, mask: Tensor) -> Tensor:
+        """Return the share of each pixel that comes from the OE branch; the rest comes from the other branch.
+
+        Args:
+            mask: overexposure mask ``[..., 1, H, W]`` in [0, 1].
+
+        Returns:
+            The share ``[..., 1, H, W]`` in [0, 1]; of a hard fusion 0 or 1.
+
+        Raises:
+            ShapeError: not a floating tensor of one channel, or an image too small for the feather.
+
+        Example:
+            >>> import torch
+            >>> Fusion("hard").weight(torch.tensor([[[0.2, 0.5, 0.9]]])).tolist()
+            [[[0.0, 1.0, 1.0]]]
+        """
+        check_image(mask, 1, "mask")
+        return _weight(mask, self.kind, self.feather)
+
+    def mix(self, oe: Tensor, noe: Tensor, weight: Tensor) -> Tensor:
+        """Join the branches by shares that are known.
+
+        Args:
+            oe: output of the overexposed branch, ``[..., 3, H, W]``.
+            noe: output of the other branch, of the same shape.
+            weight: share of the OE branch ``[..., 1, H, W]``, from `weight`.
+
+        Returns:
+            The fused demosaiced RAW ``[..., 3, H, W]``. A hard fusion selects: a value of the branch that is not
+            taken, infinite or not, changes neither the result nor a gradient.
+        """
+        return _mix(oe, noe, weight, self.kind)
+
     def forward(self, oe: Tensor, noe: Tensor, mask: Tensor) -> Tensor:
         """Apply `fuse`."""
         return fuse(oe, noe, mask, kind=self.kind, feather=self.feather)
@@ -121,6 +157,23 @@ class Fusion(nn.Module):
         """Show the arguments."""
         feather = f", feather={self.feather}" if self.kind == "feathered" else ""
         return f"kind={self.kind!r}{feather}"
+
+
+def _weight(mask: Tensor, kind: FusionKind, feather: float) -> Tensor:
+    if kind == "hard":
+        return (mask >= 0.5).to(mask.dtype)
+    return feather_mask(mask, feather) if kind == "feathered" else mask
+
+
+def _mix(oe: Tensor, noe: Tensor, weight: Tensor, kind: FusionKind) -> Tensor:
+    if kind == "hard":
+        return torch.where(weight >= 0.5, oe, noe)
+    return weight * oe + (1 - weight) * noe
+
+
+def _radius(feather: float) -> int:
+    """Return how far the blur of a feathered border looks, in pixels."""
+    return math.ceil(3 * feather)
 
 
 def _check_options(kind: FusionKind, feather: float) -> None:

@@ -114,6 +114,11 @@ class OverexposureMask(nn.Module):
         self.ramp = ramp
         self.dilation = dilation
 
+    @property
+    def reach(self) -> int:
+        """Farthest distance, in rows or columns, of a pixel of the photo that the mask of a pixel depends on."""
+        return self.dilation
+
     def forward(self, srgb: Tensor) -> Tensor:
         """Apply `overexposure_mask`."""
         return overexposure_mask(

@@ -8,7 +8,7 @@ from torch import nn
 
 from revisp.cfa import CFA, pack, unpack
 from revisp.checks import check_image, check_same_size
-from revisp.errors import ConfigError, ShapeError
+from revisp.errors import ShapeError
 from revisp.padding import pad_to_multiple
 
 if TYPE_CHECKING:
@@ -29,25 +29,31 @@ class BayerRefiner(nn.Module):
     reflect-padded to the size the network needs and cropped back, so odd sizes lose nothing.
 
     Args:
-        network: maps ``[B, 4, h, w]`` to ``[B, 4, h, w]``.
+        network: maps ``[B, 4, h, w]`` to ``[B, 4, h, w]``. Its attribute ``multiple_of`` says what ``h`` and ``w``
+            must be multiples of (1 without it), its ``receptive_field`` how far it looks (unknown without it).
         cfa: Bayer phase of the mosaics.
-        multiple: what the network needs ``h`` and ``w`` to be multiples of; None takes the network's own
-            ``multiple_of``, or 1 if it has none.
+
+    Attributes:
+        align: rows and columns that tiles of a mosaic must start at, and be as large as, multiples of.
+        reach: farthest distance, in rows or columns, of a pixel of the mosaic that a refined pixel depends on;
+            None if unknown.
 
     Shape:
         ``[B, 1, H, W]`` to ``[B, 1, H, W]``, any ``H`` and ``W`` of at least 3.
 
     Raises:
-        ConfigError: not a Bayer phase, or a multiple below 1.
+        ConfigError: not a Bayer phase.
     """
 
-    def __init__(self, network: nn.Module, cfa: CFA | str = CFA.RGGB, multiple: int | None = None) -> None:
+    def __init__(self, network: nn.Module, cfa: CFA | str = CFA.RGGB) -> None:
         super().__init__()
         self.network = network
         self.cfa = CFA.parse(cfa)
-        self.multiple = int(getattr(network, "multiple_of", 1)) if multiple is None else multiple
-        if self.multiple < 1:
-            raise ConfigError(f"the refinement's size multiple must be at least 1, got {self.multiple}")
+        self.multiple = int(getattr(network, "multiple_of", 1))
+        self.align = 2 * self.multiple
+        field: int | None = getattr(network, "receptive_field", None)
+        # A pixel of a plane stands for two rows; the farthest row may be the second of its two.
+        self.reach = None if field is None else 2 * (field // 2) + 1
 
     def forward(self, bayer: Tensor) -> Tensor:
         """Refine a mosaic.

@@ -81,6 +81,28 @@ def test_feathered_fusion_is_the_branch_itself_away_from_the_border():
 
 
 @pytest.mark.parametrize("kind", ["hard", "soft", "feathered"])
+def test_the_weight_is_what_fusion_makes_of_white_on_black(kind):
+    fusion = Fusion(kind, 1.5)
+    mask = torch.rand(2, 1, 24, 30, generator=torch.Generator().manual_seed(0))
+    weight = fusion.weight(mask)
+    white = torch.ones(2, 3, 24, 30)
+    assert torch.equal(weight.expand_as(white), fusion(white, torch.zeros_like(white), mask))
+    assert weight.min() >= 0
+    assert weight.max() > 0.6
+    oe, noe = torch.rand(2, 2, 3, 24, 30, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(fusion.mix(oe, noe, weight), fusion(oe, noe, mask))
+    torch.testing.assert_close(fusion(oe, noe, mask), noe + weight * (oe - noe))
+
+
+def test_a_hard_mix_passes_no_gradient_to_the_other_branch_however_large_it_is():
+    oe, noe = (torch.full((1, 3, 1, 4), value, requires_grad=True) for value in (float("inf"), 1.0))
+    fusion = Fusion("hard")
+    (fusion.mix(oe, noe, fusion.weight(MASK)) * 2).sum().backward()
+    assert oe.grad[0, 0, 0].tolist() == [0, 0, 2, 2]
+    assert noe.grad[0, 0, 0].tolist() == [2, 2, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["hard", "soft", "feathered"])
 def test_equal_branches_stay_what_they_are(kind):
     x = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0))
     mask = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(1))
@@ -97,6 +119,8 @@ def test_bad_arguments_are_refused():
         fuse(oe, noe, torch.zeros(1, 1, 8, 9))
     with pytest.raises(ShapeError, match="mask must have shape"):
         fuse(oe, noe, torch.zeros(1, 3, 8, 8))
+    with pytest.raises(ShapeError, match="mask must have shape"):
+        Fusion("hard").weight(torch.zeros(1, 3, 8, 8))
     with pytest.raises(ShapeError, match="needs an image above 30 pixels"):
         fuse(oe, noe, torch.zeros(1, 1, 8, 8), kind="feathered", feather=10)
 

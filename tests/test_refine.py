@@ -44,9 +44,9 @@ def test_corrections_land_on_their_own_colour(cfa, size):
 
 def test_network_sees_planes_of_one_colour_at_odd_sizes():
     colours = torch.tensor([0.1, 0.5, 0.9])[:, None, None].expand(1, 3, 9, 11)
-    network = Recorder(0.0, 0.0, 0.0, 0.0)
+    network = Recorder(0.0, 0.0, 0.0, 0.0, multiple_of=4)
     bayer = mosaic(colours, "GBRG")
-    assert torch.equal(BayerRefiner(network, "GBRG", multiple=4)(bayer), bayer)
+    assert torch.equal(BayerRefiner(network, "GBRG")(bayer), bayer)
     assert network.seen.shape == (1, 4, 8, 8)
     for plane, value in zip(network.seen[0], (0.1, 0.5, 0.5, 0.9), strict=True):
         torch.testing.assert_close(plane, torch.full((8, 8), value))
@@ -98,8 +98,8 @@ def test_yuv_loss_is_the_mean_over_components():
 
 
 def test_bad_arguments_are_refused():
-    with pytest.raises(ConfigError, match="multiple must be at least 1"):
-        BayerRefiner(nn.Identity(), multiple=0)
+    with pytest.raises(ConfigError, match="RGBW"):
+        BayerRefiner(nn.Identity(), "RGBW")
     with pytest.raises(ShapeError, match="must keep its input's shape"):
         BayerRefiner(nn.Conv2d(4, 3, 1))(torch.zeros(1, 1, 8, 8))
     with pytest.raises(ShapeError, match="floating point"):
