@@ -118,7 +118,7 @@ def measure(name: str, steps: tuple[str, ...], side: int, overexposed: float) ->
     model, photo = build(name), picture(side, overexposed)
     abstract = copy.deepcopy(model, {id(model.spec): model.spec}).to("meta")
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        abstract.run_networks(photo.to("meta"), photo[:, :1].to("meta"))
+        abstract.run_branches(photo.to("meta"), photo[:, :1].to("meta"))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     run = prepare(model, steps)
     with torch.inference_mode():

@@ -64,9 +64,11 @@ def test_a_part_of_a_branch_is_that_of_the_whole(arguments: dict[str, object]) -
     mask = model.overexposure_mask(srgb)
     for name in model.branches:
         whole = model.run_branch(name, srgb, mask)
-        assert whole.shape[-2:] == srgb.shape[-2:]
         part = model.run_branch(name, srgb, mask, part=(rows, columns))
-        torch.testing.assert_close(part, whole[..., rows, columns], rtol=0, atol=1e-5)
+        assert tuple(whole) == tuple(part) == model.heads[name]
+        for key, value in whole.items():
+            assert value.shape == (1, model.raw_channels, *srgb.shape[-2:])
+            torch.testing.assert_close(part[key], value[..., rows, columns], rtol=0, atol=1e-5)
 
 
 def test_evaluation_clamps_and_training_does_not() -> None:
@@ -177,8 +179,8 @@ def test_on_a_base_the_networks_begin_with_its_raw_and_add_by_their_gains(branch
     added = model.branches[name](torch.cat([srgb, mask], dim=1))
     heads = added.shape[1] // 3
     expected = (raw.repeat(1, heads, 1, 1) + 0.5 * added).clamp(0, 1)
-    torch.testing.assert_close(model.run_branch(name, srgb, mask), expected)
-    torch.testing.assert_close(model.run_networks(srgb, mask)[0][:, : 3 * heads], expected)
+    for parts in (model.run_branch(name, srgb, mask), model.run_branches(srgb, mask)[0]):
+        torch.testing.assert_close(torch.cat([parts[head] for head in model.heads[name]], dim=1), expected)
 
 
 def test_the_base_stays_exact_where_networks_are_rounded() -> None:
@@ -190,10 +192,10 @@ def test_the_base_stays_exact_where_networks_are_rounded() -> None:
 
 def test_shapes_can_be_had_without_computing() -> None:
     model = ReverseISP("unet", backbone_kwargs=TINY, base="classical").eval().to("meta")
-    outputs, _ = model.run_networks(
+    parts, _ = model.run_branches(
         torch.empty(1, 3, 40, 48, device="meta"), torch.empty(1, 1, 40, 48, device="meta")
     )
-    assert outputs.shape == (1, 6, 40, 48)
+    assert [part.shape for part in parts.values()] == [(1, 3, 40, 48)] * 2
 
 
 def test_base_and_gains_learn() -> None:

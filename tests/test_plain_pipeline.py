@@ -81,7 +81,7 @@ def test_a_network_predicts_what_it_was_published_with_unless_told(
     model = plain(name, backbone_kwargs=arguments)
     out = model(photo(20, 24))
     assert model.plain
-    assert (model.packed, model.network_channels) == (packed, 1 if packed else 3)
+    assert (model.packed, model.raw_channels) == (packed, 1 if packed else 3)
     assert out.oe is None
     assert out.noe is None
     assert torch.equal(out.bayer, mosaic(out.raw_rgb, model.cfa)) or packed
@@ -216,10 +216,10 @@ def test_what_is_predicted_beside_fits_the_prediction(
     model = plain(name, backbone_kwargs={**arguments, "head": head}, padding=padding)
     srgb = photo(*size)
     height, width = size
-    y, more = model.run_networks(srgb, model.overexposure_mask(srgb), auxiliary=(key,))
-    assert torch.equal(y, model.run_networks(srgb, model.overexposure_mask(srgb))[0])
+    parts, more = model.run_branches(srgb, model.overexposure_mask(srgb), auxiliary=(key,))
+    assert torch.equal(parts["plain"], model.run_branches(srgb, model.overexposure_mask(srgb))[0]["plain"])
     found = more["plain"][key]
-    raw, expected = model.branches["plain"].forward_auxiliary(model._pad(srgb)[0])
+    raw, expected = model.branches["plain"].forward_auxiliary(model.frame.put_around(srgb))
     if head == "packed":
         height, width, margin = height // 2, width // 2, margin // 2
     assert found.shape == (1, expected[key].shape[1], height, width)
@@ -232,24 +232,26 @@ def test_a_shared_trunk_gives_each_branch_its_own_candidates() -> None:
     """Candidates come as six channels a gamma: three of the OE head, then three of the NOE head."""
     model = plain("reraw", backbone_kwargs=RERAW, branches="shared")
     srgb = photo(20, 22)
-    outputs, more = model.run_networks(srgb, model.overexposure_mask(srgb), auxiliary=("gamma_heads",))
+    parts, more = model.run_branches(srgb, model.overexposure_mask(srgb), auxiliary=("gamma_heads",))
     candidates = model.branches["shared"].forward_auxiliary(srgb)[1]["gamma_heads"]
     assert candidates.shape[1] == 3 * 6
     assert set(more) == {"oe", "noe"}
     for branch, first in (("oe", 0), ("noe", 3)):
         expected = torch.cat([candidates[:, 6 * i + first : 6 * i + first + 3] for i in range(3)], dim=1)
         assert torch.equal(more[branch]["gamma_heads"], expected)
-    assert outputs.shape == (1, 6, 20, 22)
+    assert {name: tuple(part.shape) for name, part in parts.items()} == dict.fromkeys(
+        ("oe", "noe"), (1, 3, 20, 22)
+    )
 
 
 @pytest.mark.parametrize("branches", ["shared", "separate"])
 def test_of_one_linear_candidate_each_branch_gets_its_prediction(branches: str) -> None:
     model = plain("reraw", backbone_kwargs={**RERAW, "gammas": [1.0]}, branches=branches).train()
     srgb = photo(19, 21)
-    outputs, more = model.run_networks(srgb, model.overexposure_mask(srgb), auxiliary=("gamma_heads",))
-    torch.testing.assert_close(more["oe"]["gamma_heads"], outputs[:, :3])
-    torch.testing.assert_close(more["noe"]["gamma_heads"], outputs[:, 3:])
-    assert not torch.allclose(outputs[:, :3], outputs[:, 3:])
+    parts, more = model.run_branches(srgb, model.overexposure_mask(srgb), auxiliary=("gamma_heads",))
+    for part in ("oe", "noe"):
+        torch.testing.assert_close(more[part]["gamma_heads"], parts[part])
+    assert not torch.allclose(parts["oe"], parts["noe"])
 
 
 def test_what_a_network_does_not_predict_is_refused() -> None:
@@ -257,7 +259,7 @@ def test_what_a_network_does_not_predict_is_refused() -> None:
     for name, arguments, words in (("unet", UNET, "the RAW alone"), ("ssdnet", SSDNET, "it predicts error")):
         model = plain(name, backbone_kwargs=arguments)
         with pytest.raises(ConfigError, match=f"{name} predicts no 'gamma_heads'.*{words}"):
-            model.run_networks(srgb, model.overexposure_mask(srgb), auxiliary=("gamma_heads",))
+            model.run_branches(srgb, model.overexposure_mask(srgb), auxiliary=("gamma_heads",))
 
 
 # What is refused -------------------------------------------------------------------------------------------------

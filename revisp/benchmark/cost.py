@@ -58,5 +58,5 @@ def _gmac(model: ReverseISP) -> float:
     with torch.device("meta"):
         abstract = ReverseISP(**model.config).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        abstract.run_networks(*(torch.empty(1, c, SIDE, SIDE, device="meta") for c in (3, 1)))
+        abstract.run_branches(*(torch.empty(1, c, SIDE, SIDE, device="meta") for c in (3, 1)))
     return float(counter.get_total_flops()) / 2 / (SIDE**2 / 1e6) / 1e9

@@ -72,7 +72,8 @@ def write_submission(
         if progress is not None:
             progress(len(written), len(photos))
     on_cpu = next(model.parameters()).device.type == "cpu"
-    lines = _readme(seconds / len(photos), on_cpu=on_cpu, extra_data=extra_data, other=other or _describe(model))
+    other = other or f"revisp, {model.description}"
+    lines = _readme(seconds / len(photos), on_cpu=on_cpu, extra_data=extra_data, other=other)
     with atomic_write(folder / README) as file:
         file.write(lines.encode())
     return (*written, folder / README)
@@ -124,8 +125,3 @@ def _readme(seconds: float, *, on_cpu: bool, extra_data: bool, other: str) -> st
         f"Extra Data [1] / No Extra Data [0] : {int(extra_data)}\n"
         f"Other description : {' '.join(other.split())}\n"
     )
-
-
-def _describe(model: ReverseISP) -> str:
-    kind = "one network" if model.plain else "overexposure mask fusion"
-    return f"revisp, {model.config['backbone']}, {kind}, {sum(p.numel() for p in model.parameters()):,} parameters"

@@ -77,9 +77,8 @@ class PhotoToBayer(nn.Module):
         """Do what the pipeline does for ``bayer``, and no more."""
         model = self.model
         mask = model.overexposure_mask(srgb)
-        outputs, _ = model.run_networks(srgb, mask)
-        bayer = outputs if model.packed else model.compose(outputs, mask).bayer
-        return bayer if model.refine is None else model.refine(bayer).clamp(0, 1)
+        parts, _ = model.run_branches(srgb, mask)
+        return model.refined(model.to_bayer(model.mix(parts, model.shares(mask))))
 
     def expected(self, srgb: Tensor) -> Tensor:
         """Return what the graph should give, by the pipeline itself."""
@@ -129,8 +128,8 @@ class GraphInfo:
             branches=model.config["branches"],
             cfa=model.cfa,
             profile=model.profile,
-            reach=_reach(model),
-            align=math.lcm(2, model.spec.multiple_of, 2 * model.refine.multiple if model.refine else 1),
+            reach=model.reach.pixels,
+            align=model.reach.align,
             uint8=uint8,
         )
 
@@ -172,18 +171,6 @@ class GraphInfo:
             raise
         except (RevispError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise WeightsError(f"{path}: its revisp metadata is damaged ({error})") from error
-
-
-def _reach(model: ReverseISP) -> int | None:
-    """Add up how far network, mask, fusion and refinement look."""
-    if model.spec.global_context or model.spec.receptive_field is None:
-        return None
-    feather = math.ceil(3 * model.fusion.feather) if model.fusion.kind == "feathered" and not model.plain else 0
-    reach = max((model.spec.receptive_field - 1) // 2, feather) + model.overexposure_mask.dilation
-    if model.refine is None:
-        return reach
-    packed = getattr(model.refine.network, "receptive_field", None)
-    return None if packed is None else reach + packed  # (packed - 1) / 2 planes' pixels, two rows each, and one
 
 
 def example(photos: int, height: int, width: int, *, uint8: bool = False) -> Tensor:

@@ -24,9 +24,6 @@ __all__ = ["FastNetwork", "optimise"]
 _EXACT = 90.0
 """Least PSNR in dB of a rewritten network to the given one, both in fp32: rounding alone stays above it."""
 
-_GEOMETRY = ("multiple_of", "min_size", "global_context", "receptive_field")
-"""What a network may say of itself to who tiles it (`BackboneSpec`)."""
-
 
 def optimise(model: ReverseISP, precision: Precision = "auto", *, compile: bool = False) -> ReverseISP:
     """Return a copy of a pipeline that predicts faster; the given one stays as it is.
@@ -93,9 +90,6 @@ class FastNetwork(nn.Module):
         self.network = network.to(memory_format=torch.channels_last)
         self.dtype = dtype
         self.compiled = False
-        for name in _GEOMETRY:
-            if hasattr(network, name):
-                setattr(self, name, getattr(network, name))
         if dtype is not None:
             for layer in network.modules():
                 if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
@@ -133,10 +127,7 @@ def _rewritten(plain: ReverseISP, device: torch.device) -> ReverseISP:
 
 def _wrapped(model: ReverseISP, dtype: torch.dtype | None) -> ReverseISP:
     model = copy.deepcopy(model)
-    for name, network in model.branches.items():
-        model.branches[name] = FastNetwork(network, dtype)
-    if model.refine is not None:
-        model.refine.network = FastNetwork(model.refine.network, dtype)
+    model.replace_networks(lambda network: FastNetwork(network, dtype))
     return model
 
 

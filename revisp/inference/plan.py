@@ -162,7 +162,7 @@ def plan_stages(
         ConfigError: an overlap that does not fit, or too little memory; the message says how much it takes.
     """
     height, width = photos.shape[-2:]
-    demands = [_networks(model), *_refinement(model)]
+    demands = _demands(model)
     if limits.tile is not None:
         stages = [demand.grid.fixed(limits.tile, limits.overlap) for demand in demands]
     elif limits.memory is None and max(height, width) <= min(demand.trial() for demand in demands):
@@ -194,35 +194,22 @@ def _fitted(demands: list[_Demand], size: tuple[int, int], limits: Limits, held:
 
 def _held(model: ReverseISP, photos: Tensor, branches: bool) -> int:
     """Return the bytes of the result: mask, demosaiced RAW and mosaics, and the branches if they are kept."""
-    channels = 5 + (model.refine is not None) + 6 * (branches and not model.plain)
+    channels = 5 + (model.refinement_reach is not None) + 3 * len(model.fused) * branches
     copies = 1 if len(photos) == 1 else 2 * len(photos)
     return channels * copies * photos.shape[-2] * photos.shape[-1] * photos.element_size()
 
 
-def _networks(model: ReverseISP) -> _Demand:
-    spec = model.spec
-    known = spec.receptive_field is not None and not spec.global_context
-    network = next(iter(model.branches.values()))
-
-    def run(side: int) -> None:
-        photo = _blank(network, 3, side)
-        mask = model.overexposure_mask(photo)
-        model.compose(model.run_networks(photo, mask)[0], mask)
-
-    reach = (spec.receptive_field - 1) // 2 if known and spec.receptive_field else None
-    return _Demand(Grid(math.lcm(2, spec.multiple_of), reach, spec.min_size), network, run)
-
-
-def _refinement(model: ReverseISP) -> list[_Demand]:
-    """Return what the refinement needs, if there is one; its network sees planes of half the size."""
-    refine = model.refine
-    if refine is None:
-        return []
-    field: int | None = getattr(refine.network, "receptive_field", None)
-    reach = None if field is None else 2 * (field // 2) + 1
-    network = refine.network
-    grid = Grid(2 * refine.multiple, reach)
-    return [_Demand(grid, network, lambda side: refine(_blank(network, 1, side)).clamp(0, 1))]
+def _demands(model: ReverseISP) -> list[_Demand]:
+    """Return what the networks need, and the refinement if there is one."""
+    network, refine = next(iter(model.branches.values())), model.refine
+    demands = [
+        _Demand(Grid(*model.networks_reach), network, lambda side: model.reconstruct(_blank(network, 3, side)))
+    ]
+    if refine is not None and model.refinement_reach is not None:
+        demands.append(
+            _Demand(Grid(*model.refinement_reach), refine, lambda side: model.refined(_blank(refine, 1, side)))
+        )
+    return demands
 
 
 def _blank(network: nn.Module, channels: int, side: int) -> Tensor:

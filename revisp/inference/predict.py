@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -11,13 +10,12 @@ from torch import Tensor
 
 from revisp.checks import check_image
 from revisp.errors import ShapeError
-from revisp.fusion import fuse
 from revisp.hardware import release_freed_memory, resident_memory
 from revisp.inference.demosaic import demosaic_tiled
 from revisp.inference.plan import Limits, Stage, plan_stages
-from revisp.inference.tiles import Progress, Tile, tile_apply
+from revisp.inference.tiles import Progress, Span, Tile, tile_apply
 from revisp.inference.whole_photo import PhotoStatistics
-from revisp.pipeline import Reconstruction, ReverseISP, check_photos
+from revisp.pipeline import Parts, Reconstruction, ReverseISP, check_photos
 
 __all__ = ["predict"]
 
@@ -110,17 +108,16 @@ def _predict_one(
     progress: Progress | None,
     before: int,
 ) -> Reconstruction:
-    widening = model.overexposure_mask.dilation
-    margins = 2 * widening
+    reach = model.overexposure_mask.reach
     mask = tile_apply(
-        model.overexposure_mask, srgb, tile=PIECE + margins, overlap=margins, channels=1, reach=widening
+        model.overexposure_mask, srgb, tile=PIECE + 2 * reach, overlap=2 * reach, channels=1, reach=reach
     )
     out = _run_networks(model, srgb, mask, stages[0], branches, _tidying(progress, before + stages[0].rest))
-    if model.refine is None or stages[1] is None:
+    if stages[1] is None:
         return out
-    refine, stage, device = model.refine, stages[1], next(model.parameters()).device
+    stage, device = stages[1], next(model.parameters()).device
     after = _tidying(progress, before + stage.rest)
-    bayer = stage.apply(lambda part: refine(part.to(device)).clamp(0, 1), out.mosaiced, 1, after)
+    bayer = stage.apply(lambda part: model.refined(part.to(device)), out.mosaiced, 1, after)
     return out._replace(bayer=bayer)
 
 
@@ -142,17 +139,13 @@ def _run_networks(
     """Do all but the refinement."""
     height, width = srgb.shape[-2:]
     tiles = stage.tiles((height, width))
-    raw = srgb.new_zeros(1, 1 if model.packed else 3, height, width)
-    kept = [torch.zeros_like(raw) for _ in range(2 if branches and not model.plain else 0)]
+    raw = srgb.new_zeros(1, model.raw_channels, height, width)
+    kept = {part: torch.zeros_like(raw) for part in model.fused if branches}
     networks = _Networks(model, srgb, mask, stage, alone=len(tiles) == 1)
     for done, tile in enumerate(tiles, start=1):
         networks.paste(tile, raw, kept)
         progress(done, len(tiles))
-    if model.packed:
-        return Reconstruction(demosaic_tiled(raw, model.cfa), raw, mask, None, None, raw)
-    bayer = model.mosaic(raw)
-    oe, noe = kept or (None, None)
-    return Reconstruction(raw, bayer, mask, oe, noe, bayer)
+    return model.finish(raw, mask, kept, interpolate=demosaic_tiled)
 
 
 class _Networks:
@@ -173,90 +166,73 @@ class _Networks:
         self.mask = mask
         self.device = next(model.parameters()).device
         self.statistics = PhotoStatistics(model, srgb, None if alone else stage.tile)
-        fusion = model.fusion
-        self.margin = math.ceil(3 * fusion.feather) if fusion.kind == "feathered" else 0
 
-    def paste(self, tile: Tile, raw: Tensor, kept: list[Tensor]) -> None:
+    def paste(self, tile: Tile, raw: Tensor, kept: dict[str, Tensor]) -> None:
         """Run on a tile, and put the result into the photo's.
 
         Nothing of the tile is left when the next begins: what lay in the memory that it uses would scatter it.
 
         Args:
             tile: where.
-            raw: what the pipeline predicts, before the mosaic, ``[1, 3, H, W]``, or ``[1, 1, H, W]`` if packed.
-            kept: what each branch predicts, the same, if that is asked for.
+            raw: what the pipeline predicts, before the mosaic, ``[1, C, H, W]``.
+            kept: what the networks predict, by part, where that is asked for: then they all run everywhere.
         """
-        if self.model.plain:
-            tile.paste(self._run("plain", tile, self._read(tile)), raw)
-            return
-        weight = self._weight(tile)
-        parts = self._both(tile, weight, dense=bool(kept))
-        for part, result in zip(parts, kept, strict=False):
-            if part is not None:
-                tile.paste(part, result)
-        tile.paste(_fuse(*parts, weight), raw)
+        shares, seen = self._shares(tile), self._read(tile)
+        parts: Parts = {}
+        for name, heads in self.model.heads.items():
+            if kept or len(heads) == len(shares):  # one network that predicts all parts is needed everywhere
+                parts |= self._run(name, tile, seen)
+            else:
+                taken = torch.cat([shares[head] for head in heads], dim=1).amax(dim=1, keepdim=True)
+                parts |= self._run_where(name, tile, seen, taken > 0)
+        for part, result in kept.items():
+            tile.paste(parts[part], result)
+        tile.paste(self.model.mix(parts, shares), raw)
 
-    def _weight(self, tile: Tile) -> Tensor:
-        """Return what share of each pixel the fusion takes of the overexposed branch, ``[1, 1, h, w]``.
-
-        It is what the fusion makes of white on black.
-        """
-        kept = [
-            (max(first - self.margin, 0), min(last + self.margin, extent), first)
-            for (first, last), extent in zip((cut.kept for cut in tile), self.mask.shape[-2:], strict=True)
-        ]
-        (top, bottom, row), (left, right, column) = kept
-        mask = self.mask[..., top:bottom, left:right].to(self.device)
-        white = mask.new_ones(1, 3, *mask.shape[-2:])
-        share = self.model.fusion(white, torch.zeros_like(white), mask)[:, :1, row - top :, column - left :]
-        height, width = (last - first for first, last in (cut.kept for cut in tile))
-        return share[..., :height, :width]
-
-    def _both(self, tile: Tile, weight: Tensor, *, dense: bool) -> tuple[Tensor | None, Tensor | None]:
-        """Run both branches on a tile; without ``dense``, those of which the fusion takes anything, and where.
-
-        Returns:
-            What is used of the overexposed branch, and of the other; None of one that did not run. Where the
-            fusion takes nothing of a branch, it may be 0.
-        """
-        seen = self._read(tile)
-        if "shared" in self.model.branches:
-            oe, noe = self._run("shared", tile, seen).split(3, dim=1)
-            return oe, noe
-        if dense:
-            return self._run("oe", tile, seen), self._run("noe", tile, seen)
-        return self._run_where("oe", tile, seen, weight > 0), self._run_where("noe", tile, seen, weight < 1)
+    def _shares(self, tile: Tile) -> Parts:
+        """Return the share of each part of the pixels that a tile contributes to, ``[1, 1, h, w]``."""
+        widened = tile.widened(self.model.fusion.reach, (self.mask.shape[-2], self.mask.shape[-1]))
+        shares = self.model.shares(widened.read(self.mask).to(self.device))
+        return {part: share[..., *widened.used] for part, share in shares.items()}
 
     def _read(self, tile: Tile) -> _Seen:
         photo, mask = (tile.read(x).to(self.device) for x in (self.srgb, self.mask))
         return _Seen(photo, mask, self.model.base_raw(photo, mask))
 
-    def _run(self, name: str, tile: Tile, seen: _Seen) -> Tensor:
+    def _run(self, name: str, tile: Tile, seen: _Seen) -> Parts:
         with self.statistics.of(name):
             return self.model.run_branch(name, *seen, part=tile.used)
 
-    def _run_where(self, name: str, tile: Tile, seen: _Seen, needed: Tensor) -> Tensor | None:
-        """Run one branch where it is needed, ``[1, 1, h, w]`` of what is used of a tile."""
+    def _run_where(self, name: str, tile: Tile, seen: _Seen, needed: Tensor) -> Parts:
+        """Run one network where it is needed.
+
+        Args:
+            name: its name in ``model.branches``.
+            tile: where.
+            seen: what it sees there.
+            needed: which of the pixels that the tile contributes to, ``[1, 1, h, w]``.
+
+        Returns:
+            Its parts at all pixels that the tile contributes to, some 0 where it is not needed; none if it is
+            needed nowhere.
+        """
         if not bool(needed.any()):
-            return None
-        stage, spec = self.stage, self.model.spec
+            return {}
+        stage = self.stage
         if stage.reach is None or tile.rows.weight is not None:
             return self._run(name, tile, seen)
-        part = tile.around(needed, stage.reach, align=stage.align, least=max(LEAST, spec.min_size))
+        least = max(LEAST, self.model.networks_reach.least)
+        part = tile.around(needed, stage.reach, align=stage.align, least=least)
         if part.pixels > WORTH * tile.pixels:
             return self._run(name, tile, seen)
-        rows, columns = (
-            slice(inner.span[0] - outer.span[0], inner.span[1] - outer.span[0])
-            for inner, outer in zip(part, tile, strict=True)
-        )
-        result = needed.new_zeros(1, 3, *needed.shape[-2:], dtype=seen.photo.dtype)
+        rows, columns = (_within(inner.span, outer.span) for inner, outer in zip(part, tile, strict=True))
         cut = _Seen(*(None if x is None else x[..., rows, columns] for x in seen))  # type: ignore[arg-type]
-        (top, bottom), (left, right) = (
-            (inner.kept[0] - outer.kept[0], inner.kept[1] - outer.kept[0])
-            for inner, outer in zip(part, tile, strict=True)
-        )
-        result[..., top:bottom, left:right] = self._run(name, part, cut)
-        return result
+        rows, columns = (_within(inner.kept, outer.kept) for inner, outer in zip(part, tile, strict=True))
+        found: Parts = {}
+        for key, value in self._run(name, part, cut).items():
+            found[key] = seen.photo.new_zeros(*value.shape[:2], *needed.shape[-2:])
+            found[key][..., rows, columns] = value
+        return found
 
 
 class _Seen(NamedTuple):
@@ -267,10 +243,6 @@ class _Seen(NamedTuple):
     base_raw: Tensor | None
 
 
-def _fuse(oe: Tensor | None, noe: Tensor | None, weight: Tensor) -> Tensor:
-    """Fuse by known weights; a branch that did not run has none."""
-    if oe is None or noe is None:
-        only = noe if oe is None else oe
-        assert only is not None
-        return only
-    return fuse(oe, noe, weight, kind="soft")
+def _within(inner: Span, outer: Span) -> slice:
+    """Return where some rows (or columns) lie in others."""
+    return slice(inner[0] - outer[0], inner[1] - outer[0])

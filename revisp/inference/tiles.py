@@ -69,6 +69,15 @@ class Tile(NamedTuple):
         """Return what the tile reads of a picture ``[..., H, W]``."""
         return x[..., slice(*self.rows.span), slice(*self.columns.span)]
 
+    def widened(self, margin: int, size: tuple[int, int]) -> Tile:
+        """Return a tile that contributes to the same pixels, and reads so many more around them.
+
+        Args:
+            margin: pixels that it reads on each side, unless the picture ends.
+            size: height and width of the picture.
+        """
+        return Tile(*(_widened(cut, margin, extent) for cut, extent in zip(self, size, strict=True)))
+
     def around(self, needed: Tensor, reach: int, *, align: int, least: int) -> Tile:
         """Return the part of this tile that gives the result at some of its pixels.
 
@@ -102,6 +111,11 @@ class Tile(NamedTuple):
         else:
             weight = self.rows.weight[:, None] * self.columns.weight[None, :]
             result[..., *self.kept] += part.to(result) * weight.to(result)
+
+
+def _widened(cut: Cut, margin: int, extent: int) -> Cut:
+    first, last = cut.kept
+    return Cut((max(first - margin, 0), min(last + margin, extent)), cut.kept, None)
 
 
 def _around(cut: Cut, needed: Tensor, reach: int, align: int, least: int) -> Cut:

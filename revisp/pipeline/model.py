@@ -13,57 +13,36 @@ photo and called in a notebook.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from revisp.backbones import BACKBONES, create_backbone, family, resolve_spec
+from revisp.backbones import resolve_spec
 from revisp.backbones.base import run_part
 from revisp.backbones.classical import Classical
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, unpack
-from revisp.checks import check_image
 from revisp.demosaic import demosaic
-from revisp.errors import ConfigError, ShapeError
+from revisp.errors import ConfigError
 from revisp.fusion import Fusion
 from revisp.mask import OverexposureMask
 from revisp.mosaic import Mosaic
-from revisp.padding import next_multiple, reflect_pad
+from revisp.pipeline.build import (
+    PARTS,
+    build_branches,
+    build_refiner,
+    camera,
+    check_choice,
+    predicts_planes,
+)
+from revisp.pipeline.frame import Frame, Padding
+from revisp.pipeline.reach import Reach
+from revisp.pipeline.reconstruction import Auxiliary, Parts, Reconstruction, check_photos
 from revisp.refine import BayerRefiner
 
-__all__ = ["MINIMUM_SIZE", "Auxiliary", "Reconstruction", "ReverseISP", "check_photos"]
-
-MINIMUM_SIZE = 16
-"""Least height and width of a photo, in pixels."""
-
-
-class Reconstruction(NamedTuple):
-    """What `ReverseISP` makes of a photo.
-
-    Attributes:
-        raw_rgb: demosaiced RAW ``[B, 3, H, W]``: camera RGB, linear, black 0, white 1, not white-balanced; of a
-            plain network that predicts Bayer planes, their bilinear interpolation.
-        bayer: the RAW mosaic ``[B, 1, H, W]``, after refinement where the model refines.
-        mask: overexposure mask ``[B, 1, H, W]`` in [0, 1], 1 = overexposed.
-        oe: demosaiced RAW ``[B, 3, H, W]`` of the branch for overexposed pixels; None of a plain model, and of
-            `revisp.predict` unless asked for.
-        noe: demosaiced RAW ``[B, 3, H, W]`` of the branch for all other pixels; None likewise.
-        mosaiced: the mosaic before refinement; the same tensor as ``bayer`` without it.
-    """
-
-    raw_rgb: Tensor
-    bayer: Tensor
-    mask: Tensor
-    oe: Tensor | None
-    noe: Tensor | None
-    mosaiced: Tensor
-
-
-Auxiliary = dict[str, dict[str, Tensor]]
-"""What is predicted beside the RAW (`BackboneSpec.auxiliary`), by branch (``oe``, ``noe``, ``plain``) and name."""
+__all__ = ["ReverseISP"]
 
 
 class ReverseISP(nn.Module):
@@ -87,7 +66,11 @@ class ReverseISP(nn.Module):
         cfa: phase of the mosaic; taken from ``profile`` when that is given.
         profile: the camera whose RAW the model predicts; needed to write a DNG.
 
-    All arguments are JSON values or can be made from them, so that a model folder can rebuild the module.
+    Attributes:
+        branches: the networks by name: ``oe`` and ``noe``, ``shared``, or ``plain``.
+        heads: the parts of the RAW that each of them predicts, by its name: ``oe``, ``noe``, or ``plain``.
+        spec: what is known of the networks.
+        config: all arguments, as JSON values, so that a model folder can rebuild the module.
 
     Values are unclamped in training mode, and clamped to [0, 1] in evaluation mode.
 
@@ -111,23 +94,15 @@ class ReverseISP(nn.Module):
         mask: Mapping[str, Any] | None = None,
         fusion: Mapping[str, Any] | None = None,
         refine: Mapping[str, Any] | None = None,
-        padding: Literal["reflect", "ones4"] = "reflect",
+        padding: Padding = "reflect",
         cfa: CFA | str | None = None,
         profile: CameraProfile | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if branches not in ("separate", "shared", "plain"):
-            raise ConfigError(f"branches must be 'separate', 'shared' or 'plain', got {branches!r}")
-        if padding not in ("reflect", "ones4"):
-            raise ConfigError(f"padding must be 'reflect' or 'ones4', got {padding!r}")
-        if base not in (None, "classical"):
-            raise ConfigError(f"base must be null or 'classical', got {base!r}")
-        if isinstance(profile, Mapping):
-            profile = CameraProfile.from_dict(dict(profile))
-        if profile is not None and cfa is not None and CFA.parse(cfa) is not profile.cfa:
-            raise ConfigError(f"cfa {cfa} contradicts the camera profile's {profile.cfa}; give one of them")
-        self.profile = profile
-        self.cfa = profile.cfa if profile is not None else CFA.parse(cfa or CFA.RGGB)
+        check_choice("branches", branches, ("separate", "shared", "plain"))
+        check_choice("padding", padding, ("reflect", "ones4"))
+        check_choice("base", base, (None, "classical"))
+        self.profile, self.cfa = camera(profile, cfa)
         self.config: dict[str, Any] = {
             "backbone": backbone,
             "backbone_kwargs": dict(backbone_kwargs or {}),
@@ -139,25 +114,31 @@ class ReverseISP(nn.Module):
             "refine": None if refine is None else dict(refine),
             "padding": padding,
             "cfa": self.cfa.value,
-            "profile": None if profile is None else profile.to_dict(),
+            "profile": None if self.profile is None else self.profile.to_dict(),
         }
-        self.packed = branches == "plain" and _head(backbone, self.config["backbone_kwargs"]) == "packed"
-        if base is not None and self.packed:
-            raise ConfigError(f"base {base}: {backbone} predicts Bayer planes: take no base, or head=raw_rgb")
-        self.branches = _build_branches(backbone, self.config["backbone_kwargs"], branches, 3 + mask_channel)
-        self.spec = resolve_spec(next(iter(self.branches.values())), backbone)
-        self.base: Classical | None = None
-        self.gains = nn.ParameterDict()
-        if base is not None:
-            self.base = Classical(3 + mask_channel)
-            channels = 6 if branches == "shared" else 3
-            self.gains.update({name: nn.Parameter(torch.zeros(1, channels, 1, 1)) for name in self.branches})
+        self._build_networks()
         self.overexposure_mask = OverexposureMask(**self.config["mask"])
         self.fusion = Fusion(**self.config["fusion"])
         self.mosaic = Mosaic(self.cfa)
-        self.refine: BayerRefiner | None = None
-        if refine is not None:
-            self.refine = BayerRefiner(_build_refiner(refine), self.cfa)
+        self.refine = None if refine is None else BayerRefiner(build_refiner(refine), self.cfa)
+
+    def _build_networks(self) -> None:
+        """Build the branches, and the base that they add to."""
+        name, kwargs, branches = (self.config[key] for key in ("backbone", "backbone_kwargs", "branches"))
+        channels = 3 + self.config["mask_channel"]
+        self.heads = PARTS[branches]
+        self.packed = branches == "plain" and predicts_planes(name, kwargs)
+        on_base = self.config["base"] is not None
+        if on_base and self.packed:
+            raise ConfigError(
+                f"base {self.config['base']}: {name} predicts Bayer planes: take no base, or head=raw_rgb"
+            )
+        self.branches = build_branches(name, kwargs, self.heads, channels, planes=self.packed)
+        self.spec = resolve_spec(next(iter(self.branches.values())), name)
+        self.frame = Frame(self.spec, self.config["padding"])
+        gains = {key: torch.zeros(1, 3 * len(parts), 1, 1) for key, parts in self.heads.items() if on_base}
+        self.gains = nn.ParameterDict({key: nn.Parameter(gain) for key, gain in gains.items()})
+        self.base = Classical(channels) if on_base else None
 
     def forward(self, srgb: Tensor) -> Reconstruction:
         """Reconstruct the RAW of photos.
@@ -169,16 +150,45 @@ class ReverseISP(nn.Module):
             ShapeError: wrong shape or dtype, or smaller than 16 pixels.
         """
         out = self.reconstruct(srgb)
-        if self.refine is None:
-            return out
-        bayer = self.refine(out.mosaiced)
-        return out._replace(bayer=bayer if self.training else bayer.clamp(0, 1))
+        return out._replace(bayer=self.refined(out.mosaiced))
 
     def reconstruct(self, srgb: Tensor) -> Reconstruction:
         """Do all of `forward` but the refinement."""
         check_photos(srgb)
-        mask = self.overexposure_mask(srgb)
-        return self.compose(self.run_networks(srgb, mask)[0], mask)
+        return self.compose(srgb, self.overexposure_mask(srgb))[0]
+
+    def compose(
+        self, srgb: Tensor, mask: Tensor, *, auxiliary: Iterable[str] = ()
+    ) -> tuple[Reconstruction, Auxiliary]:
+        """Run the branches on photos and put the RAW together, in one piece and without the refinement.
+
+        Whoever needs the steps one by one, such as the tiles of a large photo, calls the same methods in this
+        order: `run_branch` for each of ``branches``, `shares`, `mix`, `finish`.
+
+        Args:
+            srgb: ``[B, 3, H, W]`` in [0, 1].
+            mask: ``[B, 1, H, W]`` in [0, 1].
+            auxiliary: names of predictions beside the RAW that are wanted, too (`BackboneSpec.auxiliary`).
+
+        Returns:
+            The reconstruction; and what was asked for beside it.
+
+        Raises:
+            ConfigError: the networks predict no such thing.
+
+        Example:
+            >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}).eval()
+            >>> photo = torch.rand(1, 3, 24, 32)
+            >>> mask = model.overexposure_mask(photo)
+            >>> parts = model.run_branch("oe", photo, mask) | model.run_branch("noe", photo, mask)
+            >>> raw = model.mix(parts, model.shares(mask))
+            >>> torch.equal(model.finish(raw, mask, parts).bayer, model.compose(photo, mask)[0].bayer)
+            True
+        """
+        parts, more = self.run_branches(srgb, mask, auxiliary=auxiliary)
+        return self.finish(self.mix(parts, self.shares(mask)), mask, parts), more
+
+    # What it is made of -----------------------------------------------------------------------------------------
 
     @property
     def plain(self) -> bool:
@@ -186,9 +196,190 @@ class ReverseISP(nn.Module):
         return "plain" in self.branches
 
     @property
-    def network_channels(self) -> int:
-        """Channels C of what `run_networks` returns: 6 (OE, NOE), 3, or 1 from a network of Bayer planes."""
-        return 1 if self.packed else 3 if self.plain else 6
+    def fused(self) -> tuple[str, ...]:
+        """Names of the parts that the fusion joins: ``("oe", "noe")``, or ``()`` of a plain model."""
+        return () if self.plain else ("oe", "noe")
+
+    @property
+    def raw_channels(self) -> int:
+        """Channels of what `mix` returns: 3 of demosaiced RAW, 1 of the mosaic of a network of Bayer planes."""
+        return 1 if self.packed else 3
+
+    @property
+    def description(self) -> str:
+        """The model in a few words: its network, whether two branches are fused, its size."""
+        kind = "one network" if self.plain else "overexposure mask fusion"
+        return f"{self.config['backbone']}, {kind}, {sum(p.numel() for p in self.parameters()):,} parameters"
+
+    def replace_networks(self, change: Callable[[nn.Module], nn.Module]) -> None:
+        """Put another module in the place of each network, that of the refinement included.
+
+        Args:
+            change: returns what takes the place of a network: a module of the same inputs and outputs.
+        """
+        for name, network in self.branches.items():
+            self.branches[name] = change(network)
+        if self.refine is not None:
+            self.refine.network = change(self.refine.network)
+
+    # How far it looks -------------------------------------------------------------------------------------------
+
+    @property
+    def networks_reach(self) -> Reach:
+        """How far the networks look, from the photo and its mask to what they predict."""
+        return Reach.of_networks(self.spec)
+
+    @property
+    def refinement_reach(self) -> Reach | None:
+        """How far the refinement looks, from mosaic to mosaic; None without one."""
+        return None if self.refine is None else Reach.of_refinement(self.refine)
+
+    @property
+    def reach(self) -> Reach:
+        """How far the whole pipeline looks, from the photo to ``bayer``."""
+        fusion = 0 if self.plain else self.fusion.reach
+        first = self.networks_reach.beside(fusion).after(self.overexposure_mask.reach)
+        return first if self.refinement_reach is None else first.then(self.refinement_reach)
+
+    # Its steps --------------------------------------------------------------------------------------------------
+
+    def shares(self, mask: Tensor) -> Parts:
+        """Return the share of each pixel that comes from each part.
+
+        Args:
+            mask: ``[B, 1, H, W]`` in [0, 1].
+
+        Returns:
+            Shares ``[B, 1, H, W]`` in [0, 1] by part: ``oe`` and ``noe``, which add up to 1, or ``plain``. A share
+            depends on the mask up to ``fusion.reach`` pixels away.
+        """
+        if self.plain:
+            return {"plain": torch.ones_like(mask)}
+        oe = self.fusion.weight(mask)
+        return {"oe": oe, "noe": 1 - oe}
+
+    def run_branches(
+        self, srgb: Tensor, mask: Tensor, *, auxiliary: Iterable[str] = ()
+    ) -> tuple[Parts, Auxiliary]:
+        """Run all networks, the only part of the pipeline that looks far.
+
+        Args:
+            srgb: ``[B, 3, H, W]`` in [0, 1].
+            mask: ``[B, 1, H, W]`` in [0, 1].
+            auxiliary: names of predictions beside the RAW that are wanted, too.
+
+        Returns:
+            What the networks predict, by part, ``[B, C, H, W]`` with C as of `raw_channels`, clamped in evaluation
+            mode; and what was asked for beside it, of the size of the prediction (of its packed planes if it has
+            those).
+
+        Raises:
+            ConfigError: the networks predict no such thing.
+        """
+        wanted = self.check_auxiliary(auxiliary)
+        x, base_raw = self._input(srgb, mask), self.base_raw(srgb, mask)
+        size = (srgb.shape[-2], srgb.shape[-1])
+        parts: Parts = {}
+        more: Auxiliary = {}
+        for name, network in self.branches.items():
+            y, extra = network.forward_auxiliary(x) if wanted else (network(x), {})  # type: ignore[operator]
+            parts |= self._parts(name, self._cut_out(y, size), base_raw)
+            more |= self._auxiliary(name, {key: extra[key] for key in wanted}, size)
+        return self._clamped(parts), more
+
+    def run_branch(
+        self,
+        name: str,
+        srgb: Tensor,
+        mask: Tensor,
+        base_raw: Tensor | None = None,
+        part: tuple[slice, slice] | None = None,
+    ) -> Parts:
+        """Run one of ``branches`` alone, as `run_branches` runs it.
+
+        Args:
+            name: its name in ``branches``.
+            srgb: ``[B, 3, H, W]`` in [0, 1].
+            mask: ``[B, 1, H, W]`` in [0, 1].
+            base_raw: what `base_raw` returns of both, if it is known already.
+            part: rows and columns that are wanted, first and one past the last; None: all. Networks that can
+                (`run_part`) compute no more than these depend on.
+
+        Returns:
+            The parts that it predicts, ``heads[name]``, at these rows and columns.
+        """
+        size = (srgb.shape[-2], srgb.shape[-1])
+        rows, columns = part or (slice(0, size[0]), slice(0, size[1]))
+        x, network = self._input(srgb, mask), self.branches[name]
+        if self.packed:
+            y = self._cut_out(network(x), size)[..., rows, columns]
+        else:
+            y = run_part(network, x, self.frame.shift(rows), self.frame.shift(columns))
+        base_raw = self.base_raw(srgb, mask) if base_raw is None else base_raw
+        return self._clamped(self._parts(name, y, None if base_raw is None else base_raw[..., rows, columns]))
+
+    def mix(self, parts: Parts, shares: Parts) -> Tensor:
+        """Fuse what the networks predict.
+
+        Args:
+            parts: by part, from `run_branches` or `run_branch`. A part that has no share of any pixel may be left
+                out, but not all of them.
+            shares: the parts' shares of each pixel, from `shares`.
+
+        Returns:
+            The RAW ``[B, C, H, W]`` of `raw_channels`.
+        """
+        if len(parts) == 1:
+            return next(iter(parts.values()))
+        return self.fusion.mix(parts["oe"], parts["noe"], shares["oe"])
+
+    def to_bayer(self, raw: Tensor) -> Tensor:
+        """Return the mosaic ``[B, 1, H, W]`` of what `mix` returns."""
+        return raw if self.packed else self.mosaic(raw)
+
+    def finish(
+        self,
+        raw: Tensor,
+        mask: Tensor,
+        parts: Mapping[str, Tensor],
+        *,
+        interpolate: Callable[[Tensor, CFA], Tensor] = demosaic,
+    ) -> Reconstruction:
+        """Put mosaic and demosaiced RAW beside each other.
+
+        Args:
+            raw: ``[B, C, H, W]``, from `mix`.
+            mask: ``[B, 1, H, W]`` in [0, 1].
+            parts: by part; those that the fusion joins become ``oe`` and ``noe`` of the result.
+            interpolate: demosaics the mosaic of a network of Bayer planes, bilinearly.
+        """
+        bayer = self.to_bayer(raw)
+        raw_rgb = interpolate(raw, self.cfa) if self.packed else raw
+        return Reconstruction(raw_rgb, bayer, mask, parts.get("oe"), parts.get("noe"), bayer)
+
+    def refined(self, bayer: Tensor) -> Tensor:
+        """Return a mosaic ``[B, 1, H, W]`` refined, clamped in evaluation mode; as it is without a refinement."""
+        if self.refine is None:
+            return bayer
+        refined: Tensor = self.refine(bayer)
+        return refined if self.training else refined.clamp(0, 1)
+
+    def base_raw(self, srgb: Tensor, mask: Tensor) -> Tensor | None:
+        """Return the RAW ``[B, 3, H, W]`` that the networks add to, unclamped; None without a base.
+
+        Args:
+            srgb: ``[B, 3, H, W]`` in [0, 1].
+            mask: ``[B, 1, H, W]`` in [0, 1].
+        """
+        if self.base is None:
+            return None
+        x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
+        kind = x.device.type
+        if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+            base_raw: Tensor = self.base(x)
+            return base_raw
+        with torch.autocast(kind, enabled=False):
+            return self.base(x)
 
     def check_auxiliary(self, names: Iterable[str]) -> set[str]:
         """Return names of what the networks predict beside the RAW.
@@ -209,185 +400,37 @@ class ReverseISP(nn.Module):
             )
         return wanted
 
-    def run_networks(
-        self, srgb: Tensor, mask: Tensor, *, auxiliary: Iterable[str] = ()
-    ) -> tuple[Tensor, Auxiliary]:
-        """Run the networks, the only part of the pipeline that looks beyond a pixel.
+    def _input(self, srgb: Tensor, mask: Tensor) -> Tensor:
+        """Return what the networks see: photo and mask in their frame."""
+        return self.frame.put_around(torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb)
 
-        Args:
-            srgb: ``[B, 3, H, W]`` in [0, 1].
-            mask: ``[B, 1, H, W]`` in [0, 1].
-            auxiliary: what more to return of the networks' predictions.
+    def _cut_out(self, y: Tensor, size: tuple[int, int]) -> Tensor:
+        """Cut the frame off a network's output; lay packed planes out as a mosaic."""
+        return self.frame.cut_out(unpack(y, self.cfa) if self.packed else y, *size)
 
-        Returns:
-            The predictions ``[B, C, H, W]``, see `network_channels`, clamped in evaluation mode; and what was
-            asked for beside them, of the size of the prediction (of its packed planes if it has those).
+    def _parts(self, name: str, y: Tensor, base_raw: Tensor | None) -> Parts:
+        """Put what a network predicts, ``[B, C, H, W]``, on the base if there is one, and divide it into parts."""
+        heads = self.heads[name]
+        if base_raw is not None:
+            base_raw = base_raw if len(heads) == 1 else base_raw.repeat(1, len(heads), 1, 1)
+            y = torch.addcmul(base_raw, self.gains[name], y)
+        return dict(zip(heads, y.split(3, dim=1) if len(heads) > 1 else (y,), strict=True))
 
-        Raises:
-            ConfigError: the networks predict no such thing.
+    def _clamped(self, parts: Parts) -> Parts:
+        return parts if self.training else {part: value.clamp(0, 1) for part, value in parts.items()}
+
+    def _auxiliary(self, name: str, found: Mapping[str, Tensor], size: tuple[int, int]) -> Auxiliary:
+        """Cut the frame off what a network predicts beside the RAW, and divide it into parts.
+
+        Of several heads it is ``[B, n * 3 * heads, H, W]``: n times the channels of the heads in their order.
         """
-        wanted = self.check_auxiliary(auxiliary)
-        x, margin = self._input(srgb, mask)
-        height, width = srgb.shape[-2:]
-        outputs, more, base_raw = [], {}, self.base_raw(srgb, mask)
-        for name, network in self.branches.items():
-            y, extra = network.forward_auxiliary(x) if wanted else (network(x), {})  # type: ignore[operator]
-            outputs.append(self._on_base(name, self._crop(y, margin, height, width), base_raw))
-            more[name] = {key: self._crop(extra[key], margin, height, width, auxiliary=True) for key in wanted}
-        if "shared" in more:
-            more = {name: _of_head(more["shared"], head) for head, name in enumerate(("oe", "noe"))}
-        y = torch.cat(outputs, dim=1)
-        return (y if self.training else y.clamp(0, 1)), more
-
-    def run_branch(
-        self,
-        name: str,
-        srgb: Tensor,
-        mask: Tensor,
-        base_raw: Tensor | None = None,
-        part: tuple[slice, slice] | None = None,
-    ) -> Tensor:
-        """Run one of ``branches`` alone, as `run_networks` runs it.
-
-        Args:
-            name: its name in ``branches``.
-            srgb: ``[B, 3, H, W]`` in [0, 1].
-            mask: ``[B, 1, H, W]`` in [0, 1].
-            base_raw: what `base_raw` returns of both, if it is known already.
-            part: rows and columns that are wanted, first and one past the last; None: all. Networks that can
-                (`run_part`) compute no more than these depend on.
-
-        Returns:
-            Its channels of what `run_networks` returns, at these rows and columns.
-        """
-        height, width = srgb.shape[-2:]
-        rows, columns = part or (slice(0, height), slice(0, width))
-        x, margin = self._input(srgb, mask)
-        network = self.branches[name]
-        if self.packed:
-            y = self._crop(network(x), margin, height, width)[..., rows, columns]
-        else:
-            shifted = (slice(margin + each.start, margin + each.stop) for each in (rows, columns))
-            y = run_part(network, x, *shifted)
-        base_raw = self.base_raw(srgb, mask) if base_raw is None else base_raw
-        y = self._on_base(name, y, None if base_raw is None else base_raw[..., rows, columns])
-        return y if self.training else y.clamp(0, 1)
-
-    def base_raw(self, srgb: Tensor, mask: Tensor) -> Tensor | None:
-        """Return the RAW ``[B, 3, H, W]`` that the networks add to, unclamped; None without a base.
-
-        Args:
-            srgb: ``[B, 3, H, W]`` in [0, 1].
-            mask: ``[B, 1, H, W]`` in [0, 1].
-        """
-        if self.base is None:
-            return None
-        x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
-        kind = x.device.type
-        if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
-            base_raw: Tensor = self.base(x)
-            return base_raw
-        with torch.autocast(kind, enabled=False):
-            return self.base(x)
-
-    def _on_base(self, name: str, y: Tensor, base_raw: Tensor | None) -> Tensor:
-        """Put what a branch predicts, ``[B, C, H, W]``, on the base, if there is one."""
-        if base_raw is None:
-            return y
-        heads = y.shape[1] // 3
-        return torch.addcmul(base_raw if heads == 1 else base_raw.repeat(1, heads, 1, 1), self.gains[name], y)
-
-    def _input(self, srgb: Tensor, mask: Tensor) -> tuple[Tensor, int]:
-        """Return what the networks see, and the rows and columns that it has before the photo's first."""
-        return self._pad(torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb)
-
-    def compose(self, outputs: Tensor, mask: Tensor) -> Reconstruction:
-        """Fuse and mosaic what the networks predict.
-
-        Args:
-            outputs: ``[B, C, H, W]``, from `run_networks`.
-            mask: ``[B, 1, H, W]`` in [0, 1].
-        """
-        oe = noe = None
-        if self.packed:
-            raw_rgb, bayer = demosaic(outputs, self.cfa, "bilinear"), outputs
-        elif self.plain:
-            raw_rgb, bayer = outputs, self.mosaic(outputs)
-        else:
-            oe, noe = outputs.split(3, dim=1)
-            raw_rgb = self.fusion(oe, noe, mask)
-            bayer = self.mosaic(raw_rgb)
-        return Reconstruction(raw_rgb, bayer, mask, oe, noe, bayer)
-
-    def _crop(self, y: Tensor, margin: int, height: int, width: int, *, auxiliary: bool = False) -> Tensor:
-        """Cut the padding off a network's output; lay packed planes out as a mosaic, but for auxiliary ones."""
-        if self.packed and auxiliary:
-            margin, height, width = margin // 2, height // 2, width // 2
-        elif self.packed:
-            y = unpack(y, self.cfa)
-        return y[..., margin : margin + height, margin : margin + width]
-
-    def _pad(self, x: Tensor) -> tuple[Tensor, int]:
-        """Bring ``x`` to a size the network takes; return it and the rows (and columns) added before the first."""
-        margin = 4 if self.config["padding"] == "ones4" else 0
-        height, width = (self._allowed(size + 2 * margin) for size in x.shape[-2:])
-        down, right = height - x.shape[-2] - margin, width - x.shape[-1] - margin
-        if margin:
-            return F.pad(x, (margin, right, margin, down), value=1.0), margin
-        return reflect_pad(x, 0, down, 0, right), 0
-
-    def _allowed(self, size: int) -> int:
-        """Return the least size from ``size`` up that the network takes."""
-        multiple, least = self.spec.multiple_of, self.spec.min_size
-        allowed = next_multiple(size, multiple)
-        if least <= next_multiple(MINIMUM_SIZE, multiple):
-            return allowed
-        at_least = torch.sym_max(allowed, next_multiple(least, multiple))  # also where an export leaves sizes open
-        return cast("int", at_least)
-
-
-def check_photos(srgb: Tensor) -> None:
-    """Require photos ``[B, 3, H, W]`` that are large enough.
-
-    Raises:
-        ShapeError: wrong shape or dtype, or smaller than 16 pixels.
-    """
-    check_image(srgb, 3, "srgb")
-    if srgb.ndim != 4 or min(srgb.shape[-2:]) < MINIMUM_SIZE:
-        raise ShapeError(f"srgb must be [B, 3, H, W] with H, W >= {MINIMUM_SIZE}, got {list(srgb.shape)}")
-
-
-def _head(name: str, kwargs: Mapping[str, Any]) -> str:
-    """Return what a plain network predicts: what its arguments say, or else what it was published to predict."""
-    spec = BACKBONES.spec(family(name)[0])
-    return str(kwargs.get("head") or (spec.native if spec else "raw_rgb"))
-
-
-def _build_branches(name: str, kwargs: dict[str, Any], branches: str, in_channels: int) -> nn.ModuleDict:
-    if branches == "plain":
-        packed = _head(name, kwargs) == "packed"
-        shape = {"out_channels": 4, "head": "packed"} if packed else {"out_channels": 3}
-        return nn.ModuleDict({"plain": create_backbone(name, in_channels=in_channels, **{**kwargs, **shape})})
-    if kwargs.get("head") == "packed":
-        raise ConfigError(f"{name}: the fusion needs networks of head 'raw_rgb'; a plain pipeline takes 'packed'")
-    if branches == "shared":
-        return nn.ModuleDict({"shared": create_backbone(name, in_channels=in_channels, out_channels=6, **kwargs)})
-    return nn.ModuleDict(
-        {key: create_backbone(name, in_channels=in_channels, out_channels=3, **kwargs) for key in ("oe", "noe")}
-    )
-
-
-def _build_refiner(kwargs: Mapping[str, Any]) -> nn.Module:
-    """Return a U-Net that changes nothing before it is trained.
-
-    Its loss sees the mean of the two greens, so that nothing would undo a difference that it began with.
-    """
-    network = create_backbone("unet", in_channels=4, out_channels=4, **kwargs)
-    for parameter in network.get_submodule("head").parameters():
-        nn.init.zeros_(parameter)
-    return network
-
-
-def _of_head(auxiliary: Mapping[str, Tensor], head: int) -> dict[str, Tensor]:
-    """Take the planes of one 3-channel head from ``[B, n * 6, H, W]`` of a shared trunk: ``[B, n * 3, H, W]``."""
-    return {name: value.unflatten(1, (-1, 2, 3))[:, :, head].flatten(1, 2) for name, value in auxiliary.items()}
+        cut = self.frame.cut_out_planes if self.packed else self.frame.cut_out
+        values = {key: cut(value, *size) for key, value in found.items()}
+        heads = self.heads[name]
+        if len(heads) == 1:
+            return {heads[0]: values}
+        divided = {key: value.unflatten(1, (-1, len(heads), 3)) for key, value in values.items()}
+        return {
+            head: {key: value[:, :, at].flatten(1, 2) for key, value in divided.items()}
+            for at, head in enumerate(heads)
+        }

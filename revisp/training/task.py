@@ -202,16 +202,15 @@ class ReverseISPTask(pl.LightningModule):
         srgb = batch.srgb.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(stage.branches):
             mask = self.model.overexposure_mask(srgb)
-            outputs, auxiliary = self.model.run_networks(srgb, mask, auxiliary=self.loss.needs - GIVEN)
-            out = self.model.compose(outputs, mask)
+            out, auxiliary = self.model.compose(srgb, mask, auxiliary=self.loss.needs - GIVEN)
         total = srgb.new_zeros(())
         if stage.branches:
             given = {"srgb": srgb, "cfa": self.model.cfa}
             result = self._loss(out, batch, {name: {**extra, **given} for name, extra in auxiliary.items()})
             total = total + result.total
             self.log_dict({f"train/{name}": value for name, value in result.terms.items()}, batch_size=len(srgb))
-        if stage.refine and self.model.refine is not None:
-            refined = torch.where(batch.valid > 0, self.model.refine(out.mosaiced), batch.bayer)
+        if stage.refine:
+            refined = torch.where(batch.valid > 0, self.model.refined(out.mosaiced), batch.bayer)
             yuv = yuv_loss(refined, batch.bayer, self.model.cfa) / batch.valid.mean().clamp_min(1e-6)
             total = total + self.refine_training.weight * yuv
             self.log("train/refine_yuv", yuv.detach(), batch_size=len(srgb))
@@ -282,7 +281,7 @@ class ReverseISPTask(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log the figures of every rival."""
-        for group in ("val", *(() if self.model.plain else ("oe", "noe")), *self.baselines):
+        for group in ("val", *self.model.fused, *self.baselines):
             self._log_scores(group)
 
     def fit_baseline(self, samples: Sequence[Sample]) -> None:

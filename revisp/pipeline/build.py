@@ -1,0 +1,103 @@
+"""Which networks a pipeline is built of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from revisp.backbones import BACKBONES, create_backbone, family
+from revisp.camera.profile import CameraProfile
+from revisp.cfa import CFA
+from revisp.errors import ConfigError
+
+__all__ = ["PARTS", "build_branches", "build_refiner", "camera", "check_choice", "predicts_planes"]
+
+PARTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "separate": {"oe": ("oe",), "noe": ("noe",)},
+    "shared": {"shared": ("oe", "noe")},
+    "plain": {"plain": ("plain",)},
+}
+"""By the choice of branches: the parts of the RAW that each network predicts, three channels each, in order."""
+
+
+def check_choice(name: str, value: object, choices: Sequence[str | None]) -> None:
+    """Require one of at least two choices; None is called null, as in a configuration.
+
+    Raises:
+        ConfigError: another one.
+    """
+    if value not in choices:
+        *words, last = ("null" if choice is None else repr(choice) for choice in choices)
+        raise ConfigError(f"{name} must be {', '.join(words)} or {last}, got {value!r}")
+
+
+def camera(
+    profile: CameraProfile | Mapping[str, Any] | None, cfa: CFA | str | None
+) -> tuple[CameraProfile | None, CFA]:
+    """Return the camera and its Bayer phase, which is RGGB if nobody says.
+
+    Raises:
+        ConfigError: the phase contradicts the profile.
+    """
+    if isinstance(profile, Mapping):
+        profile = CameraProfile.from_dict(dict(profile))
+    if profile is None:
+        return None, CFA.parse(cfa or CFA.RGGB)
+    if cfa is not None and CFA.parse(cfa) is not profile.cfa:
+        raise ConfigError(f"cfa {cfa} contradicts the camera profile's {profile.cfa}; give one of them")
+    return profile, profile.cfa
+
+
+def predicts_planes(backbone: str, kwargs: Mapping[str, Any]) -> bool:
+    """Return whether a network alone predicts Bayer planes: as its arguments say, or else as it was published."""
+    spec = BACKBONES.spec(family(backbone)[0])
+    return str(kwargs.get("head") or (spec.native if spec else "raw_rgb")) == "packed"
+
+
+def build_branches(
+    backbone: str,
+    kwargs: Mapping[str, Any],
+    parts: Mapping[str, tuple[str, ...]],
+    in_channels: int,
+    *,
+    planes: bool,
+) -> nn.ModuleDict:
+    """Build the networks.
+
+    Args:
+        backbone: name of the network.
+        kwargs: its arguments.
+        parts: what each network predicts, one of `PARTS`.
+        in_channels: channels of their input.
+        planes: whether a network alone predicts Bayer planes.
+
+    Raises:
+        ConfigError: networks of Bayer planes for a fusion, or wrong arguments.
+    """
+    if planes:
+        shapes = {name: {"out_channels": 4, "head": "packed"} for name in parts}
+    else:
+        shapes = {name: {"out_channels": 3 * len(heads)} for name, heads in parts.items()}
+    if not planes and kwargs.get("head") == "packed":
+        raise ConfigError(
+            f"{backbone}: the fusion needs networks of head 'raw_rgb'; a plain pipeline takes 'packed'"
+        )
+    return nn.ModuleDict(
+        {
+            name: create_backbone(backbone, in_channels=in_channels, **{**kwargs, **shape})
+            for name, shape in shapes.items()
+        }
+    )
+
+
+def build_refiner(kwargs: Mapping[str, Any]) -> nn.Module:
+    """Return a U-Net that changes nothing before it is trained.
+
+    Its loss sees the mean of the two greens, so that nothing would undo a difference that it began with.
+    """
+    network = create_backbone("unet", in_channels=4, out_channels=4, **kwargs)
+    for parameter in network.get_submodule("head").parameters():
+        nn.init.zeros_(parameter)
+    return network

@@ -1,0 +1,54 @@
+"""What goes into the pipeline and what comes out of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from revisp.checks import check_image
+from revisp.errors import ShapeError
+
+__all__ = ["MINIMUM_SIZE", "Auxiliary", "Parts", "Reconstruction", "check_photos"]
+
+MINIMUM_SIZE = 16
+"""Least height and width of a photo, in pixels."""
+
+Parts = dict[str, Tensor]
+"""What the networks predict, by part: ``oe`` and ``noe`` ``[B, 3, H, W]``; or ``plain``, the whole RAW."""
+
+Auxiliary = dict[str, dict[str, Tensor]]
+"""What is predicted beside the RAW (`BackboneSpec.auxiliary`), by part (``oe``, ``noe``, ``plain``) and name."""
+
+
+class Reconstruction(NamedTuple):
+    """What `ReverseISP` makes of a photo.
+
+    Attributes:
+        raw_rgb: demosaiced RAW ``[B, 3, H, W]``: camera RGB, linear, black 0, white 1, not white-balanced; of a
+            plain network that predicts Bayer planes, their bilinear interpolation.
+        bayer: the RAW mosaic ``[B, 1, H, W]``, after refinement where the model refines.
+        mask: overexposure mask ``[B, 1, H, W]`` in [0, 1], 1 = overexposed.
+        oe: demosaiced RAW ``[B, 3, H, W]`` of the branch for overexposed pixels; None of a plain model, and of
+            `revisp.predict` unless asked for.
+        noe: demosaiced RAW ``[B, 3, H, W]`` of the branch for all other pixels; None likewise.
+        mosaiced: the mosaic before refinement; the same tensor as ``bayer`` without it.
+    """
+
+    raw_rgb: Tensor
+    bayer: Tensor
+    mask: Tensor
+    oe: Tensor | None
+    noe: Tensor | None
+    mosaiced: Tensor
+
+
+def check_photos(srgb: Tensor) -> None:
+    """Require photos ``[B, 3, H, W]`` that are large enough.
+
+    Raises:
+        ShapeError: wrong shape or dtype, or smaller than 16 pixels.
+    """
+    check_image(srgb, 3, "srgb")
+    if srgb.ndim != 4 or min(srgb.shape[-2:]) < MINIMUM_SIZE:
+        raise ShapeError(f"srgb must be [B, 3, H, W] with H, W >= {MINIMUM_SIZE}, got {list(srgb.shape)}")
