@@ -19,8 +19,7 @@ from revisp.config import as_dict
 from revisp.data import create_data
 from revisp.data.base import DataModule
 from revisp.errors import ConfigError, RevispError
-from revisp.hardware import keep_freed_memory
-from revisp.inference.precision import has_fast_bf16
+from revisp.hardware import has_fast_bf16, keep_freed_memory
 from revisp.losses.base import missing
 from revisp.losses.composite import BranchLoss, FusionLoss, PlainLoss, WeightedSum
 from revisp.pipeline import ReverseISP

@@ -17,7 +17,7 @@ from revisp.losses import BranchLoss, FusionLoss
 from revisp.metrics import aim_psnr
 from revisp.mosaic import mosaic
 from revisp.pipeline import ReverseISP
-from revisp.training.task import ReverseISPTask, Stage
+from revisp.training.task import Learning, ReverseISPTask
 
 PROFILE = SIMULATED.profile
 
@@ -89,7 +89,7 @@ def test_invalid_pixels_change_no_step(refine):
     losses = []
     for given in (batch, spoilt, batch._replace(valid=torch.ones_like(valid))):
         task = _task(refine)
-        stage = Stage(branches=True, refine=refine is not None)
+        stage = Learning(branches=True, refine=refine is not None)
         with patch.object(ReverseISPTask, "stage", stage), patch.multiple(task, log=_ignore, log_dict=_ignore):
             losses.append(task.training_step(given, 0).item())
     assert losses[0] == losses[1]
