@@ -38,6 +38,7 @@ Modes, one at a time:
 
 Keys, the default in brackets:
   bits            10 (AIM 2022), 12 (NTIRE 2025) or [auto]: by the size of the tiles
+  metrics         [aim], ntire, colour, noise, lpips: some of them, as metrics=[aim,colour]
   tile            side of the tiles that are predicted, for less memory; [null]: pictures whole
   device          [auto], cpu or cuda
   hydra.run.dir   the run folder [runs/evaluate/TIME]
@@ -110,7 +111,10 @@ def _write_report(result: ModelEvaluation, path: Path, cfg: DictConfig) -> Path:
         configuration=OmegaConf.to_yaml(cfg, resolve=True),
         versions={package: importlib.metadata.version(package) for package in ("revisp", "torch", "numpy")},
         brightness={name: result.brightness},
-        notes=[f"Means over {len(result.images)} pictures, by the definitions of AIM 2022.", *result.notes],
+        notes=[
+            f"Means over {len(result.images)} pictures; PSNR and SSIM as AIM 2022 defines them.",
+            *result.notes,
+        ],
     )
 
 

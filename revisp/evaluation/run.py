@@ -31,11 +31,13 @@ class Mode:
         words: how it is asked for.
         needs: settings that must be given.
         takes: settings that may be given, too.
+        metrics: whether other metrics may be asked for.
     """
 
     words: str
     needs: frozenset[str]
     takes: frozenset[str] = frozenset()
+    metrics: bool = True
 
 
 MODES = {
@@ -52,8 +54,11 @@ MODES = {
         "--cycle model=FOLDER photos=PATH [camera=FILE]",
         frozenset({"cycle", "model", "photos"}),
         frozenset({"camera"}),
+        metrics=False,
     ),
-    "submission": Mode("--submission model=FOLDER inputs=FOLDER", frozenset({"submission", "model", "inputs"})),
+    "submission": Mode(
+        "--submission model=FOLDER inputs=FOLDER", frozenset({"submission", "model", "inputs"}), metrics=False
+    ),
 }
 """What the command does, one at a time."""
 
@@ -86,7 +91,11 @@ def evaluate(settings: Settings, progress: Progress | None = None) -> Evaluation
     Raises:
         RevispError: a setting or file is wrong; the message says which.
     """
+    from revisp.evaluation.measures import DEFAULT_METRICS, check_metrics
+
     mode = choose_mode(settings)
+    if check_metrics(settings["metrics"]) != DEFAULT_METRICS and not MODES[mode].metrics:
+        raise ConfigError(f"metrics= does not go with --{mode}, which compares no RAW with a true one")
     return _DO[mode](settings, progress)
 
 
@@ -96,20 +105,22 @@ def _score_model(settings: Settings, progress: Progress | None) -> Evaluation:
 
     data = create_data(**settings["data"], seed=settings["seed"], demosaic=settings["demosaic"])
     keep = settings["report_photos"]
-    return score_model(_model(settings), data, tile=_tile(settings), keep=keep, progress=progress)
+    metrics = settings["metrics"]
+    return score_model(_model(settings), data, tile=_tile(settings), keep=keep, metrics=metrics, progress=progress)
 
 
 def _score_submissions(settings: Settings, progress: Progress | None) -> Evaluation:
     from revisp.evaluation.score_submissions import score_submissions
 
     folders = (settings["submissions"], settings["truths"], settings.get("inputs"))
-    return score_submissions(*folders, bits=settings["bits"], progress=progress)
+    return score_submissions(*folders, bits=settings["bits"], metrics=settings["metrics"], progress=progress)
 
 
 def _score_raw(settings: Settings, progress: Progress | None) -> Evaluation:
     from revisp.evaluation.score_raw import score_raw_files
 
-    return score_raw_files(settings["prediction"], settings["truth"], settings.get("photos"))
+    files = (settings["prediction"], settings["truth"], settings.get("photos"))
+    return score_raw_files(*files, metrics=settings["metrics"])
 
 
 def _score_cycle(settings: Settings, progress: Progress | None) -> Evaluation:

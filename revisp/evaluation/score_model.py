@@ -6,12 +6,13 @@ import dataclasses
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from revisp.cfa import pack
 from revisp.errors import ConfigError
+from revisp.evaluation.measures import DEFAULT_METRICS, choose_measures, notes_of
 from revisp.evaluation.report.page import ReportImage
 from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
 from revisp.inference.predict import predict
@@ -49,6 +50,7 @@ def score_model(
     *,
     tile: int | None = None,
     keep: int = 0,
+    metrics: str | Sequence[str] = DEFAULT_METRICS,
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelEvaluation:
     """Score a model on all validation pictures of a data set, as the test at the end of a training does.
@@ -60,11 +62,13 @@ def score_model(
         model: the pipeline; runs on the device it is on.
         data: a module of `revisp.data.create_data`.
         tile: pixels of a tile of the prediction (`revisp.predict`); None predicts each picture in one pass.
-        keep: number of pictures to keep for a report, the worst by PSNR.
+        keep: number of pictures to keep for a report, the worst by PSNR (the first where that is not asked for).
+        metrics: what to compute, of `revisp.evaluation.measures.METRICS`.
         progress: called with (pictures done, all pictures).
 
     Raises:
-        ConfigError: model and data have different Bayer phases.
+        ConfigError: model and data have different Bayer phases, or an unknown metric.
+        WeightsError: LPIPS is asked for, and its trunk is missing.
         DataError: the data set cannot be read.
     """
     cfa = model.cfa
@@ -75,6 +79,7 @@ def score_model(
             f"the model is made for {model.profile.name}, the data are of {data.profile.name}",
             stacklevel=2,
         )
+    measures = choose_measures(metrics, data.profile)
     data.setup("test")
     loader = data.test_dataloader()
     total = len(loader)
@@ -84,7 +89,8 @@ def score_model(
     for index, batch in enumerate(loader):
         bayer = predict(model, batch.srgb, tile=tile or max(batch.srgb.shape[-2:])).bayer.clamp(0, 1)
         planes, truth = (pack(x, cfa)[0] for x in (bayer, batch.bayer))
-        scores = score_pair(planes, truth, batch.srgb[0], cfa=cfa, valid=batch.valid[0])
+        figures = [measure.figures for measure in measures]
+        scores = score_pair(planes, truth, batch.srgb[0], cfa=cfa, valid=batch.valid[0], figures=figures)
         found.append((batch.name[0], scores))
         brightness.update(bayer, batch.bayer, batch.valid)
         if keep:
@@ -96,6 +102,7 @@ def score_model(
     images = _numbered(found)
     return ModelEvaluation(
         tuple(images),
+        notes_of(measures),
         profile=data.profile,
         brightness=brightness.compute(),
         worst=tuple(dataclasses.replace(image, name=images[index].name) for index, image in worst),
@@ -104,7 +111,7 @@ def score_model(
 
 
 def _psnr(entry: tuple[int, ReportImage]) -> float:
-    value = entry[1].scores["psnr"]
+    value = entry[1].scores.get("psnr", math.nan)
     return math.inf if math.isnan(value) else value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from revisp.cfa import pack
 from revisp.errors import DataError
+from revisp.evaluation.measures import DEFAULT_METRICS, choose_measures, notes_of
 from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
 from revisp.io.photo import read_srgb
 from revisp.io.raw.rawimage import RawImage
@@ -18,7 +20,13 @@ from revisp.io.raw.read import read_raw
 __all__ = ["score_raw_files"]
 
 
-def score_raw_files(prediction: str | Path, truth: str | Path, photo: str | Path | None = None) -> Evaluation:
+def score_raw_files(
+    prediction: str | Path,
+    truth: str | Path,
+    photo: str | Path | None = None,
+    *,
+    metrics: str | Sequence[str] = DEFAULT_METRICS,
+) -> Evaluation:
     """Score a RAW file against another, each turned upright and normalised by its own black and white level.
 
     Values are clipped to [0, 1]: samples above white and below black count as white and black.
@@ -27,10 +35,13 @@ def score_raw_files(prediction: str | Path, truth: str | Path, photo: str | Path
         prediction: a DNG, or any RAW that `revisp.io.read_raw` reads.
         truth: another of the same size and Bayer phase.
         photo: the photo, of the size of the mosaic, for figures by region.
+        metrics: what to compute, of `revisp.evaluation.measures.METRICS`; the camera is that of the true file.
 
     Raises:
         ImageError: a file cannot be read.
         DataError: sizes or phases differ, or the photo has another size.
+        ConfigError: an unknown metric.
+        WeightsError: LPIPS is asked for, and its trunk is missing.
     """
     given, true = (read_raw(path).upright() for path in (prediction, truth))
     if given.mosaic.shape != true.mosaic.shape or given.profile.cfa is not true.profile.cfa:
@@ -48,8 +59,10 @@ def score_raw_files(prediction: str | Path, truth: str | Path, photo: str | Path
             raise DataError(f"{photo} is {rows}x{columns}, but {truth} is {_describe(true)}")
         srgb = srgb[:, :height, :width]
     planes = _planes(given, height, width), _planes(true, height, width)
-    scores = score_pair(planes[0], planes[1], srgb, cfa=true.profile.cfa)
-    return Evaluation((ImageScores(Path(prediction).stem, scores),))
+    measures = choose_measures(metrics, true.profile)
+    figures = [measure.figures for measure in measures]
+    scores = score_pair(planes[0], planes[1], srgb, cfa=true.profile.cfa, figures=figures)
+    return Evaluation((ImageScores(Path(prediction).stem, scores),), notes_of(measures))
 
 
 def _planes(raw: RawImage, height: int, width: int) -> Tensor:

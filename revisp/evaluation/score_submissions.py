@@ -8,7 +8,8 @@ problems.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +19,17 @@ from torch import Tensor
 
 from revisp.challenges import CHALLENGES, by_tile, challenge_scale
 from revisp.errors import ConfigError, DataError, ImageError
-from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
+from revisp.evaluation.measures import DEFAULT_METRICS, check_metrics, choose_measures, notes_of
+from revisp.evaluation.scores import NTIRE, Evaluation, ImageScores, psnr_ssim, score_pair
 from revisp.io.file_names import PHOTO_ENDINGS, natural_key
 from revisp.io.photo import read_srgb
 
 __all__ = ["Problems", "list_files", "score_submissions"]
 
 Array = np.ndarray[Any, Any]
+
+NTIRE_FIGURES = partial(psnr_ssim, rules=NTIRE)
+"""PSNR and SSIM of arrays of 12 bits."""
 
 MOST = 20
 """Most problems that an error names."""
@@ -91,21 +96,29 @@ def score_submissions(
     inputs: str | Path | None = None,
     *,
     bits: Literal["auto"] | int = "auto",
+    metrics: str | Sequence[str] = DEFAULT_METRICS,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score a folder of submitted arrays against a folder of true ones, paired by name.
+
+    ``psnr`` and ``ssim`` of 12 bits are those of NTIRE 2025, of 10 bits those of AIM 2022; for stored values their
+    definitions agree.
 
     Args:
         submissions: folder of ``.npy``, uint16 ``[h, w, 4]``.
         truths: folder of the same.
         inputs: folder of the photos (JPEG, PNG) ``[2h, 2w]``, for figures by region.
         bits: 10 (AIM 2022, 1024 is 1), 12 (NTIRE 2025, 4095 is 1), or ``"auto"``: by the size of the tiles.
+        metrics: what to compute, of `revisp.evaluation.measures.METRICS`; not of developed pictures, as arrays
+            do not tell their camera.
         progress: called with (tiles done, all tiles).
 
     Raises:
         DataError: names without partner, or wrong shapes, dtypes or values; the message names all of them.
-        ConfigError: other bits.
+        ConfigError: other bits, or a metric that arrays have not.
     """
+    names = check_metrics(metrics)
+    measures = choose_measures(names)
     if bits not in ("auto", *(challenge.bits for challenge in CHALLENGES.values())):
         raise ConfigError(f"bits must be auto, 10 (AIM 2022) or 12 (NTIRE 2025), got {bits!r}")
     problems = Problems()
@@ -120,14 +133,19 @@ def score_submissions(
     _check_arrays(given, true, scale, problems)
     _check_photos(photos, true, problems)
     problems.raise_any()
+    figures = [measure.figures for measure in measures]
+    if scale == CHALLENGE_SCALE[12]:
+        figures = [NTIRE_FIGURES if name == "aim" else own for name, own in zip(names, figures, strict=True)]
+    elif "ntire" in names:
+        raise ConfigError("metrics=ntire is for arrays of 12 bits (NTIRE 2025), and these have 10")
     images = []
     for name, truth in true.items():
         srgb = read_srgb(photos[name]) if photos else None
-        scores = score_pair(_planes(given[name], scale), _planes(truth, scale), srgb)
+        scores = score_pair(_planes(given[name], scale), _planes(truth, scale), srgb, figures=figures)
         images.append(ImageScores(name, scores))
         if progress is not None:
             progress(len(images), len(true))
-    return Evaluation(tuple(images))
+    return Evaluation(tuple(images), notes_of(measures))
 
 
 def _pair_names(

@@ -8,8 +8,9 @@ count, here and in the test of a training: all, the overexposed ones (OE), and a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,10 +19,10 @@ from revisp.cfa import CFA
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ShapeError
 from revisp.mask import overexposure_mask
-from revisp.metrics import region_psnr, region_ssim
+from revisp.metrics import ntire_psnr, ntire_ssim, region_psnr, region_ssim
 from revisp.metrics.regions import ScoredPlanes, scored_planes, split_regions
 
-__all__ = ["SCORES", "Evaluation", "ImageScores", "score_pair", "score_srgb"]
+__all__ = ["AIM", "NTIRE", "SCORES", "Evaluation", "ImageScores", "Rules", "psnr_ssim", "score_pair", "score_srgb"]
 
 SCORES = ("psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe")
 """Names of the figures: PSNR in dB (999 where nothing differs), SSIM in [-1, 1]; of all pixels, OE and NOE."""
@@ -31,6 +32,24 @@ BAND = 512
 
 _HALO = 16  # rows that the SSIM of a band sees beyond it: the window's 6, and 5 that are left out, with room
 _BORDER = 5  # rows and columns that the SSIM leaves out
+
+
+Score = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A score of packed predictions and truths ``[B, 4, h, w]`` in a region."""
+
+Figures = Callable[[ScoredPlanes], Mapping[str, float]]
+"""Computes figures of a picture, by name."""
+
+
+class Rules(NamedTuple):
+    """Whose PSNR and SSIM."""
+
+    psnr: Score
+    ssim: Score
+
+
+AIM = Rules(region_psnr, region_ssim)
+NTIRE = Rules(ntire_psnr, ntire_ssim)
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,7 @@ def score_pair(
     *,
     cfa: CFA | str = CFA.RGGB,
     valid: Tensor | None = None,
+    figures: Sequence[Figures] = (),
 ) -> dict[str, float]:
     """Score a RAW against the truth.
 
@@ -90,9 +110,10 @@ def score_pair(
         cfa: phase by which the mask is packed: that of the two mosaics.
         valid: ``[1, 2h, 2w]``, 0 where a pixel counts in no figure: there the prediction takes the true value,
             lest SSIM see it from beside. None: all count.
+        figures: what to compute; none: PSNR and SSIM of AIM 2022.
 
     Returns:
-        ``psnr`` and ``ssim``, and with a photo all of `SCORES`; NaN where a region is empty.
+        By default ``psnr`` and ``ssim``, and with a photo all of `SCORES`; NaN where a region is empty.
 
     Raises:
         ShapeError: shapes that do not fit, a prediction outside [0, 1], or values that are not finite.
@@ -100,7 +121,8 @@ def score_pair(
     _check(prediction, truth, 4)
     _check_full_size(srgb, 3, truth, "srgb")
     _check_full_size(valid, 1, truth, "valid")
-    return _score(scored_planes(prediction, truth, srgb, valid, cfa))
+    planes = scored_planes(prediction, truth, srgb, valid, cfa)
+    return {name: value for compute in figures or (psnr_ssim,) for name, value in compute(planes).items()}
 
 
 def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
@@ -122,23 +144,29 @@ def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
     # The scores take four planes: the fourth counts for nothing.
     none = torch.zeros_like(truth[:1])
     planes = [torch.cat([x, none]) for x in (prediction, truth, mask.expand(3, -1, -1), counts)]
-    return _score(ScoredPlanes(planes[0], planes[1], split_regions(planes[3], planes[2])))
+    return psnr_ssim(ScoredPlanes(planes[0], planes[1], split_regions(planes[3], planes[2])))
 
 
-def _score(planes: ScoredPlanes) -> dict[str, float]:
+def psnr_ssim(planes: ScoredPlanes, rules: Rules = AIM) -> dict[str, float]:
+    """Return the PSNR and SSIM of a picture in each of its regions, in the order of `SCORES`.
+
+    Args:
+        planes: ``[4, h, w]`` each.
+        rules: whose definitions.
+    """
     prediction, truth = planes.prediction[None], planes.truth[None]
     scores = {}
     for suffix, region in planes.regions.items():
-        scores[f"psnr{suffix}"] = region_psnr(prediction, truth, region[None]).item()
-        scores[f"ssim{suffix}"] = _ssim(prediction, truth, region[None])
+        scores[f"psnr{suffix}"] = rules.psnr(prediction, truth, region[None]).item()
+        scores[f"ssim{suffix}"] = _by_bands(rules.ssim, prediction, truth, region[None])
     return {name: scores[name] for name in SCORES if name in scores}
 
 
-def _ssim(prediction: Tensor, truth: Tensor, region: Tensor) -> float:
-    """Return `region_ssim`, band by band where the planes are high: its intermediate results take much memory."""
+def _by_bands(ssim: Score, prediction: Tensor, truth: Tensor, region: Tensor) -> float:
+    """Return an SSIM, band by band where the planes are high: its intermediate results take much memory."""
     height = truth.shape[-2]
     if height <= BAND + _HALO:
-        return region_ssim(prediction, truth, region).item()
+        return ssim(prediction, truth, region).item()
     total = weight = 0.0
     for top in range(0, height, BAND):
         bottom = min(top + BAND, height)
@@ -148,7 +176,7 @@ def _ssim(prediction: Tensor, truth: Tensor, region: Tensor) -> float:
         counted = band[..., _BORDER:-_BORDER, _BORDER:-_BORDER].sum(dtype=torch.float64).item()
         if counted:
             rows = (..., slice(low, high), slice(None))
-            total += region_ssim(prediction[rows], truth[rows], band).item() * counted
+            total += ssim(prediction[rows], truth[rows], band).item() * counted
             weight += counted
     return total / weight if weight else math.nan
 

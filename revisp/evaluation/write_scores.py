@@ -20,6 +20,8 @@ JSON = "scores.json"
 CSV = "scores.csv"
 """A row for each picture: ``image``, then its figures; an empty cell where it has none."""
 
+_SMALL = ("lpips", "noise_ratio")  # figures that lie near 0 and 1, as SSIM does
+
 MOST_ROWS = 20
 """Most pictures that the table shows."""
 
@@ -74,4 +76,7 @@ def score_table(evaluation: Evaluation) -> str:
 
 def _cells(scores: dict[str, float], names: tuple[str, ...]) -> list[str]:
     values = [(name, scores.get(name, math.nan)) for name in names]
-    return ["-" if math.isnan(x) else f"{x:.4f}" if "ssim" in name else f"{x:.3f}" for name, x in values]
+    return [
+        "-" if math.isnan(x) else f"{x:.4f}" if name in _SMALL or "ssim" in name else f"{x:.3f}"
+        for name, x in values
+    ]

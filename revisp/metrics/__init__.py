@@ -1,7 +1,8 @@
 """Scores of a reconstructed RAW: fidelity, errors by brightness, developed pictures, and sensor noise.
 
-Each score is a function, and a `torchmetrics.Metric` that takes batches one by one and adds up over processes.
-They share three conventions:
+Each score is a function of a batch of images; ``revisp-evaluate metrics=`` offers them. A training logs `AIMPSNR`
+and `AIMSSIM`, a report shows `BrightnessErrors`: each is a `torchmetrics.Metric`, which takes batches one by one
+and adds up over processes. They share three conventions:
 
 * RAW is a mosaic ``[B,1,H,W]`` or packed planes ``[B,4,h,w]`` (R, Gr, Gb, B), black 0, white 1; scores of
   developed pictures also take demosaiced RAW ``[B,3,H,W]``.
@@ -22,23 +23,17 @@ from revisp.metrics.aim import (
     region_ssim,
 )
 from revisp.metrics.bins import BinErrors, BrightnessErrors, bin_errors, brightness_edges
-from revisp.metrics.colour import ColourError, DevelopedDeltaE, ciede2000, developed_delta_e, srgb_to_lab
-from revisp.metrics.noise import NoiseKept, NoiseRatio, noise_ratio
-from revisp.metrics.ntire import NTIREPSNR, NTIRESSIM, ntire_psnr, ntire_ssim, quantise
-from revisp.metrics.perceptual import DevelopedLPIPS, developed_lpips
+from revisp.metrics.colour import ciede2000, developed_delta_e, srgb_to_lab
+from revisp.metrics.noise import NoiseRatio, noise_ratio
+from revisp.metrics.ntire import ntire_psnr, ntire_ssim, quantise
+from revisp.metrics.perceptual import developed_lpips
 
 __all__ = [
     "AIMPSNR",
     "AIMSSIM",
     "IDENTICAL_PSNR",
-    "NTIREPSNR",
-    "NTIRESSIM",
     "BinErrors",
     "BrightnessErrors",
-    "ColourError",
-    "DevelopedDeltaE",
-    "DevelopedLPIPS",
-    "NoiseKept",
     "NoiseRatio",
     "aim_psnr",
     "aim_ssim",

@@ -73,7 +73,6 @@ class MeanOverImages(Metric):
 
     Args:
         precision: dtype of the sums. None takes `sums`, the class's own.
-        settings: what tells two metrics of one class apart.
         **kwargs: what `torchmetrics.Metric` takes.
 
     Attributes:
@@ -89,14 +88,12 @@ class MeanOverImages(Metric):
     total: Tensor
     count: Tensor
 
-    def __init__(
-        self, *, precision: torch.dtype | None = None, settings: tuple[object, ...] = (), **kwargs: Any
-    ) -> None:
+    def __init__(self, *, precision: torch.dtype | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         dtype = precision or self.sums
         self.add_state("total", torch.tensor(0.0, dtype=dtype), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0.0, dtype=dtype), dist_reduce_fx="sum")
-        mark(self, *settings)
+        mark(self)
 
     @abstractmethod
     def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:

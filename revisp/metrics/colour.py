@@ -8,45 +8,24 @@ All is computed in float64. A difference of about 1 is just visible between larg
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from revisp.camera.isp import apply_ccm, srgb_to_linear
 from revisp.camera.profile import SRGB_TO_XYZ
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ShapeError
-from revisp.metrics.base import double, mark, weighted_mean
+from revisp.metrics.base import double, weighted_mean
 from revisp.metrics.picture import picture, picture_weight
 
 if TYPE_CHECKING:
     from revisp.camera.profile import CameraProfile
 
-__all__ = ["ColourError", "DevelopedDeltaE", "ciede2000", "developed_delta_e", "srgb_to_lab"]
-
-STEP = 0.01
-"""Width of the histogram's bins, and so the largest error of a percentile."""
-
-BINS = 12800
-"""Bins of the histogram, up to a difference of 128: more than any two sRGB colours have."""
-
-PERCENTILE = 0.95
+__all__ = ["ciede2000", "developed_delta_e", "srgb_to_lab"]
 
 _25_TO_7 = 25.0**7
-
-
-class ColourError(NamedTuple):
-    """CIEDE2000 over the pixels of all images.
-
-    Attributes:
-        mean: mean over pixels, float64; NaN if none was in the region.
-        p95: 95th percentile over pixels, float64, rounded down to 0.01; NaN where the mean is.
-    """
-
-    mean: Tensor
-    p95: Tensor
 
 
 def srgb_to_lab(srgb: Tensor) -> Tensor:
@@ -149,67 +128,10 @@ def developed_delta_e(
     Raises:
         ShapeError: shapes do not fit.
     """
-    return weighted_mean(*_differences(prediction, target, profile, region, exposure))
-
-
-def _differences(
-    prediction: Tensor, target: Tensor, profile: CameraProfile, region: Tensor | None, exposure: float
-) -> tuple[Tensor, Tensor]:
-    """Return the colour difference and the weight of each pixel, both ``[B,H,W]``."""
     first, second = (picture(double(raw), profile, exposure) for raw in (prediction, target))
     if first.shape != second.shape:
         raise ShapeError(f"prediction and target must fit, got {list(prediction.shape)} and {list(target.shape)}")
     difference = ciede2000(srgb_to_lab(first), srgb_to_lab(second))
     weight = picture_weight(region, first, profile)
-    if weight is None:
-        return difference, torch.ones_like(difference)
-    return difference, weight.to(difference).squeeze(1)
-
-
-class DevelopedDeltaE(Metric):
-    """Mean and 95th percentile of CIEDE2000 of developed pictures, over the pixels of all images.
-
-    Range: at least 0, 0 for equal pictures; lower is better. Average: over pixels, so that the mean and the
-    percentile speak of the same distribution; `developed_delta_e` gives the mean of each image.
-
-    Args:
-        profile: the camera that develops.
-        exposure: stops to brighten by.
-        **kwargs: what `torchmetrics.Metric` takes.
-    """
-
-    higher_is_better = False
-    is_differentiable = False
-    full_state_update = False
-    total: Tensor
-    weight: Tensor
-    histogram: Tensor
-
-    def __init__(self, profile: CameraProfile, exposure: float = 0.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.profile = profile
-        self.exposure = exposure
-        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("weight", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("histogram", torch.zeros(BINS, dtype=torch.float64), dist_reduce_fx="sum")
-        mark(self, profile, exposure)
-
-    def update(self, prediction: Tensor, target: Tensor, region: Tensor | None = None) -> None:
-        """Add a batch of images, as given to `developed_delta_e`.
-
-        Raises:
-            ShapeError: shapes do not fit.
-        """
-        difference, weight = _differences(prediction, target, self.profile, region, self.exposure)
-        self.total += (weight * difference).sum().to(self.total)
-        self.weight += weight.sum().to(self.weight)
-        place = (difference.nan_to_num() / STEP).long().clamp_max(BINS - 1).flatten()
-        counts = weight.new_zeros(BINS).index_add_(0, place, weight.flatten())
-        self.histogram += counts.to(self.histogram)
-
-    def compute(self) -> ColourError:
-        """Return the mean and the 95th percentile."""
-        mean = self.total / self.weight
-        reached = self.histogram.cpu().cumsum(0)
-        p95 = STEP * torch.searchsorted(reached, PERCENTILE * reached[-1]).to(mean)
-        return ColourError(mean, torch.where(mean.isnan(), mean, p95))
+    counts = torch.ones_like(difference) if weight is None else weight.to(difference).squeeze(1)
+    return weighted_mean(difference, counts)

@@ -21,19 +21,18 @@ equal strength, such as ringing, and noise that is smooth over 2x2 samples count
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from revisp.camera.noise import BLOCK, CLIPPED, DIFFERENCES, NOISE_ONLY, NoiseLevels, fit_noise
 from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError, DataError, ShapeError
-from revisp.metrics.base import mark, packed, packed_doubles
+from revisp.metrics.base import packed_doubles
 from revisp.metrics.bins import Spacing, bin_index, brightness_edges, sum_by_bin, with_total
 
-__all__ = ["NoiseKept", "NoiseRatio", "noise_ratio"]
+__all__ = ["NoiseRatio", "noise_ratio"]
 
 
 class NoiseRatio(NamedTuple):
@@ -147,64 +146,3 @@ def _ratios(edges: Tensor, sums: Tensor, unmeasured: Tensor) -> NoiseRatio:
     filled = blocks[-1] > 0
     mean = (blocks[-1] * ratio[-1])[filled].sum() / blocks[-1].sum()
     return NoiseRatio(edges.to(sums), blocks, true / blocks, predicted / blocks, ratio, mean, unmeasured.to(sums))
-
-
-class NoiseKept(Metric):
-    """Ratio of noise variances by brightness: `noise_ratio` over the flat blocks of all images.
-
-    Range: at least 0; 1 is best. Average: variances over blocks.
-
-    Args:
-        levels: the camera's noise; None fits it to each true image.
-        bins: number of bins.
-        spacing: as for `revisp.metrics.bins.brightness_edges`.
-        cfa: Bayer phase of mosaics; packed RAW needs none.
-        **kwargs: what `torchmetrics.Metric` takes.
-
-    Raises:
-        ConfigError: as `noise_ratio`, or not a Bayer phase.
-    """
-
-    is_differentiable = False
-    full_state_update = False
-    sums: Tensor
-    unmeasured: Tensor
-
-    def __init__(
-        self,
-        levels: NoiseLevels | None = None,
-        bins: int = 10,
-        spacing: Spacing = "linear",
-        cfa: CFA | str = CFA.RGGB,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        _check_levels(levels)
-        self.levels = levels
-        self.edges = brightness_edges(bins, spacing)
-        self.cfa = CFA.parse(cfa)
-        self.add_state("sums", torch.zeros(3, 4, bins, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("unmeasured", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-        mark(self, levels, bins, spacing, self.cfa)
-
-    def update(self, prediction: Tensor, target: Tensor, region: Tensor | None = None) -> None:
-        """Add a batch of images.
-
-        Args:
-            prediction: mosaic ``[B,1,H,W]`` or packed RAW ``[B,4,h,w]``.
-            target: the same.
-            region: weights in [0,1], ``[B,1,H,W]`` or packed ``[B,4,h,w]``; None counts all.
-
-        Raises:
-            ShapeError: shapes do not fit, or planes smaller than 8 x 8.
-        """
-        weight = None if region is None else packed(region, self.cfa)
-        sums, unmeasured = _sums(
-            packed(prediction, self.cfa), packed(target, self.cfa), weight, self.levels, self.edges
-        )
-        self.sums += sums.to(self.sums)
-        self.unmeasured += unmeasured.to(self.unmeasured)
-
-    def compute(self) -> NoiseRatio:
-        """Return the ratios of all images so far."""
-        return _ratios(self.edges, self.sums, self.unmeasured)

@@ -8,16 +8,16 @@ The challenge stores RAW in [0,1] as integers of 12 bits, ``floor(4095·x)``, an
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from revisp.errors import ConfigError
-from revisp.metrics.aim import AIMSSIM, region_psnr, region_ssim
-from revisp.metrics.base import MeanOverImages, double
+from revisp.metrics.aim import region_psnr, region_ssim
+from revisp.metrics.base import double
 
-__all__ = ["LEVELS", "NTIREPSNR", "NTIRESSIM", "Rounding", "ntire_psnr", "ntire_ssim", "quantise"]
+__all__ = ["LEVELS", "Rounding", "ntire_psnr", "ntire_ssim", "quantise"]
 
 Rounding = Literal["round", "floor"]
 
@@ -105,49 +105,3 @@ def ntire_ssim(
         ConfigError: as `quantise`.
     """
     return region_ssim(quantise(prediction, levels, rounding), quantise(target, levels, rounding), region)
-
-
-class _Stored(MeanOverImages):
-    """Mean over images of a score of stored values."""
-
-    def __init__(self, levels: int = LEVELS, rounding: Rounding = "round", **kwargs: Any) -> None:
-        super().__init__(settings=(levels, rounding), **kwargs)
-        quantise(torch.zeros(()), levels, rounding)  # refuses bad arguments now
-        self.levels: int = levels
-        self.rounding: Rounding = rounding
-
-
-class NTIREPSNR(_Stored):
-    """Mean over images of `ntire_psnr`. Range: dB, 999 for identical images; higher is better.
-
-    Args:
-        levels: the largest stored integer.
-        rounding: as for `quantise`.
-        **kwargs: what `torchmetrics.Metric` takes.
-
-    Raises:
-        ConfigError: as `quantise`.
-    """
-
-    def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
-        """Score each image; all arguments are packed."""
-        return ntire_psnr(prediction, target, region, levels=self.levels, rounding=self.rounding)
-
-
-class NTIRESSIM(_Stored):
-    """Mean over images of `ntire_ssim`. Range: [-1,1]; higher is better.
-
-    Args:
-        levels: the largest stored integer.
-        rounding: as for `quantise`.
-        **kwargs: what `torchmetrics.Metric` takes.
-
-    Raises:
-        ConfigError: as `quantise`.
-    """
-
-    border = AIMSSIM.border
-
-    def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
-        """Score each image; all arguments are packed."""
-        return ntire_ssim(prediction, target, region, levels=self.levels, rounding=self.rounding)

@@ -6,20 +6,19 @@ found and loaded by `revisp.losses.perceptual.LPIPSLoss`, which is given to the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from revisp.checks import check_same_size
 from revisp.errors import ConfigError, ShapeError
-from revisp.metrics.base import MeanOverImages
 from revisp.metrics.picture import picture, picture_weight
 
 if TYPE_CHECKING:
     from revisp.camera.profile import CameraProfile
 
-__all__ = ["DevelopedLPIPS", "developed_lpips"]
+__all__ = ["developed_lpips"]
 
 
 def developed_lpips(
@@ -67,44 +66,6 @@ def developed_lpips(
         else:
             scores.append(network(first[i : i + 1], second[i : i + 1], own).double().cpu())
     return torch.stack(scores) if scores else torch.empty(0, dtype=torch.float64)
-
-
-class DevelopedLPIPS(MeanOverImages):
-    """Mean over images of `developed_lpips`. Range: at least 0, 0 for equal pictures; lower is better.
-
-    Args:
-        profile: the camera that develops.
-        lpips: the network, as for `developed_lpips`; it moves with the metric.
-        exposure: stops to brighten by.
-        **kwargs: what `torchmetrics.Metric` takes.
-
-    Raises:
-        ConfigError: lpips is None.
-    """
-
-    higher_is_better = False
-
-    def __init__(
-        self, profile: CameraProfile, lpips: nn.Module | None, exposure: float = 0.0, **kwargs: Any
-    ) -> None:
-        super().__init__(settings=(profile, exposure), **kwargs)
-        self.profile = profile
-        self.lpips = _present(lpips)
-        self.exposure = exposure
-
-    def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
-        """Score each image."""
-        return developed_lpips(prediction, target, self.profile, self.lpips, region, exposure=self.exposure)
-
-    def update(self, prediction: Tensor, target: Tensor, region: Tensor | None = None) -> None:
-        """Add a batch of images, as given to `developed_lpips`.
-
-        Raises:
-            ShapeError: shapes do not fit.
-        """
-        prediction, target = prediction.to(self.device), target.to(self.device)
-        region = None if region is None else region.to(self.device)
-        self.add(self.score(prediction, target, region), region)
 
 
 def _present(lpips: nn.Module | None) -> nn.Module:

@@ -99,6 +99,16 @@ def test_what_a_submission_writes_can_be_scored(run, tmp_path: Path) -> None:
     assert found["psnr_oe"] is not None
 
 
+def test_metrics_add_figures_and_say_how_to_read_them(run, tmp_path: Path) -> None:
+    truth = torch.rand(96, 128, generator=torch.Generator().manual_seed(0)) * 0.8
+    write_dng(tmp_path / "truth.dng", truth, SIMULATED.profile)
+    done = run("revisp-evaluate", "prediction=truth.dng", "truth=truth.dng", "metrics=[aim,ntire,colour]", RUN)
+    found = scores(tmp_path)
+    assert (found["psnr"], found["ntire_psnr"], found["delta_e"]) == (999, 999, 0)
+    assert found["note"] in done.stdout.replace("\n", "; ")
+    assert "CIEDE2000 of RAW developed for revisp Simulated A" in found["note"]
+
+
 def test_a_dng_against_a_dng(run, tmp_path: Path) -> None:
     truth = torch.rand(96, 128, generator=torch.Generator().manual_seed(0)) * 0.8
     write_dng(tmp_path / "truth.dng", truth, SIMULATED.profile)
@@ -140,6 +150,9 @@ def bad(tmp_path: Path) -> Path:
         (["submissions=a", "truths=b", "bits=10"], r"z\.npy has no submission in a.*y\.npy has no truth in b"),
         (["model=default", "data=embeded"], "did you mean 'embedded'"),
         (["modle=default"], "modle"),
+        (["submissions=a", "truths=a", "metrics=[aim,color]"], "unknown metric 'color': did you mean 'colour'"),
+        (["submissions=a", "truths=a", "metrics=colour"], "camera of this RAW is not known"),
+        (["--cycle", "model=default", "photos=tiles", "metrics=noise"], "metrics= does not go with --cycle"),
     ],
 )
 def test_bad_words_end_in_one_line_and_exit_2(run, bad: Path, words: list[str], message: str) -> None:

@@ -1,4 +1,4 @@
-"""LPIPS of developed RAW: what the network is shown, and the mean over images."""
+"""LPIPS of developed RAW: what the network is shown, and its score of each image."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError, ShapeError
 from revisp.losses.base import prepare, region_mean
 from revisp.losses.perceptual import LPIPSLoss
-from revisp.metrics import DevelopedLPIPS, developed_lpips
+from revisp.metrics import developed_lpips
 
 
 class Distance(nn.Module):
@@ -54,37 +54,24 @@ def test_planes_and_mosaics_are_developed_at_half_size(profile, cfa):
     rgb = [torch.stack([x[:, 0], x[:, 1:3].mean(1), x[:, 3]], 1) for x in planes]
     expected = developed_lpips(*rgb, own, Distance())
     torch.testing.assert_close(developed_lpips(*planes, own, Distance()), expected)
-    metric = DevelopedLPIPS(own, Distance())
-    metric.update(*(unpack(x, cfa) for x in planes))
-    assert metric.compute().item() == pytest.approx(expected.mean().item())
+    mosaics = [unpack(x, cfa) for x in planes]
+    torch.testing.assert_close(developed_lpips(*mosaics, own, Distance()), expected)
 
 
-def test_mean_over_images_with_the_region(profile, merged):
+def test_a_region_is_that_of_each_image(profile):
     prediction, target = raws(2)
     region = (torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(0)) > 0.5).float()
     region[1] = 0
-    scores = developed_lpips(prediction, target, profile, Distance(), region)
-    assert scores.isnan().tolist() == [False, True, False]
     network = Distance()
-    stream, one, two = (DevelopedLPIPS(profile, network) for _ in range(3))
-    for i in range(3):
-        part = prediction[i : i + 1], target[i : i + 1], region[i : i + 1]
-        stream.update(*part)
-        (one if i < 1 else two).update(*part)
-    for metric in (stream, merged(one, two)):
-        assert metric.compute().dtype == torch.float64
-        assert metric.compute().item() == pytest.approx(scores[[0, 2]].mean().item(), abs=1e-12)
+    scores = developed_lpips(prediction, target, profile, network, region)
+    assert scores.isnan().tolist() == [False, True, False]
     assert torch.equal(network.seen[0][2][0, 0], torch.nn.functional.avg_pool2d(region, 2)[0, 0])
-    assert not stream.higher_is_better
 
 
 def test_perfect_and_failed_predictions(profile):
     prediction, target = raws(3)
-    metric = DevelopedLPIPS(profile, Distance())
-    metric.update(target, target)
-    assert metric.compute() == 0
-    metric.update(prediction * float("nan"), target)
-    assert metric.compute().isnan()
+    assert developed_lpips(target, target, profile, Distance()).tolist() == [0, 0, 0]
+    assert developed_lpips(prediction * float("nan"), target, profile, Distance()).isnan().all()
 
 
 def test_with_lpips_itself(profile, sample_data):
@@ -94,15 +81,12 @@ def test_with_lpips_itself(profile, sample_data):
     generator = torch.Generator().manual_seed(0)
     target = 0.3 * torch.rand(1, 3, 72, 72, generator=generator)
     near, far = (target + s * torch.randn(target.shape, generator=generator) for s in (0.01, 0.1))
-    metric = DevelopedLPIPS(profile, LPIPSLoss("alex", trunk))
-    scores = [metric(x, target).item() for x in (target, near, far)]
+    network = LPIPSLoss("alex", trunk)
+    scores = [developed_lpips(x, target, profile, network).item() for x in (target, near, far)]
     assert 0 == scores[0] < scores[1] < scores[2] < 1
-    assert metric.state_dict() == {}
 
 
 def test_bad_arguments_are_refused(profile):
-    with pytest.raises(ConfigError, match="find_trunk"):
-        DevelopedLPIPS(profile, None)
     x = torch.rand(2, 4, 8, 8)
     with pytest.raises(ConfigError, match="LPIPSLoss"):
         developed_lpips(x, x, profile, None)

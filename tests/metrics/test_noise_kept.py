@@ -6,9 +6,8 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from revisp.camera.noise import NoiseLevels, add_noise
-from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError, ShapeError
-from revisp.metrics import NoiseKept, noise_ratio
+from revisp.metrics import noise_ratio
 
 LEVELS = NoiseLevels(2e-3, 1e-5)
 
@@ -105,41 +104,13 @@ def test_region_counts_whole_blocks():
     assert (inside.blocks + outside.blocks <= whole.blocks).all()
 
 
-def test_batches_and_processes_add_up(merged):
-    clean = ramp(3)
-    truth, prediction = noisy(clean, LEVELS, 9), noisy(clean, NoiseLevels(1e-3, 0), 10)
-    once = noise_ratio(prediction, truth)
-    stream, one, two = NoiseKept(), NoiseKept(), NoiseKept()
-    for i in range(3):
-        part = prediction[i : i + 1], truth[i : i + 1]
-        stream.update(*part)
-        (one if i < 1 else two).update(*part)
-    for result in (stream.compute(), merged(one, two).compute()):
-        for ours, theirs in zip(result, once, strict=True):
-            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-15, equal_nan=True)
-
-
-@pytest.mark.parametrize("cfa", [CFA.GRBG, CFA.BGGR])
-def test_mosaics_are_packed_by_their_phase(cfa):
-    clean = ramp(1)
-    truth, prediction = noisy(clean, LEVELS, 11), noisy(clean, NoiseLevels(1e-3, 0), 12)
-    metric = NoiseKept(LEVELS, cfa=cfa, spacing="log")
-    metric.update(unpack(prediction, cfa), unpack(truth, cfa))
-    expected = noise_ratio(prediction, truth, levels=LEVELS, spacing="log")
-    torch.testing.assert_close(metric.compute().ratio, expected.ratio, equal_nan=True)
-
-
 def test_images_that_cannot_be_measured_are_told():
-    dark = torch.zeros(1, 4, 128, 128, dtype=torch.float64)
-    metric = NoiseKept()
-    metric.update(dark, dark)
-    result = metric.compute()
+    clean = ramp(1)
+    dark, truth = torch.zeros_like(clean), noisy(clean, LEVELS, 13)
+    result = noise_ratio(dark, dark)
     assert result.mean.isnan()
     assert (result.unmeasured.item(), result.blocks.sum().item()) == (1, 0)
-    clean = ramp(1)
-    truth = noisy(clean, LEVELS, 13)
-    metric.update(truth, truth)
-    result = metric.compute()
+    result = noise_ratio(torch.cat([dark, truth]), torch.cat([dark, truth]))
     assert (result.unmeasured.item(), result.mean.item()) == (1, pytest.approx(1))
 
 
@@ -152,7 +123,7 @@ def test_a_truth_without_noise_has_none_to_keep():
 def test_bad_arguments_are_refused():
     x = torch.rand(1, 4, 16, 16)
     with pytest.raises(ConfigError, match="negative"):
-        NoiseKept(NoiseLevels(-1, 0))
+        noise_ratio(x, x, levels=NoiseLevels(-1, 0))
     with pytest.raises(ConfigError, match="bins"):
         noise_ratio(x, x, bins=0)
     with pytest.raises(ShapeError, match="8 x 8"):

@@ -19,12 +19,14 @@ _WORDS = {
     "ev": "(EV)",
     "gmac": "GMAC",
     "delta": "ΔE",
+    "e": "",
+    "ntire": "NTIRE",
 }
 
 
 def words(name: str) -> str:
     """Return a figure's name as it is read: ``psnr_oe`` is "PSNR OE (dB)". Not escaped."""
-    parts = [_WORDS.get(part, part) for part in name.split("_")]
+    parts = [word for part in name.split("_") if (word := _WORDS.get(part, part))]
     text = " ".join(parts)
     return (text[:1].upper() + text[1:]) + (" (dB)" if "PSNR" in parts else "")
 
