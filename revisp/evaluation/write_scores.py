@@ -75,8 +75,10 @@ def score_table(evaluation: Evaluation) -> str:
 
 
 def _cells(scores: dict[str, float], names: tuple[str, ...]) -> list[str]:
-    values = [(name, scores.get(name, math.nan)) for name in names]
-    return [
-        "-" if math.isnan(x) else f"{x:.4f}" if name in _SMALL or "ssim" in name else f"{x:.3f}"
-        for name, x in values
-    ]
+    return [_cell(name, scores.get(name, math.nan)) for name in names]
+
+
+def _cell(name: str, value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.4f}" if name in _SMALL or "ssim" in name else f"{value:.3f}"
