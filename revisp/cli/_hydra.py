@@ -1,16 +1,53 @@
-"""What the commands share whose settings are Hydra overrides."""
+"""How the commands run whose settings are Hydra overrides."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
 
+import hydra
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from revisp.cli._main import report_errors
+from revisp.config import check_choices, config_dir, expose_backbones, normalise_overrides
 from revisp.errors import ConfigError, OutputError
 
-__all__ = ["as_our_errors"]
+__all__ = ["as_our_errors", "is_help", "run"]
+
+
+def is_help() -> bool:
+    """Whether the words of the command line ask for help. Hydra's own takes a second to list the same."""
+    return bool({"--help", "-h"} & set(sys.argv[1:]))
+
+
+def run(config: str, task: Callable[[DictConfig], None], words: Sequence[str] | None = None) -> None:
+    """Compose a configuration from the words of the command line, and do a task by it.
+
+    What is wrong ends the program with one line and exit code 2, instead of what Hydra would print.
+
+    Args:
+        config: name of the primary configuration.
+        task: what to do; Hydra's launcher may call it in other processes.
+        words: in place of those of the command line.
+    """
+
+    @functools.wraps(task)  # Hydra names its log file after the task's module
+    def guarded(cfg: DictConfig) -> None:
+        with report_errors(), as_our_errors():  # here too: Hydra would add a line of its own
+            task(cfg)
+
+    with report_errors(), as_our_errors():
+        # The words themselves are rewritten, so that processes which Lightning starts for DDP see the same.
+        sys.argv[1:] = normalise_overrides(sys.argv[1:] if words is None else words, config)
+        check_choices(sys.argv[1:], config)
+        expose_backbones(sys.argv[1:])
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
+        hydra.main(config_path=str(config_dir()), config_name=config, version_base="1.3")(guarded)()
 
 
 @contextlib.contextmanager

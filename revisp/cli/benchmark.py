@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from revisp.cli._hydra import as_our_errors
+from revisp.cli._hydra import as_our_errors, is_help, run
 from revisp.cli._main import report_errors
-from revisp.config import as_dict, check_choices, compose, config_dir, normalise_overrides
+from revisp.config import as_dict, compose
 from revisp.errors import RevispError
 
 __all__ = ["main"]
@@ -54,17 +52,13 @@ CONFIG = "benchmark"
 def main() -> None:
     """Run the command."""
     words = sys.argv[1:]
-    if {"--help", "-h"} & set(words):  # Hydra's own takes a second to list the same
+    if is_help():
         print(USAGE, end="")
-        return
-    with report_errors(), as_our_errors():
-        words = normalise_overrides(words, CONFIG)
-        check_choices(words, CONFIG)
-        if any(word.startswith("-") for word in words):  # what Hydra itself answers, such as --cfg
-            _run_hydra(words)
-            return
-        cfg = compose(words, CONFIG)
-        _benchmark(cfg, words)
+    elif any(word.startswith("-") for word in words):  # what Hydra itself answers, such as --cfg
+        run(CONFIG, _job)
+    else:
+        with report_errors(), as_our_errors():
+            _benchmark(compose(words, CONFIG), words)
 
 
 def _benchmark(cfg: DictConfig, words: list[str]) -> None:
@@ -82,7 +76,8 @@ def _benchmark(cfg: DictConfig, words: list[str]) -> None:
     left = [number for number, cell in enumerate(cells) if read_result(cell.folder(root)) is None]
     print(f"{len(cells)} cells, {len(cells) - len(left)} of them done, in {root}", file=sys.stderr, flush=True)
     if left:
-        _run_hydra([*words, f"hydra.run.dir={root}", f"cell={','.join(map(str, left))}", "--multirun"])
+        own = [f"hydra.run.dir={root}", f"cell={','.join(map(str, left))}", "--multirun"]
+        run(CONFIG, _job, [*words, *own])
     tables = leaderboard(cells, root)
     paths = write_leaderboard(
         tables, root, configuration=OmegaConf.to_yaml(cfg, resolve=True), photos=cfg.report_photos
@@ -95,23 +90,16 @@ def _benchmark(cfg: DictConfig, words: list[str]) -> None:
         )
 
 
-def _run_hydra(words: list[str]) -> None:
-    sys.argv[1:] = words
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
-    hydra.main(config_path=str(config_dir()), config_name=CONFIG, version_base="1.3")(_job)()
-
-
 def _job(cfg: DictConfig) -> None:
     """Do one cell: what Hydra's launcher runs, in this process or in another."""
     if cfg.cell is None:
         return
-    with report_errors():  # another process has to be told again how to show warnings
-        from revisp.benchmark.cell import run_cell
-        from revisp.benchmark.plan import plan_cells
+    from revisp.benchmark.cell import run_cell
+    from revisp.benchmark.plan import plan_cells
 
-        root = HydraConfig.get().run.dir
-        cell = plan_cells(as_dict(cfg))[cfg.cell]
-        run_cell(cell, root, keep=cfg.report_photos, say=_say)
+    root = HydraConfig.get().run.dir
+    cell = plan_cells(as_dict(cfg))[cfg.cell]
+    run_cell(cell, root, keep=cfg.report_photos, say=_say)
 
 
 def _say(line: str) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from revisp.cli._hydra import as_our_errors
-from revisp.cli._main import report_errors
-from revisp.config import check_choices, config_dir, normalise_overrides
+from revisp.cli._hydra import is_help, run
+from revisp.cli._progress import TerminalBar
+from revisp.config import as_dict, config_dir
 
 if TYPE_CHECKING:
     from revisp.evaluation.score_model import ModelEvaluation
@@ -51,31 +49,22 @@ Other words of the command line:
 FLAGS = {"--cycle": "cycle=true", "--submission": "submission=true"}
 """Words that stand for a setting."""
 
-CONFIG = "evaluate"
-
 
 def main() -> None:
     """Run the command."""
-    if {"--help", "-h"} & set(sys.argv[1:]):  # Hydra's own takes a second to list the same
+    if is_help():
         names = sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
         print(USAGE.format(data=", ".join(names)), end="")
-        return
-    with report_errors(), as_our_errors():
-        sys.argv[1:] = normalise_overrides([FLAGS.get(word, word) for word in sys.argv[1:]], CONFIG)
-        check_choices(sys.argv[1:], CONFIG)
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
-        hydra.main(config_path=str(config_dir()), config_name=CONFIG, version_base="1.3")(_evaluate)()
+    else:
+        run("evaluate", _evaluate, [FLAGS.get(word, word) for word in sys.argv[1:]])
 
 
 def _evaluate(cfg: DictConfig) -> None:
-    with report_errors(), as_our_errors():  # here too: Hydra would add a line of its own
-        from revisp.evaluation.run import evaluate
+    from revisp.evaluation.run import evaluate
 
-        settings = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-        assert isinstance(settings, dict)
-        with _Progress() as progress:
-            result = evaluate({str(key): value for key, value in settings.items()}, progress)
-        _report(result, Path(cfg.run_dir), cfg)
+    with TerminalBar("pictures") as bar:
+        result = evaluate(as_dict(cfg), bar.update)
+    _report(result, Path(cfg.run_dir), cfg)
 
 
 def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfig) -> None:
@@ -116,26 +105,3 @@ def _write_report(result: ModelEvaluation, path: Path, cfg: DictConfig) -> Path:
             *result.notes,
         ],
     )
-
-
-class _Progress:
-    """A bar on a terminal, nothing elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self.bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-
-    def __enter__(self) -> _Progress:
-        self.bar.start()
-        self.task = self.bar.add_task("pictures", total=None)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Show what was done."""
-        self.bar.update(self.task, completed=done, total=total)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from revisp.cli._main import one_line, report_errors
+from revisp.cli._progress import TerminalBar
 from revisp.convert.jobs import left_out, plan_conversions
 from revisp.errors import ConfigError, RevispError
 
@@ -162,22 +163,11 @@ def _load(
 
 def _convert(batch: Batch) -> list[Converted]:
     """Convert photos in this process, with a progress bar on a terminal, and say so line by line."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     outcomes: list[Converted] = []
-    console = Console(stderr=True)
-    bar = Progress(
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-        redirect_stdout=sys.stdout.isatty(),  # else the lines would leave the file or pipe for the terminal
-    )
-    with bar:
-        task = bar.add_task("")
+    with TerminalBar() as bar:
 
         def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, description=f"{len(outcomes)} of {len(batch.jobs)}")
+            bar.update(done, total, f"{len(outcomes)} of {len(batch.jobs)}")
 
         for outcome in batch.run(show):
             outcomes.append(outcome)

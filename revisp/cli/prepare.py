@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from revisp.cli._main import report_errors
+from revisp.cli._progress import TerminalBar
 from revisp.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -97,8 +98,14 @@ def command(
         )
         if shards:
             _require_packing()
-        with _Progress() as progress:
-            result = prepare(inputs, out, options, tell=progress.tell, progress=progress)
+        with TerminalBar("preparing", counts=True) as bar:
+
+            def show(done: int, total: int, line: str) -> None:
+                bar.update(done, total, line[:60])
+                if not bar.visible:
+                    _say(f"[{done}/{total}] {line}")
+
+            result = prepare(inputs, out, options, tell=_say, progress=show)
         if shards and _shards_are_stale(out):
             print(f"Shards: {_pack(out)}", flush=True)
         if preview and (sheets := write_sheets(result.manifest)):
@@ -169,38 +176,5 @@ def _require_use(result: Preparation) -> None:
         raise DataError(f"nothing could be used: {result.refused[0].reason}")
 
 
-class _Progress:
-    """A bar on a terminal, plain lines elsewhere."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self.task = self.bar.add_task("preparing", total=None)
-
-    def __enter__(self) -> _Progress:
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def tell(self, line: str) -> None:
-        """Say what is about to be done."""
-        print(line, file=sys.stderr, flush=True)
-
-    def __call__(self, done: int, total: int, line: str) -> None:
-        """Say what was done."""
-        if self.bar.disable:
-            print(f"[{done}/{total}] {line}", file=sys.stderr, flush=True)
-        self.bar.update(self.task, completed=done, total=total, description=line[:60])
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import sys
 
-import hydra
 from omegaconf import DictConfig
 
-from revisp.cli._hydra import as_our_errors
-from revisp.cli._main import report_errors
-from revisp.config import check_choices, config_dir, expose_backbones, normalise_overrides
+from revisp.cli._hydra import is_help, run
+from revisp.config import config_dir
 
 __all__ = ["main"]
 
@@ -40,23 +36,16 @@ Other words of the command line:
 
 def main() -> None:
     """Run the command."""
-    if {"--help", "-h"} & set(sys.argv[1:]):  # Hydra's own takes a second to list the same
+    if is_help():
         print(USAGE.format(groups=_groups()), end="")
-        return
-    with report_errors(), as_our_errors():
-        # The words themselves are rewritten, so that processes which Lightning starts for DDP see the same.
-        sys.argv[1:] = normalise_overrides(sys.argv[1:])
-        check_choices(sys.argv[1:])
-        expose_backbones(sys.argv[1:])
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
-        hydra.main(config_path=str(config_dir()), config_name="train", version_base="1.3")(_train)()
+    else:
+        run("train", _train)
 
 
 def _train(cfg: DictConfig) -> None:
-    with report_errors(), as_our_errors():  # here too: Hydra would add a line of its own
-        from revisp.training.run import run
+    from revisp.training.run import run as run_training
 
-        run(cfg)
+    run_training(cfg)
 
 
 def _groups() -> str:

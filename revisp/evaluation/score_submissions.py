@@ -134,7 +134,7 @@ def score_submissions(
     _check_photos(photos, true, problems)
     problems.raise_any()
     figures = [measure.figures for measure in measures]
-    if scale == CHALLENGE_SCALE[12]:
+    if scale == CHALLENGES["ntire2025"].scale:
         figures = [NTIRE_FIGURES if name == "aim" else own for name, own in zip(names, figures, strict=True)]
     elif "ntire" in names:
         raise ConfigError("metrics=ntire is for arrays of 12 bits (NTIRE 2025), and these have 10")
