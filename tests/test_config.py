@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from revisp.backbones import BACKBONES
 from revisp.config import compose, config_dir, config_groups, normalise_overrides
 from revisp.errors import ConfigError, UnknownNameError
-from revisp.losses import LOSSES, PlainLoss
-from revisp.losses.base import GIVEN
+from revisp.losses import PlainLoss
+from revisp.losses.base import GIVEN, LOSSES
 from revisp.pipeline import ReverseISP
 
 CHOICES = [
@@ -85,6 +85,11 @@ def test_every_loss_is_a_term_that_a_setting_can_turn_on() -> None:
     for choice in ("default", "perceptual"):
         loss = compose([f"loss={choice}"]).loss
         assert [sorted(loss[part].terms) for part in ("oe", "noe", "plain")] == [losses] * 3
+
+
+def test_every_network_of_the_catalogue_has_its_file() -> None:
+    own = {name for name in BACKBONES if BACKBONES.get(name).__module__.startswith("revisp.")}
+    assert own == {path.stem for path in (config_dir() / "backbone").glob("*.yaml")}
 
 
 def test_the_paper_recipe_is_the_papers() -> None:

@@ -16,9 +16,10 @@ from PIL import Image
 
 from revisp.config import compose
 from revisp.data import list_data
+from revisp.io.file_names import OUTPUT_ENDINGS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")])
+PAGES = sorted([REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *(REPOSITORY / "docs").rglob("*.md")])
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 RUN = (
     "README.md",
@@ -262,6 +263,11 @@ def test_every_public_module_is_in_the_reference(extensions: None) -> None:
     commands = {module for module in modules if module.startswith("revisp.cli.")}  # the commands page has these
     assert sorted(modules - commands - set(documented)) == []  # add these to a page in docs/api/
     assert len(documented) == len(set(documented))
+
+
+def test_every_output_format_is_on_its_page() -> None:
+    page = (REPOSITORY / "docs" / "how-to" / "own-photos.md").read_text()
+    assert [ending for ending in OUTPUT_ENDINGS if f"`{ending}`" not in page and ending != ".tif"] == []
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=_relative)

@@ -4,6 +4,7 @@ A page holds a marker on a line of its own; the build replaces it:
 
 * ``<!-- configuration -->``: every key of ``conf/``;
 * ``<!-- networks -->``: the networks of the catalogue;
+* ``<!-- house -->``: the floors, rooms and fences of the package;
 * ``<!-- options: revisp-predict -->``: the options of a Typer command;
 * ``<!-- modules: revisp.mask revisp.io -->``: the documentation of modules; a package stands for all its modules.
 """
@@ -16,6 +17,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import config_reference
+import house
 import yaml
 from sphinx.application import Sphinx
 
@@ -37,6 +39,8 @@ def fill(app: Sphinx, docname: str, source: list[str]) -> None:
         text = text.replace("<!-- configuration -->", config_reference.render(config_reference.read_tree()))
     if "<!-- networks -->" in text:
         text = text.replace("<!-- networks -->", networks())
+    if "<!-- house -->" in text:
+        text = text.replace("<!-- house -->", house.render())
     text = re.sub(r"^<!-- options: (\S+) -->$", lambda found: options(found[1]), text, flags=re.MULTILINE)
     text = re.sub(r"^<!-- modules: (.+) -->$", lambda found: modules(found[1].split()), text, flags=re.MULTILINE)
     source[0] = text

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from skimage import data
 
+from revisp.cli.predict import Format
 from revisp.convert.formats import WRITERS
 from revisp.convert.jobs import plan_conversions
 from revisp.errors import ImageError, OutputError
@@ -57,6 +58,18 @@ def test_each_format_is_written(photo: Path, model: Path, tmp_path: Path, call):
     code, _, err = call(photo, "-o", tmp_path / "a.npy", "--model", model, "--bits", "12")
     assert (code, err.count("warning:")) == (0, 1)  # GRBG is cut to RGGB
     assert read_challenge_npy(tmp_path / "a.npy", bits=12).shape == (80, 60)
+
+
+def test_every_format_can_be_asked_for():
+    spelt_twice = ".tif"
+    assert [f".{name}" for name in Format] == [ending for ending in OUTPUT_ENDINGS if ending != spelt_twice]
+
+
+@pytest.mark.parametrize("ending", OUTPUT_ENDINGS)
+def test_resume_knows_every_format(photo: Path, model: Path, tmp_path: Path, call, ending: str):
+    words = (photo, "-o", tmp_path / f"a{ending}", "--model", model, "--resume")
+    assert call(*words)[:2] != (0, f"{tmp_path / f'a{ending}'} is finished\n")
+    assert call(*words)[:2] == (0, f"{tmp_path / f'a{ending}'} is finished\n")
 
 
 def test_a_folder_becomes_a_folder(photo: Path, model: Path, tmp_path: Path, call):
