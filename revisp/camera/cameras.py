@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import torch
 
+from revisp.camera.draw import Draw
 from revisp.camera.highlights import HighlightMode
 from revisp.camera.isp import ISPSettings
 from revisp.camera.jpeg import ChromaSubsampling
@@ -186,7 +187,7 @@ def random_camera_profile(generator: torch.Generator, *, cfa: CFA | str | None =
     Raises:
         ConfigError: not a Bayer phase.
     """
-    draw = _Draw(generator)
+    draw = Draw(generator)
     one = draw.choice(known_cameras())
     other = draw.choice(tuple(camera for camera in known_cameras() if camera is not one))
     share = draw.uniform(0, 1)
@@ -220,7 +221,7 @@ def random_simulated_camera(generator: torch.Generator, *, cfa: CFA | str | None
     """
     profile = random_camera_profile(generator, cfa=cfa)
     noise = random_noise_levels(generator)
-    draw = _Draw(generator)
+    draw = Draw(generator)
     headroom_ev = draw.uniform(*HEADROOM_EV)
     falloff, isp = _random_look(draw, headroom_ev, noise)
     return SimulatedCamera(
@@ -239,7 +240,7 @@ def random_simulated_camera(generator: torch.Generator, *, cfa: CFA | str | None
     )
 
 
-def _random_look(draw: _Draw, headroom_ev: float, noise: NoiseLevels) -> tuple[tuple[float, ...], ISPSettings]:
+def _random_look(draw: Draw, headroom_ev: float, noise: NoiseLevels) -> tuple[tuple[float, ...], ISPSettings]:
     """Draw the lens's falloff and a rendering, which corrects a random share of it."""
     loss, bend = 2 ** draw.uniform(*FALLOFF_EV) - 1, draw.uniform(0.3, 1.0)
     falloff = (loss * bend, loss * (1 - bend))
@@ -258,19 +259,3 @@ def _random_look(draw: _Draw, headroom_ev: float, noise: NoiseLevels) -> tuple[t
         sharpening_radius=draw.uniform(*SHARPENING_RADIUS),
         shading=tuple(corrected * value for value in falloff),
     )
-
-
-class _Draw:
-    """Draws from one generator, one number each."""
-
-    def __init__(self, generator: torch.Generator) -> None:
-        self.generator = generator
-
-    def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * torch.rand(1, generator=self.generator, dtype=torch.float64).item()
-
-    def integer(self, low: int, high: int) -> int:
-        return int(torch.randint(low, high + 1, (1,), generator=self.generator).item())
-
-    def choice(self, options: tuple[Any, ...]) -> Any:
-        return options[self.integer(0, len(options) - 1)]

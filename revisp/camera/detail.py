@@ -37,37 +37,44 @@ DENOISE_RADIUS = 4
 """Half the window of `denoise`, in pixels: fine grain goes, and a photo's texture costs little."""
 
 
-def local_tone(linear: Tensor, strength: float, radius: int = 24) -> Tensor:
-    r"""Lift dark places towards mid grey, and keep the detail within them.
+def local_tone(
+    linear: Tensor, strength: float, radius: int = 24, *, lights: float = 0.0, mid_grey: float = MID_GREY
+) -> Tensor:
+    r"""Lift dark places towards mid grey, lower bright ones, and keep the detail within them.
 
     With the luminance :math:`Y`, its base :math:`B` (guided filter of :math:`\log_2 Y`) and mid grey :math:`m`,
 
-    .. math:: \mathrm{out} = \mathrm{in} \cdot 2^{\,s\,\max(\log_2 m - B,\; 0)}
+    .. math:: \mathrm{out} = \mathrm{in} \cdot 2^{\,s\,\max(\log_2 m - B,\; 0) - l\,\max(B - \log_2 m,\; 0)}
 
-    so that a shadow comes nearer to mid grey by the fraction :math:`s` of its distance in EV, as the dynamic range
-    modes of cameras do. Lights are the business of exposure and highlight roll-off.
+    so that a shadow comes nearer to mid grey by the fraction :math:`s` of its distance in EV, and a light by
+    :math:`l`, as the dynamic range modes of cameras do.
     This is the base-detail decomposition of Durand and Dorsey (SIGGRAPH 2002), with the guided filter for the
     bilateral one.
 
     Args:
-        linear: linear sRGB light ``[..., 3, H, W]``, display white 1; may exceed it.
-        strength: :math:`s`, in [0, 1); 0 changes nothing.
+        linear: linear sRGB light ``[..., 3, H, W]``; may exceed 1.
+        strength: :math:`s`, in [0, 1); 0 leaves dark places.
         radius: half the window of the base, in pixels.
+        lights: :math:`l`, in [0, 1); 0 leaves bright places to exposure and highlight roll-off.
+        mid_grey: luminance that stays.
 
     Raises:
         ShapeError: not a floating tensor of three channels.
-        ConfigError: strength or radius out of range.
+        ConfigError: strength, radius, lights or mid_grey out of range.
     """
     check_image(linear, 3, "linear")
-    if not 0 <= strength < 1:
-        raise ConfigError(f"local_tone must lie in [0, 1), got {strength}")
+    if not (0 <= strength < 1 and 0 <= lights < 1):
+        raise ConfigError(f"local_tone must lie in [0, 1), got {strength} for shadows and {lights} for lights")
     if radius < 1:
         raise ConfigError(f"the radius of local tone must be >= 1 pixel, got {radius}")
-    if strength == 0:
+    if not mid_grey > 0:
+        raise ConfigError(f"the mid grey of local tone must be positive, got {mid_grey}")
+    if strength == lights == 0:
         return linear
-    luminance = _weighted(linear, SRGB_TO_XYZ[1]).clamp_min(DARKEST).log2()
+    luminance = _weighted(linear, SRGB_TO_XYZ[1]).clamp_min(DARKEST * mid_grey / MID_GREY).log2()
     base = _guided_filter(luminance, luminance, radius, EDGE**2, math.gcd(radius, 4))
-    return linear * torch.exp2(strength * (math.log2(MID_GREY) - base).clamp_min(0))
+    below = math.log2(mid_grey) - base
+    return linear * torch.exp2(strength * below.clamp_min(0) + lights * below.clamp_max(0))
 
 
 def denoise(srgb: Tensor, strength: float) -> Tensor:

@@ -1,0 +1,229 @@
+"""Random renderings of scenes, drawn from measured ones: one scene, many photos of it.
+
+``renderings.json`` beside this module holds tone curves measured on cameras, and statistics of their colour looks
+and noise, each with its source. A draw mixes some of the curves and bends the mixture, so that cameras between and
+beyond the measured ones occur; flat and plain renderings join by formulas.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+import torch
+
+from revisp.camera.cameras import JPEG_QUALITY, SHARPENING, SHARPENING_RADIUS
+from revisp.camera.draw import Draw
+from revisp.camera.fitted import INTERVALS, as_tuples, plain_curve
+from revisp.camera.isp import inverse_tone_curve, linear_to_srgb, srgb_to_linear
+from revisp.camera.jpeg import ChromaSubsampling
+from revisp.camera.looks import ColourLook, Waves
+from revisp.camera.scene_rendering import MID_GREY, SceneRendering
+from revisp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from revisp.camera.profile import Matrix
+
+__all__ = ["measured_curves", "random_curve", "random_rendering"]
+
+Array = np.ndarray[Any, Any]
+
+MIXED = 3
+"""Curves that a random one is mixed from."""
+
+FORMULA_SHARE = 0.2
+"""Share of the curves in which a formula stands in for one of the measured curves."""
+
+BENDS = (0.10, 0.12, 0.08, 0.05, 0.03)
+"""Deviation of the cosines, from the constant on, that bend the logarithm of a curve's slope."""
+
+SHOULDER, TOE = 0.45, 0.30
+"""Deviation of what is added to the logarithm of the slope towards white, and towards black. The measured cameras
+have a long shoulder; action cameras and converters with a plain curve have hardly any."""
+
+CUT_SHARE, CUT = 0.25, (0.85, 1.0)
+"""Share of the curves that are cut off below their white, and the sRGB value that becomes white."""
+
+EXPOSURE_EV = (-0.4, 0.9)
+"""Mean and deviation of the scene's geometric mean above mid grey: half of it is often shadow."""
+
+BALANCE_EV = 0.12
+"""Deviation of the white balance's error in red and in blue."""
+
+CROSSTALK = 0.05
+"""Deviation of a camera's colour matrix from the ideal one, each entry."""
+
+SATURATION_LOG2 = (0.08, 0.2)
+"""Mean and deviation of the saturation that photos have in excess of the scene."""
+
+BLACK = 0.015
+"""Deviation of the light taken off or added by a veil, as a share of mid grey's."""
+
+LIFT = (0.0, 0.03)
+SHADOWS = (0.0, 0.4)
+LIGHTS = (0.0, 0.35)
+LOCAL_RADIUS = (0.02, 0.2)
+DENOISE = (0.3, 2.0)
+"""Smoothing in units of the noise's deviation at mid grey."""
+
+
+@cache
+def measured_curves() -> dict[str, tuple[float, ...]]:
+    """Return the measured tone curves by name: light at the sRGB values 0, 1/64, ..., 1, as `FittedCamera`'s."""
+    return {curve["name"]: tuple(curve["light"]) for curve in _data()["curves"]}
+
+
+def random_rendering(generator: torch.Generator) -> SceneRendering:
+    """Draw a rendering: any camera's, or a converter's.
+
+    Args:
+        generator: source of randomness, on the CPU. The same state gives the same rendering.
+
+    Example:
+        >>> rendering = random_rendering(torch.Generator().manual_seed(0))
+        >>> photo = rendering.render(torch.rand(3, 32, 32))
+        >>> scene = rendering.scene(torch.rand(3, 32, 32))
+    """
+    draw = Draw(generator)
+    curve = random_curve(generator)
+    shot, read = _noise(draw)
+    mean, deviation = EXPOSURE_EV
+    return SceneRendering(
+        curve=tuple(curve.tolist()),
+        exposure=draw.normal(mean, deviation),
+        protection=draw.maybe(0.6, lambda: draw.uniform(0, 1)),
+        matrix=_matrix(draw),
+        black=draw.maybe(0.5, lambda: draw.normal(0, BLACK)),
+        lift=draw.maybe(0.3, lambda: draw.uniform(*LIFT)),
+        by_luminance=draw.maybe(0.35, lambda: draw.uniform(0, 0.7)),
+        light_look=_look(draw) if draw.uniform(0, 1) < 0.7 else ColourLook(),
+        photo_look=_look(draw, SATURATION_LOG2) if draw.uniform(0, 1) < 0.5 else ColourLook(),
+        shadows=draw.maybe(0.35, lambda: draw.uniform(*SHADOWS)),
+        lights=draw.maybe(0.25, lambda: draw.uniform(*LIGHTS)),
+        local_radius=draw.uniform(*LOCAL_RADIUS),
+        shot_noise=shot,
+        read_noise=read,
+        denoise=_grain(curve, shot, read) * draw.uniform(*DENOISE),
+        sharpening=draw.uniform(*SHARPENING),
+        sharpening_radius=draw.uniform(*SHARPENING_RADIUS),
+        jpeg_quality=draw.integer(*JPEG_QUALITY),
+        jpeg_chroma=draw.choice(get_args(ChromaSubsampling)),
+    )
+
+
+def random_curve(generator: torch.Generator) -> Array:
+    """Draw a tone curve: measured ones mixed and bent.
+
+    Curves are mixed by the logarithm of their slope in EV per sRGB value, so that each mixture rises strictly.
+
+    Args:
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        Light at the sRGB values 0, 1/64, ..., 1: from 0 to 1, rising strictly, ``[65]`` float64.
+    """
+    draw = Draw(generator)
+    parts = [draw.choice(tuple(measured_curves().values())) for _ in range(MIXED)]
+    if draw.uniform(0, 1) < FORMULA_SHARE:
+        parts[0] = _formula(draw)
+    shares = np.array([-(math.log(draw.uniform(1e-9, 1)) ** 2) for _ in parts])  # uneven: one curve often leads
+    slopes = np.average([_log_slopes(np.asarray(part)) for part in parts], axis=0, weights=shares)
+    curve = _from_log_slopes(slopes + _bend(draw))
+    if draw.uniform(0, 1) < CUT_SHARE:
+        knots = np.linspace(0, 1, INTERVALS + 1)
+        curve = np.interp(knots * draw.uniform(*CUT), knots, curve)
+    return _rising(curve)
+
+
+def _formula(draw: Draw) -> Array:
+    """Draw a curve that no camera was measured to have, but that converters and flat modes use."""
+    srgb = torch.linspace(0, 1, INTERVALS + 1, dtype=torch.float64)
+    kind = draw.integer(0, 3)
+    if kind == 0:
+        return plain_curve().numpy()
+    if kind == 1:
+        return srgb_to_linear(inverse_tone_curve(srgb, draw.uniform(0.2, 1))).numpy()
+    if kind == 2:  # logarithmic, as of flat profiles: (base ** x - 1) / (base - 1)
+        base = math.exp(draw.uniform(math.log(15), math.log(200)))
+        return np.expm1(srgb.numpy() * math.log(base)) / (base - 1)
+    beta, gamma = max(0.1, draw.normal(0.6, 0.1)), min(1.5, max(0.5, draw.normal(0.9, 0.1)))
+    light = np.linspace(0, 1, 20 * INTERVALS) ** 2  # tone (1 + b) E^g / (b + E^g): RawGen, arXiv 2604.00093
+    toned = (1 + beta) * light**gamma / (beta + light**gamma)
+    return np.interp(srgb.numpy(), linear_to_srgb(torch.from_numpy(toned)).numpy(), light)
+
+
+def _bend(draw: Draw) -> Array:
+    """Draw what is added to the logarithm of the slope between knots."""
+    x = (np.arange(1, INTERVALS) + 0.5) / INTERVALS
+    bend = sum(draw.normal(0, deviation) * np.cos(k * math.pi * x) for k, deviation in enumerate(BENDS))
+    return bend + draw.normal(0, SHOULDER) * _step(x, 0.5, 1.0) + draw.normal(0, TOE) * (1 - _step(x, 0.0, 0.4))
+
+
+def _step(x: Array, start: float, end: float) -> Array:
+    t = np.clip((x - start) / (end - start), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _log_slopes(curve: Array) -> Array:
+    """Return ln of the EV between neighbouring knots but the first, which is black: ``[n - 1]``."""
+    return np.log(np.maximum(np.diff(np.log2(_rising(curve)[1:])), 1e-4))
+
+
+def _from_log_slopes(slopes: Array) -> Array:
+    light = np.exp2(np.concatenate([[0.0], np.cumsum(np.exp(slopes))]))
+    return np.concatenate([[0.0], light / light[-1]])
+
+
+def _rising(curve: Array) -> Array:
+    """Return a curve from 0 to 1 with steps large enough for single precision."""
+    curve = curve + np.linspace(0, 1e-5, len(curve))
+    return curve / curve[-1]
+
+
+def _matrix(draw: Draw) -> Matrix:
+    """Draw the error of white balance and primaries; greys stay grey but for the balance."""
+    matrix = np.eye(3) + np.array([[draw.normal(0, CROSSTALK) for _ in range(3)] for _ in range(3)])
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    balance = [2 ** draw.normal(0, BALANCE_EV), 1.0, 2 ** draw.normal(0, BALANCE_EV)]
+    drawn: Matrix = as_tuples(np.array(balance)[:, None] * matrix)
+    return drawn
+
+
+def _look(draw: Draw, saturation: tuple[float, float] | None = None) -> ColourLook:
+    measured = _data()["colour_looks"]
+    hue = _waves(draw, 0.0, *measured["hue_degrees"])
+    mean, deviation = saturation or (0.0, measured["saturation_log2"][0])
+    return ColourLook(hue, _waves(draw, mean, deviation, *measured["saturation_log2"][1:]))
+
+
+def _waves(draw: Draw, mean: float, constant: float, once: float, twice: float) -> Waves:
+    """Draw the five numbers of a `ColourLook`, given the deviation of each wave's amplitude."""
+    half = math.sqrt(0.5)
+    level = draw.normal(mean, constant)
+    sine, cosine, sine_2, cosine_2 = (draw.normal(0, half * value) for value in (once, once, twice, twice))
+    return level, sine, cosine, sine_2, cosine_2
+
+
+def _noise(draw: Draw) -> tuple[float, float]:
+    level = draw.choice(tuple(_data()["noise"]))
+    shot = math.exp(draw.normal(*level["ln_shot"]))
+    return shot, draw.choice(tuple(level["read"]))
+
+
+def _grain(curve: Array, shot: float, read: float) -> float:
+    """Return the noise's deviation at mid grey in sRGB values."""
+    knot = int(linear_to_srgb(torch.tensor(MID_GREY)).item() * INTERVALS)
+    slope = 1 / (INTERVALS * (curve[knot + 1] - curve[knot]))
+    return slope * math.sqrt(shot * curve[knot] + read)
+
+
+@cache
+def _data() -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(Path(__file__).with_name("renderings.json").read_text(encoding="utf-8"))
+    if len(values["curves"][0]["light"]) != INTERVALS + 1:
+        raise ConfigError("renderings.json has curves of another number of knots")
+    return values

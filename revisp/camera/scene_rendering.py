@@ -1,0 +1,254 @@
+"""A rendering of scene light as a photo, described by numbers, and the scene that belongs to the photo.
+
+The order of the steps: exposure, matrix, noise, local tone, the sensor's clip and the tone curve, colour look,
+denoising, sharpening, 8 bits and JPEG.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from revisp.camera.detail import denoise, local_tone, sharpen
+from revisp.camera.fitted import as_tuples, decode, encode, plain_curve
+from revisp.camera.isp import apply_ccm, linear_to_srgb, srgb_to_linear
+from revisp.camera.jpeg import ChromaSubsampling, check_jpeg, compress_jpeg
+from revisp.camera.looks import ColourLook, apply_look
+from revisp.camera.noise import NoiseLevels, add_noise
+from revisp.camera.profile import SRGB_TO_XYZ, Matrix
+from revisp.checks import check_image
+from revisp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["MID_GREY", "SceneRendering", "luminance"]
+
+MID_GREY = 0.18
+"""Luminance that a photo shows as mid grey, relative to display white; sRGB value 0.46. In `SceneRendering.scene`
+what the tone curve renders so has this light again."""
+
+HIGHLIGHT_QUANTILE = 0.99
+"""Share of the pixels that metering for the highlights keeps below sensor white."""
+
+DARKEST = 1e-6
+"""Luminance, relative to the picture's mean, that metering takes black for."""
+
+SHARES = {"protection": 1.0, "by_luminance": 1.0, "lift": 0.999, "shadows": 0.999, "lights": 0.999}
+"""Fields that begin at 0, and where they end."""
+
+IDENTITY: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class SceneRendering:
+    """How a camera or a converter turns scene light into a photo. The defaults are sRGB encoding alone.
+
+    Light is linear, in sRGB's primaries, balanced so that a neutral object is grey, and here scaled so that the
+    sensor's white is 1.
+
+    Attributes:
+        curve: linear light at evenly spaced sRGB values, from 0 to 1 and rising strictly, linear between: the
+            inverse of the tone curve, as in `FittedCamera`.
+        exposure: EV of the scene's geometric mean above what the curve renders as mid grey.
+        protection: share, in [0, 1], of metering for the highlights: at 1 a hundredth of the pixels is clipped.
+        matrix: light to the light that the curve is applied to: error of white balance and primaries, saturation.
+        black: light that is taken off, as a share of mid grey's; negative adds a veil.
+        lift: sRGB value of black, in [0, 1).
+        by_luminance: share, in [0, 1], of applying the curve to the luminance and keeping ratios of channels; the
+            rest is applied to each channel.
+        light_look: colour look of the light, before the curve.
+        photo_look: colour look of the photo, after the curve.
+        shadows: strength in [0, 1) of the lift of dark places (`local_tone`).
+        lights: strength in [0, 1) of the lowering of bright places.
+        local_radius: half the window of these, as a share of the photo's shorter side.
+        shot_noise: variance per unit of light.
+        read_noise: variance without light.
+        denoise: deviation of the noise to smooth, in encoded units.
+        sharpening: amount of the unsharp mask.
+        sharpening_radius: its deviation in pixels.
+        jpeg_quality: quality of the JPEG file; None: no file, values are not even rounded.
+        jpeg_chroma: its chroma subsampling.
+
+    Raises:
+        ConfigError: a value outside its range; the message names the field.
+
+    Example:
+        >>> light = torch.rand(3, 16, 16)
+        >>> photo = SceneRendering().render(light, gain=1.0)
+        >>> torch.allclose(decode(photo, plain_curve().float()), light, atol=1e-5)
+        True
+    """
+
+    curve: tuple[float, ...] = field(default_factory=lambda: tuple(plain_curve().tolist()))
+    exposure: float = 0.0
+    protection: float = 0.0
+    matrix: Matrix = IDENTITY
+    black: float = 0.0
+    lift: float = 0.0
+    by_luminance: float = 0.0
+    light_look: ColourLook = field(default_factory=ColourLook)
+    photo_look: ColourLook = field(default_factory=ColourLook)
+    shadows: float = 0.0
+    lights: float = 0.0
+    local_radius: float = 0.05
+    shot_noise: float = 0.0
+    read_noise: float = 0.0
+    denoise: float = 0.0
+    sharpening: float = 0.0
+    sharpening_radius: float = 1.0
+    jpeg_quality: int | None = None
+    jpeg_chroma: ChromaSubsampling = "4:2:0"
+
+    def __post_init__(self) -> None:
+        curve, matrix = np.asarray(self.curve, float), np.asarray(self.matrix, float)
+        if curve.ndim != 1 or len(curve) < 2 or curve[0] != 0 or curve[-1] != 1 or not (np.diff(curve) > 0).all():
+            raise ConfigError("scene rendering: curve must rise strictly from 0 to 1")
+        if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or np.linalg.cond(matrix) > 1e6:
+            raise ConfigError("scene rendering: matrix must be an invertible 3x3 matrix")
+        object.__setattr__(self, "curve", as_tuples(curve))
+        object.__setattr__(self, "matrix", as_tuples(matrix))
+        for name in ("light_look", "photo_look"):
+            if isinstance(value := getattr(self, name), dict):
+                object.__setattr__(self, name, ColourLook(**value))
+        for name, end in SHARES.items():
+            if not 0 <= getattr(self, name) <= end:
+                raise ConfigError(f"scene rendering: {name} must lie in [0, {end:g}], got {getattr(self, name)}")
+        if not (math.isfinite(self.exposure) and math.isfinite(self.black) and 0 < self.local_radius <= 1):
+            raise ConfigError("scene rendering: exposure and black must be finite, local_radius lie in (0, 1]")
+        if min(self.shot_noise, self.read_noise, self.denoise, self.sharpening) < 0 or self.sharpening_radius <= 0:
+            raise ConfigError("scene rendering: noise, denoise and sharpening must be >= 0, the radius positive")
+        if self.jpeg_quality is not None:
+            check_jpeg(self.jpeg_quality, self.jpeg_chroma)
+
+    @property
+    def mid_grey(self) -> float:
+        """Light that the curve renders as mid grey, sensor white 1."""
+        grey = linear_to_srgb(torch.tensor([MID_GREY], dtype=torch.float64))
+        return float(decode(grey, torch.tensor(self.curve, dtype=torch.float64)))
+
+    def meter(self, light: Tensor) -> float:
+        """Return the factor that exposes a scene: light ``[..., 3, H, W]`` of any scale to sensor white 1.
+
+        Raises:
+            ShapeError: not a floating tensor of three channels.
+            ConfigError: the scene is black.
+        """
+        check_image(light, 3, "light")
+        values = luminance(light)
+        mean = values.mean().item()
+        if not 0 < mean < math.inf:
+            raise ConfigError(f"scene rendering: a scene of this mean luminance cannot be exposed: {mean}")
+        key = values.clamp_min(DARKEST * mean).log2().mean().item()
+        bright = light.amax(dim=-3).flatten().float()
+        rank = max(1, math.ceil(HIGHLIGHT_QUANTILE * bright.numel()))
+        highlights = math.log2(max(bright.kthvalue(rank).values.item(), DARKEST * mean))
+        by_mean = math.log2(self.mid_grey) + self.exposure - key
+        return 2.0 ** ((1 - self.protection) * by_mean - self.protection * highlights)
+
+    def scene(self, light: Tensor, gain: float | None = None) -> Tensor:
+        """Return the scene's light on the scale that the photo tells: what it renders as mid grey is `MID_GREY`.
+
+        Args:
+            light: ``[..., 3, H, W]`` of any scale.
+            gain: factor to sensor white 1, for crops that `meter` should not judge alone; None meters the light.
+
+        Raises:
+            ShapeError: not a floating tensor of three channels.
+            ConfigError: no gain is given and the scene is black.
+        """
+        check_image(light, 3, "light")
+        return light * ((self.meter(light) if gain is None else gain) * MID_GREY / self.mid_grey)
+
+    @torch.no_grad()
+    def render(
+        self, light: Tensor, gain: float | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Make the photo of a scene.
+
+        Args:
+            light: ``[3, H, W]`` or ``[B, 3, H, W]``, linear sRGB primaries, of any scale.
+            gain: as for `scene`.
+            generator: source of the noise; None makes none.
+
+        Returns:
+            sRGB in [0, 1] of the same shape; in steps of 1/255 with a JPEG quality.
+
+        Raises:
+            ShapeError: not a floating tensor of three channels.
+            ConfigError: no gain is given and the scene is black.
+        """
+        check_image(light, 3, "light")
+        exposed = light * (self.meter(light) if gain is None else gain)
+        if generator is not None and max(self.shot_noise, self.read_noise) > 0:
+            exposed = add_noise(exposed, NoiseLevels(self.shot_noise, self.read_noise), generator)
+        return self._store(self._finish(self._tone(self._prepare(exposed))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rendering as JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> SceneRendering:
+        """Build a rendering from JSON values.
+
+        Raises:
+            ConfigError: a field is unknown or wrong.
+        """
+        try:
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f"scene rendering: {error}") from error
+
+    def _prepare(self, light: Tensor) -> Tensor:
+        """Do all that comes before the curve."""
+        if self.matrix != IDENTITY:
+            light = apply_ccm(light, self.matrix)
+        if not self.light_look.neutral:
+            light = apply_look(light, self.light_look)
+        mid = self.mid_grey
+        light = (light - self.black * mid).clamp_min(0)
+        radius = max(1, round(self.local_radius * min(light.shape[-2:])))
+        return local_tone(light, self.shadows, radius, lights=self.lights, mid_grey=mid)
+
+    def _tone(self, light: Tensor) -> Tensor:
+        """Clip and apply the curve: encoded values without lift."""
+        curve = torch.tensor(self.curve, dtype=light.dtype, device=light.device)
+        encoded = encode(light, curve)
+        if self.by_luminance == 0:
+            return encoded
+        level = luminance(light).clamp(1e-6, 1)
+        ratio = srgb_to_linear(encode(level, curve)) / level
+        display = torch.lerp(srgb_to_linear(encoded), (light * ratio).clamp(0, 1), self.by_luminance)
+        return linear_to_srgb(display)
+
+    def _finish(self, srgb: Tensor) -> Tensor:
+        """Do all that comes after the curve, but the file."""
+        if not self.photo_look.neutral:
+            srgb = linear_to_srgb(apply_look(srgb_to_linear(srgb), self.photo_look).clamp(0, 1))
+        if self.lift:
+            srgb = self.lift + (1 - self.lift) * srgb
+        srgb = denoise(srgb, self.denoise)
+        return sharpen(srgb, self.sharpening, self.sharpening_radius).clamp(0, 1)
+
+    def _store(self, srgb: Tensor) -> Tensor:
+        if self.jpeg_quality is None:
+            return srgb
+        if srgb.ndim == 3:
+            return compress_jpeg(srgb, self.jpeg_quality, self.jpeg_chroma)
+        photos = [compress_jpeg(photo, self.jpeg_quality, self.jpeg_chroma) for photo in srgb.flatten(0, -4)]
+        return torch.stack(photos).view_as(srgb)
+
+
+def luminance(rgb: Tensor) -> Tensor:
+    """Return the luminance ``[..., 1, H, W]`` of linear light ``[..., 3, H, W]`` in sRGB's primaries."""
+    red, green, blue = rgb.unbind(-3)
+    weights = SRGB_TO_XYZ[1].tolist()
+    return (red * weights[0] + green * weights[1] + blue * weights[2]).unsqueeze(-3)
