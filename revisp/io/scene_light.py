@@ -107,8 +107,8 @@ def refuse_eight_bits(pixels: Array, path: Path) -> None:
     few = len(values) <= min(EIGHT_BITS, len(brightest) // 16)
     if few and values[-1] < 2**EIGHT_BITS_EV * values[values > 0][0]:
         raise ImageError(
-            f"{path}: an ordinary picture of 8 bits ({len(values)} different values), not the light of a scene: "
-            "its highlights are cut off"
+            f"{path}: no more different values ({len(values)}) than an ordinary picture of 8 bits: "
+            "its highlights are cut off, so it is no scene"
         )
 
 

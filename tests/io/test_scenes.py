@@ -324,7 +324,7 @@ class TestOrdinaryPictures:
         path = scene_files.write_hdr(
             tmp_path / "a.hdr", scene_files.coded(scene_files.rgbe(light)), "-Y 80 +X 120"
         )
-        with pytest.raises(ImageError, match="ordinary picture of 8 bits"):
+        with pytest.raises(ImageError, match="than an ordinary picture of 8 bits"):
             read_scene(path)
 
     def test_missing_empty_and_unknown_files(self, tmp_path: Path) -> None:

@@ -1,0 +1,202 @@
+"""Scenes decoded once to pyramids on disk, of which views read only the part and the resolution that they show."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from revisp.camera.isp import srgb_to_linear
+from revisp.camera.panorama import halved, smoothed_poles
+from revisp.errors import ImageError
+from revisp.io.atomic import atomic_write
+from revisp.io.image import read_srgb
+from revisp.io.locking import make_folder
+from revisp.io.scene import Scene, read_scene
+
+__all__ = ["CachedScene", "SceneCache", "SceneKind"]
+
+log = logging.getLogger(__name__)
+
+Array = np.ndarray[Any, Any]
+SceneKind = Literal["panorama", "picture", "photo"]
+"""A picture is linear light like a panorama; a photo is decoded sRGB, whose highlights are cut off."""
+
+FORMAT = 1
+"""Of the files; another number means another layout."""
+
+MAX_SIDE = {"panorama": 4096, "picture": 4096, "photo": 2048}
+"""Longest side in pixels: larger scenes are halved until they fit. 4096 columns are 11 a degree."""
+
+LEAST_SIDE = 16
+"""Shorter side of the last level, at least."""
+
+TOP = 2.0**15
+"""What the brightest value is stored as: float16 keeps eleven bits of what lies up to 29 EV below."""
+
+FLOOR = -35.0
+"""Degrees above the horizon down to which a panorama is looked at: tripods and their retouching lie below."""
+
+SKY_FLOOR = 1.0
+"""The same of a pure sky, whose lower half is made up and smooth."""
+
+SMOOTH = 0.010
+"""Median difference in EV of neighbouring pixels, at 1024 columns or fewer, below which a lower half is made up.
+Of 50 panoramas, five pure skies have at most 0.008 below -22 degrees, all others at least 0.013."""
+
+THUMBNAIL = (8, 16)
+
+
+@dataclass(frozen=True)
+class CachedScene:
+    """A scene on disk.
+
+    Attributes:
+        name: the scene's.
+        kind: what it is.
+        file: all levels one after the other, float16 ``[n]``: a file of numpy.
+        shapes: rows and columns of each level.
+        scale: linear light of a stored 1.
+        floor: degrees above the horizon down to which a panorama shows the scene.
+        range_ev: EV of the brightest value above the median luminance.
+        notes: what was found in the file.
+        thumbnail: log luminance of `THUMBNAIL` blocks, of mean 0 and deviation 1: by which copies are known.
+    """
+
+    name: str
+    kind: SceneKind
+    file: Path
+    shapes: tuple[tuple[int, int], ...]
+    scale: float
+    floor: float
+    range_ev: float
+    notes: tuple[str, ...]
+    thumbnail: tuple[float, ...]
+
+    def levels(self) -> list[Array]:
+        """Map the levels ``[H, W, 3]`` into memory, float16, the largest first; nothing is read yet."""
+        stored = np.load(self.file, mmap_mode="r", allow_pickle=False)
+        ends = np.cumsum([3 * height * width for height, width in self.shapes])
+        return [
+            stored[end - 3 * height * width : end].reshape(height, width, 3)
+            for end, (height, width) in zip(ends, self.shapes, strict=True)
+        ]
+
+    def shows_same(self, other: CachedScene) -> bool:
+        """Whether another file shows the same scene, at whatever size and exposure."""
+        alike = float(np.dot(self.thumbnail, other.thumbnail)) / len(self.thumbnail)
+        return alike > 0.98 and (self.kind == "panorama") == (other.kind == "panorama")
+
+
+class SceneCache:
+    """A folder of decoded scenes, 8 bytes a pixel, found again while their files are the same.
+
+    Args:
+        folder: where they are kept.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        make_folder(folder)
+
+    def add_scene(self, path: Path, name: str) -> CachedScene:
+        """Decode a scene of linear light (`revisp.io.scene`) where it has not been.
+
+        Raises:
+            ImageError: it cannot be read.
+            OutputError: the files cannot be written.
+        """
+        return self._add(path, name, read_scene)
+
+    def add_photo(self, path: Path, name: str) -> CachedScene:
+        """Decode a photo to linear light where it has not been.
+
+        Raises:
+            ImageError: it cannot be read.
+            OutputError: the files cannot be written.
+        """
+        return self._add(
+            path, name, lambda file: Scene(name, srgb_to_linear(read_srgb(file)), "planar"), photo=True
+        )
+
+    def _add(self, path: Path, name: str, read: Callable[[Path], Scene], *, photo: bool = False) -> CachedScene:
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise ImageError(f"{path}: {error.strerror}") from error
+        known = (FORMAT, str(path.resolve()), state.st_size, state.st_mtime_ns, photo)
+        key = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
+        pixels, described = self.folder / f"{key}.npy", self.folder / f"{key}.json"
+        if pixels.is_file() and described.is_file():
+            return replace(_described(described, pixels), name=name)
+        log.info("decoding %s", path)
+        scene = read(path)
+        kind: SceneKind = "photo" if photo else "panorama" if scene.projection == "equirectangular" else "picture"
+        levels = _pyramid(scene.light.permute(1, 2, 0).numpy(), kind)
+        floor = _floor(levels) if kind == "panorama" else -90.0
+        if kind == "panorama":
+            levels = [smoothed_poles(level) for level in levels]
+        scale = float(max(level.max() for level in levels)) / TOP
+        cached = CachedScene(
+            name,
+            kind,
+            pixels,
+            tuple((level.shape[0], level.shape[1]) for level in levels),
+            scale,
+            floor,
+            scene.range_ev,
+            scene.notes,
+            _thumbnail(levels),
+        )
+        with atomic_write(pixels) as file:
+            stored = np.concatenate([(level / scale).astype(np.float16).ravel() for level in levels])
+            np.save(file, stored, allow_pickle=False)
+        with atomic_write(described) as file:
+            file.write(json.dumps({**asdict(cached), "file": pixels.name}).encode())
+        return cached
+
+
+def _described(described: Path, pixels: Path) -> CachedScene:
+    fields = json.loads(described.read_text())
+    shapes = tuple((int(height), int(width)) for height, width in fields.pop("shapes"))
+    thumbnail, notes = tuple(fields.pop("thumbnail")), tuple(fields.pop("notes"))
+    return CachedScene(**{**fields, "file": pixels, "shapes": shapes, "thumbnail": thumbnail, "notes": notes})
+
+
+def _pyramid(light: Array, kind: SceneKind) -> list[Array]:
+    """Return light ``[H, W, 3]``, reduced where it is too large, and each time halved."""
+    while max(light.shape[:2]) > MAX_SIDE[kind]:
+        light = halved(light)
+    levels = [light]
+    while min(levels[-1].shape[:2]) >= 2 * LEAST_SIDE:
+        levels.append(halved(levels[-1]))
+    return levels
+
+
+def _floor(levels: list[Array]) -> float:
+    """Return from which angle on a panorama shows the scene."""
+    level = next(level for level in levels if level.shape[1] <= 1024 or level is levels[-1])
+    below = np.log2(level[5 * len(level) // 8 :, :, 1] + 1e-4 * np.median(level) + 1e-30)
+    texture = np.median(np.abs(np.diff(below, axis=1)), axis=1)  # of each row
+    return SKY_FLOOR if np.median(texture) < SMOOTH else FLOOR
+
+
+def _thumbnail(levels: list[Array]) -> tuple[float, ...]:
+    """Return log luminance of a few blocks, of mean 0 and deviation 1."""
+    level = levels[-1][..., 1]
+    rows, columns = (
+        np.array_split(np.arange(side), blocks) for side, blocks in zip(level.shape, THUMBNAIL, strict=True)
+    )
+    means = np.array([[level[np.ix_(row, column)].mean() for column in columns] for row in rows])
+    logs = np.log2(means + 1e-3 * np.median(means) + 1e-30)
+    normal = (logs - logs.mean()) / max(float(logs.std()), 1e-6)
+    return tuple(round(float(value), 4) for value in normal.ravel())

@@ -1,0 +1,314 @@
+"""Views of scenes: what a camera might look at in panoramas, pictures of linear light, and plain photographs.
+
+A view is linear light in the primaries of sRGB, of arbitrary scale: what a rendering turns into a photo, and a
+sensor into a RAW. What is drawn is a function of a generator alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from revisp.camera.expansion import expand_highlights
+from revisp.camera.panorama import Look, look
+from revisp.data.base import check_whole
+from revisp.data.manifest import natural_key
+from revisp.data.scene_cache import CachedScene, SceneCache, SceneKind
+from revisp.data.scene_split import SPLITS, Split, split_scenes
+from revisp.errors import ConfigError, DataError, ImageError
+from revisp.io.endings import PHOTO_ENDINGS
+from revisp.io.scene import is_scene
+
+__all__ = ["SceneLibrary", "SceneView", "SceneViews", "find_scenes", "random_view"]
+
+log = logging.getLogger(__name__)
+
+FIELD = (40.0, 90.0)
+"""Least and most angle of view of a panorama in degrees: lenses of 50 to 18 mm, at 36 mm of sensor."""
+
+HIGHEST = 35.0
+"""Greatest pitch in degrees, where the angle of view does not ask for more."""
+
+ROLL = 2.0
+"""Standard deviation of the roll in degrees, of a camera held by hand."""
+
+STRATA = (3.0, 5.0, 8.0)
+"""EV of a view's brightest place over its median that divide views with ever more highlights. A photo's white lies
+about 2.5 above its middle."""
+
+TRIES = 8
+"""Views that are tried for one of the wanted range."""
+
+PREVIEW = 16
+"""Side of the view by which its range is judged, in pixels."""
+
+ABOVE_WHITE_EV = (0.8, 4.5)
+"""EV by which the highlights of a plain photo are expanded: those of `revisp.camera.cameras`, JPEG to sensor and
+sensor to scene."""
+
+
+class SceneView(NamedTuple):
+    """A view of a scene.
+
+    Attributes:
+        light: linear light ``[3, h, w]`` in the primaries of sRGB, float32, at least 0, of arbitrary scale.
+        name: of the scene.
+        kind: ``"panorama"``, ``"picture"``, or ``"photo"``, whose highlights are a guess.
+    """
+
+    light: Tensor
+    name: str
+    kind: SceneKind
+
+
+class _Frame(NamedTuple):
+    """A square of a planar picture: its first row and column and its side, in pixels of the first level."""
+
+    top: float
+    left: float
+    side: float
+
+
+class SceneLibrary:
+    """Scenes of a folder, and photos to take for scenes, decoded and divided by scene.
+
+    Args:
+        scenes: folder of scenes, or files; those in folders below it count too.
+        photos: folder of plain photos, whose highlights are guessed; None: none.
+        val: scenes, photos, or folders of them, to validate with; None holds some back by their names.
+        cache: folder in which decoded scenes are kept for the next time; None: they go when the program ends.
+
+    Raises:
+        DataError: no scenes, none that can be read, or too few.
+        OutputError: the decoded scenes cannot be stored.
+    """
+
+    def __init__(
+        self,
+        scenes: str | Path | Sequence[str | Path],
+        photos: str | Path | None = None,
+        *,
+        val: Sequence[str] | str | None = None,
+        cache: str | Path | None = None,
+    ) -> None:
+        if cache is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="revisp-scenes-")
+            cache = self._temporary.name
+        store = SceneCache(cache)
+        found = _decoded(find_scenes(scenes), store.add_scene)
+        if photos is not None:
+            found += _decoded(_find_photos(Path(photos)), store.add_photo)
+        self.parts = split_scenes(found, val)
+
+
+class SceneViews:
+    """Endless views of the scenes of one split.
+
+    Args:
+        scenes: as for `SceneLibrary`; or one.
+        size: rows and columns of a view.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        seed: of the views that are asked for by number.
+        photo_share: share of the views that are of photos, where there are both.
+        library: further arguments of `SceneLibrary`.
+
+    Raises:
+        ConfigError: an unknown split, a size or share outside its range.
+        DataError: as `SceneLibrary`, or no scene in the split.
+        OutputError: the decoded scenes cannot be stored.
+
+    Example:
+        >>> views = SceneViews("panoramas", 128, split="train", photos="holiday")  # doctest: +SKIP
+        >>> views.view(0).light.shape, views.view(0).name  # doctest: +SKIP
+        (torch.Size([3, 128, 128]), 'forest_slope_1k')
+    """
+
+    def __init__(
+        self,
+        scenes: SceneLibrary | str | Path | Sequence[str | Path],
+        size: int,
+        *,
+        split: Split = "train",
+        seed: int = 0,
+        photo_share: float = 0.25,
+        **library: Any,
+    ) -> None:
+        check_whole(size, "size", PREVIEW)
+        if split not in SPLITS:
+            raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+        if not 0 <= photo_share <= 1:
+            raise ConfigError(f"data.photo_share must lie in [0, 1], got {photo_share}")
+        self.library = scenes if isinstance(scenes, SceneLibrary) else SceneLibrary(scenes, **library)
+        self.scenes = tuple(self.library.parts[split])
+        if not self.scenes:
+            raise DataError(f"no scenes in the split {split!r}: more of them are needed, or data.val to name some")
+        self.size = size
+        self.seed = seed
+        self.photo_share = photo_share
+
+    def __len__(self) -> int:
+        """Return the number of scenes."""
+        return len(self.scenes)
+
+    def view(self, which: int | torch.Generator) -> SceneView:
+        """Draw a view of a scene, which is drawn too.
+
+        Args:
+            which: its number, which gives the same view each time; or a source of randomness, on the CPU.
+        """
+        generator = which if isinstance(which, torch.Generator) else generator_of(self.seed, which)
+        photos = [scene for scene in self.scenes if scene.kind == "photo"]
+        others = [scene for scene in self.scenes if scene.kind != "photo"]
+        wants_photo = _uniform(generator, 0, 1) < self.photo_share
+        chosen = (photos if wants_photo else others) or photos or others
+        return random_view(chosen[int(_uniform(generator, 0, len(chosen)))], self.size, generator)
+
+
+def generator_of(*numbers: int) -> torch.Generator:
+    """Return a generator whose numbers are a function of some numbers of at least 0."""
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))
+
+
+def find_scenes(given: str | Path | Sequence[str | Path]) -> dict[str, Path]:
+    """Return scene files by name: their place in the folder, without ending.
+
+    Args:
+        given: a folder, whose subfolders are searched, or files.
+
+    Raises:
+        DataError: nothing there, or no scene in it.
+    """
+    if not isinstance(given, str | Path):
+        return {Path(path).stem: Path(path) for path in given}
+    root = Path(given)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder of scenes")
+    found = _below(root, is_scene)
+    if not found:
+        raise DataError(f"{root}: no scenes in it (.hdr, .pic, .exr, or pictures with a gain map)")
+    return found
+
+
+def _find_photos(root: Path) -> dict[str, Path]:
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder of photos")
+    found = _below(root, lambda path: path.suffix.lower() in PHOTO_ENDINGS)
+    if not found:
+        raise DataError(f"{root}: no photos in it ({', '.join(PHOTO_ENDINGS)})")
+    return found
+
+
+def _below(root: Path, wanted: Callable[[Path], bool]) -> dict[str, Path]:
+    files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".") and wanted(path)]
+    files.sort(key=lambda path: natural_key(path.relative_to(root).as_posix()))
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in files}
+
+
+def _decoded(found: dict[str, Path], add: Callable[[Path, str], CachedScene]) -> list[CachedScene]:
+    """Decode files, and say which could not be read.
+
+    Raises:
+        DataError: none could.
+    """
+    scenes, skipped = [], []
+    for name, path in found.items():
+        try:
+            scenes.append(add(path, name))
+        except ImageError as error:
+            skipped.append(str(error))
+    if not scenes:
+        raise DataError(f"none of {len(found)} scenes or photos can be read; the first: {skipped[0]}")
+    if skipped:
+        log.warning("%d of %d scenes are left out; the first: %s", len(skipped), len(found), skipped[0])
+    return scenes
+
+
+def random_view(scene: CachedScene, size: int, generator: torch.Generator, *, by_range: float = 0.5) -> SceneView:
+    """Draw a view of a scene.
+
+    Panoramas are looked at in a random direction, above their retouched ground, with an angle of view of 40 to 90
+    degrees. Pictures and photos are cut at a random scale. Half of the views are mirrored.
+
+    Args:
+        scene: the scene.
+        size: rows and columns of the view.
+        generator: source of randomness, on the CPU.
+        by_range: share of the views that are chosen by their dynamic range: a stratum of `STRATA` is drawn, and
+            the first of some views that lies in it is taken, or else the nearest.
+    """
+    levels = scene.levels()
+    wanted = int(_uniform(generator, 0, len(STRATA) + 1)) if _uniform(generator, 0, 1) < by_range else None
+    frame = _draw(scene, size, generator)
+    if wanted is not None:
+        tried = [frame, *(_draw(scene, size, generator) for _ in range(TRIES - 1))]
+        frame = _nearest(scene, levels, tried, wanted)
+    light = _render(scene, levels, frame, size)
+    if scene.kind == "photo":
+        light = expand_highlights(light, 2 ** _uniform(generator, *ABOVE_WHITE_EV))
+    if _uniform(generator, 0, 1) < 0.5:
+        light = light.flip(-1)
+    return SceneView(light.contiguous(), scene.name, scene.kind)
+
+
+def _draw(scene: CachedScene, size: int, generator: torch.Generator) -> Look | _Frame:
+    if scene.kind == "panorama":
+        field = _uniform(generator, *FIELD)
+        lowest = scene.floor + field / 2
+        pitch = _uniform(generator, lowest, max(lowest + 5, HIGHEST))
+        roll = float(torch.randn(1, generator=generator).clamp(-3, 3)) * ROLL
+        return Look(_uniform(generator, -180, 180), min(pitch, 90), roll, field)
+    height, width = scene.shapes[0]
+    shorter = min(height, width)
+    side = math.exp(_uniform(generator, math.log(min(size, shorter)), math.log(shorter)))
+    return _Frame(_uniform(generator, 0, height - side), _uniform(generator, 0, width - side), side)
+
+
+def _nearest(scene: CachedScene, levels: list[Any], tried: list[Look | _Frame], wanted: int) -> Look | _Frame:
+    """Return the first frame whose range lies in the stratum, or else the one nearest to it."""
+    low, high = (-math.inf, *STRATA)[wanted], (*STRATA, math.inf)[wanted]
+    best, distance = tried[0], math.inf
+    for frame in tried:
+        ev = _range_ev(_render(scene, levels, frame, PREVIEW))
+        away = max(low - ev, ev - high, 0.0)
+        if away < distance:
+            best, distance = frame, away
+        if not away:
+            break
+    return best
+
+
+def _range_ev(light: Tensor) -> float:
+    brightest = light.amax(dim=0)
+    return float(torch.log2(brightest.max() / brightest.median().clamp_min(1e-12) + 1e-12))
+
+
+def _render(scene: CachedScene, levels: list[Any], frame: Look | _Frame, size: int) -> Tensor:
+    if isinstance(frame, Look):
+        return look(levels, frame, (size, size)) * scene.scale
+    return _cut(levels, frame, size) * scene.scale
+
+
+def _cut(levels: list[Any], frame: _Frame, size: int) -> Tensor:
+    """Return a square of a picture at a size, by averages over its pixels; small pictures are enlarged."""
+    number = min(max(0, int(math.log2(max(frame.side / size, 1)))), len(levels) - 1)
+    level = levels[number]
+    top, left, side = (round(value / 2**number) for value in frame)
+    side = max(1, min(side, *level.shape[:2]))
+    top, left = (min(start, length - side) for start, length in zip((top, left), level.shape, strict=False))
+    part = np.ascontiguousarray(level[top : top + side, left : left + side].transpose(2, 0, 1), dtype=np.float32)
+    light = torch.from_numpy(part)[None]
+    return F.interpolate(light, size=(size, size), mode="bilinear", antialias=True, align_corners=False)[0]
+
+
+def _uniform(generator: torch.Generator, low: float, high: float) -> float:
+    return low + (high - low) * torch.rand(1, generator=generator).item()
