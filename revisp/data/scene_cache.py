@@ -16,8 +16,8 @@ from revisp.camera.isp import srgb_to_linear
 from revisp.camera.panorama import halved, smoothed_poles
 from revisp.errors import ImageError
 from revisp.io.atomic import atomic_write
-from revisp.io.image import read_srgb
 from revisp.io.locking import make_folder
+from revisp.io.photo import read_srgb
 from revisp.io.scene import Scene, read_scene
 
 __all__ = ["CachedScene", "SceneCache", "SceneKind"]

@@ -25,7 +25,7 @@ from revisp.data.manifest import natural_key
 from revisp.data.scene_cache import CachedScene, SceneCache, SceneKind
 from revisp.data.scene_split import SPLITS, Split, split_scenes
 from revisp.errors import ConfigError, DataError, ImageError
-from revisp.io.endings import PHOTO_ENDINGS
+from revisp.io.file_names import PHOTO_ENDINGS
 from revisp.io.scene import is_scene
 
 __all__ = ["SceneLibrary", "SceneView", "SceneViews", "find_scenes", "random_view"]

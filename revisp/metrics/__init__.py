@@ -1,4 +1,4 @@
-"""Scores of a reconstructed RAW: fidelity, errors by brightness, developed pictures, and sensor noise.
+"""Scores of a reconstructed RAW: fidelity, errors by brightness, developed pictures, noise, unknown cameras.
 
 Each score is a function of a batch of images; ``revisp-evaluate metrics=`` offers them. A training logs `AIMPSNR`
 and `AIMSSIM`, a report shows `BrightnessErrors`: each is a `torchmetrics.Metric`, which takes batches one by one
@@ -11,6 +11,9 @@ and adds up over processes. They share three conventions:
 * All is computed and added up in float64, except that LPIPS's network runs in float32 and the AIM scores' classes
   add up in float32 unless told otherwise. Samples move to the metric's device: leave a metric on the CPU where the
   device has no float64 (MPS).
+
+The scores for cameras that nobody knows (`revisp.metrics.blind` and what stands on it) are functions alone, as the
+fit of a picture does not add up over batches.
 """
 
 from revisp.metrics.aim import (
@@ -23,30 +26,67 @@ from revisp.metrics.aim import (
     region_ssim,
 )
 from revisp.metrics.bins import BinErrors, BrightnessErrors, bin_errors, brightness_edges
+from revisp.metrics.blind import (
+    BlindTruth,
+    Ladder,
+    Level,
+    bin_mosaic,
+    bin_picture,
+    blind_truth,
+    fit_colour,
+    green_stops,
+    ladder,
+    normalise,
+)
 from revisp.metrics.colour import ciede2000, developed_delta_e, srgb_to_lab
+from revisp.metrics.edits import EDITS, Edit, EditError, edit_errors
+from revisp.metrics.highlights import HighlightErrors, highlight_errors, oracle_constant
+from revisp.metrics.linearity import Linearity, linearity
 from revisp.metrics.noise import NoiseRatio, noise_ratio
 from revisp.metrics.ntire import ntire_psnr, ntire_ssim, quantise
 from revisp.metrics.perceptual import developed_lpips
+from revisp.metrics.styles import StyleConsistency, style_consistency
 
 __all__ = [
     "AIMPSNR",
     "AIMSSIM",
+    "EDITS",
     "IDENTICAL_PSNR",
     "BinErrors",
+    "BlindTruth",
     "BrightnessErrors",
+    "Edit",
+    "EditError",
+    "HighlightErrors",
+    "Ladder",
+    "Level",
+    "Linearity",
     "NoiseRatio",
+    "StyleConsistency",
     "aim_psnr",
     "aim_ssim",
     "bin_errors",
+    "bin_mosaic",
+    "bin_picture",
+    "blind_truth",
     "brightness_edges",
     "ciede2000",
     "developed_delta_e",
     "developed_lpips",
+    "edit_errors",
+    "fit_colour",
+    "green_stops",
+    "highlight_errors",
+    "ladder",
+    "linearity",
     "noise_ratio",
+    "normalise",
     "ntire_psnr",
     "ntire_ssim",
+    "oracle_constant",
     "quantise",
     "region_psnr",
     "region_ssim",
     "srgb_to_lab",
+    "style_consistency",
 ]

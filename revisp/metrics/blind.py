@@ -1,0 +1,306 @@
+r"""Scores of a linear picture whose exposure, white balance and primaries are nobody's to know.
+
+A photo of an unknown camera tells neither how bright its RAW is, nor its white balance, nor its colour space; a
+converter's sliders and a camera profile settle all three. Tone, local edits and clipping they cannot undo. So a
+prediction is compared after the best fit of a ladder of models, each of which forgives more:
+
+=====  ==================  ===============
+level  model               forgives
+=====  ==================  ===============
+E0     as it is            nothing
+E1     one gain            exposure
+E2     a gain a channel    and white balance
+E3     a 3x3 matrix        and primaries
+=====  ==================  ===============
+
+*Grid*: pixels of 2x2 samples (`bin_mosaic`, `bin_picture`), for which no sample is interpolated. *Unit*: truth
+and prediction are each divided by the 99.9th percentile of their brightest channel over the usable pixels. *Fit*:
+least squares over the usable pixels of every other block of 32 (a checkerboard), scored on the other blocks, and
+the other way round, so that no pixel is scored by a fit that saw it. All is computed in float64.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.nn.functional as F
+
+from revisp.cfa import CFA, pack
+from revisp.checks import check_image, check_same_size
+from revisp.errors import ShapeError
+from revisp.metrics.base import double
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+__all__ = [
+    "LEVELS",
+    "BlindTruth",
+    "Ladder",
+    "Level",
+    "bin_mosaic",
+    "bin_picture",
+    "blind_truth",
+    "fit_colour",
+    "green_stops",
+    "ladder",
+    "normalise",
+]
+
+LEVELS = ("e0", "e1", "e2", "e3")
+"""Names of the levels, from the strictest to the most forgiving."""
+
+FRAME = 8
+"""Binned pixels at each side that are left out: demosaicing and registration are worse there."""
+
+CLIPPED = 0.98
+"""Value from which on a channel of the photo, or a sample of the sensor, counts as clipped."""
+
+BLOCK = 32
+"""Side in binned pixels of the blocks that are fitted or scored together."""
+
+UNIT = 0.999
+"""Quantile of the brightest channel that becomes 1."""
+
+RIDGE = 1e-6
+"""Share of the mean power that steadies the fit of the matrix where a prediction has but one colour."""
+
+DARKEST = 2.0**-20
+"""Least value whose logarithm is taken."""
+
+
+class BlindTruth(NamedTuple):
+    """The light of a photo as the sensor saw it, and which pixels tell what.
+
+    Attributes:
+        light: white-balanced camera RGB ``[3, h, w]``, linear, its 99.9th percentile 1, float64.
+        usable: ``[h, w]``, pixels that neither sensor nor photo clipped: all levels are fitted and scored on them.
+        clipped: ``[h, w]``, number of channels that the photo clipped where the sensor did not; else 0.
+    """
+
+    light: Tensor
+    usable: Tensor
+    clipped: Tensor
+
+
+class Level(NamedTuple):
+    """How near a prediction comes at one level of the ladder; over usable pixels.
+
+    Attributes:
+        psnr: dB, peak 1; infinite where nothing differs.
+        stops: median distance of green in stops.
+        angle: mean angle between the colours, in degrees.
+    """
+
+    psnr: float
+    stops: float
+    angle: float
+
+
+class Ladder(NamedTuple):
+    """A prediction at all levels.
+
+    Attributes:
+        levels: by the names of `LEVELS`.
+        matched: the prediction after the matrices of E3, each fitted to the other blocks, ``[3, h, w]`` float64.
+    """
+
+    levels: dict[str, Level]
+    matched: Tensor
+
+
+def bin_mosaic(bayer: Tensor, cfa: CFA | str = CFA.RGGB) -> Tensor:
+    """Make camera RGB of half size from a mosaic: each pixel from one quad, with the mean of its greens.
+
+    Args:
+        bayer: ``[1, H, W]``, H and W even.
+        cfa: its phase.
+
+    Returns:
+        ``[3, H/2, W/2]``.
+
+    Raises:
+        ShapeError: not a mosaic of even size.
+
+    Example:
+        >>> bin_mosaic(torch.tensor([[[1.0, 2.0], [4.0, 8.0]]])).flatten().tolist()
+        [1.0, 3.0, 8.0]
+    """
+    check_image(bayer, 1, "bayer")
+    red, green_red, green_blue, blue = pack(bayer, CFA.parse(cfa)).unbind(-3)
+    return torch.stack([red, (green_red + green_blue) / 2, blue], dim=-3)
+
+
+def bin_picture(picture: Tensor) -> Tensor:
+    """Average the 2x2 pixels of ``[C, H, W]``; an odd last row or column is left out.
+
+    Raises:
+        ShapeError: not floating-point ``[C, H, W]``.
+    """
+    if picture.ndim != 3 or not picture.is_floating_point():
+        raise ShapeError(f"picture must be floating point [C, H, W], got {list(picture.shape)}")
+    return F.avg_pool2d(picture, 2)
+
+
+def blind_truth(
+    raw_rgb: Tensor,
+    photo: Tensor,
+    gains: Sequence[float] = (1.0, 1.0, 1.0),
+    *,
+    saturated: Tensor | None = None,
+    valid: Tensor | None = None,
+) -> BlindTruth:
+    """Prepare the truth that predictions from one photo are compared with.
+
+    Args:
+        raw_rgb: binned camera RGB ``[3, h, w]``, black 0, white 1, not white-balanced.
+        photo: the binned photo ``[3, h, w]``, sRGB in [0, 1].
+        gains: the camera's white balance for R, G, B, green 1.
+        saturated: ``[h, w]``, pixels that the sensor clipped; None: those with a channel from 0.98 of white on,
+            which averages over a larger area would hide.
+        valid: ``[h, w]``, pixels at which photo and RAW show the same; None: all.
+
+    Returns:
+        The truth without its frame of 8 pixels.
+
+    Raises:
+        ShapeError: sizes that differ, values that are not finite, or no usable pixel.
+    """
+    for x, name in ((raw_rgb, "raw_rgb"), (photo, "photo")):
+        check_image(x, 3, name)
+        if x.ndim != 3 or min(x.shape[-2:]) <= 2 * FRAME:
+            raise ShapeError(f"{name} must be [3, h, w] of more than {2 * FRAME} pixels, got {list(x.shape)}")
+    check_same_size(raw_rgb, photo, ("raw_rgb", "photo"))
+    raw, seen = _framed(double(raw_rgb)), _framed(double(photo))
+    if not raw.isfinite().all():
+        raise ShapeError("raw_rgb holds values that are not finite numbers")
+    kept = ~(raw.amax(0) >= CLIPPED if saturated is None else _framed(saturated.to(raw.device)).bool())
+    if valid is not None:
+        kept &= _framed(valid.to(raw.device)) > 0
+    clipped = (seen >= CLIPPED).sum(0)
+    usable = kept & (clipped == 0)
+    if not usable.any():
+        raise ShapeError("no pixel of the pair is unclipped in both photo and RAW: nothing can be compared")
+    balanced = raw * raw.new_tensor(list(gains)).view(3, 1, 1)
+    return BlindTruth(_unit(balanced, usable), usable, clipped * kept)
+
+
+def normalise(prediction: Tensor, truth: BlindTruth) -> Tensor:
+    """Bring a binned prediction to the unit and the frame of the truth.
+
+    Args:
+        prediction: linear RGB ``[3, h, w]`` in any unit and with any primaries, of the size of the binned photo.
+        truth: of `blind_truth`.
+
+    Returns:
+        ``[3, h - 16, w - 16]``, float64.
+
+    Raises:
+        ShapeError: another size, values that are not finite, or a black prediction.
+    """
+    check_image(prediction, 3, "prediction")
+    x = _framed(double(prediction))
+    if x.shape != truth.light.shape:
+        raise ShapeError(f"prediction must be of the photo's size, got {list(prediction.shape)}")
+    if not x.isfinite().all():
+        raise ShapeError("prediction holds values that are not finite numbers")
+    return _unit(x.to(truth.light.device), truth.usable)
+
+
+def ladder(prediction: Tensor, truth: BlindTruth) -> Ladder:
+    """Score a prediction at all levels.
+
+    Args:
+        prediction: as `normalise` returns it.
+        truth: of `blind_truth`.
+
+    Example:
+        >>> light = torch.rand(3, 128, 128, generator=torch.manual_seed(0)) * 0.9
+        >>> truth = blind_truth(light, light)
+        >>> dim = normalise(light * torch.tensor([0.5, 0.25, 0.5]).view(3, 1, 1), truth)
+        >>> found = ladder(dim, truth).levels
+        >>> found["e1"].psnr < 30, found["e2"].psnr > 100
+        (True, True)
+    """
+    given, true = prediction[:, truth.usable], truth.light[:, truth.usable]
+    odd = _checkerboard(truth.usable)[truth.usable]
+    levels, matched = {}, given
+    for level in LEVELS:
+        matched = _cross_fit(level, given, true, odd)
+        levels[level] = _compare(matched, true)
+    picture = torch.zeros_like(truth.light)
+    picture[:, truth.usable] = matched
+    return Ladder(levels, picture)
+
+
+def fit_colour(prediction: Tensor, truth: Tensor, level: str = "e3") -> Tensor:
+    """Return the 3x3 matrix of a level that brings colours nearest to the true ones, by least squares.
+
+    Args:
+        prediction: ``[3, n]``.
+        truth: ``[3, n]``.
+        level: one of `LEVELS`: the identity, a gain, a diagonal matrix, or any.
+
+    Example:
+        >>> colours = torch.eye(3, dtype=torch.float64)
+        >>> fit_colour(colours, 2 * colours, "e1").diagonal().tolist()
+        [2.0, 2.0, 2.0]
+    """
+    eye = torch.eye(3, dtype=truth.dtype, device=truth.device)
+    products, squares = (prediction * truth).sum(1), prediction.square().sum(1)
+    tiny = torch.finfo(truth.dtype).tiny
+    if level == "e0":
+        return eye
+    if level == "e1":
+        return eye * products.sum() / squares.sum().clamp_min(tiny)
+    if level == "e2":
+        return eye * products / squares.clamp_min(tiny)
+    power = prediction @ prediction.T
+    return torch.linalg.solve(power + RIDGE * power.trace() / 3 * eye, prediction @ truth.T).T
+
+
+def green_stops(colours: Tensor) -> Tensor:
+    """Return log2 of green of ``[3, ...]``; black and less count as 2^-20."""
+    return colours[1].clamp_min(DARKEST).log2()
+
+
+def _framed(x: Tensor) -> Tensor:
+    return x[..., FRAME:-FRAME, FRAME:-FRAME]
+
+
+def _unit(x: Tensor, usable: Tensor) -> Tensor:
+    brightest = x.amax(0)[usable]
+    # By sorting: torch.quantile takes no more than 16 million values. Linear between neighbours, as numpy's.
+    place = UNIT * (brightest.numel() - 1)
+    low, high = (brightest.kthvalue(int(at) + 1).values for at in (place, min(place + 1, brightest.numel() - 1)))
+    level = low + (high - low) * (place - int(place))
+    if level <= 0:
+        raise ShapeError("a picture without light cannot be compared: its 99.9th percentile is 0")
+    return x / level
+
+
+def _checkerboard(like: Tensor) -> Tensor:
+    rows, columns = (torch.arange(side, device=like.device) // BLOCK for side in like.shape)
+    return (rows[:, None] + columns) % 2 == 1
+
+
+def _cross_fit(level: str, given: Tensor, true: Tensor, odd: Tensor) -> Tensor:
+    """Fit to the blocks of one parity, apply to the other; a picture of one parity alone is fitted to itself."""
+    matched = torch.empty_like(given)
+    for scored in (odd, ~odd):
+        fitted = ~scored if (~scored).any() else scored
+        matched[:, scored] = fit_colour(given[:, fitted], true[:, fitted], level) @ given[:, scored]
+    return matched
+
+
+def _compare(matched: Tensor, true: Tensor) -> Level:
+    error = (matched - true).square().mean()
+    cosine = (matched * true).sum(0) / (matched.norm(dim=0) * true.norm(dim=0)).clamp_min(DARKEST**2)
+    return Level(
+        psnr=-10 * error.log10().item(),
+        stops=(green_stops(matched) - green_stops(true)).abs().median().item(),
+        angle=cosine.clamp(-1, 1).arccos().rad2deg().mean().item(),
+    )

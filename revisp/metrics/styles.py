@@ -1,0 +1,63 @@
+"""Whether renderings of one RAW lead back to one RAW: a method that undoes the style does not see which it was."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from revisp.errors import ConfigError
+from revisp.metrics.blind import fit_colour
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from revisp.metrics.blind import BlindTruth
+
+__all__ = ["StyleConsistency", "style_consistency"]
+
+
+class StyleConsistency(NamedTuple):
+    """PSNR over all ordered pairs of two styles, in dB.
+
+    Attributes:
+        cross: of a style whose matrix was fitted on another, with its own exposure.
+        drop: how much that is below the styles with matrices of their own; ideal 0.
+    """
+
+    cross: float
+    drop: float
+
+
+def style_consistency(predictions: Sequence[Tensor], truths: Sequence[BlindTruth]) -> StyleConsistency:
+    """Compare the predictions from several renderings of one RAW.
+
+    Args:
+        predictions: as `revisp.metrics.blind.normalise` returns them, ``[3, h, w]``, one a style; eight or more,
+            as few styles are too alike to tell methods apart.
+        truths: of `revisp.metrics.blind.blind_truth`, which differ by what each rendering clips.
+
+    Raises:
+        ConfigError: fewer than two styles.
+    """
+    if len(predictions) < 2:
+        raise ConfigError(f"the consistency of styles needs at least 2 renderings, got {len(predictions)}")
+    seen = [
+        (given[:, truth.usable], truth.light[:, truth.usable])
+        for given, truth in zip(predictions, truths, strict=True)
+    ]
+    matrices = [fit_colour(given, true) for given, true in seen]
+    rows = [[_psnr(matrix @ given, true) for given, true in seen] for matrix in matrices]
+    psnr = torch.tensor(rows, dtype=torch.float64)
+    same = psnr.diagonal().mean()
+    cross = (psnr.sum() - psnr.diagonal().sum()) / (psnr.numel() - len(psnr))
+    return StyleConsistency(cross.item(), (same - cross).item())
+
+
+def _psnr(matched: Tensor, true: Tensor) -> float:
+    """Return the PSNR after one gain."""
+    error = (fit_colour(matched, true, "e1") @ matched - true).square().mean().item()
+    return -10 * math.log10(error) if error else math.inf
