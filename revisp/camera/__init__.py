@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "draw",
         "expansion",
         "fit",
+        "grading",
         "highlights",
         "isp",
         "jpeg",
@@ -26,6 +27,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "cameras": ["known_cameras", "random_camera_profile", "random_simulated_camera"],
         "fit": ["FittedCamera", "fit_camera"],
+        "grading": ["Grading", "random_grading"],
         "isp": [
             "ForwardISP",
             "ISPSettings",

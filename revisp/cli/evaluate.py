@@ -30,9 +30,11 @@ Modes, one at a time:
   submissions=FOLDER truths=FOLDER [inputs=FOLDER]   arrays as a challenge wants them against the true ones
   prediction=DNG truth=DNG [photos=PHOTO]            a camera RAW file against another
   --cycle model=FOLDER photos=PATH [camera=FILE]     develop what is predicted, compare with the photos
+  --blind model=FOLDER data=NAME                     a model on cameras that it has not learnt
   --submission model=FOLDER inputs=FOLDER            write arrays and readme.txt for a challenge's server
 
   model=default is the small model in the package; data sets: {data}
+  --blind takes model=srgb and model=upi, two formulas, too
 
 Keys, the default in brackets:
   bits            10 (AIM 2022), 12 (NTIRE 2025) or [auto]: by the size of the tiles
@@ -46,7 +48,7 @@ Other words of the command line:
   --hydra-help    options of Hydra, which reads all this
 """
 
-FLAGS = {"--cycle": "cycle=true", "--submission": "submission=true"}
+FLAGS = {"--blind": "blind=true", "--cycle": "cycle=true", "--submission": "submission=true"}
 """Words that stand for a setting."""
 
 
@@ -70,6 +72,8 @@ def _evaluate(cfg: DictConfig) -> None:
 def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfig) -> None:
     """Write and print the figures, or say which files there are."""
     from revisp.evaluation import scores
+    from revisp.evaluation.blind_table import blind_table
+    from revisp.evaluation.score_blind import BlindEvaluation
     from revisp.evaluation.score_model import ModelEvaluation
     from revisp.evaluation.write_scores import score_table, write_scores
 
@@ -77,7 +81,7 @@ def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfi
         print(f"{len(result) - 1} arrays and {result[-1].name} in {result[-1].parent}")
         print(result[-1].read_text(), end="")
         return
-    print(score_table(result))
+    print(blind_table(result) if isinstance(result, BlindEvaluation) else score_table(result))
     print(f"Scores: {', '.join(map(str, write_scores(result, run_dir)))}")
     if isinstance(result, ModelEvaluation) and result.worst:
         print(f"Report: {_write_report(result, run_dir / 'report.html', cfg)}")

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from revisp.data.manifest import natural_key
 from revisp.data.scene_cache import CachedScene
 from revisp.errors import DataError
+from revisp.io.file_names import natural_key
 
 __all__ = ["SPLITS", "Split", "split_scenes"]
 

@@ -21,11 +21,10 @@ from torch.nn import functional as F
 from revisp.camera.expansion import expand_highlights
 from revisp.camera.panorama import Look, look
 from revisp.data.base import check_whole
-from revisp.data.manifest import natural_key
 from revisp.data.scene_cache import CachedScene, SceneCache, SceneKind
 from revisp.data.scene_split import SPLITS, Split, split_scenes
 from revisp.errors import ConfigError, DataError, ImageError
-from revisp.io.file_names import PHOTO_ENDINGS
+from revisp.io.file_names import PHOTO_ENDINGS, natural_key
 from revisp.io.scene import is_scene
 
 __all__ = ["SceneLibrary", "SceneView", "SceneViews", "find_scenes", "random_view"]

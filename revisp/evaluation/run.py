@@ -59,6 +59,7 @@ MODES = {
     "submission": Mode(
         "--submission model=FOLDER inputs=FOLDER", frozenset({"submission", "model", "inputs"}), metrics=False
     ),
+    "blind": Mode("--blind model=FOLDER data=NAME", frozenset({"blind", "model", "data"}), metrics=False),
 }
 """What the command does, one at a time."""
 
@@ -95,7 +96,7 @@ def evaluate(settings: Settings, progress: Progress | None = None) -> Evaluation
 
     mode = choose_mode(settings)
     if check_metrics(settings["metrics"]) != DEFAULT_METRICS and not MODES[mode].metrics:
-        raise ConfigError(f"metrics= does not go with --{mode}, which compares no RAW with a true one")
+        raise ConfigError(f"metrics= does not go with --{mode}, which has figures of its own")
     return _DO[mode](settings, progress)
 
 
@@ -130,6 +131,26 @@ def _score_cycle(settings: Settings, progress: Progress | None) -> Evaluation:
     return score_cycle(_model(settings), photos, settings.get("camera"), tile=_tile(settings), progress=progress)
 
 
+def _score_blind(settings: Settings, progress: Progress | None) -> Evaluation:
+    from revisp.data import create_data
+    from revisp.evaluation.score_blind import BASELINES, model_method, score_blind
+
+    styles = settings["styles"]
+    if not isinstance(styles, int) or isinstance(styles, bool) or styles < 0 or styles == 1:
+        raise ConfigError(f"styles must be 0 or a number of gradings from 2 on, got {styles!r}")
+    data = create_data(**settings["data"], seed=settings["seed"], demosaic=settings["demosaic"])
+    name = settings["model"]
+    method = BASELINES[name] if name in BASELINES else model_method(_model(settings), tile=_tile(settings))
+    return score_blind(
+        method,
+        data,
+        name=name if name in BASELINES else Path(name).name,
+        split=settings["split"],
+        styles=styles,
+        progress=progress,
+    )
+
+
 def _write_submission(settings: Settings, progress: Progress | None) -> tuple[Path, ...]:
     from revisp.evaluation.write_submission import write_submission
 
@@ -149,6 +170,7 @@ _DO: Mapping[str, Callable[[Settings, Progress | None], Evaluation | tuple[Path,
     "submissions": _score_submissions,
     "raw": _score_raw,
     "cycle": _score_cycle,
+    "blind": _score_blind,
     "submission": _write_submission,
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -59,10 +59,12 @@ class ImageScores:
     Attributes:
         name: of the picture, or of its tile.
         scores: figures by name; NaN where a region is empty.
+        labels: what else to say of the picture, by name, such as its camera.
     """
 
     name: str
     scores: Mapping[str, float]
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,17 @@ class Evaluation:
             values = [value for image in self.images if not math.isnan(value := image.scores.get(name, math.nan))]
             found[name] = math.fsum(values) / len(values) if values else math.nan
         return found
+
+    @property
+    def summary(self) -> dict[str, float | int | str | None]:
+        """The mean figures (None: no picture has one), the number of ``images``, and the notes as ``note``."""
+        values: dict[str, float | int | str | None] = {
+            name: value if math.isfinite(value) else None for name, value in self.mean.items()
+        }
+        values["images"] = len(self.images)
+        if self.notes:
+            values["note"] = "; ".join(self.notes)
+        return values
 
 
 def score_pair(

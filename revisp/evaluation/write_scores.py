@@ -6,19 +6,20 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from revisp.evaluation.scores import Evaluation
 from revisp.io.atomic import atomic_write
 from revisp.io.locking import make_folder
 
-__all__ = ["CSV", "JSON", "score_table", "write_scores"]
+__all__ = ["CSV", "JSON", "in_columns", "score_table", "write_scores"]
 
 JSON = "scores.json"
 """Mean figures: one flat object of names and numbers (null: no picture has one), ``images``, and ``note``."""
 
 CSV = "scores.csv"
-"""A row for each picture: ``image``, then its figures; an empty cell where it has none."""
+"""A row for each picture: ``image``, its labels, then its figures; an empty cell where it has none."""
 
 _SMALL = ("lpips", "noise_ratio")  # figures that lie near 0 and 1, as SSIM does
 
@@ -37,20 +38,16 @@ def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path
     """
     folder = Path(folder)
     make_folder(folder)
-    values: dict[str, float | int | str | None] = {
-        name: None if math.isnan(value) else value for name, value in evaluation.mean.items()
-    }
-    values["images"] = len(evaluation.images)
-    if evaluation.notes:
-        values["note"] = "; ".join(evaluation.notes)
     with atomic_write(folder / JSON) as file:
-        file.write((json.dumps(values, indent=2, allow_nan=False) + "\n").encode())
+        file.write((json.dumps(evaluation.summary, indent=2, allow_nan=False) + "\n").encode())
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["image", *evaluation.names])
+    labels = tuple(dict.fromkeys(label for image in evaluation.images for label in image.labels))
+    rows.writerow(["image", *labels, *evaluation.names])
     for image in evaluation.images:
+        said = (image.labels.get(label, "") for label in labels)
         figures = (image.scores.get(name, math.nan) for name in evaluation.names)
-        rows.writerow([image.name, *("" if math.isnan(value) else repr(value) for value in figures)])
+        rows.writerow([image.name, *said, *("" if math.isnan(value) else repr(value) for value in figures)])
     with atomic_write(folder / CSV) as file:
         file.write(text.getvalue().encode())
     return folder / JSON, folder / CSV
@@ -66,12 +63,18 @@ def score_table(evaluation: Evaluation) -> str:
         rows.append((f"... {count - len(shown)} more", *("" for _ in names)))
     mean = evaluation.images[0].name if count == 1 else f"mean of {count}"
     rows.append((mean, *_cells(evaluation.mean, names)))
+    return "\n".join([*in_columns(rows), *evaluation.notes])
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of equally many cells as lines, the first cell at the left, the others at the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
         for row in rows
     ]
-    return "\n".join([*(line.rstrip() for line in lines), *evaluation.notes])
 
 
 def _cells(scores: dict[str, float], names: tuple[str, ...]) -> list[str]:

@@ -18,8 +18,11 @@ def test_every_mode_is_chosen_by_what_it_needs(name: str) -> None:
     assert choose_mode(needed) == name
     assert choose_mode(needed | dict.fromkeys(mode.takes, "x")) == name
     for missing in mode.needs:
+        rest = {key: value for key, value in needed.items() if key != missing}
+        if any(other.needs == set(rest) for other in MODES.values()):  # model data: --blind is a kind
+            continue
         with pytest.raises(ConfigError):
-            choose_mode({key: value for key, value in needed.items() if key != missing})
+            choose_mode(rest)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""What the judge for unknown cameras takes from a data set: whole photos, and the light that they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from revisp.camera.profile import CameraProfile
+from revisp.data.base import DataModule
+from revisp.data.datamodule import PairDataModule
+from revisp.data.picture import Picture
+from revisp.data.prepared import PreparedPicture
+from revisp.errors import ConfigError
+from revisp.metrics.blind import CLIPPED, BlindTruth, bin_mosaic, bin_picture, blind_truth
+
+__all__ = ["BlindPair", "Split", "blind_pictures", "read_blind_pair"]
+
+Split = Literal["val", "all"]
+"""Pictures that were set apart, or those to train with, too: for a data set that no model has learnt from."""
+
+
+VALID = 0.9
+"""Share of a binned pixel's samples that must be valid."""
+
+
+@dataclass(frozen=True, eq=False)
+class BlindPair:
+    """A photo, and the light that the sensor saw.
+
+    Attributes:
+        name: of the picture.
+        camera: pictures of one camera count together.
+        exposure: pictures of one exposure are renderings of one RAW.
+        photo: sRGB ``[3, H, W]`` in [0, 1].
+        raw_rgb: camera RGB ``[3, H // 2, W // 2]`` on the binned grid, black 0, white 1, not white-balanced.
+        profile: the camera's white balance and matrix.
+        saturated: ``[H // 2, W // 2]``, pixels with a sample that the sensor clipped.
+        valid: ``[H // 2, W // 2]``, pixels at which photo and RAW show the same.
+    """
+
+    name: str
+    camera: str
+    exposure: str
+    photo: Tensor
+    raw_rgb: Tensor
+    profile: CameraProfile
+    saturated: Tensor
+    valid: Tensor
+
+    def truth(self) -> BlindTruth:
+        """Return what a prediction from the photo, binned, is compared with.
+
+        Raises:
+            ShapeError: sizes that differ, or no pixel that is clipped in neither.
+        """
+        return self.truth_of(bin_picture(self.photo))
+
+    def truth_of(self, rendering: Tensor) -> BlindTruth:
+        """Return what a prediction from another rendering ``[3, H // 2, W // 2]`` is compared with.
+
+        Raises:
+            ShapeError: sizes that differ, or no pixel that is clipped in neither.
+        """
+        return blind_truth(self.raw_rgb, rendering, self.profile.gains, saturated=self.saturated, valid=self.valid)
+
+    def reduced(self, side: int) -> BlindPair:
+        """Return the pair with its light averaged until no side of the binned grid has more pixels than ``side``.
+
+        The photo is left as it is.
+        """
+        factor = -(-max(self.raw_rgb.shape[-2:]) // side)
+        if factor == 1:
+            return self
+        spoilt = torch.stack([self.saturated, ~self.valid])
+        saturated, invalid = F.max_pool2d(spoilt.float(), factor) > 0
+        return replace(self, raw_rgb=F.avg_pool2d(self.raw_rgb, factor), saturated=saturated, valid=~invalid)
+
+
+def blind_pictures(data: DataModule, split: Split = "val") -> Sequence[Picture]:
+    """Return the pictures of a data set to judge by; `read_blind_pair` reads one.
+
+    Args:
+        data: a module of `revisp.data.create_data`.
+        split: which of them.
+
+    Raises:
+        ConfigError: data that have no whole pictures, or an unknown split.
+        DataError: the data set cannot be read.
+    """
+    if split not in ("val", "all"):
+        raise ConfigError(f"split must be val or all, got {split!r}")
+    if not isinstance(data, PairDataModule):
+        raise ConfigError("unknown cameras are judged on whole pictures: give data=prepared")
+    return [*(data.train_pictures if split == "all" else ()), *data.val_pictures]
+
+
+def read_blind_pair(picture: Picture, profile: CameraProfile) -> BlindPair:
+    """Read a picture whole.
+
+    Args:
+        picture: of a data set.
+        profile: camera of a picture that does not name its own.
+    """
+    sample = picture.read(0, 0, picture.height, picture.width)
+    camera, exposure = f"{profile.make} {profile.model}".strip(), picture.name
+    if isinstance(picture, PreparedPicture):
+        entry = picture.entry
+        camera, exposure, profile = entry.camera, entry.scene, entry.profile
+    raw_rgb = bin_mosaic(sample.bayer, picture.cfa)
+    return BlindPair(
+        name=picture.name,
+        camera=camera,
+        exposure=exposure,
+        photo=sample.srgb,
+        raw_rgb=raw_rgb,
+        profile=profile,
+        saturated=raw_rgb.amax(0) >= CLIPPED,
+        valid=bin_picture(sample.valid)[0] > VALID,
+    )

@@ -1,0 +1,81 @@
+"""The judgement of a method on unknown cameras as text: by camera, in highlights, and against the baselines."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+
+from revisp.evaluation.score_blind import COMPARED, BlindEvaluation
+from revisp.evaluation.write_scores import in_columns
+
+__all__ = ["blind_table"]
+
+COLUMNS = (
+    *("psnr_e0", "psnr_e1", "psnr_e2", "psnr_e3", "stops_e3", "angle_e3", "slope", "nonlin", "shadow_highlight"),
+    *("style_cross", "style_drop", "edit_psnr", "edit_delta_e"),
+)
+"""Figures by camera; all others are in the files."""
+
+HIGHLIGHTS = ("bias", "mae", "texture", "near", "rank")
+
+
+def blind_table(evaluation: BlindEvaluation) -> str:
+    """Return the figures as text.
+
+    Each camera with a row for each method; then highlights by the number of clipped channels, where there are any;
+    then the differences to the baselines.
+    """
+    blocks = [in_columns([*_by_camera(evaluation)])]
+    highlights = [*_highlights(evaluation)]
+    if len(highlights) > 1:
+        blocks.append(in_columns(highlights))
+    if len(evaluation.methods) > 1:
+        blocks.append([*_differences(evaluation)])
+    return "\n\n".join("\n".join(block) for block in [*blocks, [*evaluation.notes]] if block)
+
+
+def _by_camera(evaluation: BlindEvaluation) -> Iterator[tuple[str, ...]]:
+    columns = [name for name in COLUMNS if name in evaluation.names]
+    counts = Counter(evaluation.cameras)
+    groups = [(f"{camera} ({n})", evaluation.of_camera(camera)) for camera, n in sorted(counts.items())]
+    if len(groups) > 1:
+        groups.append((f"mean of {len(groups)} cameras", evaluation))
+    yield ("", *columns)
+    for title, group in groups:
+        mean = group.mean
+        yield (title, *("" for _ in columns))
+        for method in evaluation.methods:
+            yield (f"  {method}", *(_cell(mean[_prefix(evaluation, method) + name]) for name in columns))
+
+
+def _highlights(evaluation: BlindEvaluation) -> Iterator[tuple[str, ...]]:
+    mean = evaluation.mean
+    yield ("highlights", "pixels", *HIGHLIGHTS)
+    for n in (1, 2, 3):
+        if math.isnan(mean[f"constant_h{n}_mae"]):
+            continue
+        yield (f"{n} clipped", f"{mean[f'h{n}_share']:.1%}", *("" for _ in HIGHLIGHTS))
+        for method in (*evaluation.methods, "constant"):
+            prefix = "constant_" if method == "constant" else _prefix(evaluation, method)
+            yield (f"  {method}", "", *(_cell(mean[f"{prefix}h{n}_{name}"]) for name in HIGHLIGHTS))
+
+
+def _differences(evaluation: BlindEvaluation) -> Iterator[str]:
+    method = evaluation.methods[0]
+    for baseline in evaluation.methods[1:]:
+        for name in COMPARED:
+            found = evaluation.difference(name, baseline)
+            if found.exposures:
+                yield (
+                    f"{name}, {method} less {baseline}: {found.mean:+.2f} (95 %: {found.low:+.2f} to "
+                    f"{found.high:+.2f}), above on {found.above} of {found.exposures} exposures"
+                )
+
+
+def _prefix(evaluation: BlindEvaluation, method: str) -> str:
+    return "" if method == evaluation.methods[0] else f"{method}_"
+
+
+def _cell(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
