@@ -15,7 +15,7 @@ KNOW_IT = ("pipeline", "training")
 
 
 def questions(code: str) -> Iterator[str]:
-    """Find where code asks a model for its inside; ``self.packed`` is a network's own."""
+    """Find where code asks a model for its inside; ``self.packed`` of a network is its own."""
     for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Attribute) and node.attr in ("plain", "packed"):
             if not (isinstance(node.value, ast.Name) and node.value.id == "self"):

@@ -174,8 +174,8 @@ class _Networks:
 
         Args:
             tile: where.
-            raw: what the pipeline predicts, before the mosaic, ``[1, C, H, W]``.
-            kept: what the networks predict, by part, where that is asked for: then they all run everywhere.
+            raw: the photo's fused RAW ``[1, C, H, W]``, before the mosaic.
+            kept: the photo's predictions by part, if the caller asks for them; then all networks run everywhere.
         """
         shares, seen = self._shares(tile), self._read(tile)
         parts: Parts = {}
@@ -209,12 +209,12 @@ class _Networks:
         Args:
             name: its name in ``model.branches``.
             tile: where.
-            seen: what it sees there.
+            seen: its input there.
             needed: which of the pixels that the tile contributes to, ``[1, 1, h, w]``.
 
         Returns:
-            Its parts at all pixels that the tile contributes to, some 0 where it is not needed; none if it is
-            needed nowhere.
+            Its parts at all pixels that the tile contributes to; where it is not needed they may be 0. No parts
+            if it is needed nowhere.
         """
         if not bool(needed.any()):
             return {}

@@ -1,4 +1,4 @@
-"""Which networks a pipeline is built of."""
+"""The networks of a pipeline: which there are, and how they are built."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError
 
-__all__ = ["PARTS", "build_branches", "build_refiner", "camera", "check_choice", "predicts_planes"]
+__all__ = ["PARTS", "build_branches", "build_refiner", "check_choice", "predicts_planes", "resolve_camera"]
 
 PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "separate": {"oe": ("oe",), "noe": ("noe",)},
@@ -33,7 +33,7 @@ def check_choice(name: str, value: object, choices: Sequence[str | None]) -> Non
         raise ConfigError(f"{name} must be {', '.join(words)} or {last}, got {value!r}")
 
 
-def camera(
+def resolve_camera(
     profile: CameraProfile | Mapping[str, Any] | None, cfa: CFA | str | None
 ) -> tuple[CameraProfile | None, CFA]:
     """Return the camera and its Bayer phase, which is RGGB if nobody says.
@@ -51,7 +51,7 @@ def camera(
 
 
 def predicts_planes(backbone: str, kwargs: Mapping[str, Any]) -> bool:
-    """Return whether a network alone predicts Bayer planes: as its arguments say, or else as it was published."""
+    """Return whether a plain network predicts Bayer planes: by its arguments, or else as it was published."""
     spec = BACKBONES.spec(family(backbone)[0])
     return str(kwargs.get("head") or (spec.native if spec else "raw_rgb")) == "packed"
 
@@ -69,9 +69,9 @@ def build_branches(
     Args:
         backbone: name of the network.
         kwargs: its arguments.
-        parts: what each network predicts, one of `PARTS`.
+        parts: the parts that each network predicts, one of `PARTS`.
         in_channels: channels of their input.
-        planes: whether a network alone predicts Bayer planes.
+        planes: whether the network, a plain one, predicts Bayer planes.
 
     Raises:
         ConfigError: networks of Bayer planes for a fusion, or wrong arguments.

@@ -33,9 +33,9 @@ from revisp.pipeline.build import (
     PARTS,
     build_branches,
     build_refiner,
-    camera,
     check_choice,
     predicts_planes,
+    resolve_camera,
 )
 from revisp.pipeline.frame import Frame, Padding
 from revisp.pipeline.reach import Reach
@@ -66,13 +66,15 @@ class ReverseISP(nn.Module):
         cfa: phase of the mosaic; taken from ``profile`` when that is given.
         profile: the camera whose RAW the model predicts; needed to write a DNG.
 
-    Attributes:
-        branches: the networks by name: ``oe`` and ``noe``, ``shared``, or ``plain``.
-        heads: the parts of the RAW that each of them predicts, by its name: ``oe``, ``noe``, or ``plain``.
-        spec: what is known of the networks.
-        config: all arguments, as JSON values, so that a model folder can rebuild the module.
+    All arguments are JSON values or can be made from them, so that a model folder can rebuild the module.
 
     Values are unclamped in training mode, and clamped to [0, 1] in evaluation mode.
+
+    Attributes:
+        branches: the networks by name: ``oe`` and ``noe``, ``shared``, or ``plain``.
+        heads: by the name of a network, the parts of the RAW that it predicts: ``oe``, ``noe`` or ``plain``.
+        spec: size contract and reach of the networks.
+        config: all arguments, as JSON values.
 
     Raises:
         ConfigError: an unknown choice, or a CFA that contradicts the profile.
@@ -102,7 +104,7 @@ class ReverseISP(nn.Module):
         check_choice("branches", branches, ("separate", "shared", "plain"))
         check_choice("padding", padding, ("reflect", "ones4"))
         check_choice("base", base, (None, "classical"))
-        self.profile, self.cfa = camera(profile, cfa)
+        self.profile, self.cfa = resolve_camera(profile, cfa)
         self.config: dict[str, Any] = {
             "backbone": backbone,
             "backbone_kwargs": dict(backbone_kwargs or {}),
@@ -162,8 +164,8 @@ class ReverseISP(nn.Module):
     ) -> tuple[Reconstruction, Auxiliary]:
         """Run the branches on photos and put the RAW together, in one piece and without the refinement.
 
-        Whoever needs the steps one by one, such as the tiles of a large photo, calls the same methods in this
-        order: `run_branch` for each of ``branches``, `shares`, `mix`, `finish`.
+        The steps can also be called one by one, as `revisp.predict` does for the tiles of a large photo:
+        `run_branch` for each of ``branches``, `shares`, `mix`, `finish`.
 
         Args:
             srgb: ``[B, 3, H, W]`` in [0, 1].
@@ -171,7 +173,7 @@ class ReverseISP(nn.Module):
             auxiliary: names of predictions beside the RAW that are wanted, too (`BackboneSpec.auxiliary`).
 
         Returns:
-            The reconstruction; and what was asked for beside it.
+            The reconstruction; and the auxiliary predictions.
 
         Raises:
             ConfigError: the networks predict no such thing.
@@ -202,7 +204,7 @@ class ReverseISP(nn.Module):
 
     @property
     def raw_channels(self) -> int:
-        """Channels of what `mix` returns: 3 of demosaiced RAW, 1 of the mosaic of a network of Bayer planes."""
+        """Channels of the result of `mix`: 3 (demosaiced RAW), or 1 (the mosaic of a network of Bayer planes)."""
         return 1 if self.packed else 3
 
     @property
@@ -212,10 +214,10 @@ class ReverseISP(nn.Module):
         return f"{self.config['backbone']}, {kind}, {sum(p.numel() for p in self.parameters()):,} parameters"
 
     def replace_networks(self, change: Callable[[nn.Module], nn.Module]) -> None:
-        """Put another module in the place of each network, that of the refinement included.
+        """Replace each network, that of the refinement included.
 
         Args:
-            change: returns what takes the place of a network: a module of the same inputs and outputs.
+            change: maps a network to its replacement, a module of the same inputs and outputs.
         """
         for name, network in self.branches.items():
             self.branches[name] = change(network)
@@ -226,7 +228,7 @@ class ReverseISP(nn.Module):
 
     @property
     def networks_reach(self) -> Reach:
-        """How far the networks look, from the photo and its mask to what they predict."""
+        """How far the networks look, from the photo and its mask to their predictions."""
         return Reach.of_networks(self.spec)
 
     @property
@@ -269,9 +271,8 @@ class ReverseISP(nn.Module):
             auxiliary: names of predictions beside the RAW that are wanted, too.
 
         Returns:
-            What the networks predict, by part, ``[B, C, H, W]`` with C as of `raw_channels`, clamped in evaluation
-            mode; and what was asked for beside it, of the size of the prediction (of its packed planes if it has
-            those).
+            The predictions ``[B, C, H, W]`` by part, with C as of `raw_channels`, clamped in evaluation mode; and
+            the auxiliary predictions, of the same height and width (of a network of Bayer planes, half of them).
 
         Raises:
             ConfigError: the networks predict no such thing.
@@ -301,12 +302,12 @@ class ReverseISP(nn.Module):
             name: its name in ``branches``.
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
-            base_raw: what `base_raw` returns of both, if it is known already.
-            part: rows and columns that are wanted, first and one past the last; None: all. Networks that can
-                (`run_part`) compute no more than these depend on.
+            base_raw: the result of `base_raw` for both, if it is known already.
+            part: rows and columns that are wanted, first and one past the last; None: all. A network that can
+                (`run_part`) computes only the pixels that these depend on.
 
         Returns:
-            The parts that it predicts, ``heads[name]``, at these rows and columns.
+            The parts ``heads[name]`` at these rows and columns.
         """
         size = (srgb.shape[-2], srgb.shape[-1])
         rows, columns = part or (slice(0, size[0]), slice(0, size[1]))
@@ -319,11 +320,11 @@ class ReverseISP(nn.Module):
         return self._clamped(self._parts(name, y, None if base_raw is None else base_raw[..., rows, columns]))
 
     def mix(self, parts: Parts, shares: Parts) -> Tensor:
-        """Fuse what the networks predict.
+        """Fuse the parts.
 
         Args:
-            parts: by part, from `run_branches` or `run_branch`. A part that has no share of any pixel may be left
-                out, but not all of them.
+            parts: the predictions by part, from `run_branches` or `run_branch`. A part may be missing if its share
+                of every pixel is 0.
             shares: the parts' shares of each pixel, from `shares`.
 
         Returns:
@@ -334,7 +335,7 @@ class ReverseISP(nn.Module):
         return self.fusion.mix(parts["oe"], parts["noe"], shares["oe"])
 
     def to_bayer(self, raw: Tensor) -> Tensor:
-        """Return the mosaic ``[B, 1, H, W]`` of what `mix` returns."""
+        """Return the mosaic ``[B, 1, H, W]`` of the result of `mix`."""
         return raw if self.packed else self.mosaic(raw)
 
     def finish(
@@ -350,7 +351,7 @@ class ReverseISP(nn.Module):
         Args:
             raw: ``[B, C, H, W]``, from `mix`.
             mask: ``[B, 1, H, W]`` in [0, 1].
-            parts: by part; those that the fusion joins become ``oe`` and ``noe`` of the result.
+            parts: the predictions that the result shows as ``oe`` and ``noe``; empty for none.
             interpolate: demosaics the mosaic of a network of Bayer planes, bilinearly.
         """
         bayer = self.to_bayer(raw)
@@ -358,7 +359,7 @@ class ReverseISP(nn.Module):
         return Reconstruction(raw_rgb, bayer, mask, parts.get("oe"), parts.get("noe"), bayer)
 
     def refined(self, bayer: Tensor) -> Tensor:
-        """Return a mosaic ``[B, 1, H, W]`` refined, clamped in evaluation mode; as it is without a refinement."""
+        """Refine a mosaic ``[B, 1, H, W]``, clamped in evaluation mode; a model without refinement returns it."""
         if self.refine is None:
             return bayer
         refined: Tensor = self.refine(bayer)
@@ -401,7 +402,7 @@ class ReverseISP(nn.Module):
         return wanted
 
     def _input(self, srgb: Tensor, mask: Tensor) -> Tensor:
-        """Return what the networks see: photo and mask in their frame."""
+        """Return the networks' input: photo and mask in their frame."""
         return self.frame.put_around(torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb)
 
     def _cut_out(self, y: Tensor, size: tuple[int, int]) -> Tensor:
@@ -409,7 +410,7 @@ class ReverseISP(nn.Module):
         return self.frame.cut_out(unpack(y, self.cfa) if self.packed else y, *size)
 
     def _parts(self, name: str, y: Tensor, base_raw: Tensor | None) -> Parts:
-        """Put what a network predicts, ``[B, C, H, W]``, on the base if there is one, and divide it into parts."""
+        """Add a network's output ``[B, C, H, W]`` to the base, if there is one, and divide it into parts."""
         heads = self.heads[name]
         if base_raw is not None:
             base_raw = base_raw if len(heads) == 1 else base_raw.repeat(1, len(heads), 1, 1)
@@ -420,9 +421,9 @@ class ReverseISP(nn.Module):
         return parts if self.training else {part: value.clamp(0, 1) for part, value in parts.items()}
 
     def _auxiliary(self, name: str, found: Mapping[str, Tensor], size: tuple[int, int]) -> Auxiliary:
-        """Cut the frame off what a network predicts beside the RAW, and divide it into parts.
+        """Cut the frame off a network's auxiliary predictions, and divide them into parts.
 
-        Of several heads it is ``[B, n * 3 * heads, H, W]``: n times the channels of the heads in their order.
+        A network of several heads predicts ``[B, n * 3 * heads, H, W]``: n times the channels of all its heads.
         """
         cut = self.frame.cut_out_planes if self.packed else self.frame.cut_out
         values = {key: cut(value, *size) for key, value in found.items()}

@@ -19,6 +19,12 @@ class Reach(NamedTuple):
         pixels: farthest distance, in rows or columns, of an input pixel that an output pixel depends on; None if
             that is unknown or the whole photo.
         least: least height and width of a tile.
+
+    Example:
+        >>> from revisp.pipeline import ReverseISP
+        >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 3, "norm": "none"})
+        >>> model.reach
+        Reach(align=4, pixels=26, least=4)
     """
 
     align: int
@@ -27,7 +33,7 @@ class Reach(NamedTuple):
 
     @classmethod
     def of_networks(cls, spec: BackboneSpec) -> Reach:
-        """Return the reach of networks; what they predict may become a mosaic, so tiles start at even pixels."""
+        """Return the reach of networks. Their predictions become a mosaic, so tiles start at even pixels."""
         known = spec.receptive_field is not None and not spec.global_context
         pixels = (spec.receptive_field - 1) // 2 if known and spec.receptive_field else None
         return cls(math.lcm(2, spec.multiple_of), pixels, spec.min_size)

@@ -1,4 +1,4 @@
-"""What goes into the pipeline and what comes out of it."""
+"""The input and the results of the pipeline."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MINIMUM_SIZE = 16
 """Least height and width of a photo, in pixels."""
 
 Parts = dict[str, Tensor]
-"""What the networks predict, by part: ``oe`` and ``noe`` ``[B, 3, H, W]``; or ``plain``, the whole RAW."""
+"""The networks' predictions by part: ``oe`` and ``noe`` ``[B, 3, H, W]``; or ``plain``, the whole RAW."""
 
 Auxiliary = dict[str, dict[str, Tensor]]
-"""What is predicted beside the RAW (`BackboneSpec.auxiliary`), by part (``oe``, ``noe``, ``plain``) and name."""
+"""Predictions beside the RAW (`BackboneSpec.auxiliary`), by part (``oe``, ``noe``, ``plain``) and name."""
 
 
 class Reconstruction(NamedTuple):
-    """What `ReverseISP` makes of a photo.
+    """The result of `ReverseISP`.
 
     Attributes:
         raw_rgb: demosaiced RAW ``[B, 3, H, W]``: camera RGB, linear, black 0, white 1, not white-balanced; of a
@@ -33,6 +33,14 @@ class Reconstruction(NamedTuple):
             `revisp.predict` unless asked for.
         noe: demosaiced RAW ``[B, 3, H, W]`` of the branch for all other pixels; None likewise.
         mosaiced: the mosaic before refinement; the same tensor as ``bayer`` without it.
+
+    Example:
+        >>> import torch
+        >>> from revisp.pipeline import ReverseISP
+        >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, branches="plain").eval()
+        >>> out = model(torch.rand(1, 3, 24, 32))
+        >>> out.bayer.shape, out.mosaiced is out.bayer, out.oe
+        (torch.Size([1, 1, 24, 32]), True, None)
     """
 
     raw_rgb: Tensor
@@ -48,6 +56,12 @@ def check_photos(srgb: Tensor) -> None:
 
     Raises:
         ShapeError: wrong shape or dtype, or smaller than 16 pixels.
+
+    Example:
+        >>> import torch
+        >>> check_photos(torch.zeros(1, 3, 8, 40))
+        Traceback (most recent call last):
+        revisp.errors.ShapeError: srgb must be [B, 3, H, W] with H, W >= 16, got [1, 3, 8, 40]
     """
     check_image(srgb, 3, "srgb")
     if srgb.ndim != 4 or min(srgb.shape[-2:]) < MINIMUM_SIZE:
