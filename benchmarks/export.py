@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ def pipelines(names: list[str], *, published: bool) -> Iterator[tuple[str, Rever
 
 def export(model: ReverseISP, folder: Path, *, int8: bool) -> dict[str, Any]:
     """Export a pipeline in all ways; return what it took and how exact it is."""
+    from revisp.cli.export import embedded_samples
     from revisp.errors import ConfigError
     from revisp.export.int8 import export_int8
     from revisp.export.onnx import export_onnx
@@ -67,7 +69,7 @@ def export(model: ReverseISP, folder: Path, *, int8: bool) -> dict[str, Any]:
     facts["pt2_difference"] = export_program(model, folder / "model.pt2").difference
     if int8:
         try:
-            facts["int8"] = str(export_int8(model, folder / WAYS["int8"])[1])
+            facts["int8"] = str(export_int8(model, folder / WAYS["int8"], partial(embedded_samples, model))[1])
         except ConfigError as error:  # not every network has convolutions
             facts["int8"] = str(error)
     return facts

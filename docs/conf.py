@@ -26,7 +26,6 @@ extensions = [
 ]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
 exclude_patterns = ["_build", "_ext", "examples"]
-suppress_warnings = ["ref.python"]  # a type's short name that two modules have; the first one is linked
 default_role = "py:obj"  # `name` in a docstring links where it can, and is code where it cannot
 
 myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_block"]

@@ -17,7 +17,7 @@ from revisp.cli._main import report_errors
 from revisp.config import check_choices, config_dir, expose_backbones, normalise_overrides
 from revisp.errors import ConfigError, OutputError
 
-__all__ = ["as_our_errors", "is_help", "run"]
+__all__ = ["as_our_errors", "is_help", "run_command"]
 
 
 def is_help() -> bool:
@@ -25,7 +25,7 @@ def is_help() -> bool:
     return bool({"--help", "-h"} & set(sys.argv[1:]))
 
 
-def run(config: str, task: Callable[[DictConfig], None], words: Sequence[str] | None = None) -> None:
+def run_command(config: str, task: Callable[[DictConfig], None], words: Sequence[str] | None = None) -> None:
     """Compose a configuration from the words of the command line, and do a task by it.
 
     What is wrong ends the program with one line and exit code 2, instead of what Hydra would print.

@@ -8,7 +8,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from revisp.cli._hydra import as_our_errors, is_help, run
+from revisp.cli._hydra import as_our_errors, is_help, run_command
 from revisp.cli._main import report_errors
 from revisp.config import as_dict, compose
 from revisp.errors import RevispError
@@ -55,7 +55,7 @@ def main() -> None:
     if is_help():
         print(USAGE, end="")
     elif any(word.startswith("-") for word in words):  # what Hydra itself answers, such as --cfg
-        run(CONFIG, _job)
+        run_command(CONFIG, _job)
     else:
         with report_errors(), as_our_errors():
             _benchmark(compose(words, CONFIG), words)
@@ -77,7 +77,7 @@ def _benchmark(cfg: DictConfig, words: list[str]) -> None:
     print(f"{len(cells)} cells, {len(cells) - len(left)} of them done, in {root}", file=sys.stderr, flush=True)
     if left:
         own = [f"hydra.run.dir={root}", f"cell={','.join(map(str, left))}", "--multirun"]
-        run(CONFIG, _job, [*words, *own])
+        run_command(CONFIG, _job, [*words, *own])
     tables = leaderboard(cells, root)
     paths = write_leaderboard(
         tables, root, configuration=OmegaConf.to_yaml(cfg, resolve=True), photos=cfg.report_photos

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from revisp.cli._hydra import is_help, run
+from revisp.cli._hydra import is_help, run_command
 from revisp.cli._progress import TerminalBar
 from revisp.config import as_dict, config_dir
 
@@ -58,7 +58,7 @@ def main() -> None:
         names = sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
         print(USAGE.format(data=", ".join(names)), end="")
     else:
-        run("evaluate", _evaluate, [FLAGS.get(word, word) for word in sys.argv[1:]])
+        run_command("evaluate", _evaluate, [FLAGS.get(word, word) for word in sys.argv[1:]])
 
 
 def _evaluate(cfg: DictConfig) -> None:

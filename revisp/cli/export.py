@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from revisp.errors import ConfigError, OutputError
 from revisp.io.locking import make_folder
 
 if TYPE_CHECKING:
+    from revisp.export.int8 import CalibrationPiece
     from revisp.pipeline import ReverseISP
 
 __all__ = ["main"]
@@ -117,9 +119,22 @@ def _export(
 
         return [str(export_program(pipeline, out, name=name, uint8=uint8))]
     if int8:
-        from revisp.export.int8 import export_int8
+        from revisp.export.int8 import export_int8, photo_samples
 
-        return [str(part) for part in export_int8(pipeline, out, photos, name=name, uint8=uint8)]
+        samples = partial(embedded_samples, pipeline) if photos is None else partial(photo_samples, photos)
+        return [str(part) for part in export_int8(pipeline, out, samples, name=name, uint8=uint8)]
     from revisp.export.onnx import export_onnx
 
     return [str(export_onnx(pipeline, out, name=name, uint8=uint8))]
+
+
+def embedded_samples(model: ReverseISP) -> tuple[list[CalibrationPiece], list[CalibrationPiece]]:
+    """Cut pieces of the embedded photographs; their RAW is true for a model of the simulated camera only."""
+    from revisp.data.embedded import EmbeddedPhotos
+    from revisp.export.int8 import CalibrationPiece, cut_samples
+
+    source = EmbeddedPhotos()
+    known = model.profile == source.profile
+    pairs = (source.train_pairs(), source.val_pairs())
+    calibrate, measure = ([CalibrationPiece(p.srgb, p.bayer if known else None) for p in side] for side in pairs)
+    return cut_samples(calibrate, measure)

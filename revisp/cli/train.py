@@ -6,7 +6,7 @@ import re
 
 from omegaconf import DictConfig
 
-from revisp.cli._hydra import is_help, run
+from revisp.cli._hydra import is_help, run_command
 from revisp.config import config_dir
 
 __all__ = ["main"]
@@ -39,7 +39,7 @@ def main() -> None:
     if is_help():
         print(USAGE.format(groups=_groups()), end="")
     else:
-        run("train", _train)
+        run_command("train", _train)
 
 
 def _train(cfg: DictConfig) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.export.runtime import open_session, predict_session, read_info
-from revisp.inference.plan import Grid, Limits, Stage
+from revisp.inference.plan import Grid, Limits, TilePlan
 from revisp.inference.tiles import Progress, fit_tile
 from revisp.pipeline import check_photos
 
@@ -76,7 +76,7 @@ class OnnxPipeline:
     def _run(self, photo: Tensor) -> Tensor:
         return predict_session(self._session, self.info, photo)
 
-    def _stage(self, size: tuple[int, int], limits: Limits) -> Stage:
+    def _stage(self, size: tuple[int, int], limits: Limits) -> TilePlan:
         grid = Grid(self.info.align, self.info.reach)
         if limits.tile is not None:
             return grid.fixed(limits.tile)

@@ -23,7 +23,7 @@ from revisp.evaluation.blind_pairs import BlindPair, Split, blind_pictures, read
 from revisp.evaluation.paired import Difference, camera_mean, paired_difference
 from revisp.evaluation.scores import Evaluation, ImageScores
 from revisp.inference.predict import predict
-from revisp.metrics.blind import BlindTruth, bin_picture, green_stops, ladder, normalise
+from revisp.metrics.blind import BlindTruth, bin_picture, green_stops, in_units_of_truth, ladder
 from revisp.metrics.edits import edit_errors
 from revisp.metrics.highlights import HighlightErrors, highlight_errors, oracle_constant
 from revisp.metrics.linearity import linearity
@@ -180,7 +180,7 @@ def score_methods(methods: Mapping[str, Method], pair: BlindPair, *, styles: int
     figures: dict[str, float] = {}
     for name, method in methods.items():
         prefix = f"{name}_" if figures else ""
-        prediction = normalise(bin_picture(method(pair.photo)), truth)
+        prediction = in_units_of_truth(bin_picture(method(pair.photo)), truth)
         found = _figures(prediction, truth, pair) | _consistency(method, graded)
         figures |= {f"{prefix}{key}": value for key, value in found.items()}
     constant = {f"constant_{key}": value for key, value in _highlights(oracle_constant(truth)).items()}
@@ -216,7 +216,7 @@ def _consistency(method: Method, graded: Sequence[tuple[Tensor, BlindTruth]]) ->
     if not graded:
         return {}
     truths = [truth for _, truth in graded]
-    found = style_consistency([normalise(method(photo), truth) for photo, truth in graded], truths)
+    found = style_consistency([in_units_of_truth(method(photo), truth) for photo, truth in graded], truths)
     return {"style_cross": found.cross, "style_drop": found.drop}
 
 

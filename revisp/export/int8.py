@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from revisp.camera.simulate import SIMULATED
-from revisp.data.embedded import EmbeddedPhotos
 from revisp.errors import ConfigError
 from revisp.export.graph import INPUT, Check, GraphInfo
 from revisp.export.onnx import build_onnx, check_packages, pack_metadata, quiet
@@ -24,7 +22,7 @@ from revisp.io.photo import read_srgb
 if TYPE_CHECKING:
     from revisp.pipeline import ReverseISP
 
-__all__ = ["CalibrationPiece", "Loss", "embedded_samples", "export_int8", "photo_samples"]
+__all__ = ["CalibrationPiece", "Loss", "cut_samples", "export_int8", "photo_samples"]
 
 WINDOW = 256
 """Side of what is cut from a photo, in pixels."""
@@ -71,7 +69,7 @@ class Loss:
 def export_int8(
     model: ReverseISP,
     path: str | Path,
-    photos: Sequence[Path] | None = None,
+    samples: Callable[[], tuple[Sequence[CalibrationPiece], Sequence[CalibrationPiece]]],
     *,
     name: str = "",
     uint8: bool = False,
@@ -84,8 +82,8 @@ def export_int8(
     Args:
         model: the pipeline, on the CPU; put into evaluation mode.
         path: the file, by custom ``.onnx``.
-        photos: files that calibrate and measure, every fourth the latter; None: the photographs that ship with
-            scikit-image and scikit-learn, through the simulated camera.
+        samples: returns the pieces of photos that calibrate and those that measure, as `photo_samples` and
+            `cut_samples` do; called when the packages are known to be there.
         name: of the model, for the metadata.
         uint8: integers in and out too, see `revisp.export.graph.PhotoToBayer`.
 
@@ -93,13 +91,12 @@ def export_int8(
         How the fp32 graph compares with the pipeline, and what int8 costs.
 
     Raises:
-        ConfigError: a package is missing, the networks have no convolutions, or there are fewer than two photos.
-        ImageError: a photo cannot be read, or is too small.
+        ConfigError: a package is missing, or the networks have no convolutions.
         WeightsError: the fp32 graph differs from the pipeline, or fails; nothing is written.
         OutputError: the file cannot be written.
     """
     check_packages()
-    calibrate, measure = embedded_samples(model) if photos is None else photo_samples(photos)
+    calibrate, measure = samples()
     content, check = build_onnx(model, str(path), name=name, uint8=uint8)
     info = replace(GraphInfo.of(model, name, uint8=uint8), precision="int8")
     with quiet():
@@ -110,18 +107,20 @@ def export_int8(
     return check, replace(loss, calibrated=len(calibrate))
 
 
-def embedded_samples(model: ReverseISP) -> tuple[list[CalibrationPiece], list[CalibrationPiece]]:
-    """Cut pieces of the embedded photographs; their RAW is true for a model of the simulated camera only.
+def cut_samples(
+    calibrate: Sequence[CalibrationPiece], measure: Sequence[CalibrationPiece]
+) -> tuple[list[CalibrationPiece], list[CalibrationPiece]]:
+    """Cut pieces of whole photos, of evenly spread ones where there are many.
+
+    Args:
+        calibrate: photos of which some calibrate.
+        measure: other photos, of which some measure.
 
     Returns:
         What calibrates, and what measures.
     """
-    source = EmbeddedPhotos()
-    known = model.profile == source.profile == SIMULATED.profile
-    pieces = []
-    for pairs, most in ((source.train_pairs(), CALIBRATE), (source.val_pairs(), MEASURE)):
-        whole = [CalibrationPiece(pair.srgb, pair.bayer if known else None) for pair in pairs]
-        pieces.append(list(_windows(whole[:: -(-len(whole) // most)], most)))
+    kinds = ((calibrate, CALIBRATE), (measure, MEASURE))
+    pieces = [list(_windows(whole[:: -(-len(whole) // most)], most)) for whole, most in kinds]
     return pieces[0], pieces[1]
 
 

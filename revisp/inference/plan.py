@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from revisp.errors import ConfigError
-from revisp.inference.tile_memory import Cost, format_size, measure_cost
+from revisp.inference.tile_memory import TileMemory, format_size, measure_memory
 from revisp.inference.tiles import Progress, Tile, TileChoice, fit_tile, plan_tiles, tile_apply, tile_choices
 from revisp.padding import next_multiple
 from revisp.pipeline import MINIMUM_SIZE, ReverseISP
 
-__all__ = ["Grid", "Limits", "Stage", "plan_stages"]
+__all__ = ["Grid", "Limits", "TilePlan", "plan_stages"]
 
 DEFAULT_MEMORY = 2**30
 """Bytes that a tile may take if nobody says."""
@@ -50,7 +50,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Stage:
+class TilePlan:
     """How one step of a prediction is cut into tiles.
 
     Attributes:
@@ -113,7 +113,7 @@ class Grid:
         wanted = next_multiple(2 * self.reach, self.align)
         return wanted if side is None or side >= wanted + self.align else side // 2
 
-    def fixed(self, tile: int, overlap: int | None = None) -> Stage:
+    def fixed(self, tile: int, overlap: int | None = None) -> TilePlan:
         """Return tiles of this size."""
         side = self.side(tile)
         return self.stage((side, side), self.overlap(tile) if overlap is None else overlap)
@@ -124,9 +124,9 @@ class Grid:
         least = max(self.least, RAMP, math.ceil((1.5 if exact else 2) * overlap))
         return tile_choices(size, overlap=overlap, align=self.align, least=least)
 
-    def stage(self, tile: tuple[int, int], overlap: int, rest: float = math.inf) -> Stage:
-        """Return tiles of this height and width; of ``rest`` see `Stage`."""
-        return Stage(tile, overlap, self.align, self.reach, rest)
+    def stage(self, tile: tuple[int, int], overlap: int, rest: float = math.inf) -> TilePlan:
+        """Return tiles of this height and width; of ``rest`` see `TilePlan`."""
+        return TilePlan(tile, overlap, self.align, self.reach, rest)
 
 
 @dataclass(frozen=True)
@@ -141,15 +141,15 @@ class _Demand:
         """Return the side of the tile that memory is measured on."""
         return next_multiple(max(TRIAL, self.grid.least), self.grid.align)
 
-    def cost(self) -> Cost:
+    def cost(self) -> TileMemory:
         """Return the memory of a tile."""
         side = self.trial()
-        return measure_cost(self.network, lambda: self.run(side), side * side)
+        return measure_memory(self.network, lambda: self.run(side), side * side)
 
 
 def plan_stages(
     model: ReverseISP, photos: Tensor, limits: Limits, *, branches: bool = False
-) -> tuple[Stage, Stage | None]:
+) -> tuple[TilePlan, TilePlan | None]:
     """Plan the tiles of the networks, and of the refinement where there is one.
 
     Args:
@@ -172,7 +172,7 @@ def plan_stages(
     return stages[0], stages[1] if len(stages) > 1 else None
 
 
-def _fitted(demands: list[_Demand], size: tuple[int, int], limits: Limits, held: int) -> list[Stage]:
+def _fitted(demands: list[_Demand], size: tuple[int, int], limits: Limits, held: int) -> list[TilePlan]:
     """Plan tiles that memory allows."""
     stages, least = [], 0.0
     for demand in demands:

@@ -12,7 +12,7 @@ from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.hardware import release_freed_memory, resident_memory
 from revisp.inference.demosaic import demosaic_tiled
-from revisp.inference.plan import Limits, Stage, plan_stages
+from revisp.inference.plan import Limits, TilePlan, plan_stages
 from revisp.inference.tiles import Progress, Span, Tile, tile_apply
 from revisp.inference.whole_photo import PhotoStatistics
 from revisp.pipeline import Parts, Reconstruction, ReverseISP, check_photos
@@ -103,7 +103,7 @@ def _concatenate(parts: tuple[Tensor, ...]) -> Tensor:
 def _predict_one(
     model: ReverseISP,
     srgb: Tensor,
-    stages: tuple[Stage, Stage | None],
+    stages: tuple[TilePlan, TilePlan | None],
     branches: bool,
     progress: Progress | None,
     before: int,
@@ -134,7 +134,7 @@ def _tidying(progress: Progress | None, limit: float) -> Progress:
 
 
 def _run_networks(
-    model: ReverseISP, srgb: Tensor, mask: Tensor, stage: Stage, branches: bool, progress: Progress
+    model: ReverseISP, srgb: Tensor, mask: Tensor, stage: TilePlan, branches: bool, progress: Progress
 ) -> Reconstruction:
     """Do all but the refinement."""
     height, width = srgb.shape[-2:]
@@ -159,7 +159,7 @@ class _Networks:
         alone: whether it is one tile.
     """
 
-    def __init__(self, model: ReverseISP, srgb: Tensor, mask: Tensor, stage: Stage, *, alone: bool) -> None:
+    def __init__(self, model: ReverseISP, srgb: Tensor, mask: Tensor, stage: TilePlan, *, alone: bool) -> None:
         self.model = model
         self.stage = stage
         self.srgb = srgb

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 from revisp.errors import ConfigError
 
-__all__ = ["Cost", "format_size", "measure_cost", "parse_size"]
+__all__ = ["TileMemory", "format_size", "measure_memory", "parse_size"]
 
 FIXED = 96 * 2**20
 """Bytes beside the tensors: compiled kernels, threads, libraries that are loaded on first use."""
@@ -56,7 +56,7 @@ def format_size(size: float) -> str:
     return f"{-(-int(size) // 2**20)}MiB"
 
 
-class Cost(NamedTuple):
+class TileMemory(NamedTuple):
     """Bytes that a function takes at its peak, on tiles.
 
     Attributes:
@@ -76,10 +76,10 @@ class Cost(NamedTuple):
         return (size - self.fixed) / self.pixel
 
 
-_COSTS: WeakKeyDictionary[nn.Module, dict[Hashable, Cost]] = WeakKeyDictionary()
+_COSTS: WeakKeyDictionary[nn.Module, dict[Hashable, TileMemory]] = WeakKeyDictionary()
 
 
-def measure_cost(network: nn.Module, run: Callable[[], object], pixels: int) -> Cost:
+def measure_memory(network: nn.Module, run: Callable[[], object], pixels: int) -> TileMemory:
     """Measure what ``run`` takes by watching it once, on a small tile.
 
     Every tensor is counted from the function that makes it to its release; to these come the copies that
@@ -99,7 +99,7 @@ def measure_cost(network: nn.Module, run: Callable[[], object], pixels: int) -> 
     if key not in known:
         with torch.no_grad(), _uncompiled(), _Meter() as meter:
             run()
-        known[key] = Cost(FIXED + meter.weights, SLACK * meter.peak / pixels)
+        known[key] = TileMemory(FIXED + meter.weights, SLACK * meter.peak / pixels)
     return known[key]
 
 

@@ -16,7 +16,7 @@ from revisp.io.gain_map import gain_map_beside, has_gain_map, read_gain_map, rea
 from revisp.io.photo import MIN_SIZE
 from revisp.io.radiance import is_radiance, read_radiance
 from revisp.io.readable import check_file
-from revisp.io.scene_light import Projection, StoredLight, luminance, mend, refuse_eight_bits
+from revisp.io.scene_light import Projection, StoredLight, luminance_plane, mend, refuse_eight_bits
 
 __all__ = ["Scene", "is_scene", "read_scene"]
 
@@ -57,7 +57,7 @@ class Scene:
 
     @property
     def range_ev(self) -> float:
-        """EV of the brightest value above the median luminance.
+        """EV of the brightest value above the median luminance_plane.
 
         Example:
             >>> light = torch.full((3, 8, 16), 0.5)
@@ -65,7 +65,7 @@ class Scene:
             >>> Scene("lamp", light, "equirectangular").range_ev
             8.0
         """
-        shown = luminance(self.light.permute(1, 2, 0).numpy())
+        shown = luminance_plane(self.light.permute(1, 2, 0).numpy())
         lit = shown[shown > 0]
         return float(np.log2(float(self.light.max()) / float(np.median(lit)))) if lit.size else 0.0
 
@@ -131,6 +131,6 @@ def _closes(pixels: Array) -> bool:
     height, width = pixels.shape[:2]
     if width != 2 * height:
         return False
-    columns = luminance(pixels[:, [-1, 0, 1]])
+    columns = luminance_plane(pixels[:, [-1, 0, 1]])
     last, first, second = np.log2(columns + 1e-4 * max(float(np.median(columns)), 1e-30)).T
     return bool(np.median(np.abs(first - last)) < 2 * np.median(np.abs(second - first)) + _SEAM)

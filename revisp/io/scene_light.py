@@ -11,7 +11,7 @@ from scipy import ndimage
 from revisp.errors import ImageError
 from revisp.io.primaries import REC709
 
-__all__ = ["Projection", "StoredLight", "luminance", "mend", "refuse_eight_bits"]
+__all__ = ["Projection", "StoredLight", "luminance_plane", "mend", "refuse_eight_bits"]
 
 Array = np.ndarray[Any, Any]
 Projection = Literal["equirectangular", "planar"]
@@ -112,7 +112,7 @@ def refuse_eight_bits(pixels: Array, path: Path) -> None:
         )
 
 
-def luminance(pixels: Array) -> Array:
-    """Return the luminance ``[H, W]`` of linear sRGB ``[H, W, 3]``."""
+def luminance_plane(pixels: Array) -> Array:
+    """Return the luminance_plane ``[H, W]`` of linear sRGB ``[H, W, 3]``."""
     weights: Array = REC709.to_xyz()[1].astype(np.float32)
     return pixels @ weights

@@ -35,11 +35,11 @@ from revisp.metrics.blind import (
     blind_truth,
     fit_colour,
     green_stops,
+    in_units_of_truth,
     ladder,
-    normalise,
 )
 from revisp.metrics.colour import ciede2000, developed_delta_e, srgb_to_lab
-from revisp.metrics.edits import EDITS, Edit, EditError, edit_errors
+from revisp.metrics.edits import EDITS, EditError, FixedEdit, edit_errors
 from revisp.metrics.highlights import HighlightErrors, highlight_errors, oracle_constant
 from revisp.metrics.linearity import Linearity, linearity
 from revisp.metrics.noise import NoiseRatio, noise_ratio
@@ -55,8 +55,8 @@ __all__ = [
     "BinErrors",
     "BlindTruth",
     "BrightnessErrors",
-    "Edit",
     "EditError",
+    "FixedEdit",
     "HighlightErrors",
     "Ladder",
     "Level",
@@ -77,10 +77,10 @@ __all__ = [
     "fit_colour",
     "green_stops",
     "highlight_errors",
+    "in_units_of_truth",
     "ladder",
     "linearity",
     "noise_ratio",
-    "normalise",
     "ntire_psnr",
     "ntire_ssim",
     "oracle_constant",

@@ -46,8 +46,8 @@ __all__ = [
     "blind_truth",
     "fit_colour",
     "green_stops",
+    "in_units_of_truth",
     "ladder",
-    "normalise",
 ]
 
 LEVELS = ("e0", "e1", "e2", "e3")
@@ -188,7 +188,7 @@ def blind_truth(
     return BlindTruth(_unit(balanced, usable), usable, clipped * kept)
 
 
-def normalise(prediction: Tensor, truth: BlindTruth) -> Tensor:
+def in_units_of_truth(prediction: Tensor, truth: BlindTruth) -> Tensor:
     """Bring a binned prediction to the unit and the frame of the truth.
 
     Args:
@@ -214,13 +214,13 @@ def ladder(prediction: Tensor, truth: BlindTruth) -> Ladder:
     """Score a prediction at all levels.
 
     Args:
-        prediction: as `normalise` returns it.
+        prediction: as `in_units_of_truth` returns it.
         truth: of `blind_truth`.
 
     Example:
         >>> light = torch.rand(3, 128, 128, generator=torch.manual_seed(0)) * 0.9
         >>> truth = blind_truth(light, light)
-        >>> dim = normalise(light * torch.tensor([0.5, 0.25, 0.5]).view(3, 1, 1), truth)
+        >>> dim = in_units_of_truth(light * torch.tensor([0.5, 0.25, 0.5]).view(3, 1, 1), truth)
         >>> found = ladder(dim, truth).levels
         >>> found["e1"].psnr < 30, found["e2"].psnr > 100
         (True, True)

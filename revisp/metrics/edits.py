@@ -16,12 +16,12 @@ from revisp.metrics.colour import ciede2000, srgb_to_lab
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["EDITS", "Edit", "EditError", "edit_errors"]
+__all__ = ["EDITS", "EditError", "FixedEdit", "edit_errors"]
 
 MOST_PIXELS = 2**18
 
 
-class Edit(NamedTuple):
+class FixedEdit(NamedTuple):
     """What somebody does to a RAW in a converter.
 
     Attributes:
@@ -52,14 +52,14 @@ class Edit(NamedTuple):
         return tone_curve(linear_to_srgb(linear), self.contrast, lift=self.lift)
 
 
-EDITS: Mapping[str, Edit] = MappingProxyType(
+EDITS: Mapping[str, FixedEdit] = MappingProxyType(
     {
-        "plain": Edit(),
-        "brighter": Edit(exposure=1.0),
-        "darker": Edit(exposure=-1.0),
-        "cool": Edit(gains=(0.8, 1.0, 1.25)),
-        "warm": Edit(gains=(1.25, 1.0, 0.8), contrast=0.6),
-        "matte": Edit(lift=0.08, saturation=0.6),
+        "plain": FixedEdit(),
+        "brighter": FixedEdit(exposure=1.0),
+        "darker": FixedEdit(exposure=-1.0),
+        "cool": FixedEdit(gains=(0.8, 1.0, 1.25)),
+        "warm": FixedEdit(gains=(1.25, 1.0, 0.8), contrast=0.6),
+        "matte": FixedEdit(lift=0.08, saturation=0.6),
     }
 )
 """The six edits by name."""

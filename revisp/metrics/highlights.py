@@ -55,7 +55,7 @@ def highlight_errors(prediction: Tensor, truth: BlindTruth) -> dict[int, Highlig
     The colours are matched by the matrix that fits best where nothing is clipped.
 
     Args:
-        prediction: as `revisp.metrics.blind.normalise` returns it, ``[3, h, w]``.
+        prediction: as `revisp.metrics.blind.in_units_of_truth` returns it, ``[3, h, w]``.
         truth: of `revisp.metrics.blind.blind_truth`.
 
     Returns:

@@ -36,8 +36,8 @@ def style_consistency(predictions: Sequence[Tensor], truths: Sequence[BlindTruth
     """Compare the predictions from several renderings of one RAW.
 
     Args:
-        predictions: as `revisp.metrics.blind.normalise` returns them, ``[3, h, w]``, one a style; eight or more,
-            as few styles are too alike to tell methods apart.
+        predictions: as `revisp.metrics.blind.in_units_of_truth` returns them, ``[3, h, w]``, one a style. Take
+            eight or more: few styles are too alike to tell methods apart.
         truths: of `revisp.metrics.blind.blind_truth`, which differ by what each rendering clips.
 
     Raises:

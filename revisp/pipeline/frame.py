@@ -12,12 +12,12 @@ from revisp.backbones.base import BackboneSpec
 from revisp.padding import next_multiple, reflect_pad
 from revisp.pipeline.reconstruction import MINIMUM_SIZE
 
-__all__ = ["Frame", "Padding"]
+__all__ = ["PaddedFrame", "Padding"]
 
 Padding = Literal["reflect", "ones4"]
 
 
-class Frame:
+class PaddedFrame:
     """Pads photos for networks, and says where the photo lies in the result.
 
     Args:

@@ -37,7 +37,7 @@ from revisp.pipeline.build import (
     predicts_planes,
     resolve_camera,
 )
-from revisp.pipeline.frame import Frame, Padding
+from revisp.pipeline.frame import PaddedFrame, Padding
 from revisp.pipeline.reach import Reach
 from revisp.pipeline.reconstruction import Auxiliary, Parts, Reconstruction, check_photos
 from revisp.refine import BayerRefiner
@@ -137,7 +137,7 @@ class ReverseISP(nn.Module):
             )
         self.branches = build_branches(name, kwargs, self.heads, channels, planes=self.packed)
         self.spec = resolve_spec(next(iter(self.branches.values())), name)
-        self.frame = Frame(self.spec, self.config["padding"])
+        self.frame = PaddedFrame(self.spec, self.config["padding"])
         gains = {key: torch.zeros(1, 3 * len(parts), 1, 1) for key, parts in self.heads.items() if on_base}
         self.gains = nn.ParameterDict({key: nn.Parameter(gain) for key, gain in gains.items()})
         self.base = Classical(channels) if on_base else None

@@ -15,7 +15,7 @@ from revisp.pipeline import ReverseISP
 from revisp.training.build import Training, build_training
 from revisp.training.checkpoints import find_checkpoint
 from revisp.training.panel import write_panels
-from revisp.training.summary import describe_training, model_card, score_table, write_metrics
+from revisp.training.summary import describe_training, model_card, rival_table, write_metrics
 from revisp.training.task import RIVALS
 
 __all__ = ["TrainResult", "fit", "run", "train"]
@@ -79,7 +79,7 @@ def run(cfg: DictConfig) -> TrainResult:
         save_pretrained(model, folder, card=model_card(cfg), metrics=metrics)
         write_metrics(metrics, run_dir / "metrics.json")
         write_panels(task, data, run_dir / "panel.png", photos=cfg.panel_photos)
-        log.info("%s", score_table(metrics))
+        log.info("%s", rival_table(metrics))
         log.info("Run folder: %s", run_dir)
     trainer.strategy.barrier()
     return TrainResult(metrics, from_pretrained(folder), run_dir, folder)

@@ -14,7 +14,7 @@ from revisp.io.atomic import atomic_write
 from revisp.pipeline import ReverseISP
 from revisp.training.task import RIVALS
 
-__all__ = ["describe_training", "model_card", "score_table", "write_metrics"]
+__all__ = ["describe_training", "model_card", "rival_table", "write_metrics"]
 
 
 def describe_training(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -> str:
@@ -27,7 +27,7 @@ def describe_training(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -
     )
 
 
-def score_table(metrics: Mapping[str, float]) -> str:
+def rival_table(metrics: Mapping[str, float]) -> str:
     """Return the table of figures: one row a rival, over all, OE and NOE pixels."""
     columns = ["psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"]
     wide = max(map(len, RIVALS.values()))

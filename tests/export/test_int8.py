@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,13 @@ from PIL import Image
 from skimage import data
 
 from revisp.camera.simulate import SIMULATED
+from revisp.cli.export import embedded_samples
 from revisp.convert.onnx import OnnxPipeline
 from revisp.data.embedded import EmbeddedPhotos
 from revisp.data.picture import Pair
 from revisp.errors import ConfigError, ImageError
 from revisp.export import int8
-from revisp.export.int8 import Loss, embedded_samples, export_int8, photo_samples
+from revisp.export.int8 import Loss, export_int8, photo_samples
 from revisp.pipeline import ReverseISP
 
 
@@ -47,7 +49,7 @@ def build(name: str = "unet", **options: object) -> ReverseISP:
 def test_integers_stay_near_and_inside_the_networks(photos: list[Path], tmp_path: Path) -> None:
     model = build(branches="shared", refine={"width": 8, "depth": 2}, fusion={"kind": "feathered"})
     path = tmp_path / "int8.onnx"
-    check, loss = export_int8(model, path, photos, name="mine", uint8=True)
+    check, loss = export_int8(model, path, partial(photo_samples, photos), name="mine", uint8=True)
     assert check.difference <= check.tolerance
     assert (loss.calibrated, loss.measured, loss.int8) == (3, 1, None)
     pipeline = OnnxPipeline(path)
@@ -112,7 +114,7 @@ def test_pieces_of_large_photos_are_as_many_as_that_and_no_more(tmp_path: Path) 
 def test_a_missing_package_is_said_before_photos_are_read(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ConfigError, match="onnxscript is needed"):
-        export_int8(build(), tmp_path / "x.onnx", [tmp_path / "none.jpg"] * 2)
+        export_int8(build(), tmp_path / "x.onnx", partial(photo_samples, [tmp_path / "none.jpg"] * 2))
 
 
 def test_bad_photos_are_refused(photos: list[Path], tmp_path: Path) -> None:
@@ -128,7 +130,7 @@ def test_what_has_no_convolutions_gains_nothing(photos: list[Path], tmp_path: Pa
     content = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [value], [value])).SerializeToString()
     monkeypatch.setattr(int8, "build_onnx", lambda *_, **__: (content, None))
     with pytest.raises(ConfigError, match="classical has no convolutions"):
-        export_int8(build("classical", branches="plain"), tmp_path / "x.onnx", photos)
+        export_int8(build("classical", branches="plain"), tmp_path / "x.onnx", partial(photo_samples, photos))
     assert not (tmp_path / "x.onnx").exists()
 
 

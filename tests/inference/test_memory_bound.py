@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import revisp
 from revisp.errors import ConfigError
-from revisp.inference.tile_memory import format_size, measure_cost, parse_size
+from revisp.inference.tile_memory import format_size, measure_memory, parse_size
 from revisp.pipeline import ReverseISP
 
 CHILD = """
@@ -115,10 +115,10 @@ def test_cost_is_that_of_the_tensors_that_live_together() -> None:
         del first
         second.relu_()
 
-    cost = measure_cost(network, run, 50 * 50)
+    cost = measure_memory(network, run, 50 * 50)
     assert cost.pixel / 1.25 == pytest.approx(4 * max(4 + (2 + 4), 4 + 4))
     assert cost.pixels(cost.of(1000)) == pytest.approx(1000)
-    assert measure_cost(network, lambda: pytest.fail("measured twice"), 50 * 50) == cost
+    assert measure_memory(network, lambda: pytest.fail("measured twice"), 50 * 50) == cost
 
 
 @pytest.mark.parametrize(

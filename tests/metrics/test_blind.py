@@ -22,8 +22,8 @@ from revisp.metrics.blind import (
     blind_truth,
     fit_colour,
     green_stops,
+    in_units_of_truth,
     ladder,
-    normalise,
 )
 from revisp.metrics.edits import EDITS, edit_errors
 from revisp.metrics.highlights import highlight_errors, oracle_constant
@@ -67,7 +67,7 @@ def mixed(light: torch.Tensor, matrix: torch.Tensor = MATRIX) -> torch.Tensor:
 
 def judged(raw: torch.Tensor, photo: torch.Tensor, prediction: torch.Tensor):
     truth = blind_truth(raw, photo, GAINS)
-    return truth, normalise(prediction, truth)
+    return truth, in_units_of_truth(prediction, truth)
 
 
 def planes_last(x: torch.Tensor) -> np.ndarray:
@@ -148,9 +148,9 @@ class TestWhatEachLevelForgives:
         matrix = torch.eye(3, dtype=torch.float64) + torch.tensor(entries, dtype=torch.float64).view(3, 3)
         if torch.linalg.cond(matrix) > 20:
             return
-        plain = ladder(normalise(photo**2, truth), truth).levels
-        gained = ladder(normalise(gain * photo**2, truth), truth).levels
-        turned = ladder(normalise(mixed(photo**2, matrix), truth), truth).levels
+        plain = ladder(in_units_of_truth(photo**2, truth), truth).levels
+        gained = ladder(in_units_of_truth(gain * photo**2, truth), truth).levels
+        turned = ladder(in_units_of_truth(mixed(photo**2, matrix), truth), truth).levels
         for level in LEVELS:
             assert gained[level] == pytest.approx(plain[level], rel=1e-6)
         assert turned["e3"].psnr == pytest.approx(plain["e3"].psnr, abs=1e-2)
@@ -199,7 +199,7 @@ class TestHighlights:
         dim = raw * torch.tensor(GAINS).view(3, 1, 1)
         truth = blind_truth(raw, photo, GAINS)
         dim = torch.where(((photo >= 0.98).sum(0) == 3), dim / 2, dim)
-        found = highlight_errors(normalise(dim, truth), truth)
+        found = highlight_errors(in_units_of_truth(dim, truth), truth)
         assert found[3][:5] == pytest.approx((-1, 1, 0, 0, 1), abs=5e-3)
         assert found[1][:5] == pytest.approx((0, 0, 0, 1, 1), abs=1e-3)
 
@@ -223,7 +223,7 @@ class TestHighlights:
     def test_a_photo_that_clips_nothing_has_no_figures(self) -> None:
         raw = scene()
         truth = blind_truth(raw, 0.9 * photo_of(raw, 1.0), GAINS)
-        found = highlight_errors(normalise(raw, truth), truth)
+        found = highlight_errors(in_units_of_truth(raw, truth), truth)
         assert [errors.pixels for errors in found.values()] == [0, 0, 0]
         assert all(math.isnan(errors.bias) for errors in found.values())
 
@@ -280,13 +280,13 @@ class TestTrouble:
         raw = scene()
         truth = blind_truth(raw, photo_of(raw))
         with pytest.raises(ShapeError, match="without light"):
-            normalise(torch.zeros_like(raw), truth)
+            in_units_of_truth(torch.zeros_like(raw), truth)
 
     def test_another_size(self) -> None:
         raw = scene()
         truth = blind_truth(raw, photo_of(raw))
         with pytest.raises(ShapeError, match="of the photo's size"):
-            normalise(raw[..., :-2], truth)
+            in_units_of_truth(raw[..., :-2], truth)
 
     @pytest.mark.parametrize("bad", [math.nan, math.inf])
     def test_values_that_are_not_finite(self, bad: float) -> None:
@@ -295,7 +295,7 @@ class TestTrouble:
         broken = raw.clone()
         broken[0, 50, 50] = bad
         with pytest.raises(ShapeError, match="not finite"):
-            normalise(broken, truth)
+            in_units_of_truth(broken, truth)
         with pytest.raises(ShapeError, match="not finite"):
             blind_truth(broken, photo_of(raw))
 
