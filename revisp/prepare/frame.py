@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from revisp.align import Alignment, align
-from revisp.camera.develop import develop
-from revisp.camera.profile import CameraProfile
+from revisp.camera.develop import develop, viewing_exposure
 from revisp.demosaic import demosaic
 from revisp.errors import AlignmentError
 from revisp.io.raw.read import RawImage
 
 __all__ = ["Frame", "is_deep", "measure", "summarise"]
+
+MOST_STOPS = 6.0
+"""Most stops by which a dark RAW is brightened, so that a photo can be registered to it."""
 
 
 class Frame:
@@ -33,15 +34,8 @@ class Frame:
         profile = raw.profile
         bayer = torch.from_numpy(raw.normalised()).unsqueeze(0)
         self.raw_rgb = demosaic(bayer, profile.cfa, "malvar", gains=profile.gains)
-        self.reference = develop(self.raw_rgb, profile, exposure=_brightening(self.raw_rgb, profile))
-
-
-def _brightening(raw_rgb: Tensor, profile: CameraProfile) -> float:
-    """Stops that bring the 98th percentile of the balanced RAW near white."""
-    gains = raw_rgb.new_tensor(profile.gains).view(3, 1, 1)
-    step = max(1, raw_rgb.shape[-1] // 512)
-    level = float(np.quantile((raw_rgb[:, ::step, ::step] * gains).amax(dim=0).numpy(), 0.98))
-    return float(np.clip(math.log2(0.9 / max(level, 1e-3)), 0.0, 6.0))
+        exposure = viewing_exposure(self.raw_rgb, profile, limit=MOST_STOPS)
+        self.reference = develop(self.raw_rgb, profile, exposure=exposure)
 
 
 def measure(photo: Tensor, frame: Frame) -> dict[str, Any] | None:

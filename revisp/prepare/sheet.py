@@ -8,32 +8,25 @@ contours mean that it is shifted, a colour cast a wrong Bayer phase or black lev
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor
-from torch.nn import functional as F
 
 from revisp.align.alignment import FULL_SIZE
 from revisp.camera.develop import develop
 from revisp.camera.fit import FittedCamera
 from revisp.data.manifest import Entry, Manifest, array_path
 from revisp.errors import RevispError
-from revisp.io.photo import write_png
+from revisp.io.contact_sheet import write_contact_sheet
 from revisp.mask import overexposure_mask
 
 __all__ = ["write_sheets"]
 
 COLUMNS = ("photo", "developed RAW", "difference x 4", "overexposure mask")
-WIDTH = 330
-"""Pixels of a thumbnail's longer side."""
-
-GAP, LINE = 6, 15
-ROWS = 16
+MOST_ROWS = 16
 """Most pictures on a sheet."""
 
 
@@ -54,10 +47,11 @@ def write_sheets(manifest: Manifest, *, limit: int = 96) -> list[Path]:
     if len(entries) > limit:
         entries = tuple(entries[round(k)] for k in np.linspace(0, len(entries) - 1, limit))
     written = []
-    for start in range(0, len(entries), ROWS):
-        page = start // ROWS + 1
+    for start in range(0, len(entries), MOST_ROWS):
+        page = start // MOST_ROWS + 1
         path = manifest.root / ("sheet.png" if page == 1 else f"sheet-{page}.png")
-        write_png(path, _assemble([_row(manifest.root, entry) for entry in entries[start : start + ROWS]]))
+        rows = [_row(manifest.root, entry) for entry in entries[start : start + MOST_ROWS]]
+        write_contact_sheet(path, COLUMNS, rows)
         written.append(path)
     for old in manifest.root.glob("sheet*.png"):
         if old not in written and re.fullmatch(r"sheet(-\d+)?\.png", old.name):
@@ -65,7 +59,7 @@ def write_sheets(manifest: Manifest, *, limit: int = 96) -> list[Path]:
     return written
 
 
-def _row(root: Path, entry: Entry) -> tuple[str, list[Image.Image]]:
+def _row(root: Path, entry: Entry) -> tuple[str, list[Tensor]]:
     stored = np.load(array_path(root, entry.name, "srgb"), mmap_mode="r", allow_pickle=False)
     target = np.load(array_path(root, entry.name, "target"), mmap_mode="r", allow_pickle=False)
     photo = torch.from_numpy(np.array(stored).astype(np.float32) / np.iinfo(stored.dtype).max).permute(2, 0, 1)
@@ -73,7 +67,7 @@ def _row(root: Path, entry: Entry) -> tuple[str, list[Image.Image]]:
     developed = _develop(raw_rgb, photo, entry)
     difference = (4 * (photo - developed).abs()).clamp(0, 1)
     mask = overexposure_mask(photo).expand(3, -1, -1)
-    return _label(entry), [_thumbnail(x) for x in (photo, developed, difference, mask)]
+    return _label(entry), [photo, developed, difference, mask]
 
 
 def _develop(raw_rgb: Tensor, photo: Tensor, entry: Entry) -> Tensor:
@@ -117,25 +111,3 @@ def _placing(alignment: dict[str, Any]) -> str:
         dy, dx = alignment["offset"]
         place = f"offset ({dy:+.1f}, {dx:+.1f}) px"
     return f"{place}, residual {alignment['residual_median']:.2f} px (95 %: {alignment['residual_p95']:.2f})"
-
-
-def _thumbnail(x: Tensor) -> Image.Image:
-    scale = WIDTH / max(x.shape[-2:])
-    size = [max(1, round(side * scale)) for side in x.shape[-2:]]
-    small = F.interpolate(x.unsqueeze(0), size=size, mode="bilinear", antialias=True, align_corners=False)[0]
-    return Image.fromarray((small.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy())
-
-
-def _assemble(rows: Sequence[tuple[str, list[Image.Image]]]) -> Tensor:
-    height = LINE + sum(LINE + row[0].height + GAP for _, row in rows)
-    sheet = Image.new("RGB", (len(COLUMNS) * (WIDTH + GAP), height), (24, 24, 24))
-    draw = ImageDraw.Draw(sheet)
-    for column, title in enumerate(COLUMNS):
-        draw.text((column * (WIDTH + GAP) + 2, 2), title, fill=(200, 200, 200))
-    y = LINE
-    for label, row in rows:
-        draw.text((2, y + 1), label, fill=(255, 255, 255))
-        for column, picture in enumerate(row):
-            sheet.paste(picture, (column * (WIDTH + GAP), y + LINE))
-        y += LINE + row[0].height + GAP
-    return torch.from_numpy(np.array(sheet)).permute(2, 0, 1).float() / 255

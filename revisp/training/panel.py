@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageDraw
-from torch import Tensor
 
 from revisp.camera.develop import develop, viewing_exposure
 from revisp.data.base import DataModule
-from revisp.io.photo import write_png
+from revisp.io.contact_sheet import write_contact_sheet
 from revisp.training.task import ReverseISPTask
 
 __all__ = ["write_panels"]
 
 COLUMNS = ("sRGB", "overexposure mask", "predicted RAW", "true RAW", "error x 5")
-GAP = 6
-HEADER = 18
-WIDTH = 320
 
 
 def write_panels(task: ReverseISPTask, data: DataModule, path: Path, *, photos: int = 4) -> Path:
@@ -32,35 +26,14 @@ def write_panels(task: ReverseISPTask, data: DataModule, path: Path, *, photos: 
         OutputError: the file cannot be written.
     """
     task.eval()
-    rows: list[list[Image.Image]] = []
+    rows = []
     for sample in data.validation_samples(photos):
-        srgb, target = sample.srgb[None], sample.target[None]
         with torch.inference_mode():
-            out = task.reconstruct_photos(srgb.to(task.device))
-        exposure = viewing_exposure(target, data.profile)
-        predicted, truth = (develop(raw.cpu(), data.profile, exposure=exposure) for raw in (out.raw_rgb, target))
-        mask = out.mask.cpu().expand_as(predicted)
+            out = task.reconstruct_photos(sample.srgb[None].to(task.device))
+        exposure = viewing_exposure(sample.target, data.profile)
+        raws = (out.raw_rgb[0].cpu(), sample.target)
+        predicted, truth = (develop(raw, data.profile, exposure=exposure) for raw in raws)
+        mask = out.mask[0].cpu().expand_as(predicted)
         error = (5 * (predicted - truth).abs()).clamp(0, 1)
-        rows.append([_thumbnail(x) for x in (srgb, mask, predicted, truth, error)])
-    write_png(path, _assemble(rows))
-    return path
-
-
-def _thumbnail(picture: Tensor) -> Image.Image:
-    pixels = (picture[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    image = Image.fromarray(pixels)
-    return image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
-
-
-def _assemble(rows: list[list[Image.Image]]) -> Tensor:
-    height = HEADER + sum(row[0].height + GAP for row in rows)
-    sheet = Image.new("RGB", (len(COLUMNS) * (WIDTH + GAP) - GAP, height), "white")
-    draw = ImageDraw.Draw(sheet)
-    for column, title in enumerate(COLUMNS):
-        draw.text((column * (WIDTH + GAP) + 2, 3), title, fill="black")
-    top = HEADER
-    for row in rows:
-        for column, image in enumerate(row):
-            sheet.paste(image, (column * (WIDTH + GAP), top))
-        top += row[0].height + GAP
-    return torch.from_numpy(np.asarray(sheet).copy()).permute(2, 0, 1).float() / 255
+        rows.append((sample.name, [sample.srgb, mask, predicted, truth, error]))
+    return write_contact_sheet(path, COLUMNS, rows)

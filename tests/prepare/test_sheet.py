@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from revisp.data.manifest import Manifest
+from revisp.io import contact_sheet
 from revisp.prepare import PrepareOptions, prepare, sheet, write_sheets
 
-ROW = sheet.LINE + round(sheet.WIDTH * 64 / 96) + sheet.GAP
+ROW = contact_sheet.LINE_HEIGHT + round(contact_sheet.LONGEST_SIDE * 64 / 96) + contact_sheet.ROW_GAP
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +31,27 @@ def test_a_sheet_has_a_row_for_each_picture(manifest: Manifest) -> None:
     assert path == manifest.root / "sheet.png"
     with Image.open(path) as image:
         pixels = np.asarray(image)
-    assert pixels.shape == (sheet.LINE + 3 * ROW, 4 * (sheet.WIDTH + sheet.GAP), 3)
-    middles = [sheet.LINE + ROW * k + ROW // 2 for k in range(3)]
+    assert pixels.shape == (
+        contact_sheet.LINE_HEIGHT + 3 * ROW,
+        4 * (contact_sheet.LONGEST_SIDE + contact_sheet.ROW_GAP),
+        3,
+    )
+    middles = [contact_sheet.LINE_HEIGHT + ROW * k + ROW // 2 for k in range(3)]
     assert [entry.name for entry in manifest.entries] == ["a", "c", "фото"]
-    assert (pixels[middles[1], sheet.WIDTH // 2] >= 250).all()  # the white photo
-    assert abs(pixels[middles[0], sheet.WIDTH // 2].astype(int) - pixels[middles[2], sheet.WIDTH // 2]).max() < 128
-    assert (pixels[middles[1], -sheet.WIDTH // 2] == 255).all()  # all of it is overexposed
+    assert (pixels[middles[1], contact_sheet.LONGEST_SIDE // 2] >= 250).all()  # the white photo
+    assert (
+        abs(
+            pixels[middles[0], contact_sheet.LONGEST_SIDE // 2].astype(int)
+            - pixels[middles[2], contact_sheet.LONGEST_SIDE // 2]
+        ).max()
+        < 128
+    )
+    assert (pixels[middles[1], -contact_sheet.LONGEST_SIDE // 2] == 255).all()  # all of it is overexposed
 
 
 def test_many_pictures_take_several_sheets_and_stale_ones_go(manifest: Manifest, monkeypatch) -> None:
     root: Path = manifest.root
-    monkeypatch.setattr(sheet, "ROWS", 1)
+    monkeypatch.setattr(sheet, "MOST_ROWS", 1)
     (root / "sheet-notes.png").write_bytes(b"somebody's own")
     assert [path.name for path in write_sheets(manifest)] == ["sheet.png", "sheet-2.png", "sheet-3.png"]
     assert len(write_sheets(manifest, limit=2)) == 2
