@@ -24,9 +24,9 @@ WHOLE_PIXEL = 0.25
 """Greatest deviation from a shift by whole pixels, anywhere in the frame, that is not worth an interpolation."""
 MAX_DEVIATION = 1.0
 """Displacement, in pixels of the coarser of both grids, beyond which a pixel is not valid."""
-SAME_EXPOSURE = 0.35
+SAME_EXPOSURE_CORRELATION = 0.35
 """Noise correlation of one exposure. Measured, full size: one exposure 0.68 to 0.70, another one 0.08."""
-OTHER_EXPOSURE = 0.2
+OTHER_EXPOSURE_CORRELATION = 0.2
 """Noise correlation of another exposure, if the photo still has noise; between both values nothing is said."""
 NOISE_LEFT = 0.5
 """Strength of a photo's noise, relative to its RAW's, below which denoising or JPEG has removed the evidence."""
@@ -104,13 +104,13 @@ class Alignment:
         """Whether photo and RAW come from one exposure, by their noise; None where that cannot be told.
 
         Two exposures from a tripod align as well as one, but differ in noise, and in whatever moved. In pictures
-        of full size the two are far apart (`SAME_EXPOSURE`). In the reduced previews that cameras embed, averaging
-        and strong JPEG compression leave no noise, and the statistic does not separate: the answer is None. It is
-        None as well for photos denoised so well that nothing is left to compare.
+        of full size the two are far apart (`SAME_EXPOSURE_CORRELATION`). In the reduced previews that cameras
+        embed, averaging and strong JPEG compression leave no noise, and the statistic does not separate: the
+        answer is None. It is None as well for photos denoised so well that nothing is left to compare.
         """
-        if self.noise_correlation >= SAME_EXPOSURE:
+        if self.noise_correlation >= SAME_EXPOSURE_CORRELATION:
             return True
-        if self.noise_correlation <= OTHER_EXPOSURE and self.noise_ratio >= NOISE_LEFT:
+        if self.noise_correlation <= OTHER_EXPOSURE_CORRELATION and self.noise_ratio >= NOISE_LEFT:
             return False
         return None
 

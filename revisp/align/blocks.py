@@ -12,7 +12,7 @@ from torch import Tensor
 
 from revisp.align.affine import Array
 
-__all__ = ["KNOWN", "MIN_CORRELATION", "Matches", "match_blocks"]
+__all__ = ["KNOWN_WEIGHT", "MIN_CORRELATION", "Matches", "match_blocks"]
 
 MIN_CORRELATION = 0.5
 """Least correlation of a block that counts as found. Unrelated blocks of 48 pixels reach some 0.3 by chance."""
@@ -21,7 +21,7 @@ _SHARP = 0.1
 """Curvature of the correlation's peak, 1/pixel², from which a direction has full weight; textures have more."""
 _BLIND = 0.02
 """Curvature below which a direction says nothing: along a straight edge the peak is a ridge."""
-KNOWN = 0.25
+KNOWN_WEIGHT = 0.25
 """Weight from which a block counts as knowing its shift in a direction."""
 _CHUNK = 64
 
@@ -121,7 +121,7 @@ def _peaks(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _judge(centres: Array, offset: Array, peak: Array, hessian: Array, reach: int) -> Matches:
     values, vectors = np.linalg.eigh(hessian)
     information = np.where(values < _BLIND, 0.0, np.minimum(values / _SHARP, 1))
-    found = (peak >= MIN_CORRELATION) & (information.max(1) >= KNOWN)
+    found = (peak >= MIN_CORRELATION) & (information.max(1) >= KNOWN_WEIGHT)
     # At the border of the range the true peak may lie outside, unless that direction says nothing anyway.
     found &= (np.abs(offset) < reach - 1).all(1)
     weight = np.einsum("nij,nj,nkj->nik", vectors, information, vectors) * found[:, None, None]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from revisp.align.affine import Array
-from revisp.align.blocks import KNOWN, Matches
+from revisp.align.blocks import KNOWN_WEIGHT, Matches
 
 __all__ = ["AffineStep", "affine_step"]
 
@@ -77,7 +77,7 @@ def affine_step(matches: Matches, size: tuple[int, int]) -> AffineStep:
 def _known_directions(matches: Matches) -> Array:
     """Return the projection of each block on the directions that it knows, ``[n, 2, 2]``."""
     values, vectors = np.linalg.eigh(matches.weight)
-    projection: Array = np.einsum("nij,nj,nkj->nik", vectors, values >= KNOWN, vectors)
+    projection: Array = np.einsum("nij,nj,nkj->nik", vectors, values >= KNOWN_WEIGHT, vectors)
     return projection
 
 

@@ -15,7 +15,7 @@ from revisp.align.alignment import FULL_SIZE, Alignment
 from revisp.align.blocks import Matches, match_blocks
 from revisp.align.fit import AffineStep, affine_step
 from revisp.align.noise import NO_NOISE, compare_noise
-from revisp.align.search import MAX_OUTSIDE, SURE, Candidate, search
+from revisp.align.search import MAX_OUTSIDE, SURE_CORRELATION, Candidate, search
 from revisp.align.signal import area_resize, band_floor, luma, normalise
 from revisp.checks import check_image
 from revisp.errors import AlignmentError, ShapeError
@@ -41,9 +41,9 @@ MAX_SCALE = 1.25
 """Largest scale of a photo: an enlargement shows nothing more, and none of the sensor's own pixels."""
 MAX_UNEQUAL = 0.01
 """Largest difference between the scales of the two axes."""
-TEXTURED = 0.15
+TEXTURED_SHARE = 0.15
 """Share of a block that must be texture for a failed match to count against the photo."""
-UNLIKE = 0.3
+UNLIKE_CORRELATION = 0.3
 """Correlation below which a block textured in both pictures shows two different things."""
 
 _REACH = 10
@@ -124,7 +124,7 @@ def _likely(found: list[Candidate]) -> list[Candidate]:
             f"the photo does not show what the RAW shows (correlation {best:.2f}, at least {MIN_SCORE} is needed)"
         )
     kept = [c for c in found if c.score >= max(MIN_SCORE, 0.5 * best)][:3]
-    return sorted(kept, key=lambda c: any(c.symmetry) or c.score < SURE * best)
+    return sorted(kept, key=lambda c: any(c.symmetry) or c.score < SURE_CORRELATION * best)
 
 
 def _refine(photo: Tensor, reference: Tensor, candidate: Candidate) -> Alignment:
@@ -181,7 +181,7 @@ def _textured(level: _Level, blocks: _Blocks, matrix: Array) -> Array:
         share = ndimage.uniform_filter(texture.numpy(), blocks.size // 2, mode="nearest")
         x, y = at.round().astype(int).T
         inside = (x >= 0) & (y >= 0) & (x < share.shape[1]) & (y < share.shape[0])
-        result &= inside & (share[y.clip(0, share.shape[0] - 1), x.clip(0, share.shape[1] - 1)] >= TEXTURED)
+        result &= inside & (share[y.clip(0, share.shape[0] - 1), x.clip(0, share.shape[1] - 1)] >= TEXTURED_SHARE)
     return result
 
 
@@ -235,7 +235,7 @@ def _judge(
         columns=columns,
         flow=(step.rest * pitch * found[:, None]).reshape(*grid, 2),
         trusted=found.reshape(grid),
-        unlike=(both & (blocks.matches.peak < UNLIKE)).reshape(grid),
+        unlike=(both & (blocks.matches.peak < UNLIKE_CORRELATION)).reshape(grid),
         noise_correlation=noise.correlation,
         noise_ratio=noise.ratio,
     )

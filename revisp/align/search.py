@@ -13,7 +13,7 @@ from revisp.align.affine import Array, resize_matrix, then
 from revisp.align.signal import area_resize, band_floor, normalise
 from revisp.symmetry import SYMMETRIES, Symmetry
 
-__all__ = ["MAX_OUTSIDE", "SURE", "Candidate", "search"]
+__all__ = ["MAX_OUTSIDE", "SURE_CORRELATION", "Candidate", "search"]
 
 MAX_OUTSIDE = 0.04
 """Share of the photo that may lie outside the RAW: cameras crop their own JPEG inside the sensor's area."""
@@ -21,7 +21,7 @@ MAX_OUTSIDE = 0.04
 _SIDE = 256
 _STEP = 0.01
 """Neighbouring scales differ by so much, which is 1.3 pixels at the edge of a picture of 256."""
-SURE = 0.9
+SURE_CORRELATION = 0.9
 """Correlation from which the identity needs no comparison. One exposure reached 0.94, a mirrored chart 0.78."""
 
 
@@ -63,7 +63,7 @@ def search(photo: Tensor, reference: Tensor, window: tuple[int, int, int, int] |
 
     base = torch.from_numpy(_band(reference, _shrink(full, pitch)))
     found = [best(Symmetry(), _scales(own, full, window))]
-    if found[0].score < SURE:
+    if found[0].score < SURE_CORRELATION:
         found += [best(s, _scales(own, full[::-1] if s.transpose else full, window)) for s in SYMMETRIES[1:]]
     return sorted(found, key=lambda candidate: -candidate.score)
 

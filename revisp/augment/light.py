@@ -1,8 +1,8 @@
 """The light on the sensors of a batch of shots: `revisp.camera.simulate.sensor_light`, many photos at once.
 
 All that bends a camera's values is a curve of one channel, or of a pixel's brightest channel. Each curve is read
-from a table: one entry for each 8-bit value, which is exact, or `FINE` intervals for floating point. Only what the
-filter array lets through is computed.
+from a table: one entry for each 8-bit value, which is exact, or `FINE_INTERVALS` intervals for floating point.
+Only what the filter array lets through is computed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from revisp.mosaic import mosaic
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FINE", "as_float", "even", "packed_light"]
+__all__ = ["FINE_INTERVALS", "as_float", "even", "packed_light"]
 
-FINE = 16384
+FINE_INTERVALS = 16384
 """Intervals of a table for floating point, linear between: within 5e-4 of the light, in bright highlights."""
 
 PLANE_COLOURS = [0, 1, 1, 2]
@@ -76,7 +76,7 @@ def _by_tables(
 ) -> Tensor:
     if photos.dtype != torch.uint8:
         photos = photos.clamp(0, 1)
-    ramp = torch.arange(256) / 255 if photos.dtype == torch.uint8 else torch.linspace(0, 1, FINE + 1)
+    ramp = torch.arange(256) / 255 if photos.dtype == torch.uint8 else torch.linspace(0, 1, FINE_INTERVALS + 1)
     tables = torch.stack([_curves(camera, ramp) for camera in cameras]).to(photos.device)
     brightest = photos.amax(dim=1, keepdim=True)
     values = _read(tables[:, 0], pack(photos.unsqueeze(2), cfa))  # [B, colour, plane, h, w]

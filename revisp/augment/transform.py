@@ -31,7 +31,7 @@ __all__ = ["Output", "RGBToRAW"]
 Output = Literal["bayer", "packed", "raw_rgb"]
 """What comes out: the mosaic, its four planes, or the mosaic demosaiced."""
 
-LEAST, MOST = -0.5, 1.5
+MIN_VALUE, MAX_VALUE = -0.5, 1.5
 """Values of a floating photo outside of which it is not one in [0, 1], which resizing overshoots a little."""
 
 
@@ -255,7 +255,7 @@ def _photos(image: Any) -> Tensor:
     if x.is_floating_point():
         x = x.float()
         least, most = (float(bound) for bound in x.aminmax())
-        if least < LEAST or most > MOST:
+        if least < MIN_VALUE or most > MAX_VALUE:
             raise ShapeError(
                 f"floating photos must lie in [0, 1], got {least:g} to {most:g}: divide by their maximum, and put "
                 "v2.Normalize after"

@@ -26,7 +26,7 @@ __all__ = ["MBISPLD"]
 GAMMAS = (2.0, 2.2, 2.4, 2.6)
 """Exponents that the paper's figure draws."""
 
-GAINS = ((1.44, 1.70, 1.85), (1.33, 1.72, 1.80))
+PUBLISHED_GAINS = ((1.44, 1.70, 1.85), (1.33, 1.72, 1.80))
 """Global, red and blue gains that the paper's figure shows as atoms."""
 
 CORNER = 0.66
@@ -186,5 +186,5 @@ def _atoms(colours: int, gains: int) -> tuple[Any, Any]:
     upi = UPI_XYZ_TO_CAMERA @ SRGB_TO_XYZ
     upi = upi / upi.sum(axis=2, keepdims=True)
     matrices = [*upi, *(camera.srgb_to_camera for camera in cameras)]
-    triples = [*GAINS, *((camera.rgb_gain, camera.red_gain, camera.blue_gain) for camera in cameras)]
+    triples = [*PUBLISHED_GAINS, *((camera.rgb_gain, camera.red_gain, camera.blue_gain) for camera in cameras)]
     return np.stack(matrices[:colours]), np.array(triples[:gains])

@@ -12,7 +12,7 @@ from revisp.errors import ConfigError
 
 __all__ = ["ZeroNoise"]
 
-START = 0.25
+HEAD_BIAS = 0.25
 """Value that the output starts near, so that the final ReLU passes a gradient everywhere."""
 
 
@@ -113,7 +113,7 @@ def _head(channels: int, out_channels: int, head: Head) -> nn.Conv2d:
     side = 2 if head == "packed" else 1
     conv = nn.Conv2d(channels, out_channels, kernel_size=side, stride=side)
     nn.init.normal_(conv.weight, std=0.1 / (side * channels**0.5))
-    nn.init.constant_(conv.bias, START)  # type: ignore[arg-type]
+    nn.init.constant_(conv.bias, HEAD_BIAS)  # type: ignore[arg-type]
     return conv
 
 

@@ -18,7 +18,7 @@ __all__ = ["Cost", "measure_cost"]
 SIDE = 504
 """Height and width in pixels of the photo that arithmetic is counted for: a tile of AIM 2022."""
 
-ENOUGH = 5.0
+MAX_TIMING_SECONDS = 5.0
 """Seconds after which no further prediction is timed."""
 
 
@@ -45,7 +45,7 @@ def measure_cost(model: ReverseISP, srgb: Tensor) -> Cost:
     """
     times: list[float] = []
     predict(model, srgb)
-    while len(times) < 3 and sum(times) < ENOUGH:
+    while len(times) < 3 and sum(times) < MAX_TIMING_SECONDS:
         started = time.perf_counter()
         predict(model, srgb)
         times.append(time.perf_counter() - started)

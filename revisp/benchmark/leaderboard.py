@@ -23,7 +23,7 @@ __all__ = ["FIGURES", "Row", "leaderboard", "write_leaderboard"]
 FIGURES = ("psnr", "psnr_oe", "psnr_noe", "ssim")
 """Figures in the tables."""
 
-GAINS = FIGURES[:3]
+GAIN_FIGURES = FIGURES[:3]
 """Figures whose gains are in the tables."""
 
 COSTS = {
@@ -34,7 +34,7 @@ COSTS = {
 }
 """Costs in the tables, and how the page calls them."""
 
-LINES = 6
+MOST_LINES = 6
 """Most methods in the plots of errors by brightness."""
 
 
@@ -140,7 +140,7 @@ def _cells(row: Row, *, gains: bool) -> list[str]:
         f"{cost['training']:.0f}",
     ]
     shown += [_spread(row.values(name), 2 if "psnr" in name else 3) for name in FIGURES]
-    shown += [_spread(row.gains.get(name, ()), 2, "+") for name in GAINS] if gains else []
+    shown += [_spread(row.gains.get(name, ()), 2, "+") for name in GAIN_FIGURES] if gains else []
     return [row.method, *shown]
 
 
@@ -182,8 +182,8 @@ def _page(path: Path, dataset: str, rows: Sequence[Row], configuration: str, pho
     compared = any(row.gains for row in rows)
     table = [_report_row(row, compared=compared) for row in (rows if compared else done) if row.results]
     notes = [_note(rows)]
-    if len(done) > LINES:
-        notes.append(f"The plots of errors by brightness show the {LINES} methods of highest PSNR.")
+    if len(done) > MOST_LINES:
+        notes.append(f"The plots of errors by brightness show the {MOST_LINES} methods of highest PSNR.")
     return write_report(
         path,
         title=f"Benchmark on {dataset}",
@@ -192,7 +192,7 @@ def _page(path: Path, dataset: str, rows: Sequence[Row], configuration: str, pho
         profile=CameraProfile.from_dict(dict(best.camera)),
         configuration=configuration,
         versions=best.versions,
-        brightness={row.method: row.results[0].bins for row in done[:LINES]},
+        brightness={row.method: row.results[0].bins for row in done[:MOST_LINES]},
         notes=[*notes, f"Pictures are those of {best.method}, seed {best.seed}, the worst of it."],
     )
 
@@ -219,7 +219,7 @@ def _row(method: str, found: Mapping[str, Mapping[int, CellResult | str]], base:
     pairs = [(mine[seed], other) for seed, other in found.get(base or "", {}).items() if seed in mine]
     gains = {
         name: tuple(a.figures[name] - b.figures[name] for a, b in pairs if isinstance(b, CellResult))
-        for name in (GAINS if base else ())
+        for name in (GAIN_FIGURES if base else ())
     }
     return Row(method, tuple(mine.values()), tuple(failed), gains)
 

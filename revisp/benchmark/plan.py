@@ -18,7 +18,7 @@ from revisp.errors import ConfigError
 
 __all__ = ["Cell", "plan_cells"]
 
-GAINS = (None, "previous", "pipeline")
+GAIN_CHOICES = (None, "previous", "pipeline")
 """Over what the table of gains compares: not at all, the method before, the network's first pipeline."""
 
 QUIET = (
@@ -79,7 +79,7 @@ def plan_cells(settings: Mapping[str, Any]) -> list[Cell]:
     Raises:
         ConfigError: a setting is none, or nothing is to be done.
     """
-    if settings["gains"] not in GAINS:
+    if settings["gains"] not in GAIN_CHOICES:
         raise ConfigError(f"gains must be previous, pipeline or null, got {settings['gains']!r}")
     methods = _methods(settings)
     datasets = {name: [f"data={words[0]}", *words[1:]] for name, words in _entries(settings, "datasets").items()}

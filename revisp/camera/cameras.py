@@ -57,7 +57,7 @@ GAMMA = (0.85, 1.1)
 LIFT = (0.0, 0.02)
 """Tone curve. Contrast 1 is UPI's smoothstep, steeper than consumer renderings; black lies within 5 of 255."""
 
-KNEE = (0.5, 0.9)
+ROLLOFF_START = (0.5, 0.9)
 """Linear light at which highlights begin to roll off."""
 
 ROLLOFF = (0.2, 1.0)
@@ -251,7 +251,7 @@ def _random_look(draw: Draw, headroom_ev: float, noise: NoiseLevels) -> tuple[tu
         gamma=draw.uniform(*GAMMA),
         lift=draw.uniform(*LIFT),
         highlights=draw.choice(get_args(HighlightMode)),
-        knee=draw.uniform(*KNEE),
+        knee=draw.uniform(*ROLLOFF_START),
         rolloff=headroom_ev * draw.uniform(*ROLLOFF),
         local_tone=draw.uniform(*LOCAL_TONE),
         denoise=grain * draw.uniform(*DENOISE),

@@ -30,7 +30,7 @@ MID_GREY = 0.18
 DARKEST = 1e-3
 """Luminance below which local tone lifts no further: noise would follow."""
 
-EDGE = 0.5
+EDGE_EV = 0.5
 """Deviation in EV of the surround above which local tone keeps an edge rather than smooths over it."""
 
 DENOISE_RADIUS = 4
@@ -72,7 +72,7 @@ def local_tone(
     if strength == lights == 0:
         return linear
     luminance = _weighted(linear, SRGB_TO_XYZ[1]).clamp_min(DARKEST * mid_grey / MID_GREY).log2()
-    base = _guided_filter(luminance, luminance, radius, EDGE**2, math.gcd(radius, 4))
+    base = _guided_filter(luminance, luminance, radius, EDGE_EV**2, math.gcd(radius, 4))
     below = math.log2(mid_grey) - base
     return linear * torch.exp2(strength * below.clamp_min(0) + lights * below.clamp_max(0))
 

@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 __all__ = ["expand_highlights", "highlight_gain", "highlight_share", "spread_gain"]
 
-KNEE = 0.7
+HIGHLIGHT_START = 0.7
 """Linear light of the brightest channel from which highlights are expanded."""
 
-SPREAD = 12.0
+BLUR_SIGMA = 12.0
 """Standard deviation of the blur that tells the middle of a highlight from its rim, in pixels."""
 
 BLOCK = 16
 """Neighbouring pixels that the blur computes at once, as channels: several times faster than one by one."""
 
 
-def expand_highlights(linear: Tensor, factor: float, knee: float = KNEE, spread: float = SPREAD) -> Tensor:
+def expand_highlights(
+    linear: Tensor, factor: float, knee: float = HIGHLIGHT_START, spread: float = BLUR_SIGMA
+) -> Tensor:
     """Give highlights back the range that display white cut off: linear light times `highlight_gain`.
 
     Args:
@@ -43,7 +45,9 @@ def expand_highlights(linear: Tensor, factor: float, knee: float = KNEE, spread:
     return linear * highlight_gain(linear, factor, knee, spread)
 
 
-def highlight_gain(linear: Tensor, factor: float, knee: float = KNEE, spread: float = SPREAD) -> Tensor:
+def highlight_gain(
+    linear: Tensor, factor: float, knee: float = HIGHLIGHT_START, spread: float = BLUR_SIGMA
+) -> Tensor:
     r"""Return by how much the highlights of a photo may have exceeded its white (inverse tone mapping).
 
     With the brightest channel :math:`b`, :math:`t = \mathrm{smoothstep}((b - knee) / (1 - knee))` and a Gaussian
@@ -71,7 +75,7 @@ def highlight_gain(linear: Tensor, factor: float, knee: float = KNEE, spread: fl
     return spread_gain(highlight_share(linear.amax(dim=-3, keepdim=True), knee), factor, spread)
 
 
-def highlight_share(brightest: Tensor, knee: float = KNEE) -> Tensor:
+def highlight_share(brightest: Tensor, knee: float = HIGHLIGHT_START) -> Tensor:
     """Return how much of a highlight a pixel is, t of `highlight_gain`.
 
     Args:
@@ -82,7 +86,7 @@ def highlight_share(brightest: Tensor, knee: float = KNEE) -> Tensor:
     return t.square() * (3 - 2 * t)
 
 
-def spread_gain(share: Tensor, factor: float | Tensor, spread: float = SPREAD) -> Tensor:
+def spread_gain(share: Tensor, factor: float | Tensor, spread: float = BLUR_SIGMA) -> Tensor:
     """Return `highlight_gain` of given shares.
 
     Args:

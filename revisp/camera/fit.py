@@ -38,10 +38,10 @@ _Counted = tuple[Tensor, Tensor, Tensor]
 WHITE = 0.98
 """Photo and RAW values from which on a block is left out: one of the two may be clipped."""
 
-FLOOR = 2 / 255
+DARKEST_PHOTO = 2 / 255
 """Mean photo value up to which a block is left out: colours outside sRGB are clipped to 0."""
 
-EVEN = 0.02
+EVEN_DEVIATION = 0.02
 """Standard deviation of a block's photo values up to which it is even."""
 
 CELLS = 16
@@ -134,12 +134,12 @@ def _blocks(srgb: Tensor, raw_rgb: Tensor, valid: Tensor | None, block: int) -> 
     photo, raw = F.avg_pool2d(srgb, block), F.avg_pool2d(raw_rgb, block)
     deviation = (F.avg_pool2d(srgb.square(), block) - photo.square()).clamp_min(0).sqrt().amax(0)
     usable = (F.max_pool2d(srgb, block).amax(0) < WHITE) & (F.max_pool2d(raw_rgb, block).amax(0) < WHITE)
-    usable &= (photo.amin(0) > FLOOR) & raw.isfinite().all(0) & deviation.isfinite()
+    usable &= (photo.amin(0) > DARKEST_PHOTO) & raw.isfinite().all(0) & deviation.isfinite()
     if valid is not None:
         usable &= F.max_pool2d(1 - valid.detach().cpu().float(), block)[0] == 0
     if not usable.any():
         return np.empty((0, 7))
-    even = max(EVEN, float(deviation[usable].median()))
+    even = max(EVEN_DEVIATION, float(deviation[usable].median()))
     usable &= deviation <= even
     square = F.avg_pool2d(shading_gain(srgb.shape[-2], srgb.shape[-1], (1.0,), dtype=torch.float64) - 1, block)
     return torch.cat([photo.double(), raw.double(), square])[:, usable].T.numpy()

@@ -46,7 +46,7 @@ ROUNDS = 2
 LEAST_FLAT = 30
 """Fewest flat blocks of a level then."""
 
-LEAST = 100
+MIN_BLOCKS = 100
 """Fewest blocks of a level at first: five of them count as flat."""
 
 MOST_TEXTURED = 0.25
@@ -153,7 +153,7 @@ def fit_noise(bayer: Tensor, cfa: CFA | str, *, scale: int = 1) -> NoiseLevels:
     black = float(bayer.min())
     planes = pack(bayer.detach().double(), cfa).cpu().numpy()
     blocks = [_blocks(plane, black, scale) for plane in planes]
-    parts = [part for plane in blocks for part in _by_level(plane, LEAST)]
+    parts = [part for plane in blocks for part in _by_level(plane, MIN_BLOCKS)]
     if len(parts) < 4:
         raise DataError(
             "noise cannot be measured: too few blocks of the RAW hold no black and no saturated sample"

@@ -17,7 +17,7 @@ from revisp.pipeline import check_photos
 
 __all__ = ["OnnxPipeline"]
 
-LARGEST = 2**20
+MAX_TILE_PIXELS = 2**20
 """Pixels of the largest tile that is chosen: a U-Net of 64 channels takes about 1 GiB for it."""
 
 
@@ -81,4 +81,4 @@ class OnnxPipeline:
         if limits.tile is not None:
             return grid.fixed(limits.tile)
         overlap = grid.overlap()
-        return grid.stage(fit_tile(grid.choices(size, overlap), LARGEST).tile, overlap)
+        return grid.stage(fit_tile(grid.choices(size, overlap), MAX_TILE_PIXELS).tile, overlap)

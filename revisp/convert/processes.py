@@ -24,7 +24,7 @@ __all__ = ["PredictionTask", "build_predictor", "predict_photos"]
 
 Report = Callable[[Converted], None]
 
-PATIENCE = timedelta(days=7)
+GROUP_TIMEOUT = timedelta(days=7)
 """How long a process that is through waits for the others, which may have much more to do, as after a resume."""
 
 
@@ -60,7 +60,7 @@ class PredictionTask(pl.LightningModule):
     def on_predict_start(self) -> None:
         """Agree on a patience of ours, as that of Lightning's own strategies ends after minutes."""
         if torch.distributed.is_initialized():
-            self._group: Any = torch.distributed.new_group(backend="gloo", timeout=PATIENCE)
+            self._group: Any = torch.distributed.new_group(backend="gloo", timeout=GROUP_TIMEOUT)
 
     def transfer_batch_to_device(self, batch: Picked, device: torch.device, dataloader_idx: int) -> Picked:
         """Leave the photo where it is: its tiles are moved one by one."""

@@ -22,7 +22,7 @@ from revisp.errors import ConfigError, DataError, OutputError
 
 __all__ = ["write_shards"]
 
-FREE = 64 * 2**20
+FREE_BYTES = 64 * 2**20
 """Bytes that packing leaves free on the disk."""
 
 Array = np.ndarray[Any, Any]
@@ -185,7 +185,7 @@ def _replacing(out: Path, size: int) -> Iterator[Path]:
         if out.exists() and {item.name for item in out.iterdir()} - set(PARTS):
             raise OutputError(f"cannot write shards to {out}: the folder holds other files")
         out.parent.mkdir(parents=True, exist_ok=True)
-        if (free := shutil.disk_usage(out.parent).free - FREE) < size:
+        if (free := shutil.disk_usage(out.parent).free - FREE_BYTES) < size:
             raise OutputError(
                 f"cannot write shards to {out}: they take up to {size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free"
             )

@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 MARGIN = 32
 """Pixels around a window that are simulated with it: DemosaicNet and local tone see that far beyond its edges."""
 
-GRID = 16
+JPEG_GRID = 16
 """Windows to simulate begin at a multiple of it, so that the blocks of the JPEG lie as in the whole photo's."""
 
 VAL_SHARE = 0.2
@@ -110,7 +110,7 @@ class SimulatedPhoto:
 
         The camera's noise, lens shading and JPEG blocks are those of the window's place in the whole photo.
         """
-        y, x = (max(0, start - MARGIN) // GRID * GRID for start in (top, left))
+        y, x = (max(0, start - MARGIN) // JPEG_GRID * JPEG_GRID for start in (top, left))
         bottom, right = min(top + height + MARGIN, self.height), min(left + width + MARGIN, self.width)
         stored = np.load(self._pixels, mmap_mode="r", allow_pickle=False)
         photo = torch.from_numpy(stored[y:bottom, x:right].astype(np.float32) / 255).permute(2, 0, 1)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ShardCrops", "StreamDataModule", "stream"]
 
-TURN = 2**16
+EPOCH_STRIDE = 2**16
 """Added to the epoch by which LitData shuffles when shards are read again within an epoch."""
 
 
@@ -108,7 +108,7 @@ class ShardCrops(IterableDataset[Sample]):
     def _tiles(self, dataset: Any) -> Iterator[ShardTile]:
         """Yield tiles, over and over; none where LitData gives this worker none."""
         for turn in itertools.count():
-            dataset.set_epoch(self.epoch + turn * TURN)
+            dataset.set_epoch(self.epoch + turn * EPOCH_STRIDE)
             blob = None
             with reading(self.where):
                 for blob in dataset:

@@ -37,7 +37,7 @@ from revisp.pipeline import ReverseISP
 
 __all__ = ["match_exposure", "score_cycle"]
 
-CLIPPED = 0.98
+CLIPPED_LIGHT = 0.98
 """Linear and sRGB value from which on a pixel does not tell the exposure."""
 
 MOST_STOPS = 8.0
@@ -103,7 +103,7 @@ def match_exposure(raw_rgb: Tensor, srgb: Tensor, profile: CameraProfile) -> flo
         The exposure; 0 where no pixel tells.
     """
     plain = develop(raw_rgb, profile)
-    counts = (plain.amax(0) < CLIPPED) & (srgb.amax(0) < CLIPPED)
+    counts = (plain.amax(0) < CLIPPED_LIGHT) & (srgb.amax(0) < CLIPPED_LIGHT)
     luminance = srgb.new_tensor(SRGB_TO_XYZ[1])
     there, here = (torch.einsum("c,chw->hw", luminance, srgb_to_linear(x))[counts].double() for x in (srgb, plain))
     product, square = (there * here).sum().item(), here.square().sum().item()

@@ -31,10 +31,10 @@ Array = np.ndarray[Any, Any]
 NTIRE_FIGURES = partial(psnr_ssim, rules=NTIRE)
 """PSNR and SSIM of arrays of 12 bits."""
 
-MOST = 20
+MOST_PROBLEMS = 20
 """Most problems that an error names."""
 
-LEAST = 11
+MIN_SSIM_SIDE = 11
 """Rows and columns that SSIM needs, as it leaves out 5 on each side."""
 
 Progress = Callable[[int, int], None]
@@ -54,12 +54,12 @@ class Problems:
         """Raise an error of all problems.
 
         Raises:
-            DataError: there are some; at most `MOST` are named, and the rest counted.
+            DataError: there are some; at most `MOST_PROBLEMS` are named, and the rest counted.
         """
         if not self.found:
             return
-        shown = "; ".join(self.found[:MOST])
-        more = f"; and {len(self.found) - MOST} more" if len(self.found) > MOST else ""
+        shown = "; ".join(self.found[:MOST_PROBLEMS])
+        more = f"; and {len(self.found) - MOST_PROBLEMS} more" if len(self.found) > MOST_PROBLEMS else ""
         raise DataError(f"{shown}{more}")
 
 
@@ -188,8 +188,10 @@ def _opened(files: Mapping[str, Path], problems: Problems) -> Iterator[tuple[str
             continue
         if array.dtype != np.uint16 or array.ndim != 3 or array.shape[-1] != 4:
             problems.add(f"{path}: is {array.dtype} {list(array.shape)}, not uint16 [h, w, 4]")
-        elif min(array.shape[:2]) < LEAST:
-            problems.add(f"{path}: is {array.shape[0]}x{array.shape[1]}, but SSIM needs {LEAST}x{LEAST}")
+        elif min(array.shape[:2]) < MIN_SSIM_SIDE:
+            problems.add(
+                f"{path}: is {array.shape[0]}x{array.shape[1]}, but SSIM needs {MIN_SSIM_SIDE}x{MIN_SSIM_SIDE}"
+            )
         else:
             yield name, array
 

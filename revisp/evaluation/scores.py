@@ -27,7 +27,7 @@ __all__ = ["AIM", "NTIRE", "SCORES", "Evaluation", "ImageScores", "Rules", "psnr
 SCORES = ("psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe")
 """Names of the figures: PSNR in dB (999 where nothing differs), SSIM in [-1, 1]; of all pixels, OE and NOE."""
 
-BAND = 512
+BAND_ROWS = 512
 """Rows of planes whose SSIM is computed at once: a challenge's tile is one band, a large photo needs no more."""
 
 _HALO = 16  # rows that the SSIM of a band sees beyond it: the window's 6, and 5 that are left out, with room
@@ -178,11 +178,11 @@ def psnr_ssim(planes: ScoredPlanes, rules: Rules = AIM) -> dict[str, float]:
 def _by_bands(ssim: Score, prediction: Tensor, truth: Tensor, region: Tensor) -> float:
     """Return an SSIM, band by band where the planes are high: its intermediate results take much memory."""
     height = truth.shape[-2]
-    if height <= BAND + _HALO:
+    if height <= BAND_ROWS + _HALO:
         return ssim(prediction, truth, region).item()
     total = weight = 0.0
-    for top in range(0, height, BAND):
-        bottom = min(top + BAND, height)
+    for top in range(0, height, BAND_ROWS):
+        bottom = min(top + BAND_ROWS, height)
         low, high = max(top - _HALO, 0), min(bottom + _HALO, height)
         band = torch.zeros_like(region[..., low:high, :])
         band[..., top - low : bottom - low, :] = region[..., top:bottom, :]

@@ -20,7 +20,7 @@ from revisp.pipeline import ReverseISP
 
 __all__ = ["README", "write_submission"]
 
-CHALLENGE_PHOTO_ENDINGS = (".jpg", ".jpeg", ".png")
+INPUT_ENDINGS = (".jpg", ".jpeg", ".png")
 
 README = "readme.txt"
 """Name of the readme: four lines, in the order the challenges ask for."""
@@ -61,7 +61,7 @@ def write_submission(
     if model.cfa is not CFA.RGGB:
         raise ConfigError(f"the challenges want planes of an RGGB mosaic, but the model predicts {model.cfa}")
     problems = Problems()
-    photos = list_files(inputs, CHALLENGE_PHOTO_ENDINGS, problems)
+    photos = list_files(inputs, INPUT_ENDINGS, problems)
     bits = _bits(photos, problems)
     folder = Path(folder)
     _make_empty(folder)

@@ -19,10 +19,10 @@ from revisp.errors import ConfigError
 
 __all__ = ["TileMemory", "format_size", "measure_memory", "parse_size"]
 
-FIXED = 96 * 2**20
+FIXED_BYTES = 96 * 2**20
 """Bytes beside the tensors: compiled kernels, threads, libraries that are loaded on first use."""
 
-SLACK = 1.25
+ALLOCATOR_OVERHEAD = 1.25
 """What the allocator keeps beyond the tensors that live, for they come and go in many sizes."""
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
@@ -99,7 +99,7 @@ def measure_memory(network: nn.Module, run: Callable[[], object], pixels: int) -
     if key not in known:
         with torch.no_grad(), _uncompiled(), _Meter() as meter:
             run()
-        known[key] = TileMemory(FIXED + meter.weights, SLACK * meter.peak / pixels)
+        known[key] = TileMemory(FIXED_BYTES + meter.weights, ALLOCATOR_OVERHEAD * meter.peak / pixels)
     return known[key]
 
 

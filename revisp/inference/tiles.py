@@ -33,7 +33,7 @@ Span = tuple[int, int]
 Progress = Callable[[int, int], None]
 """Called with (tiles done, all tiles of this stage) after each tile."""
 
-SLACK = 1.1
+WORK_TOLERANCE = 1.1
 """Of all tile sizes whose work is within this factor of the least, the smallest is taken."""
 
 TILE_COST = 2**14
@@ -253,14 +253,14 @@ def tile_choices(size: tuple[int, int], *, overlap: int, align: int = 2, least: 
 def fit_tile(choices: list[TileChoice], pixels: float) -> TileChoice:
     """Choose the tile that covers a picture with little work.
 
-    The smallest tile within `SLACK` of the least work is taken, for less memory at nearly the same speed.
+    The smallest tile within `WORK_TOLERANCE` of the least work is taken, for less memory at nearly the same speed.
 
     Args:
         choices: what `tile_choices` found.
         pixels: pixels that a tile may have; where none has so few, the smallest is taken.
     """
     possible = [choice for choice in choices if choice.pixels <= pixels] or [min(choices, key=_pixels)]
-    enough = SLACK * min(choice.work for choice in possible)
+    enough = WORK_TOLERANCE * min(choice.work for choice in possible)
     return min((choice for choice in possible if choice.work <= enough), key=_pixels)
 
 

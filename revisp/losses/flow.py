@@ -28,7 +28,7 @@ CONTRAST_WINDOW = (4.0, 25)
 FLOW_WINDOW = (5.0, 31)
 """The same of the window in which the flow counts as constant."""
 
-FAINT = 0.01
+FAINT_DEVIATION = 0.01
 """Contrast (standard deviation of encoded values) below which a neighbourhood counts as flat."""
 
 RIDGE = 0.005
@@ -192,7 +192,7 @@ def _even_contrast(pictures: Tensor) -> Tensor:
     area = blur(torch.ones_like(pictures[:1, :1]), *CONTRAST_WINDOW)
     centred = pictures - blur(pictures, *CONTRAST_WINDOW) / area
     variance = blur(centred.square(), *CONTRAST_WINDOW) / area
-    return centred / (variance + FAINT**2).sqrt()
+    return centred / (variance + FAINT_DEVIATION**2).sqrt()
 
 
 def _refine(pictures: Tensor, flow: Tensor, iterations: int) -> Tensor:

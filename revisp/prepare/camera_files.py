@@ -29,7 +29,7 @@ from revisp.symmetry import Symmetry
 
 __all__ = ["camera_pictures", "why_lonely"]
 
-MOVED = 0.5
+MAX_SHIFT = 0.5
 """Most pixels by which the rendering of a converter may lie beside its RAW."""
 
 SAME_SECONDS = 2.0
@@ -38,7 +38,7 @@ SAME_SECONDS = 2.0
 NEARBY_SECONDS = 3600
 """Most seconds between two shots that are worth mentioning together."""
 
-SAME_EXPOSURE = 0.1
+SAME_EXPOSURE_EV = 0.1
 """Most EV between exposure times, f-numbers and ISO of one exposure: makers round them differently."""
 
 
@@ -74,7 +74,7 @@ def _rendered(name: str, frame: Frame, converter: str, style: str) -> AlignedPai
     """
     photo = develop_raw(frame.raw, converter, style)
     measured = measure(photo, frame)
-    if measured is not None and max(map(abs, measured["offset"])) > MOVED:
+    if measured is not None and max(map(abs, measured["offset"])) > MAX_SHIFT:
         raise AlignmentError(f"{converter} moves the picture by {measured['offset']} pixels")
     raw = frame.raw
     return AlignedPair(
@@ -146,7 +146,7 @@ def _require_one_exposure(source: Path, raw: PhotoMetadata, photo_file: Path, ph
         raise DataError(f"{photo_file} is not the exposure of {source}: it was taken {seconds:+.0f} s from it")
     for what in ("exposure_time", "f_number", "iso"):
         one, two = getattr(raw, what), getattr(photo, what)
-        if one and two and abs(math.log2(one / two)) > SAME_EXPOSURE:
+        if one and two and abs(math.log2(one / two)) > SAME_EXPOSURE_EV:
             raise DataError(
                 f"{photo_file} is not the exposure of {source}: "
                 f"{what.replace('_', ' ')} {float(two):.4g}, not {float(one):.4g}"

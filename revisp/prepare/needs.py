@@ -21,7 +21,7 @@ RAW, TARGET = 2, 6
 PHOTO, DEEP_PHOTO = 3, 6
 """Bytes a pixel of a photo of 8 bits, and of 16."""
 
-SMALL = 40_000
+SMALL_BYTES = 40_000
 """Bytes of a picture's list of overexposed pixels, at most, and of the arrays' headers."""
 
 
@@ -53,15 +53,15 @@ def _bytes(item: Item, options: PrepareOptions) -> int:
     if pixels == 0:
         return 0
     if isinstance(item, PlainPhoto):
-        return options.cameras * (SMALL + pixels * (RAW + TARGET + PHOTO))
+        return options.cameras * (SMALL_BYTES + pixels * (RAW + TARGET + PHOTO))
     if isinstance(item, PairFile):
-        return SMALL + pixels * (RAW + TARGET + DEEP_PHOTO)
+        return SMALL_BYTES + pixels * (RAW + TARGET + DEEP_PHOTO)
     if isinstance(item, ChallengeTile) or len(item.files) > 1:
-        return SMALL + pixels * (RAW + TARGET + PHOTO)
+        return SMALL_BYTES + pixels * (RAW + TARGET + PHOTO)
     from revisp.io.converters import STYLES
 
     renderings = len(options.converters) * len(options.styles or STYLES)
-    return renderings * SMALL + pixels * (RAW + TARGET + renderings * DEEP_PHOTO)
+    return renderings * SMALL_BYTES + pixels * (RAW + TARGET + renderings * DEEP_PHOTO)
 
 
 def _pixels(item: Item) -> int:

@@ -31,10 +31,10 @@ from revisp.prepare.work import Done, PlannedItem, process
 
 __all__ = ["work"]
 
-GRACE = 5.0
+STOP_TIMEOUT = 5.0
 """Seconds that a worker has to put away what it is at."""
 
-PATIENCE = 0.2
+INTERRUPT_POLL = 0.2
 """Seconds between two looks whether an interrupt is waiting for its answer."""
 
 
@@ -73,7 +73,7 @@ def work(
                 waiting[_submit(pool, job, options, root)] = job
             if not waiting:
                 break
-            for finished in wait(waiting, timeout=PATIENCE, return_when=FIRST_COMPLETED).done:
+            for finished in wait(waiting, timeout=INTERRUPT_POLL, return_when=FIRST_COMPLETED).done:
                 done = finished.result()
                 yield waiting.pop(finished), done
         pool.shutdown(wait=True)
@@ -144,7 +144,7 @@ def _leave_with_parent(ends: Connection) -> None:
     """Wait for the pipe's end of file, then end the process: in order where it can be, by force where not."""
     ends.poll(None)
     sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - what breaks off from here on is meant to
-    until = time.monotonic() + GRACE
+    until = time.monotonic() + STOP_TIMEOUT
     while time.monotonic() < until:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(0.5)

@@ -43,7 +43,7 @@ __all__ = ["Plan", "recognise"]
 JPEG_ENDINGS = (".jpg", ".jpeg")
 KNOWN_ENDINGS = (*RAW_ENDINGS, *PHOTO_ENDINGS, *MOSAIC_ENDINGS)
 CHALLENGE_NAME = re.compile(r"(?P<scene>.+)_(?P<tile>\d+)")
-LONGEST = 160
+MAX_NAME_BYTES = 160
 """Most bytes of an item's name: those of its pictures and of their arrays are longer."""
 
 
@@ -120,9 +120,9 @@ class Listing:
 def _shortened(name: str) -> str:
     """Cut a name that is too long, and add a hash of it, by which it differs from others of its beginning."""
     data = name.encode()
-    if len(data) <= LONGEST:
+    if len(data) <= MAX_NAME_BYTES:
         return name
-    return f"{data[: LONGEST - 9].decode(errors='ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"
+    return f"{data[: MAX_NAME_BYTES - 9].decode(errors='ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"
 
 
 class _Partners:

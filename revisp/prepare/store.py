@@ -24,9 +24,9 @@ from revisp.errors import DataError, RevispError
 from revisp.io.atomic import atomic_write
 from revisp.mask import overexposure_mask
 
-__all__ = ["MIN_SIDE", "AlignedPair", "Store"]
+__all__ = ["MIN_COMMON_SIDE", "AlignedPair", "Store"]
 
-MIN_SIDE = 64
+MIN_COMMON_SIDE = 64
 """Least height and width of a picture, in pixels: smaller ones hold no crop worth learning from."""
 
 
@@ -166,9 +166,9 @@ def _trim(picture: AlignedPair) -> AlignedPair:
         start = int(found[0]) + int(found[0]) % 2 if found.size else 0
         stop = (int(found[-1]) + 1) // 2 * 2 if found.size else 0
         window.append(slice(start, stop))
-        if stop - start < MIN_SIDE:
+        if stop - start < MIN_COMMON_SIDE:
             raise DataError(
-                f"photo and RAW have only {max(stop - start, 0)} pixels a side in common, {MIN_SIDE} needed"
+                f"photo and RAW have only {max(stop - start, 0)} pixels a side in common, {MIN_COMMON_SIDE} needed"
             )
     rows, columns = window
     alignment = picture.alignment

@@ -362,7 +362,7 @@ def test_packing_within_a_distributed_job_does_not_wait_for_the_others(dataset, 
 def test_a_full_disk_is_told_before(dataset, tmp_path, monkeypatch):
     from revisp.data import packing
 
-    monkeypatch.setattr(packing, "FREE", 2**60)
+    monkeypatch.setattr(packing, "FREE_BYTES", 2**60)
     with pytest.raises(OutputError, match="GB are free"):
         write_shards(dataset, tmp_path / "shards")
     assert not list(tmp_path.iterdir())

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from revisp.data.manifest import Manifest
-from revisp.io import contact_sheet
+from revisp.io.contact_sheet import LINE_HEIGHT, LONGEST_SIDE, ROW_GAP
 from revisp.prepare import PrepareOptions, prepare, sheet, write_sheets
 
-ROW = contact_sheet.LINE_HEIGHT + round(contact_sheet.LONGEST_SIDE * 64 / 96) + contact_sheet.ROW_GAP
+ROW = LINE_HEIGHT + round(LONGEST_SIDE * 64 / 96) + ROW_GAP
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +32,17 @@ def test_a_sheet_has_a_row_for_each_picture(manifest: Manifest) -> None:
     with Image.open(path) as image:
         pixels = np.asarray(image)
     assert pixels.shape == (
-        contact_sheet.LINE_HEIGHT + 3 * ROW,
-        4 * (contact_sheet.LONGEST_SIDE + contact_sheet.ROW_GAP),
+        LINE_HEIGHT + 3 * ROW,
+        4 * (LONGEST_SIDE + ROW_GAP),
         3,
     )
-    middles = [contact_sheet.LINE_HEIGHT + ROW * k + ROW // 2 for k in range(3)]
+    middles = [LINE_HEIGHT + ROW * k + ROW // 2 for k in range(3)]
     assert [entry.name for entry in manifest.entries] == ["a", "c", "фото"]
-    assert (pixels[middles[1], contact_sheet.LONGEST_SIDE // 2] >= 250).all()  # the white photo
+    assert (pixels[middles[1], LONGEST_SIDE // 2] >= 250).all()  # the white photo
     assert (
-        abs(
-            pixels[middles[0], contact_sheet.LONGEST_SIDE // 2].astype(int)
-            - pixels[middles[2], contact_sheet.LONGEST_SIDE // 2]
-        ).max()
-        < 128
+        abs(pixels[middles[0], LONGEST_SIDE // 2].astype(int) - pixels[middles[2], LONGEST_SIDE // 2]).max() < 128
     )
-    assert (pixels[middles[1], -contact_sheet.LONGEST_SIDE // 2] == 255).all()  # all of it is overexposed
+    assert (pixels[middles[1], -LONGEST_SIDE // 2] == 255).all()  # all of it is overexposed
 
 
 def test_many_pictures_take_several_sheets_and_stale_ones_go(manifest: Manifest, monkeypatch) -> None:

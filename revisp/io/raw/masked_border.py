@@ -13,7 +13,7 @@ __all__ = ["border_black"]
 
 Array = np.ndarray[Any, Any]
 
-_LEAST = 64  # samples a plane, for a mean to within a tenth of their noise
+_MIN_SAMPLES = 64  # samples a plane, for a mean to within a tenth of their noise
 
 _NOISE = 0.02  # of white: read noise is a fraction of a percent, even at high gain
 
@@ -48,7 +48,7 @@ def border_black(stored: Array, visible: Rectangle, cfa: CFA, white: float) -> P
     planes = pack(stored[None, :height, :width], phase)
     masked = pack(mask[None, :height, :width], phase)
     samples = [plane[where] for plane, where in zip(planes, masked, strict=True)]
-    if min(plane.size for plane in samples) < _LEAST:
+    if min(plane.size for plane in samples) < _MIN_SAMPLES:
         return None
     red, green_red, green_blue, blue = (_clipped_mean(plane) for plane in samples)
     return red, green_red, green_blue, blue
