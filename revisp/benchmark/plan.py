@@ -104,9 +104,10 @@ def _methods(settings: Mapping[str, Any]) -> dict[str, tuple[list[str], str | No
     backbones, pipelines = (_entries(settings, key) for key in ("backbones", "pipelines"))
     methods: dict[str, tuple[list[str], str | None]] = {}
     for (backbone, words), (pipeline, more) in itertools.product(backbones.items(), pipelines.items()):
-        names = [backbone, f"{backbone}, {pipeline}", f"{backbone}, {next(iter(pipelines))}"]
-        name, first = names[1:] if len(pipelines) > 1 else names[:1] * 2
-        base = first if settings["gains"] == "pipeline" and name != first else None
+        name = f"{backbone}, {pipeline}" if len(pipelines) > 1 else backbone
+        first = f"{backbone}, {next(iter(pipelines))}"
+        has_base = settings["gains"] == "pipeline" and len(pipelines) > 1 and name != first
+        base = first if has_base else None
         methods[name] = ([f"backbone={words[0]}", *words[1:], f"pipeline={more[0]}", *more[1:]], base)
     for name, words in (settings["methods"] or {}).items():
         methods[str(name)] = (_split(words, f"methods.{name}"), None)

@@ -125,10 +125,11 @@ class Batch:
         self.jobs = list(jobs)
         self.choice = choice or Choice()
         self.workers, self.resume = workers, resume
-        for job in {job.output.suffix.lower(): job for job in self.jobs}.values():
+        one_of_each_format = {job.output.suffix.lower(): job for job in self.jobs}
+        for job in one_of_each_format.values():
             check_writable(self.engine, job.output, self.choice)
         self._pool: ThreadPoolExecutor | None = None
-        self._ahead = workers and max(1, workers - 1)
+        self._ahead = max(1, workers - 1) if workers else 0
         self._locks: set[FileLock] = set()
         self._reading: deque[Future[Picked]] = deque()
         self._writing: deque[Future[Converted]] = deque()

@@ -70,7 +70,7 @@ def load_engine(
     if ending == PROGRAM_ENDING:
         raise ConfigError(f"{model} is a program for torch.export.load: predict with its model folder or an .onnx")
     is_graph = ending == GRAPH_ENDING
-    if is_graph != ((engine or ("onnx" if is_graph else "torch")) == "onnx"):
+    if engine not in (None, "onnx" if is_graph else "torch"):
         if is_graph:
             raise ConfigError(f"{model} is an exported graph: take the engine onnx, or a model folder")
         raise ConfigError(f"the engine onnx runs exported graphs: revisp-export {model or 'MODEL'} -o model.onnx")

@@ -145,7 +145,7 @@ class _State:
         for outcome in self.outcomes.values():
             whole = isinstance(outcome, Entry) and _files_of(self.root, outcome) <= present
             (good if whole else bad).add(outcome.fingerprint)
-        return [job for job in self.jobs if (marks := {job.mark, job.rendered_mark}) & bad or not marks & good]
+        return [job for job in self.jobs if _is_to_do({job.mark, job.rendered_mark}, good, bad)]
 
     def begin(self, job: PlannedItem) -> None:
         """Record that the arrays of an item's pictures are about to change, where it has any."""
@@ -224,6 +224,11 @@ class _State:
 def _paths(outcome: Outcome) -> set[str]:
     """Return the path of an outcome's first file, if it has one."""
     return {source["path"] for source in outcome.sources[:1]}
+
+
+def _is_to_do(marks: set[str], good: set[str], bad: set[str]) -> bool:
+    """Whether an item with these fingerprints has something that is not good, or nothing that is."""
+    return bool(marks & bad) or not marks & good
 
 
 def _files_of(root: Path, entry: Entry) -> set[str]:

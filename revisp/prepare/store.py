@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +174,7 @@ def _trim(picture: AlignedPair) -> AlignedPair:
     if alignment is not None:
         alignment = {**alignment, "cut": [rows.start, columns.start]}
     valid = None if picture.valid is None else picture.valid[:, rows, columns]
-    return dataclasses.replace(
+    return replace(
         picture,
         stored=np.ascontiguousarray(picture.stored[rows, columns]),
         srgb=picture.srgb[:, rows, columns].contiguous(),
