@@ -6,16 +6,13 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from revisp.cli._main import report_errors
 from revisp.cli._progress import TerminalBar
-from revisp.errors import ConfigError, DataError
-
-if TYPE_CHECKING:
-    from revisp.prepare import Preparation
+from revisp.errors import ConfigError
 
 __all__ = ["main"]
 
@@ -82,6 +79,7 @@ def command(
     with report_errors():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends in order, as an interrupt does
         from revisp.prepare import PrepareOptions, prepare, write_sheets
+        from revisp.prepare.conclusion import describe_preparation, require_use
 
         options = PrepareOptions(
             converters=tuple(converter or ["libraw"]),
@@ -106,12 +104,12 @@ def command(
                     _say(f"[{done}/{total}] {line}")
 
             result = prepare(inputs, out, options, tell=_say, progress=show)
-        if shards and _shards_are_stale(out):
-            print(f"Shards: {_pack(out)}", flush=True)
+        if shards:
+            _pack(out)
         if preview and (sheets := write_sheets(result.manifest)):
             print(f"Contact sheet: {', '.join(map(str, sheets))}", flush=True)
         print(describe_preparation(result))
-        _require_use(result)
+        require_use(result)
 
 
 def main() -> None:
@@ -125,17 +123,11 @@ def _require_packing() -> None:
     require_litdata()
 
 
-def _shards_are_stale(root: Path) -> bool:
-    from revisp.data.manifest import MANIFEST
+def _pack(root: Path) -> None:
+    from revisp.data.packing import shards_are_stale, write_shards
 
-    packed = root / "shards"
-    return not packed.exists() or packed.stat().st_mtime_ns < (root / MANIFEST).stat().st_mtime_ns
-
-
-def _pack(root: Path) -> Path:
-    from revisp.data.packing import write_shards
-
-    return write_shards(root)
+    if shards_are_stale(root):
+        print(f"Shards: {write_shards(root)}", flush=True)
 
 
 def _rule(text: str) -> tuple[str, Path]:
@@ -143,37 +135,6 @@ def _rule(text: str) -> tuple[str, Path]:
     if not (pattern and found and file):
         raise ConfigError(f"--profile takes PATTERN=FILE, such as '*_raw.png=camera.json', got {text!r}")
     return pattern, Path(file)
-
-
-def describe_preparation(result: Preparation) -> str:
-    """Return the closing lines: what there is, by kind, split and camera, and why the rest is not."""
-    entries = result.manifest.entries
-    lines = [
-        f"{len(result.made)} made, {len(result.kept)} kept, {len(result.refused)} rejected; "
-        f"{len(entries)} pictures in {result.root}"
-    ]
-    for kind in sorted({entry.kind for entry in entries}):
-        of_kind = [entry for entry in entries if entry.kind == kind]
-        train = sum(entry.split == "train" for entry in of_kind)
-        share = sum(entry.oe_share * entry.height * entry.width for entry in of_kind)
-        share /= sum(entry.height * entry.width for entry in of_kind)
-        cameras = sorted({entry.camera for entry in of_kind})
-        shown = ", ".join(cameras[:4]) + (f" and {len(cameras) - 4} more" if len(cameras) > 4 else "")
-        counts = f"{train:>6} train {len(of_kind) - train:>5} val"
-        lines.append(f"  {kind:<14}{counts}   overexposed {100 * share:.2f} %   {shown}")
-    lines += [f"  rejected: {reject.reason}" for reject in result.refused[:20]]
-    if len(result.refused) > 20:
-        lines.append(f"  and {len(result.refused) - 20} more rejected: see {result.root / 'manifest.jsonl'}")
-    return "\n".join(lines)
-
-
-def _require_use(result: Preparation) -> None:
-    """Raise an error where nothing came of what was given, or of a file given outright."""
-    named = [reject for reject in result.refused if reject.name in result.explicit]
-    if named:
-        raise DataError(f"{named[0].reason} ({len(named)} of the files given could not be used)")
-    if not result.made and not result.kept:
-        raise DataError(f"nothing could be used: {result.refused[0].reason}")
 
 
 def _say(line: str) -> None:

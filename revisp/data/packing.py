@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors.numpy import save
 
-from revisp.data.manifest import VALID_BLOCK
+from revisp.data.manifest import MANIFEST, VALID_BLOCK
 from revisp.data.prepared import PreparedPicture, PreparedSource
 from revisp.data.shards import FORMAT, PARTS, ShardInfo, require_litdata
 from revisp.data.tiles import PictureTile, picture_tiles
 from revisp.errors import ConfigError, DataError, OutputError
 
-__all__ = ["write_shards"]
+__all__ = ["shards_are_stale", "write_shards"]
 
 FREE_BYTES = 64 * 2**20
 """Bytes that packing leaves free on the disk."""
@@ -34,6 +34,16 @@ class _Place(NamedTuple):
     picture: PreparedPicture
     tile: PictureTile
     overexposed: Array
+
+
+def shards_are_stale(root: str | Path) -> bool:
+    """Whether a data set has no shards in their usual place, or has changed since they were packed.
+
+    Args:
+        root: the data set's folder.
+    """
+    packed = Path(root) / "shards"
+    return not packed.exists() or packed.stat().st_mtime_ns < (Path(root) / MANIFEST).stat().st_mtime_ns
 
 
 def write_shards(

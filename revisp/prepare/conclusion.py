@@ -1,0 +1,48 @@
+"""What came of a preparation, in words, and whether it was any use."""
+
+from __future__ import annotations
+
+from revisp.errors import DataError
+from revisp.prepare.run import Preparation
+
+__all__ = ["describe_preparation", "require_use"]
+
+MOST_REJECTS, MOST_CAMERAS = 20, 4
+"""Most rejections, and cameras of a kind of pictures, that are listed."""
+
+
+def describe_preparation(result: Preparation) -> str:
+    """Return the closing lines: what there is, by kind, split and camera, and why the rest is not."""
+    entries = result.manifest.entries
+    lines = [
+        f"{len(result.made)} made, {len(result.kept)} kept, {len(result.refused)} rejected; "
+        f"{len(entries)} pictures in {result.root}"
+    ]
+    for kind in sorted({entry.kind for entry in entries}):
+        of_kind = [entry for entry in entries if entry.kind == kind]
+        train = sum(entry.split == "train" for entry in of_kind)
+        share = sum(entry.oe_share * entry.height * entry.width for entry in of_kind)
+        share /= sum(entry.height * entry.width for entry in of_kind)
+        cameras = sorted({entry.camera for entry in of_kind})
+        more = f" and {len(cameras) - MOST_CAMERAS} more" if len(cameras) > MOST_CAMERAS else ""
+        shown = ", ".join(cameras[:MOST_CAMERAS]) + more
+        counts = f"{train:>6} train {len(of_kind) - train:>5} val"
+        lines.append(f"  {kind:<14}{counts}   overexposed {100 * share:.2f} %   {shown}")
+    lines += [f"  rejected: {reject.reason}" for reject in result.refused[:MOST_REJECTS]]
+    if len(result.refused) > MOST_REJECTS:
+        left = len(result.refused) - MOST_REJECTS
+        lines.append(f"  and {left} more rejected: see {result.root / 'manifest.jsonl'}")
+    return "\n".join(lines)
+
+
+def require_use(result: Preparation) -> None:
+    """Require that something came of what was given, and of every file given outright.
+
+    Raises:
+        DataError: nothing did; the message has the first reason.
+    """
+    named = [reject for reject in result.refused if reject.name in result.explicit]
+    if named:
+        raise DataError(f"{named[0].reason} ({len(named)} of the files given could not be used)")
+    if not result.made and not result.kept:
+        raise DataError(f"nothing could be used: {result.refused[0].reason}")
