@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submodules=[
         "cameras",
+        "canonical",
         "detail",
         "develop",
         "draw",
@@ -26,6 +27,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     ],
     submod_attrs={
         "cameras": ["known_cameras", "random_camera_profile", "random_simulated_camera"],
+        "canonical": ["canonical_profile", "light_to_raw", "raw_to_light"],
         "fit": ["FittedCamera", "fit_camera"],
         "grading": ["Grading", "random_grading"],
         "isp": [

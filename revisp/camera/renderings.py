@@ -35,7 +35,7 @@ Array = np.ndarray[Any, Any]
 MIXED = 3
 """Curves that a random one is mixed from."""
 
-FORMULA_SHARE = 0.2
+FORMULA_SHARE = 0.15
 """Share of the curves in which a formula stands in for one of the measured curves."""
 
 BENDS = (0.10, 0.12, 0.08, 0.05, 0.03)
@@ -45,7 +45,11 @@ SHOULDER, TOE = 0.45, 0.30
 """Deviation of what is added to the logarithm of the slope towards white, and towards black. The measured cameras
 have a long shoulder; action cameras and converters with a plain curve have hardly any."""
 
-CUT_SHARE, CUT = 0.25, (0.85, 1.0)
+WIDE_SHARE, WIDE, NARROW = 0.3, 1.2, 0.5
+"""Share of the curves that are bent widely, and the factors of these deviations: wide and narrow. Most cameras'
+curves are much alike; some are not."""
+
+CUT_SHARE, CUT = 0.15, (0.85, 1.0)
 """Share of the curves that are cut off below their white, and the sRGB value that becomes white."""
 
 EXPOSURE_EV = (-0.4, 0.9)
@@ -65,7 +69,7 @@ BLACK = 0.015
 
 LIFT = (0.0, 0.03)
 SHADOWS = (0.0, 0.4)
-LIGHTS = (0.0, 0.35)
+LIGHTS = (0.0, 0.3)
 LOCAL_RADIUS = (0.02, 0.2)
 DENOISE = (0.3, 2.0)
 """Smoothing in units of the noise's deviation at mid grey."""
@@ -99,11 +103,11 @@ def random_rendering(generator: torch.Generator) -> SceneRendering:
         matrix=_matrix(draw),
         black=draw.maybe(0.5, lambda: draw.normal(0, BLACK)),
         lift=draw.maybe(0.3, lambda: draw.uniform(*LIFT)),
-        by_luminance=draw.maybe(0.35, lambda: draw.uniform(0, 0.7)),
+        by_luminance=draw.maybe(0.25, lambda: draw.uniform(0, 0.7)),
         light_look=_look(draw) if draw.uniform(0, 1) < 0.7 else ColourLook(),
         photo_look=_look(draw, SATURATION_LOG2) if draw.uniform(0, 1) < 0.5 else ColourLook(),
-        shadows=draw.maybe(0.35, lambda: draw.uniform(*SHADOWS)),
-        lights=draw.maybe(0.25, lambda: draw.uniform(*LIGHTS)),
+        shadows=draw.maybe(0.25, lambda: draw.uniform(*SHADOWS)),
+        lights=draw.maybe(0.15, lambda: draw.uniform(*LIGHTS)),
         local_radius=draw.uniform(*LOCAL_RADIUS),
         shot_noise=shot,
         read_noise=read,
@@ -132,7 +136,7 @@ def random_curve(generator: torch.Generator) -> Array:
         parts[0] = _formula(draw)
     shares = np.array([-(math.log(draw.uniform(1e-9, 1)) ** 2) for _ in parts])  # uneven: one curve often leads
     slopes = np.average([_log_slopes(np.asarray(part)) for part in parts], axis=0, weights=shares)
-    curve = _from_log_slopes(slopes + _bend(draw))
+    curve = _from_log_slopes(slopes + (WIDE if draw.uniform(0, 1) < WIDE_SHARE else NARROW) * _bend(draw))
     if draw.uniform(0, 1) < CUT_SHARE:
         knots = np.linspace(0, 1, INTERVALS + 1)
         curve = np.interp(knots * draw.uniform(*CUT), knots, curve)

@@ -1,0 +1,84 @@
+"""One sensor for all scenes: the RAW that a photo of an unknown camera is turned into.
+
+A photo tells neither its camera's colours nor its exposure. So the target is a sensor that is always the same,
+under light that is always the same, with what the photo shows as mid grey always at the same value: the scene alone
+decides it. DNG matrices take it from there to any other camera.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from revisp.camera.cameras import camera_neutral, known_cameras
+from revisp.camera.isp import apply_ccm, apply_gains
+from revisp.camera.profile import CameraProfile
+from revisp.camera.scene_rendering import MID_GREY
+from revisp.cfa import CFA
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["HEADROOM_EV", "TEMPERATURE", "canonical_profile", "light_to_raw", "raw_to_light"]
+
+HEADROOM_EV = 5.0
+"""EV from mid grey to the sensor's white. Cameras have 3 or a little more; the rest is for the light of highlights
+that the photo has lost."""
+
+TEMPERATURE = 5500.0
+"""Colour temperature in kelvin of the light that the sensor is balanced for: daylight."""
+
+SCALE = 2.0**-HEADROOM_EV / MID_GREY
+"""RAW of green over light, for a grey."""
+
+
+@cache
+def canonical_profile() -> CameraProfile:
+    """Return the canonical sensor: the mean colours of the known cameras in daylight, RGGB, 16 bits.
+
+    Example:
+        >>> profile = canonical_profile()
+        >>> profile.bits, [round(gain, 2) for gain in profile.gains]
+        (16, [2.19, 1.0, 1.59])
+    """
+    matrix = np.mean([camera.color_matrix for camera in known_cameras()], axis=0)
+    return CameraProfile(
+        make="revisp",
+        model=f"Canonical sensor in daylight of {TEMPERATURE:.0f} K",
+        cfa=CFA.RGGB,
+        black_level=(1024.0,) * 4,
+        white_level=65535.0,
+        bits=16,
+        color_matrix=matrix.tolist(),
+        as_shot_neutral=camera_neutral(matrix, TEMPERATURE),
+    )
+
+
+def light_to_raw(light: Tensor) -> Tensor:
+    """Put scene light on the canonical sensor.
+
+    Args:
+        light: ``[..., 3, H, W]``: linear, in sRGB's primaries, balanced so that a neutral object is grey, on the
+            scale of `revisp.camera.scene_rendering.SceneRendering.scene`: mid grey is 0.18.
+
+    Returns:
+        Demosaiced RAW ``[..., 3, H, W]``, black 0, white 1, unclamped, not white-balanced; the green of mid grey
+        is 1/32.
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+    """
+    profile = canonical_profile()
+    return apply_gains(apply_ccm(light, SCALE * profile.srgb_to_camera), [1 / gain for gain in profile.gains])
+
+
+def raw_to_light(raw_rgb: Tensor) -> Tensor:
+    """Undo `light_to_raw`.
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+    """
+    profile = canonical_profile()
+    return apply_ccm(apply_gains(raw_rgb, profile.gains), profile.camera_to_srgb / SCALE)
