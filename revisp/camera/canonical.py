@@ -1,8 +1,8 @@
 """One sensor for all scenes: the RAW that a photo of an unknown camera is turned into.
 
 A photo tells neither its camera's colours nor its exposure. So the target is a sensor that is always the same,
-under light that is always the same, with what the photo shows as mid grey always at the same value: the scene alone
-decides it. DNG matrices take it from there to any other camera.
+under light that is always the same, with what the photo shows as mid grey always at the same value: it is decided
+by the scene alone. DNG matrices take it from there to any other camera.
 """
 
 from __future__ import annotations
