@@ -6,13 +6,16 @@ import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from revisp.cli._main import report_errors
 from revisp.cli._progress import TerminalBar
 from revisp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["main"]
 
@@ -37,7 +40,9 @@ class Method(StrEnum):
 
 @app.command()
 def command(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT", help="RAW files, photos, or folders of them.")],
+    inputs: Annotated[
+        list[Path], typer.Argument(metavar="INPUT", help="RAW files, photos, scenes, or folders of them.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DATASET", help="Folder of the data set.")],
     converter: Annotated[
         list[Converter] | None,
@@ -73,14 +78,21 @@ def command(
 ) -> None:
     """Turn camera RAW files, challenge folders, pairs or plain photos into a data set for revisp-train.
 
+    Scenes of linear light (.hdr, .exr, pictures with a gain map) are decoded for data=scenes, and described.
+
     What is given is recognised by itself. Interrupted, the same command goes on where it was; over unchanged
     files it changes nothing.
     """
     with report_errors():
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends in order, as an interrupt does
-        from revisp.prepare import PrepareOptions, prepare, write_sheets
+        from revisp.prepare import PrepareOptions, prepare, prepare_scenes, scene_inputs, write_sheets
         from revisp.prepare.conclusion import describe_preparation, require_use
 
+        if scene_inputs(inputs):
+            with TerminalBar("preparing", counts=True) as bar:
+                scenes = prepare_scenes(inputs, out, tell=_say, progress=_shower(bar))
+            print(scenes.described)
+            return
         options = PrepareOptions(
             converters=tuple(converter or ["libraw"]),
             styles=tuple(style or ()),
@@ -97,13 +109,7 @@ def command(
         if shards:
             _require_packing()
         with TerminalBar("preparing", counts=True) as bar:
-
-            def show(done: int, total: int, line: str) -> None:
-                bar.update(done, total, line[:60])
-                if not bar.visible:
-                    _say(f"[{done}/{total}] {line}")
-
-            result = prepare(inputs, out, options, tell=_say, progress=show)
+            result = prepare(inputs, out, options, tell=_say, progress=_shower(bar))
         if shards:
             _pack(out)
         if preview and (sheets := write_sheets(result.manifest)):
@@ -115,6 +121,17 @@ def command(
 def main() -> None:
     """Run the command."""
     app()
+
+
+def _shower(bar: TerminalBar) -> Callable[[int, int, str], None]:
+    """Return what shows progress: the bar, or lines where there is none."""
+
+    def show(done: int, total: int, line: str) -> None:
+        bar.update(done, total, line[:60])
+        if not bar.visible:
+            _say(f"[{done}/{total}] {line}")
+
+    return show
 
 
 def _require_packing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,13 +14,13 @@ import numpy as np
 
 from revisp.camera.isp import srgb_to_linear
 from revisp.camera.panorama import halved, smoothed_poles
-from revisp.errors import ImageError
+from revisp.errors import DataError, ImageError
 from revisp.io.atomic import atomic_write
 from revisp.io.locking import make_folder
 from revisp.io.photo import read_srgb
 from revisp.io.scene import Scene, read_scene
 
-__all__ = ["CachedScene", "SceneCache", "SceneKind"]
+__all__ = ["SCENE_LIST", "CachedScene", "SceneCache", "SceneKind", "read_scene_list", "write_scene_list"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,9 @@ FORMAT = 1
 
 MAX_SIDE = {"panorama": 4096, "picture": 4096, "photo": 2048}
 """Longest side in pixels: larger scenes are halved until they fit. 4096 columns are 11 a degree."""
+
+SCENE_LIST = "scenes.json"
+"""Names the scenes of a folder that `revisp-prepare` made."""
 
 LEAST_SIDE = 16
 """Shorter side of the last level, at least."""
@@ -163,6 +166,39 @@ class SceneCache:
         with atomic_write(described) as file:
             file.write(json.dumps({**asdict(cached), "file": pixels.name}).encode())
         return cached
+
+
+def write_scene_list(root: Path, scenes: Sequence[CachedScene]) -> None:
+    """Make a cache a folder of scenes: name those that count.
+
+    Raises:
+        OutputError: the list cannot be written.
+    """
+    listed = [{"name": scene.name, "file": scene.file.name} for scene in scenes]
+    with atomic_write(root / SCENE_LIST) as file:
+        file.write(json.dumps({"format": FORMAT, "scenes": listed}, indent=1).encode())
+
+
+def read_scene_list(root: Path) -> list[CachedScene]:
+    """Return the scenes of a folder that was prepared; none where there is no list.
+
+    Raises:
+        DataError: the list or a scene is damaged, missing, or of another version.
+    """
+    path = root / SCENE_LIST
+    if not path.is_file():
+        return []
+    try:
+        known = json.loads(path.read_text())
+        if known["format"] != FORMAT:
+            raise DataError(f"{path}: of another version of revisp: prepare the scenes anew")
+        files = {str(entry["name"]): root / Path(entry["file"]).name for entry in known["scenes"]}
+        scenes = [replace(_described(file.with_suffix(".json"), file), name=name) for name, file in files.items()]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: damaged: prepare the scenes anew ({error})") from error
+    if missing := [scene for scene in scenes if not scene.file.is_file()]:
+        raise DataError(f"{missing[0].file}: is missing: prepare the scenes anew")
+    return scenes
 
 
 def _described(described: Path, pixels: Path) -> CachedScene:

@@ -21,13 +21,13 @@ from torch.nn import functional as F
 from revisp.camera.expansion import expand_highlights
 from revisp.camera.panorama import Look, look
 from revisp.data.base import check_whole
-from revisp.data.scene_cache import CachedScene, SceneCache, SceneKind
+from revisp.data.scene_cache import CachedScene, SceneCache, SceneKind, read_scene_list
 from revisp.data.scene_split import SPLITS, Split, split_scenes
 from revisp.errors import ConfigError, DataError, ImageError
-from revisp.io.file_names import PHOTO_ENDINGS, natural_key
-from revisp.io.scene import is_scene
+from revisp.io.photo_folder import read_photo_folder
+from revisp.io.scene_folder import find_scenes
 
-__all__ = ["SceneLibrary", "SceneView", "SceneViews", "find_scenes", "random_view"]
+__all__ = ["SceneLibrary", "SceneView", "SceneViews", "random_view"]
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,8 @@ class SceneLibrary:
     """Scenes of a folder, and photos to take for scenes, decoded and divided by scene.
 
     Args:
-        scenes: folder of scenes, or files; those in folders below it count too.
+        scenes: folder of scenes, those in folders below it included; or what ``revisp-prepare`` made of one; or
+            files.
         photos: folder of plain photos, whose highlights are guessed; None: none.
         val: scenes, photos, or folders of them, to validate with; None holds some back by their names.
         cache: folder in which decoded scenes are kept for the next time; None: they go when the program ends.
@@ -103,7 +104,7 @@ class SceneLibrary:
             self._temporary = tempfile.TemporaryDirectory(prefix="revisp-scenes-")
             cache = self._temporary.name
         store = SceneCache(cache)
-        found = _decoded(find_scenes(scenes), store.add_scene)
+        found = list(prepared) if (prepared := _prepared(scenes)) else _decoded(_files(scenes), store.add_scene)
         if photos is not None:
             found += _decoded(_find_photos(Path(photos)), store.add_photo)
         self.parts = split_scenes(found, val)
@@ -178,39 +179,24 @@ def generator_of(*numbers: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state[0]))
 
 
-def find_scenes(given: str | Path | Sequence[str | Path]) -> dict[str, Path]:
-    """Return scene files by name: their place in the folder, without ending.
+def _prepared(scenes: str | Path | Sequence[str | Path]) -> list[CachedScene]:
+    """Return the scenes of a folder that was prepared; none where it was not."""
+    return read_scene_list(Path(scenes)) if isinstance(scenes, str | Path) else []
 
-    Args:
-        given: a folder, whose subfolders are searched, or files.
 
-    Raises:
-        DataError: nothing there, or no scene in it.
-    """
-    if not isinstance(given, str | Path):
-        return {Path(path).stem: Path(path) for path in given}
-    root = Path(given)
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder of scenes")
-    found = _below(root, is_scene)
-    if not found:
-        raise DataError(f"{root}: no scenes in it (.hdr, .pic, .exr, or pictures with a gain map)")
-    return found
+def _files(scenes: str | Path | Sequence[str | Path]) -> dict[str, Path]:
+    try:
+        return find_scenes(scenes)
+    except ImageError as error:
+        raise DataError(str(error)) from error
 
 
 def _find_photos(root: Path) -> dict[str, Path]:
-    if not root.is_dir():
-        raise DataError(f"{root}: no such folder of photos")
-    found = _below(root, lambda path: path.suffix.lower() in PHOTO_ENDINGS)
-    if not found:
-        raise DataError(f"{root}: no photos in it ({', '.join(PHOTO_ENDINGS)})")
-    return found
-
-
-def _below(root: Path, wanted: Callable[[Path], bool]) -> dict[str, Path]:
-    files = [path for path in root.rglob("*") if path.is_file() and not path.name.startswith(".") and wanted(path)]
-    files.sort(key=lambda path: natural_key(path.relative_to(root).as_posix()))
-    return {path.relative_to(root).with_suffix("").as_posix(): path for path in files}
+    try:
+        photos = read_photo_folder(root, below=True).photos
+    except ImageError as error:
+        raise DataError(str(error)) from error
+    return {path.relative_to(root).with_suffix("").as_posix(): path for path in photos}
 
 
 def _decoded(found: dict[str, Path], add: Callable[[Path, str], CachedScene]) -> list[CachedScene]:

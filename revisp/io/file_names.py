@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MOSAIC_ENDINGS", "OUTPUT_ENDINGS", "PHOTO_ENDINGS", "PREVIEW_ENDING", "RAW_ENDINGS", "natural_key"]
+__all__ = [
+    "MOSAIC_ENDINGS",
+    "OUTPUT_ENDINGS",
+    "PHOTO_ENDINGS",
+    "PREVIEW_ENDING",
+    "RAW_ENDINGS",
+    "SCENE_ENDINGS",
+    "natural_key",
+]
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
 """By which photos are found in a folder. A file that is named outright is recognised by its content."""
@@ -18,6 +26,9 @@ RAW_ENDINGS = (
     ".pxn", ".r3d", ".raf", ".raw", ".rw2", ".rwl", ".rwz", ".sr2", ".srf", ".srw", ".x3f",
 )  # fmt: skip
 """By which camera RAW files are found in a folder."""
+
+SCENE_ENDINGS = (".hdr", ".pic", ".exr")
+"""Pictures of linear light: Radiance and OpenEXR."""
 
 MOSAIC_ENDINGS = (".png", ".npy", ".tif", ".tiff")
 """Mosaics of 16 bits, whose camera profile lies beside them."""

@@ -18,7 +18,7 @@ from revisp.io.radiance import is_radiance, read_radiance
 from revisp.io.readable import check_file
 from revisp.io.scene_light import Projection, StoredLight, luminance_plane, mend, refuse_eight_bits
 
-__all__ = ["Scene", "is_scene", "read_scene"]
+__all__ = ["Scene", "read_scene"]
 
 Array = np.ndarray[Any, Any]
 
@@ -57,7 +57,7 @@ class Scene:
 
     @property
     def range_ev(self) -> float:
-        """EV of the brightest value above the median luminance_plane.
+        """EV of the brightest value above the median luminance.
 
         Example:
             >>> light = torch.full((3, 8, 16), 0.5)
@@ -68,20 +68,6 @@ class Scene:
         shown = luminance_plane(self.light.permute(1, 2, 0).numpy())
         lit = shown[shown > 0]
         return float(np.log2(float(self.light.max()) / float(np.median(lit)))) if lit.size else 0.0
-
-
-def is_scene(path: Path) -> bool:
-    """Whether a file in a folder is one to read as a scene: by its ending, or by a gain map in or beside it."""
-    if path.suffix.lower() in (".hdr", ".pic", ".exr"):
-        return True
-    if path.suffix.lower() in (".jpg", ".jpeg"):
-        try:
-            with path.open("rb") as file:
-                if has_gain_map(file.read(_HEAD)):
-                    return True
-        except OSError:
-            return False
-    return gain_map_beside(path) is not None
 
 
 def read_scene(path: str | Path, projection: Projection | None = None) -> Scene:

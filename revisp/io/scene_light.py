@@ -113,6 +113,6 @@ def refuse_eight_bits(pixels: Array, path: Path) -> None:
 
 
 def luminance_plane(pixels: Array) -> Array:
-    """Return the luminance_plane ``[H, W]`` of linear sRGB ``[H, W, 3]``."""
+    """Return the luminance ``[H, W]`` of linear sRGB ``[H, W, 3]``."""
     weights: Array = REC709.to_xyz()[1].astype(np.float32)
     return pixels @ weights

@@ -1,4 +1,7 @@
-"""Making data sets: camera RAW files, challenge folders, pairs or plain photos in, memory-mapped pairs out."""
+"""Making data sets: camera RAW files, challenge folders, pairs or plain photos in, memory-mapped pairs out.
+
+Scenes of linear light become decoded scenes instead.
+"""
 
 import lazy_loader as _lazy
 
@@ -8,6 +11,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "options": ["PrepareOptions"],
         "recognise": ["Plan"],
         "run": ["Preparation", "prepare"],
+        "scenes": ["PreparedScenes", "prepare_scenes", "scene_inputs"],
         "sheet": ["write_sheets"],
     },
 )

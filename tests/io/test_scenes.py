@@ -17,7 +17,8 @@ import torch
 from PIL import Image
 
 from revisp.errors import ImageError
-from revisp.io.scene import Scene, is_scene, read_scene
+from revisp.io.scene import Scene, read_scene
+from revisp.io.scene_folder import is_scene
 
 Array = np.ndarray[Any, Any]
 
