@@ -44,7 +44,12 @@ def _blocks(path: Path, language: str) -> list[str]:
 
 def _command_lines(program: str) -> list[str]:
     """Return the arguments of every call of a program in the pages' shell blocks, as written."""
-    lines = [line for page in PAGES for block in _blocks(page, "bash") for line in block.splitlines()]
+    lines = [
+        line
+        for page in PAGES
+        for block in _blocks(page, "bash")
+        for line in block.replace("\\\n", " ").splitlines()
+    ]
     calls = [call for line in lines for call in line.split("&&") if call.strip().startswith(f"{program} ")]
     return sorted({call.strip().removeprefix(program) for call in calls})
 
