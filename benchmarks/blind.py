@@ -56,6 +56,9 @@ DIM = (
 )
 """RAWs that may be pushed."""
 
+LONGEST = 3000
+"""Longest side of a pushed photo in pixels: larger ones are halved."""
+
 LADDER = ("psnr_e0", "psnr_e1", "psnr_e2", "psnr_e3", "stops_e3", "angle_e3", "slope", "nonlin")
 OTHERS = ("shadow_highlight", "style_cross", "style_drop", "edit_psnr", "edit_delta_e", "h1_bias", "h3_bias")
 HIGHLIGHTS = tuple(f"h{n}_{what}" for n in (1, 2, 3) for what in ("bias", "mae", "texture"))
@@ -133,7 +136,13 @@ def pushed_pairs(files: Path) -> Iterator[BlindPair]:
         if (files / source).is_file():
             pair = pushed_pair(read_raw(files / source), Path(source).stem)
             if pair is not None:
-                yield pair
+                yield halved(pair) if max(pair.photo.shape) > LONGEST else pair
+
+
+def halved(pair: BlindPair) -> BlindPair:
+    """Return the pair at half its size, for time."""
+    light = pair.reduced(max(pair.raw_rgb.shape) // 2)
+    return replace(light, photo=bin_picture(pair.photo))
 
 
 @dataclass

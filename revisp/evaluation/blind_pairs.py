@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from revisp.align.alignment import FULL_SIZE
 from revisp.camera.profile import CameraProfile
 from revisp.data.base import DataModule
 from revisp.data.datamodule import PairDataModule
@@ -102,6 +103,10 @@ def blind_pictures(data: DataModule, split: Split = "val") -> Sequence[Picture]:
 def read_blind_pair(picture: Picture, profile: CameraProfile) -> BlindPair:
     """Read a picture whole.
 
+    The light is the mosaic's, binned. A RAW that was reduced to a small photo is no mosaic any more, however it is
+    stored: its samples are averages over neighbouring areas, and so fine that R and B beside G would count as
+    errors of colour. There the demosaiced target is binned.
+
     Args:
         picture: of a data set.
         profile: camera of a picture that does not name its own.
@@ -112,6 +117,9 @@ def read_blind_pair(picture: Picture, profile: CameraProfile) -> BlindPair:
         entry = picture.entry
         camera, exposure, profile = entry.camera, entry.scene, entry.profile
     raw_rgb = bin_mosaic(sample.bayer, picture.cfa)
+    saturated = raw_rgb.amax(0) >= CLIPPED
+    if isinstance(picture, PreparedPicture) and (picture.entry.alignment or {}).get("scale", 1) < FULL_SIZE:
+        raw_rgb = bin_picture(sample.target)
     return BlindPair(
         name=picture.name,
         camera=camera,
@@ -119,6 +127,6 @@ def read_blind_pair(picture: Picture, profile: CameraProfile) -> BlindPair:
         photo=sample.srgb,
         raw_rgb=raw_rgb,
         profile=profile,
-        saturated=raw_rgb.amax(0) >= CLIPPED,
+        saturated=saturated,
         valid=bin_picture(sample.valid)[0] > VALID,
     )

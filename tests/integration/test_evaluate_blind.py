@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from omegaconf import OmegaConf
 from revisp.camera.simulate import SIMULATED
 from revisp.config import compose
 from revisp.data import create_data
+from revisp.data.prepared import PreparedPicture
 from revisp.errors import ConfigError, DataError
 from revisp.evaluation.blind_pairs import blind_pictures, read_blind_pair
 from revisp.evaluation.run import evaluate
@@ -34,6 +36,15 @@ def test_pictures_come_whole_with_their_camera(dataset: Path) -> None:
     red = PROFILE.normalise(stored)[0::2, 0::2]
     np.testing.assert_allclose(pair.raw_rgb[0].numpy(), red, atol=1e-6)
     assert len(blind_pictures(data, "all")) == 3
+
+
+def test_a_reduced_raw_is_binned_from_its_target(dataset: Path) -> None:
+    (picture,) = create_data("prepared", root=dataset).val_pictures
+    reduced = PreparedPicture(dataset, replace(picture.entry, alignment={"scale": 0.28}))
+    target = np.load(next((dataset / "arrays").glob("scene_2*target*"))).astype(np.float32)
+    expected = target.reshape(3, 32, 2, 48, 2).mean((2, 4))
+    np.testing.assert_allclose(read_blind_pair(reduced, PROFILE).raw_rgb.numpy(), expected, atol=1e-3)
+    assert not np.allclose(read_blind_pair(picture, PROFILE).raw_rgb.numpy(), expected, atol=1e-3)
 
 
 def test_a_model_beside_the_formulas(dataset: Path) -> None:
