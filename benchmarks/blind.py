@@ -1,4 +1,4 @@
-"""Judge blind inverses on real cameras that none of them has learnt, and print what docs/how-to/blind.md says.
+"""Judge blind inverses on real cameras that none has learnt, and print their figures (docs/how-to/blind.md).
 
     python benchmarks/blind.py pairs  [FILES] [--model FOLDER ...] [--json OUT]  # camera JPEGs against their RAWs
     python benchmarks/blind.py pushed [FILES] [--model FOLDER ...] [--json OUT]  # RAWs developed too brightly
