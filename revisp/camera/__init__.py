@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "jpeg",
         "looks",
         "noise",
+        "panorama",
         "profile",
         "renderings",
         "scene_rendering",

@@ -14,6 +14,7 @@ __all__ = ["DATASETS", "create_data", "list_data"]
 DATASETS: Registry[None] = Registry("data set", group="revisp.datasets")
 DATASETS.register_lazy("embedded", "revisp.data.datamodule:embedded")
 DATASETS.register_lazy("prepared", "revisp.data.datamodule:prepared")
+DATASETS.register_lazy("scenes", "revisp.data.scene_pairs:scenes")
 DATASETS.register_lazy("simulated", "revisp.data.simulated:simulated")
 DATASETS.register_lazy("stream", "revisp.data.streaming:stream")
 
@@ -22,9 +23,11 @@ def create_data(name: str, **kwargs: Any) -> DataModule:
     """Build the data module of a registered data set.
 
     Args:
-        name: one of `list_data`: ``"embedded"``, ``"prepared"``, ``"simulated"``, ``"stream"``, or a plugin's.
+        name: one of `list_data`: ``"embedded"``, ``"prepared"``, ``"scenes"``, ``"simulated"``,
+            ``"stream"``, or a plugin's.
         kwargs: its arguments; see `revisp.data.datamodule.embedded`, `revisp.data.datamodule.prepared`,
-            `revisp.data.simulated.simulated`, `revisp.data.streaming.stream`. None means "not set".
+            `revisp.data.scene_pairs.scenes`, `revisp.data.simulated.simulated`, `revisp.data.streaming.stream`.
+            None means "not set".
 
     Raises:
         UnknownNameError: no such data set.

@@ -27,7 +27,7 @@ from revisp.errors import ConfigError, DataError, ImageError
 from revisp.io.photo_folder import read_photo_folder
 from revisp.io.scene_folder import find_scenes
 
-__all__ = ["SceneLibrary", "SceneView", "SceneViews", "random_view"]
+__all__ = ["SceneLibrary", "SceneView", "SceneViews", "generator_of", "random_view", "view_any"]
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,9 @@ about 2.5 above its middle."""
 
 TRIES = 8
 """Views that are tried for one of the wanted range."""
+
+ATTEMPTS = 20
+"""Views that are drawn in place of black ones, of a picture with black parts."""
 
 PREVIEW = 16
 """Side of the view by which its range is judged, in pixels."""
@@ -164,13 +167,39 @@ class SceneViews:
 
         Args:
             which: its number, which gives the same view each time; or a source of randomness, on the CPU.
+
+        Raises:
+            DataError: a scene is black wherever it was looked at.
         """
         generator = which if isinstance(which, torch.Generator) else generator_of(self.seed, which)
-        photos = [scene for scene in self.scenes if scene.kind == "photo"]
-        others = [scene for scene in self.scenes if scene.kind != "photo"]
-        wants_photo = _uniform(generator, 0, 1) < self.photo_share
-        chosen = (photos if wants_photo else others) or photos or others
-        return random_view(chosen[int(_uniform(generator, 0, len(chosen)))], self.size, generator)
+        return view_any(self.scenes, self.size, generator, photo_share=self.photo_share)
+
+
+def view_any(
+    scenes: Sequence[CachedScene],
+    size: int,
+    generator: torch.Generator,
+    *,
+    photo_share: float = 0.25,
+    by_range: float = 0.5,
+) -> SceneView:
+    """Draw one of some scenes, and a view of it.
+
+    Args:
+        scenes: those to draw from.
+        size: as for `random_view`.
+        generator: as for `random_view`.
+        photo_share: share of the views that are of photos, where there are both.
+        by_range: as for `random_view`.
+
+    Raises:
+        DataError: a scene is black wherever it was looked at.
+    """
+    photos = [scene for scene in scenes if scene.kind == "photo"]
+    others = [scene for scene in scenes if scene.kind != "photo"]
+    wants_photo = _uniform(generator, 0, 1) < photo_share
+    chosen = (photos if wants_photo else others) or photos or others
+    return random_view(chosen[int(_uniform(generator, 0, len(chosen)))], size, generator, by_range=by_range)
 
 
 def generator_of(*numbers: int) -> torch.Generator:
@@ -230,7 +259,18 @@ def random_view(scene: CachedScene, size: int, generator: torch.Generator, *, by
         generator: source of randomness, on the CPU.
         by_range: share of the views that are chosen by their dynamic range: a stratum of `STRATA` is drawn, and
             the first of some views that lies in it is taken, or else the nearest.
+
+    Raises:
+        DataError: the scene is black wherever it was looked at.
     """
+    for _ in range(ATTEMPTS):
+        view = _random_view(scene, size, generator, by_range)
+        if view.light.any():
+            return view
+    raise DataError(f"the scene {scene.name!r} is black wherever it was looked at")
+
+
+def _random_view(scene: CachedScene, size: int, generator: torch.Generator, by_range: float) -> SceneView:
     levels = scene.levels()
     wanted = int(_uniform(generator, 0, len(STRATA) + 1)) if _uniform(generator, 0, 1) < by_range else None
     frame = _draw(scene, size, generator)

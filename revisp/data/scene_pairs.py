@@ -1,0 +1,254 @@
+"""Pairs of photo and RAW from scenes: each view rendered at random, the RAW always that of the canonical sensor.
+
+Every crop shows another view of a scene in another rendering, so that a model learns what photos tell of scenes,
+whatever the camera. The scene determines the target (`revisp.camera.canonical`). All that is random in a crop is a
+function of the training's seed, the epoch and the crop's number in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from revisp.camera.canonical import canonical_profile, light_to_raw
+from revisp.camera.renderings import random_rendering
+from revisp.data.base import check_whole
+from revisp.data.datamodule import PairDataModule
+from revisp.data.picture import BRIGHTNESS_STEP, Sample
+from revisp.data.scene_views import SceneLibrary, generator_of, view_any
+from revisp.errors import ConfigError, DataError
+from revisp.mosaic import mosaic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from revisp.camera.profile import CameraProfile
+    from revisp.cfa import CFA
+    from revisp.data.scene_cache import CachedScene
+    from revisp.data.scene_views import SceneView
+
+__all__ = ["ScenePicture", "SceneSource", "rendered_pair", "scenes"]
+
+MARGIN = 16
+"""Pixels around a crop that are rendered with it: sharpening and denoising see them, and blocks of the JPEG lie at
+multiples of it."""
+
+PICTURES = 64
+"""Pictures that stand for the scenes to learn from: as many samples can be asked for."""
+
+MIN_VIEW = 64
+
+
+class ScenePicture:
+    """Views of some scenes, each rendered anew, in the place of a picture.
+
+    Args:
+        name: what to call it in reports; None: by the scene of each view.
+        scenes: those to look at.
+        size: its rows and columns, even.
+        number: of the picture, by which its views differ from those of others.
+        photo_share: share of the views that are of photos, where there are both.
+        by_range: share of the views that are chosen by their dynamic range (`random_view`).
+        fixed: always the same view and rendering: for validation.
+    """
+
+    has_overexposed = False
+    """None are known before a view is drawn: highlights are sought by ``by_range``."""
+
+    def __init__(
+        self,
+        scenes: Sequence[CachedScene],
+        size: int,
+        number: int,
+        *,
+        name: str | None = None,
+        photo_share: float = 0.25,
+        by_range: float = 0.5,
+        fixed: bool = False,
+    ) -> None:
+        self.scenes = tuple(scenes)
+        self.name = name or f"view {number}"
+        self.height = self.width = size
+        self.number = number
+        self.photo_share = photo_share
+        self.by_range = by_range
+        self.fixed = fixed
+
+    @property
+    def cfa(self) -> CFA:
+        """Bayer phase of the canonical sensor."""
+        return canonical_profile().cfa
+
+    def overexposed(self) -> np.ndarray[Any, Any]:
+        """Return no pixels."""
+        return np.empty((0, 2), np.int32)
+
+    def brightness(self) -> np.ndarray[Any, Any]:
+        """Return the RAW of the view without a seed at every `BRIGHTNESS_STEP`-th row and column."""
+        return self._sample(0).target[:, ::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP].numpy()
+
+    def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
+        """Draw and render a view, and cut a window of it; ``mosaic(target) == bayer``."""
+        whole = self._sample(0 if self.fixed else seed)
+        window = (..., slice(top, top + height), slice(left, left + width))
+        srgb, bayer, target = (plane[window].contiguous() for plane in (whole.srgb, whole.bayer, whole.target))
+        return Sample(srgb, bayer, target, whole.name, torch.ones_like(bayer))
+
+    @torch.no_grad()
+    def _sample(self, seed: int) -> Sample:
+        generator = generator_of(self.number, seed)
+        view = view_any(
+            self.scenes,
+            self.height + 2 * MARGIN,
+            generator,
+            photo_share=self.photo_share,
+            by_range=self.by_range,
+        )
+        photo, raw_rgb = rendered_pair(view, generator)
+        inside = (..., slice(MARGIN, MARGIN + self.height), slice(MARGIN, MARGIN + self.width))
+        photo, raw_rgb = photo[inside], raw_rgb[inside]
+        bayer = mosaic(raw_rgb, self.cfa)
+        name = self.name if self.fixed else view.name
+        return Sample(photo, bayer, raw_rgb, name, torch.ones_like(bayer))
+
+
+def rendered_pair(view: SceneView, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Render a view at random.
+
+    Args:
+        view: light of a scene.
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        Photo, sRGB ``[3, h, w]`` in [0, 1]; and RAW of the canonical sensor with all colours, ``[3, h, w]``,
+        clipped to [0, 1], not white-balanced, without noise.
+    """
+    rendering = random_rendering(generator)
+    gain = rendering.meter(view.light)
+    photo = rendering.render(view.light, gain, generator=generator)
+    return photo, light_to_raw(rendering.scene(view.light, gain)).clamp(0, 1)
+
+
+class SceneSource:
+    """Scenes of a folder as pictures.
+
+    Args:
+        scenes: folder of scenes, or what ``revisp-prepare`` made of one (`SceneLibrary`).
+        photos: folder of plain photos to take for scenes, too; None: none.
+        photo_share: share of the views that are of photos.
+        by_range: share of the views that are chosen by their dynamic range.
+        val: scenes, photos or folders of them to validate with; None holds some back by their names.
+        cache: folder in which decoded scenes are kept for the next training; None: they go when the program ends.
+        crop: side of a view to learn from, in pixels.
+        val_size: side of a view to validate with.
+        val_views: views of each scene to validate with.
+
+    Raises:
+        ConfigError: a share or size outside its range.
+        DataError: no scenes, none that can be read, or too few.
+        OutputError: the decoded scenes cannot be stored.
+    """
+
+    def __init__(
+        self,
+        scenes: str | Path,
+        photos: str | Path | None = None,
+        *,
+        photo_share: float = 0.25,
+        by_range: float = 0.5,
+        val: Sequence[str] | str | None = None,
+        cache: str | Path | None = None,
+        crop: int = 128,
+        val_size: int = 256,
+        val_views: int = 4,
+    ) -> None:
+        for name, share in (("photo_share", photo_share), ("by_range", by_range)):
+            if not 0 <= share <= 1:
+                raise ConfigError(f"data.{name} must lie in [0, 1], got {share}")
+        check_whole(val_size, "val_size", MIN_VIEW)
+        if val_size % 2:
+            raise ConfigError(f"data.val_size must be even, got {val_size}")
+        check_whole(val_views, "val_views")
+        self.library = SceneLibrary(scenes, photos, val=val, cache=cache)
+        if not self.library.parts["val"]:
+            raise DataError(f"{scenes}: no scene to validate with: more are needed, or data.val to name some")
+        self.photo_share, self.by_range = photo_share, by_range
+        self.crop, self.val_size, self.val_views = crop, val_size, val_views
+
+    @property
+    def profile(self) -> CameraProfile:
+        """The canonical sensor."""
+        return canonical_profile()
+
+    def train_pictures(self) -> list[ScenePicture]:
+        """Return pictures that show another view of another scene at each reading."""
+        return [
+            ScenePicture(
+                self.library.parts["train"],
+                self.crop,
+                number,
+                photo_share=self.photo_share,
+                by_range=self.by_range,
+            )
+            for number in range(PICTURES)
+        ]
+
+    def val_pictures(self) -> list[ScenePicture]:
+        """Return some views of each scene that is held back for validation, always the same."""
+        return [
+            ScenePicture([scene], self.val_size, number, name=f"{scene.name} {number + 1}", fixed=True)
+            for scene in self.library.parts["val"]
+            for number in range(self.val_views)
+        ]
+
+
+def scenes(
+    *,
+    scenes: str | Path,
+    photos: str | Path | None = None,
+    photo_share: float = 0.25,
+    by_range: float = 0.5,
+    val: Sequence[str] | str | None = None,
+    cache: str | Path | None = None,
+    crop: int = 128,
+    val_size: int = 256,
+    val_views: int = 4,
+    demosaic: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> PairDataModule:
+    """Return the data module of scenes that are rendered anew for every crop.
+
+    Args:
+        scenes: as `SceneSource`, like all but the last two.
+        photos: folder of plain photos.
+        photo_share: share of their views.
+        by_range: share of views chosen by their range.
+        val: what to validate with.
+        cache: folder of decoded scenes.
+        crop: side of a crop.
+        val_size: side of a view in validation.
+        val_views: views of a scene in validation.
+        demosaic: of no effect, as scenes have all colours.
+        options: arguments of `PairDataModule`.
+
+    Raises:
+        ConfigError: an argument outside its range.
+        DataError: no scenes, none that can be read, or too few.
+        OutputError: the decoded scenes cannot be stored.
+    """
+    check_whole(crop, "crop", MIN_VIEW // 2)
+    source = SceneSource(
+        scenes,
+        photos,
+        photo_share=photo_share,
+        by_range=by_range,
+        val=val,
+        cache=cache,
+        crop=crop,
+        val_size=val_size,
+        val_views=val_views,
+    )
+    return PairDataModule(source, crop=crop, oe_share=0.0, augment=False, **options)

@@ -1,0 +1,150 @@
+"""Scenes as training data: views rendered at random, and the RAW of one sensor that the scene decides."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from revisp.camera.canonical import canonical_profile, light_to_raw, raw_to_light
+from revisp.data import create_data
+from revisp.data.datamodule import PairDataModule
+from revisp.data.picture import Sample
+from revisp.data.scene_pairs import rendered_pair
+from revisp.data.scene_views import SceneView
+from revisp.errors import ConfigError, DataError
+from revisp.mosaic import mosaic
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*num_workers.*")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, scene_files: ModuleType) -> Path:
+    """Panoramas with a bright patch each, whose colour tells them apart."""
+    root = tmp_path_factory.mktemp("scenes")
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        light = rng.uniform(0.2, 2, (64, 128, 3)) * rng.uniform(0.3, 1, 3)
+        light *= np.exp(np.sin(np.arange(128) * np.pi / 64 + seed))[:, None]
+        light[10:24, 20:60] *= 100
+        scene_files.write_hdr(
+            root / f"place_{seed}.hdr", scene_files.coded(scene_files.rgbe(light)), "-Y 64 +X 128"
+        )
+    return root
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def _data(folder: Path, cache: Path, **options: Any) -> PairDataModule:
+    given = {"crop": 32, "batch_size": 4, "crops_per_epoch": 16, "val_size": 64, "val_views": 2, **options}
+    return create_data("scenes", scenes=folder, cache=cache, **given)
+
+
+def test_batches_are_pairs_of_the_canonical_sensor(folder: Path, cache: Path) -> None:
+    data = _data(folder, cache)
+    assert data.profile == canonical_profile()
+    batches = list(data.train_dataloader())
+    assert [batch.srgb.shape for batch in batches] == [(4, 3, 32, 32)] * 4
+    for batch in batches:
+        assert torch.equal(mosaic(batch.target, data.profile.cfa), batch.bayer)
+        assert batch.valid.min() == 1
+        assert torch.equal(batch.srgb * 255, (batch.srgb * 255).round())  # a JPEG's values
+        assert 0 <= batch.bayer.min() < batch.bayer.max() <= 1
+    names = {name for batch in batches for name in batch.name}
+    assert names <= {scene.name for scene in data.source.library.parts["train"]}
+    assert len(names) > 2
+    assert max(batch.bayer.max() for batch in batches) > 0.2  # highlights far above mid grey, 1/32
+
+
+def test_crops_are_functions_of_seed_and_epoch(folder: Path, cache: Path) -> None:
+    def first(seed: int, epoch: int) -> Sample:
+        loader = _data(folder, cache, seed=seed).train_dataloader()
+        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        return next(iter(loader))
+
+    assert torch.equal(first(0, 0).srgb, first(0, 0).srgb)
+    assert not torch.equal(first(0, 0).srgb, first(0, 1).srgb)
+    assert not torch.equal(first(0, 0).srgb, first(1, 0).srgb)
+
+
+def test_workers_change_nothing(folder: Path, cache: Path) -> None:
+    alone, helped = (list(_data(folder, cache, num_workers=workers).train_dataloader()) for workers in (0, 1))
+    assert all(torch.equal(a.srgb, b.srgb) for a, b in zip(alone, helped, strict=True))
+
+
+def test_validation_shows_the_same_views_of_scenes_never_learnt_from(folder: Path, cache: Path) -> None:
+    data = _data(folder, cache)
+    held = [scene.name for scene in data.source.library.parts["val"]]
+    names = [sample.name[0] for sample in data.val_dataloader()]
+    assert names == [f"{scene} {number}" for scene in held for number in (1, 2)]
+    first, again = (list(_data(folder, cache, seed=seed).val_dataloader()) for seed in (0, 7))
+    assert all(torch.equal(a.bayer, b.bayer) for a, b in zip(first, again, strict=True))
+    assert first[0].srgb.shape == (1, 3, 64, 64)
+    assert not torch.equal(first[0].srgb, first[1].srgb)
+
+
+def test_samples_to_fit_to_are_many_and_differ(folder: Path, cache: Path) -> None:
+    samples = _data(folder, cache).training_samples(20)
+    assert len(samples) == 20
+    assert len({sample.srgb.sum().item() for sample in samples}) == 20
+
+
+def test_pictures_can_be_sent_to_workers(folder: Path, cache: Path) -> None:
+    picture = _data(folder, cache).train_pictures[3]
+    sent = pickle.loads(pickle.dumps(picture))
+    assert torch.equal(sent.read(0, 0, 32, 32, seed=5).srgb, picture.read(0, 0, 32, 32, seed=5).srgb)
+    part = picture.read(4, 8, 16, 12, seed=5)
+    assert torch.equal(part.bayer, picture.read(0, 0, 32, 32, seed=5).bayer[:, 4:20, 8:20])
+
+
+def test_the_raw_is_the_scenes_light_whatever_the_rendering() -> None:
+    light = torch.rand(3, 48, 48, generator=torch.Generator().manual_seed(0)) + 0.05
+    view = SceneView(light, "a", "panorama")
+    photos, lights = [], []
+    for seed in range(6):
+        photo, raw_rgb = rendered_pair(view, torch.Generator().manual_seed(seed))
+        photos.append(photo)
+        found = raw_to_light(raw_rgb)
+        lights.append(found / found.mean())
+    for one in lights[1:]:
+        assert torch.allclose(one, light / light.mean(), rtol=1e-3, atol=1e-4)
+    assert (photos[0] - photos[1]).abs().mean() > 0.01
+
+
+def test_light_beyond_the_sensor_is_clipped() -> None:
+    light = torch.full((3, 48, 48), 1.0)
+    light[:, 20:24, 20:24] = 1e5
+    _, raw_rgb = rendered_pair(SceneView(light, "a", "panorama"), torch.Generator().manual_seed(0))
+    assert (raw_rgb[:, 21:23, 21:23] == 1).all()
+    assert light_to_raw(torch.full((3, 1, 1), 0.18))[1].item() == pytest.approx(1 / 32)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"photo_share": 1.5}, r"data\.photo_share must lie in \[0, 1\]"),
+        ({"by_range": -1}, r"data\.by_range must lie in \[0, 1\]"),
+        ({"val_size": 65}, r"data\.val_size must be even"),
+        ({"val_size": 10}, r"data\.val_size must be a whole number of at least 64"),
+        ({"val_views": 0}, r"data\.val_views"),
+        ({"crop": 8}, r"data\.crop must be a whole number of at least 32"),
+    ],
+)
+def test_settings_outside_their_range_are_refused(
+    folder: Path, cache: Path, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        _data(folder, cache, **options)
+
+
+def test_a_folder_without_scenes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no scenes in it"):
+        create_data("scenes", scenes=tmp_path)
