@@ -65,6 +65,7 @@ def coded_long_ago(quads: Array) -> bytes:
 
 def write_hdr(path: Path, body: bytes, size: str, *lines: str, kind: str = "32-bit_rle_rgbe") -> Path:
     """Write a Radiance file of coded pixels, its resolution string, and further lines of its header."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     header = "\n".join(["#?RADIANCE", *lines, f"FORMAT={kind}"])
     path.write_bytes(f"{header}\n\n{size}\n".encode() + body)
     return path

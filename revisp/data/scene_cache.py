@@ -141,7 +141,7 @@ class SceneCache:
         pixels, described = self.folder / f"{key}.npy", self.folder / f"{key}.json"
         if pixels.is_file() and described.is_file():
             return replace(_described(described, pixels), name=name)
-        log.info("decoding %s", path)
+        log.debug("decoding %s", path)
         scene = read(path)
         kind: SceneKind = "photo" if photo else "panorama" if scene.projection == "equirectangular" else "picture"
         levels = _pyramid(scene.light.permute(1, 2, 0).numpy(), kind)

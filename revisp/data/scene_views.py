@@ -234,6 +234,7 @@ def _decoded(found: dict[str, Path], add: Callable[[Path, str], CachedScene]) ->
     Raises:
         DataError: none could.
     """
+    log.info("reading %d scenes or photos; each is decoded once", len(found))
     scenes, skipped = [], []
     for name, path in found.items():
         try:

@@ -1,0 +1,59 @@
+"""`revisp-train data=scenes`, run for real: from a folder of HDR panoramas to a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import revisp
+from revisp.camera.canonical import canonical_profile
+
+TINY = [
+    "+backbone=unet",
+    "backbone.width=4",
+    "backbone.depth=2",
+    "data=scenes",
+    "data.crop=32",
+    "data.batch_size=2",
+    "data.crops_per_epoch=8",
+    "data.num_workers=0",
+    "data.val_size=64",
+    "data.val_views=1",
+    "trainer.max_epochs=1",
+    "trainer.precision=32-true",
+    "hydra.run.dir=run",
+]
+
+
+@pytest.mark.slow
+def test_a_folder_of_panoramas_becomes_a_model(run, tmp_path: Path, scene_files: ModuleType) -> None:
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        light = rng.uniform(0.2, 2, (64, 128, 3)) * np.exp(np.sin(np.arange(128) * np.pi / 64 + seed))[:, None]
+        light[5:30, 20:60] *= 50
+        body = scene_files.coded(scene_files.rgbe(light))
+        scene_files.write_hdr(tmp_path / "hdri" / f"place_{seed}.hdr", body, "-Y 64 +X 128")
+    done = run("revisp-train", *TINY, "data.scenes=hdri")
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["val/psnr"] > 5
+    assert "Run folder: " in done.stdout
+    model = revisp.from_pretrained(tmp_path / "run" / "model")
+    assert model.profile == canonical_profile()
+
+
+@pytest.mark.slow
+def test_a_folder_of_ordinary_pictures_is_refused_in_one_line(run, tmp_path: Path) -> None:
+    (tmp_path / "hdri").mkdir()
+    for name in ("a.hdr", "b.hdr"):
+        Image.new("RGB", (64, 32)).save(tmp_path / "hdri" / name, "JPEG")
+    done = run("revisp-train", *TINY, "data.scenes=hdri", check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "error: none of 2 scenes or photos can be read; the first: hdri/a.hdr: an ordinary JPEG picture without a "
+        "gain map: its highlights are cut off, so it is no scene"
+    )
