@@ -42,7 +42,9 @@ def find_scenes(given: str | Path | Sequence[str | Path]) -> dict[str, Path]:
         ImageError: no such folder, or no scene in it.
     """
     if not isinstance(given, str | Path):
-        return _named({Path(path).name: Path(path) for path in given})
+        paths = [Path(path) for path in given]
+        names = [path.name for path in paths]
+        return _named({(path.name if names.count(path.name) == 1 else path.as_posix()): path for path in paths})
     root = Path(given)
     if not root.is_dir():
         raise ImageError(f"{root}: no such folder of scenes")

@@ -78,12 +78,20 @@ def scene_inputs(inputs: Sequence[Path]) -> dict[str, Path]:
         DataError: two files would get one name.
     """
     found: dict[str, Path] = {}
+    if not any(_names_scenes(given) for given in inputs):
+        return found
     for given in inputs:
         for name, path in _scenes_of(given).items():
             if found.setdefault(name, path) != path:
                 raise DataError(f"{found[name]} and {path} would both be called {name!r}: rename one")
-    certain = any(path.suffix.lower() in SCENE_ENDINGS or gain_map_beside(path) for path in found.values())
-    return found if certain else {}
+    return found
+
+
+def _names_scenes(given: Path) -> bool:
+    """Whether a file, or one in a folder, is a scene by its name: photos need not be opened for that."""
+    if not given.is_dir():
+        return given.suffix.lower() in SCENE_ENDINGS or gain_map_beside(given) is not None
+    return any(path.suffix.lower() in SCENE_ENDINGS or path.stem.endswith("-gainmap") for path in given.rglob("*"))
 
 
 def _scenes_of(given: Path) -> dict[str, Path]:

@@ -16,6 +16,7 @@ from revisp.cli.prepare import app
 from revisp.data import scene_cache
 from revisp.data.scene_views import SceneLibrary
 from revisp.errors import DataError
+from revisp.io.scene_folder import find_scenes
 from revisp.prepare.scenes import prepare_scenes, scene_inputs
 
 
@@ -120,3 +121,9 @@ def test_trouble_is_told_in_one_line(folder: Path, tmp_path: Path, scene_files: 
     (tmp_path / "pairs" / "manifest.jsonl").touch()
     with pytest.raises(DataError, match="is a data set of pairs"):
         prepare_scenes([folder], tmp_path / "pairs")
+
+
+def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path, scene_files: ModuleType) -> None:
+    paths = [_panorama(scene_files, tmp_path / place / "room.hdr", seed) for seed, place in enumerate("ab")]
+    assert list(find_scenes(paths).values()) == paths
+    assert len(find_scenes(tmp_path)) == 2
