@@ -1,0 +1,231 @@
+"""The inverse of an unknown camera's rendering, estimated from the photo itself.
+
+A small network looks at the whole photo once and guesses the tone curve and the colours it was rendered by
+(`Estimated.estimate`). What it guessed is applied in closed form, pixel by pixel (`Estimated.linearise`), so that all
+tiles of a photo see the same. Any part of the guess can be told instead (`PhotoEstimate.told`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from revisp.backbones.thumbnail import STATISTICS, colour_statistics, thumbnail
+from revisp.camera.canonical import light_to_raw
+from revisp.camera.fitted import INTERVALS, FittedCamera, clipping
+from revisp.camera.isp import linear_to_srgb
+from revisp.camera.scene_rendering import MID_GREY
+from revisp.checks import check_image
+from revisp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["HEADROOM_EV", "Estimated", "PhotoEstimate"]
+
+HEADROOM_EV = (0.0, 10.0)
+"""Least and most EV by which clipped pixels can be told to exceed the curve's white."""
+
+COMPONENTS = 10
+"""Ways in which an estimated curve can differ from the mean one."""
+
+MATRIX_STEP, BLACK_STEP = 0.1, 0.01
+"""What the network's output of 1 changes in the matrix, and in the black level."""
+
+GREY = float(linear_to_srgb(torch.tensor(MID_GREY, dtype=torch.float64))) * INTERVALS
+"""Position of mid grey in a curve's table."""
+
+
+class PhotoEstimate(NamedTuple):
+    """How a photo was rendered, as far as it tells.
+
+    Attributes:
+        curve: scene light at the sRGB values 0, 1/64, ..., 1: ``[B, 65]``, rising from 0; mid grey (sRGB value
+            0.46) is 0.18.
+        matrix: from there to the scene's colours ``[B, 3, 3]``.
+        black: light to take off before the matrix ``[B]``.
+        headroom: EV by which clipped pixels exceed the curve's white, the middle of what is likely ``[B]``.
+        spread: its standard deviation in EV ``[B]``; 0: it was told.
+    """
+
+    curve: Tensor
+    matrix: Tensor
+    black: Tensor
+    headroom: Tensor
+    spread: Tensor
+
+    def told(
+        self,
+        *,
+        headroom: float | None = None,
+        curve: Sequence[float] | None = None,
+        camera: FittedCamera | None = None,
+    ) -> PhotoEstimate:
+        """Return the estimate with what is known in place of what was guessed.
+
+        Args:
+            headroom: EV by which clipped pixels exceed the curve's white.
+            curve: linear light at evenly spaced sRGB values, rising strictly from 0, of any scale, as
+                `FittedCamera.curve`.
+            camera: takes its curve.
+
+        Raises:
+            ConfigError: a headroom outside `HEADROOM_EV`, a curve that does not rise, or both curve and camera.
+        """
+        if camera is not None:
+            if curve is not None:
+                raise ConfigError("give curve or camera, not both")
+            curve = camera.curve
+        estimate = self
+        if headroom is not None:
+            low, high = HEADROOM_EV
+            if not low <= headroom <= high:
+                raise ConfigError(f"headroom must lie in [{low:g}, {high:g}] EV, got {headroom:g}")
+            told = torch.full_like(self.headroom, headroom)
+            estimate = estimate._replace(headroom=told, spread=torch.zeros_like(told))
+        if curve is not None:
+            table = _table(curve).to(self.curve)
+            estimate = estimate._replace(curve=table.expand_as(self.curve), black=torch.zeros_like(self.black))
+        return estimate
+
+
+class Estimated(nn.Module):
+    r"""Estimate how a photo was rendered, and undo it.
+
+    With the photo :math:`p`, the estimated curve :math:`f^{-1}`, black :math:`b`, matrix :math:`A` and headroom
+    :math:`h`, and the measure :math:`c(p)` of how clipped all three channels are (`clipping`),
+
+    .. math:: \mathrm{light} = A\,(f^{-1}(p) - b) \cdot 2^{\,h\,c(p)}
+
+    The light is then put on the canonical sensor (`revisp.camera.canonical`). Curves are a mean and ten ways to
+    differ from it, in the logarithm of the slope, so that each rises. The network sees a thumbnail and statistics
+    of its colours; it judges the photo and its mirror image and takes the mean.
+
+    Args:
+        width: channels of the first layer.
+        hidden: width of the last layers.
+
+    Shape:
+        ``[B, 3, H, W]`` to ``[B, 3, H, W]``.
+    """
+
+    mean_curve: Tensor
+    bends: Tensor
+    typical: Tensor
+    deviation: Tensor
+
+    def __init__(self, width: int = 24, hidden: int = 128) -> None:
+        super().__init__()
+        self.register_buffer("mean_curve", torch.zeros(INTERVALS))
+        self.register_buffer("bends", torch.zeros(COMPONENTS, INTERVALS))
+        self.register_buffer("typical", torch.zeros(STATISTICS))
+        self.register_buffer("deviation", torch.ones(STATISTICS))
+        widths = (6, width, 2 * width, 2 * width, 3 * width, 4 * width)
+        strides = (2, 2, 1, 2, 2)
+        self.look = nn.Sequential(
+            *(_layer(*sides, stride) for *sides, stride in zip(widths, widths[1:], strides, strict=False))
+        )
+        self.judge = nn.Sequential(
+            nn.Linear(8 * width + STATISTICS, hidden),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Linear(hidden, COMPONENTS + 9 + 3),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Turn whole photos ``[B, 3, H, W]`` into RAW of the canonical sensor, unclamped.
+
+        Raises:
+            ShapeError: not a floating tensor of three channels.
+        """
+        return light_to_raw(self.linearise(x, self.estimate(x)))
+
+    def estimate(self, photo: Tensor) -> PhotoEstimate:
+        """Judge whole photos.
+
+        Args:
+            photo: ``[B, 3, H, W]`` in [0, 1]; the whole photo, or its thumbnail.
+
+        Raises:
+            ShapeError: not a floating tensor of three channels.
+        """
+        check_image(photo, 3, "photo")
+        small = thumbnail(photo.float())
+        told = self.answers(small)
+        if not self.training:
+            told = (told + self.answers(small.flip(-1))) / 2
+        return self.interpret(told)
+
+    def answers(self, small: Tensor) -> Tensor:
+        """Return what the network says of thumbnails ``[B, 3, 96, 96]``, before it is interpreted."""
+        half = F.avg_pool2d(small, 2)
+        seen = self.look(torch.cat([half * 2 - 1, (half - F.avg_pool2d(half, 3, 1, 1)) * 4], dim=1))
+        statistics = (colour_statistics(small) - self.typical) / self.deviation
+        told: Tensor = self.judge(torch.cat([seen.mean((2, 3)), seen.amax((2, 3)), statistics], dim=1))
+        return told
+
+    def interpret(self, told: Tensor) -> PhotoEstimate:
+        """Turn the network's answers ``[B, 22]`` into an estimate."""
+        bends, matrix, rest = told.split((COMPONENTS, 9, 3), dim=1)
+        levels = self.mean_curve + bends @ self.bends
+        logarithm = levels[:, :1] + F.pad(levels[:, 1:].exp().cumsum(1), (1, 0))
+        knot = int(GREY) - 1  # the table without its first entry, which is 0
+        grey = torch.lerp(logarithm[:, knot], logarithm[:, knot + 1], GREY - int(GREY))
+        curve = F.pad((logarithm - grey[:, None] + math.log(MID_GREY)).clamp(-14, 8).exp(), (1, 0))
+        identity = torch.eye(3, dtype=told.dtype, device=told.device)
+        return PhotoEstimate(
+            curve,
+            identity + MATRIX_STEP * matrix.unflatten(1, (3, 3)),
+            BLACK_STEP * rest[:, 0],
+            F.softplus(rest[:, 1]),
+            F.softplus(rest[:, 2]),
+        )
+
+    @staticmethod
+    def linearise(srgb: Tensor, estimate: PhotoEstimate) -> Tensor:
+        """Turn pixels into scene light by an estimate of their photo.
+
+        Args:
+            srgb: any tiles ``[B, 3, H, W]`` of the estimate's photos.
+            estimate: of `estimate`.
+
+        Returns:
+            Scene light ``[B, 3, H, W]`` in sRGB's primaries, mid grey 0.18, unclamped.
+
+        Raises:
+            ShapeError: not a floating tensor of three channels.
+        """
+        check_image(srgb, 3, "srgb")
+        position = srgb.flatten(1) * INTERVALS
+        knot = position.detach().clamp(0, INTERVALS - 1).long()
+        start, step = estimate.curve[:, :-1].gather(1, knot), estimate.curve.diff(dim=1).gather(1, knot)
+        light = (start + step * (position - knot)).view_as(srgb) - estimate.black.view(-1, 1, 1, 1)
+        light = torch.einsum("bij,bjhw->bihw", estimate.matrix, light)
+        excess = estimate.headroom.view(-1, 1, 1, 1) * clipping(srgb)[..., 3:, :, :]
+        return light * torch.exp2(excess)
+
+
+def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:
+    convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
+
+
+def _table(curve: Sequence[float]) -> Tensor:
+    """Return a told curve as a table of an estimate ``[65]``, mid grey 0.18.
+
+    Raises:
+        ConfigError: it does not rise strictly from 0.
+    """
+    told = torch.tensor([float(value) for value in curve], dtype=torch.float64)
+    if len(told) < 2 or told[0] != 0 or not told.isfinite().all() or (told.diff() <= 0).any():
+        raise ConfigError("a told curve must rise strictly from 0")
+    table = F.interpolate(told[None, None], INTERVALS + 1, mode="linear", align_corners=True)[0, 0]
+    grey = torch.lerp(table[int(GREY)], table[int(GREY) + 1], GREY - int(GREY))
+    return table * (MID_GREY / grey)

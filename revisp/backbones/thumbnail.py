@@ -1,0 +1,94 @@
+"""A photo at a glance: its thumbnail, and statistics that tell how it was rendered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from revisp.checks import check_image
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["SIDE", "STATISTICS", "colour_statistics", "thumbnail"]
+
+SIDE = 96
+"""Height and width of a thumbnail."""
+
+BINS = 32
+"""Levels of the histograms."""
+
+CHROMA_LEVELS = 16
+"""Luma levels at which colourfulness is measured."""
+
+MEASURES = 6
+"""Histograms: R, G, B, luma, the greatest and the range of the three."""
+
+STATISTICS = 2 * MEASURES * BINS + CHROMA_LEVELS
+"""Length of `colour_statistics`."""
+
+LUMA = (0.2126, 0.7152, 0.0722)
+
+RARE = 8.0
+"""Pixels of a level below which its colourfulness is drawn to 0."""
+
+
+def thumbnail(photo: Tensor) -> Tensor:
+    """Reduce a photo to 96 x 96 pixels by the mean over each pixel's area; smaller photos are enlarged.
+
+    Sides are scaled each by its own factor. It is computed by two products of matrices, so that graphs of photos
+    of any size can be exported.
+
+    Args:
+        photo: ``[B, 3, H, W]``.
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+
+    Example:
+        >>> thumbnail(torch.full((1, 3, 50, 333), 0.25)).unique().tolist()
+        [0.25]
+    """
+    check_image(photo, 3, "photo")
+    rows, columns = (_shares(length, photo) for length in photo.shape[-2:])
+    return rows @ (photo @ columns.T)
+
+
+def _shares(length: int, like: Tensor) -> Tensor:
+    """Return the share of each of ``length`` samples in each of the thumbnail's: ``[SIDE, length]``."""
+    step = length / SIDE
+    start = torch.arange(SIDE, dtype=like.dtype, device=like.device)[:, None] * step
+    sample = torch.arange(length, dtype=like.dtype, device=like.device)[None]
+    overlap = torch.minimum(start + step, sample + 1) - torch.maximum(start, sample)
+    return overlap.clamp_min(0) / step
+
+
+def colour_statistics(photo: Tensor) -> Tensor:
+    """Measure a thumbnail's colours.
+
+    Histograms (square roots of the shares, and cumulated shares) of R, G, B, luma, the greatest and the range of
+    the three channels; and how colourful each luma level is. A tone curve stretches and squeezes the histograms,
+    and a shoulder takes colour from the lights.
+
+    Args:
+        photo: ``[B, 3, H, W]`` in [0, 1].
+
+    Returns:
+        ``[B, STATISTICS]``.
+    """
+    colours = photo.flatten(2)
+    luma = (colours * colours.new_tensor(LUMA)[:, None]).sum(1)
+    peak, floor = colours.amax(1), colours.amin(1)
+    measures = torch.stack([*colours.unbind(1), luma, peak, peak - floor], dim=1)
+    shares = _levels(measures, BINS).mean(-1)
+    at_level = _levels(luma, CHROMA_LEVELS)
+    colourful = (peak - floor) / (peak + 0.02)
+    chroma = (at_level * colourful[:, None]).sum(-1) / (at_level.sum(-1) + RARE)
+    return torch.cat([shares.sqrt().flatten(1), shares.cumsum(-1).flatten(1), chroma], dim=1)
+
+
+def _levels(values: Tensor, count: int) -> Tensor:
+    """Divide each value between the two levels next to it: ``[..., n]`` to ``[..., count, n]``."""
+    level = torch.arange(count, dtype=values.dtype, device=values.device)[:, None]
+    return (1 - (values.unsqueeze(-2) * (count - 1) - level).abs()).clamp_min(0)
