@@ -1,8 +1,8 @@
 """The inverse of an unknown camera's rendering, estimated from the photo itself.
 
 A small network looks at the whole photo once and guesses the tone curve and the colours it was rendered by
-(`Estimated.estimate`). What it guessed is applied in closed form, pixel by pixel (`Estimated.linearise`), so that all
-tiles of a photo see the same. Any part of the guess can be told instead (`PhotoEstimate.told`).
+(`Estimated.estimate`). What it guessed is applied in closed form, pixel by pixel (`Estimated.linearise`), so that
+all tiles of a photo see the same. Any part of the guess can be told instead (`PhotoEstimate.told`).
 """
 
 from __future__ import annotations
@@ -126,9 +126,7 @@ class Estimated(nn.Module):
         self.register_buffer("deviation", torch.ones(STATISTICS))
         widths = (6, width, 2 * width, 2 * width, 3 * width, 4 * width)
         strides = (2, 2, 1, 2, 2)
-        self.look = nn.Sequential(
-            *(_layer(*sides, stride) for *sides, stride in zip(widths, widths[1:], strides, strict=False))
-        )
+        self.look = nn.Sequential(*(_layer(*sides) for sides in zip(widths, widths[1:], strides, strict=False)))
         self.judge = nn.Sequential(
             nn.Linear(8 * width + STATISTICS, hidden),
             nn.ReLU(),
