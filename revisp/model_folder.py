@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import revisp
 from revisp.errors import OutputError, RevispError, WeightsError
+from revisp.io.atomic import replace_folder
 from revisp.pipeline import ReverseISP
 
 __all__ = ["DEFAULT", "DEFAULT_MODEL", "from_pretrained", "save_pretrained"]
@@ -25,6 +26,7 @@ DEFAULT_MODEL = Path(__file__).resolve().parent / "weights" / "default"
 """The small model that ships in the package: the simulated camera, trained by the main job."""
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+PARTS = (CONFIG, WEIGHTS, CARD)
 FORMAT = 1
 
 
@@ -40,7 +42,7 @@ def save_pretrained(
 
     Args:
         model: the pipeline.
-        folder: where to; replaced if it is a model folder already.
+        folder: where to; a model folder that holds nothing else is replaced.
         card: Markdown body of the model card: data, camera, recipe, licence.
         metrics: validation figures to put on the card.
         half: store weights as float16 (half the size; they load as float32).
@@ -52,8 +54,7 @@ def save_pretrained(
         OutputError: the folder cannot be written, or something else is in its place.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder.is_dir() and (not any(folder.iterdir()) or (folder / CONFIG).is_file())):
-        raise OutputError(f"{folder} exists and is not a model folder: choose another name")
+    _require_replaceable(folder)
     state = {
         name: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
         for name, value in model.state_dict().items()
@@ -71,14 +72,36 @@ def save_pretrained(
         (temporary / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         (temporary / CARD).write_text(_card(model, card, metrics or {}))
         if folder.exists():
-            shutil.rmtree(folder)
-        temporary.replace(folder)
+            replace_folder(temporary, folder.resolve())
+        else:
+            temporary.replace(folder)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write the model folder {folder}: {error}") from error
     finally:
         if temporary is not None and temporary.exists():
             shutil.rmtree(temporary, ignore_errors=True)
     return folder
+
+
+def _require_replaceable(folder: Path) -> None:
+    """Require that nothing is lost when a folder is replaced.
+
+    Raises:
+        OutputError: it is a file, or holds files that are not those of a model folder.
+    """
+    try:
+        if not folder.exists():
+            return
+        foreign = [] if not folder.is_dir() else sorted({each.name for each in folder.iterdir()} - set(PARTS))
+        if not folder.is_dir() or foreign:
+            held = f" (it holds {foreign[0]})" if foreign else ""
+            raise OutputError(f"{folder} exists and is not a model folder{held}: choose another name")
+        if any(folder.iterdir()):
+            values = json.loads((folder / CONFIG).read_text())
+            if not isinstance(values, dict) or not {"format", "revisp", "pipeline"} <= set(values):
+                raise OutputError(f"{folder} holds a {CONFIG} that revisp did not write: choose another name")
+    except (OSError, ValueError, RecursionError) as error:
+        raise OutputError(f"{folder} exists and cannot be replaced ({error}): choose another name") from error
 
 
 def from_pretrained(folder: str | Path | None = None) -> ReverseISP:

@@ -11,6 +11,7 @@ import torch
 from revisp import model_folder
 from revisp.camera.simulate import SIMULATED
 from revisp.errors import OutputError, WeightsError
+from revisp.io import atomic
 from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 
@@ -56,6 +57,49 @@ def test_a_model_folder_is_replaced_but_nothing_else(model: ReverseISP, tmp_path
     with pytest.raises(OutputError, match="photos"):
         save_pretrained(model, tmp_path / "photos")
     assert (tmp_path / "photos" / "dear.jpg").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("notes.txt", "mine"), ("config.json", '{"theme": "dark"}'), ("config.json", "[")]
+)
+def test_a_folder_that_holds_anything_else_is_left_alone(
+    model: ReverseISP, tmp_path: Path, name: str, content: str
+) -> None:
+    folder = save_pretrained(model, tmp_path / "model")
+    (folder / name).write_text(content)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(OutputError, match=r"model (exists|holds).*choose another name"):
+        save_pretrained(model, folder)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("exchanged", [True, False], ids=["exchanged", "renamed"])
+def test_an_interrupt_leaves_the_old_or_the_new_folder(
+    model: ReverseISP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchanged: bool
+) -> None:
+    """The old one is gone from its name at no moment that is followed by deleting."""
+    folder = save_pretrained(model, tmp_path / "model", card="old")
+    if not exchanged:
+        monkeypatch.setattr(atomic, "_exchange", lambda one, two: False)
+    monkeypatch.setattr(model_folder.shutil, "rmtree", _interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save_pretrained(model, folder, card="new")
+    assert "new" in (folder / "README.md").read_text()
+    from_pretrained(folder)
+
+
+def test_a_folder_that_cannot_follow_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "file").touch()
+    monkeypatch.setattr(atomic, "_exchange", lambda one, two: False)
+    with pytest.raises(FileNotFoundError):
+        atomic.replace_folder(tmp_path / "none", tmp_path / "old")
+    assert (tmp_path / "old" / "file").exists()
+
+
+def _interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_a_failed_write_leaves_nothing(model: ReverseISP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,11 @@
-"""Writing files whole or not at all."""
+"""Writing files and folders whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,9 @@ from typing import BinaryIO
 
 from revisp.errors import OutputError
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "replace_folder"]
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h, linux/fs.h
 
 
 @contextlib.contextmanager
@@ -40,3 +44,49 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def replace_folder(new: Path, old: Path) -> None:
+    """Put a folder in the place of another on the same file system.
+
+    Where the system can exchange two names in one step (Linux), a kill at any moment leaves the old or the new
+    folder in the place. Elsewhere the old one is renamed first, and renamed back if the new one cannot follow.
+
+    Args:
+        new: the complete folder; it takes the name ``old``.
+        old: the folder that is replaced; afterwards it has the name ``new``, for the caller to delete.
+
+    Raises:
+        OSError: neither folder has moved.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     new, old = Path(place, "new"), Path(place, "old")
+        ...     for folder in (new, old):
+        ...         folder.mkdir()
+        ...     (new / "file").touch()
+        ...     replace_folder(new, old)
+        ...     [file.name for file in old.iterdir()]
+        ['file']
+    """
+    if _exchange(new, old):
+        return
+    aside = old.with_name(f".revisp-{uuid.uuid4().hex[:12]}.old")
+    old.rename(aside)
+    try:
+        new.rename(old)
+    except BaseException:
+        aside.rename(old)
+        raise
+    aside.rename(new)
+
+
+def _exchange(one: Path, two: Path) -> bool:
+    """Exchange two names in one step; return whether the system can."""
+    if not sys.platform.startswith("linux"):
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    return rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(two), _RENAME_EXCHANGE) == 0
