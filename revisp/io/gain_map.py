@@ -33,6 +33,9 @@ Array = np.ndarray[Any, Any]
 _NAMESPACE = "http://ns.adobe.com/hdr-gain-map/1.0/"
 _JPEG = b"\xff\xd8\xff"
 _ENDINGS = (".webp", ".jpg", ".jpeg", ".png")
+_ROWS = 256
+"""Rows that are combined at once: the intermediate values of all would take several times the picture's memory."""
+
 _RENDERED_EV = 6.0
 """Maps of photos rendered for displays hold up to about 4 EV; those of environments 10 to 16."""
 
@@ -140,8 +143,12 @@ def _combine(srgb: Any, stored: bytes, gain: _Gain, path: Path) -> StoredLight:
             values = np.asarray(shown.resize((width, height), Image.Resampling.BILINEAR))
     except (OSError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: its gain map is damaged ({error})") from error
-    share = values.reshape(height, width, -1).astype(np.float32) / 255
-    light = gain.apply(srgb_to_linear(srgb).permute(1, 2, 0).numpy(), share)
+    values = values.reshape(height, width, -1)
+    light = np.empty((height, width, 3), np.float32)
+    for top in range(0, height, _ROWS):
+        rows = slice(top, top + _ROWS)
+        sdr = srgb_to_linear(srgb[:, rows]).permute(1, 2, 0).numpy()
+        light[rows] = gain.apply(sdr, values[rows].astype(np.float32) / 255)
     notes = [f"gain map of up to {gain.maximum.max():.1f} EV"]
     if gain.maximum.max() < _RENDERED_EV:
         notes.append("a photo rendered for HDR displays, not the light of the scene")
