@@ -135,6 +135,11 @@ def pack(bayer: A, cfa: CFA | str) -> A:
 
     Raises:
         ShapeError: not ``[..., 1, H, W]``.
+
+    Example:
+        >>> mosaic = np.arange(16).reshape(1, 4, 4)
+        >>> pack(mosaic, "RGGB")[0].tolist()  # the red plane
+        [[0, 2], [8, 10]]
     """
     x: Any = bayer
     if x.ndim < 3 or x.shape[-3] != 1:
@@ -159,6 +164,11 @@ def unpack(packed: A, cfa: CFA | str) -> A:
 
     Raises:
         ShapeError: not ``[..., 4, h, w]``.
+
+    Example:
+        >>> planes = np.array([1, 2, 3, 4]).reshape(4, 1, 1)  # R, Gr, Gb, B
+        >>> unpack(planes, "BGGR").tolist()
+        [[[4, 3], [2, 1]]]
     """
     x: Any = packed
     if x.ndim < 3 or x.shape[-3] != 4:
@@ -186,7 +196,13 @@ def _interleave(planes: Tensor, order: list[int]) -> Tensor:
 
 
 def sample_mask(cfa: CFA | str, height: int, width: int, *, device: Any = None) -> Tensor:
-    """Return a boolean ``[3, H, W]`` mask, true where the sensor measures that colour."""
+    """Return a boolean ``[3, H, W]`` mask, true where the sensor measures that colour.
+
+    Example:
+        >>> red, green, blue = sample_mask("RGGB", 2, 2)
+        >>> green.tolist()
+        [[False, True], [True, False]]
+    """
     import torch
 
     mask = torch.zeros(3, height, width, dtype=torch.bool, device=device)

@@ -34,6 +34,11 @@ class Challenge:
         tile: rows and columns of a packed array ``[h, w, 4]``; photos have twice as many.
         photo_ending: of its photos.
         profile: its camera; bits and levels are known, colour is assumed.
+
+    Example:
+        >>> track = CHALLENGES["s7"]
+        >>> track.photo_size, track.bits, track.scale
+        ((504, 504), 10, 1024)
     """
 
     name: str
@@ -111,6 +116,11 @@ def by_photo(size: tuple[int, ...] | None) -> Challenge | None:
 
 
 def of_profile(profile: CameraProfile | None) -> Challenge | None:
-    """Return the challenge whose camera this is."""
+    """Return the challenge whose camera this is.
+
+    Example:
+        >>> of_profile(CHALLENGES["p20"].profile).name
+        'p20'
+    """
     models = {challenge.profile.model: challenge for challenge in CHALLENGES.values()}
     return models.get(profile.model) if profile is not None else None

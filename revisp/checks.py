@@ -19,6 +19,13 @@ def check_image(x: Tensor, channels: int, name: str) -> None:
 
     Raises:
         ShapeError: wrong rank, channel count or dtype.
+
+    Example:
+        >>> import torch
+        >>> check_image(torch.zeros(4, 8, 8), 3, "srgb")
+        Traceback (most recent call last):
+            ...
+        revisp.errors.ShapeError: srgb must have shape [..., 3, H, W], got [4, 8, 8]
     """
     if x.ndim < 3 or x.shape[-3] != channels:
         raise ShapeError(f"{name} must have shape [..., {channels}, H, W], got {list(x.shape)}")
@@ -33,6 +40,13 @@ def check_same_size(a: Tensor, b: Tensor, names: tuple[str, str]) -> None:
 
     Raises:
         ShapeError: the sizes differ.
+
+    Example:
+        >>> import torch
+        >>> check_same_size(torch.zeros(3, 8, 8), torch.zeros(1, 8, 9), ("photo", "mask"))
+        Traceback (most recent call last):
+            ...
+        revisp.errors.ShapeError: photo and mask differ in size: [8, 8] and [8, 9]
     """
     if a.shape[-2:] != b.shape[-2:]:
         raise ShapeError(

@@ -111,6 +111,11 @@ def write_back(raw_rgb: Tensor, bayer: Tensor, cfa: CFA | str) -> Tensor:
     Raises:
         ShapeError: wrong channels or dtype, or different sizes.
         ConfigError: not a Bayer phase.
+
+    Example:
+        >>> estimate, measured = torch.zeros(3, 2, 2), torch.ones(1, 2, 2)
+        >>> write_back(estimate, measured, "RGGB")[1].tolist()  # green
+        [[0.0, 1.0], [1.0, 0.0]]
     """
     check_image(raw_rgb, 3, "raw_rgb")
     check_image(bayer, 1, "bayer")
@@ -133,6 +138,11 @@ class Demosaic(nn.Module):
     Raises:
         ConfigError: unknown method or phase, a gain that is not positive, or weights for a method without.
         WeightsError: DemosaicNet's weights are missing, damaged, or of another network.
+
+    Example:
+        >>> step = Demosaic("malvar", "GRBG", gains=(2.0, 1.0, 1.5))
+        >>> step(torch.rand(1, 16, 20)).shape
+        torch.Size([3, 16, 20])
     """
 
     def __init__(

@@ -57,6 +57,13 @@ class DemosaicNet(nn.Module):
 
     Raises:
         WeightsError: the weights are missing, damaged, or of another network.
+
+    Example:
+        >>> network = DemosaicNet()
+        >>> sum(weight.numel() for weight in network.parameters())
+        560886
+        >>> network(torch.rand(1, 16, 20), "RGGB").shape
+        torch.Size([3, 16, 20])
     """
 
     def __init__(self, weights: str | Path | None = None) -> None:

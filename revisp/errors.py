@@ -28,39 +28,117 @@ MOST_KNOWN = 30
 
 
 class RevispError(Exception):
-    """Base of all errors whose cause lies in what was given, not in revisp."""
+    """Base of all errors whose cause lies in what was given, not in revisp.
+
+    Example:
+        >>> from revisp.cfa import CFA
+        >>> try:
+        ...     CFA.parse("RGBW")
+        ... except RevispError as error:
+        ...     print(error)
+        unknown CFA 'RGBW': use RGGB, GRBG, GBRG or BGGR
+    """
 
 
 class ConfigError(RevispError, ValueError):
-    """A setting or argument has a value that cannot work."""
+    """A setting or argument has a value that cannot work.
+
+    Example:
+        >>> from revisp.challenges import challenge_scale
+        >>> challenge_scale(8)
+        Traceback (most recent call last):
+            ...
+        revisp.errors.ConfigError: challenge files hold 10 bits (AIM 2022) or 12 bits (NTIRE 2025), not 8
+    """
 
 
 class UnknownNameError(ConfigError):
-    """A registry holds no entry of the asked name; the message names near misses."""
+    """A registry holds no entry of the asked name; the message names near misses.
+
+    Example:
+        >>> from revisp.registry import Registry
+        >>> filters = Registry("filter")
+        >>> filters.register_lazy("box", "package.module:box")
+        >>> filters.get("bx")
+        Traceback (most recent call last):
+            ...
+        revisp.errors.UnknownNameError: unknown filter 'bx': did you mean 'box'? Known: box
+    """
 
 
 class ShapeError(RevispError, ValueError):
-    """A tensor or array has the wrong shape, dtype or range."""
+    """A tensor or array has the wrong shape, dtype or range.
+
+    Example:
+        >>> import torch
+        >>> from revisp.mosaic import mosaic
+        >>> mosaic(torch.zeros(1, 4, 4), "RGGB")
+        Traceback (most recent call last):
+            ...
+        revisp.errors.ShapeError: raw_rgb must have shape [..., 3, H, W], got [1, 4, 4]
+    """
 
 
 class ImageError(RevispError):
-    """A photo or RAW file is missing, unreadable, damaged or of a kind that is not supported."""
+    """A photo or RAW file is missing, unreadable, damaged or of a kind that is not supported.
+
+    Example:
+        >>> from revisp.io import read_srgb
+        >>> read_srgb("missing.png")
+        Traceback (most recent call last):
+            ...
+        revisp.errors.ImageError: missing.png: No such file or directory
+    """
 
 
 class DataError(RevispError):
-    """A data set is missing, incomplete or inconsistent."""
+    """A data set is missing, incomplete or inconsistent.
+
+    Example:
+        >>> from revisp.camera import fit_camera
+        >>> fit_camera([])
+        Traceback (most recent call last):
+            ...
+        revisp.errors.DataError: no pairs to fit a camera to
+    """
 
 
 class AlignmentError(DataError):
-    """A photo cannot be registered to its RAW, or not so that it can be trusted."""
+    """A photo cannot be registered to its RAW, or not so that it can be trusted.
+
+    Example:
+        >>> import torch
+        >>> from revisp.align import align
+        >>> align(torch.zeros(3, 64, 64), torch.zeros(3, 64, 64))  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        revisp.errors.AlignmentError: the photo does not show what the RAW shows (correlation 0.00, ...)
+    """
 
 
 class WeightsError(RevispError):
-    """A model folder or weights file is missing, damaged, or does not fit the network."""
+    """A model folder or weights file is missing, damaged, or does not fit the network.
+
+    Example:
+        >>> from revisp.losses import find_trunk
+        >>> find_trunk("alex", "missing.pth")
+        Traceback (most recent call last):
+            ...
+        revisp.errors.WeightsError: the LPIPS setting trunk names missing.pth, which is not a file
+    """
 
 
 class OutputError(RevispError):
-    """An output file or folder cannot be written."""
+    """An output file or folder cannot be written.
+
+    Example:
+        >>> import torch
+        >>> from revisp.io import write_png
+        >>> write_png("no/such/folder/a.png", torch.zeros(3, 2, 2))
+        Traceback (most recent call last):
+            ...
+        revisp.errors.OutputError: cannot write no/such/folder/a.png: No such file or directory
+    """
 
 
 def near_miss(kind: str, name: str, known: Iterable[str]) -> str:

@@ -74,6 +74,11 @@ def feather_mask(mask: Tensor, feather: float) -> Tensor:
     Raises:
         ShapeError: not a floating tensor of one channel, or the kernel reaches beyond the whole image.
         ConfigError: the feather is not positive.
+
+    Example:
+        >>> mask = (torch.arange(16) >= 8).float().expand(1, 8, 16)
+        >>> [round(share, 2) for share in feather_mask(mask, 1.0)[0, 0, 4:12].tolist()]
+        [0.0, 0.0, 0.06, 0.3, 0.7, 0.94, 1.0, 1.0]
     """
     check_image(mask, 1, "mask")
     _check_options("feathered", feather)
@@ -102,6 +107,12 @@ class Fusion(nn.Module):
 
     Raises:
         ConfigError: unknown kind, or a feather that is not positive.
+
+    Example:
+        >>> import torch
+        >>> oe, noe, mask = torch.ones(3, 1, 2), torch.zeros(3, 1, 2), torch.tensor([[[0.25, 0.75]]])
+        >>> Fusion("hard")(oe, noe, mask)[0].tolist(), Fusion("soft")(oe, noe, mask)[0].tolist()
+        ([[0.0, 1.0]], [[0.25, 0.75]])
     """
 
     def __init__(self, kind: FusionKind = "hard", feather: float = 2.0) -> None:

@@ -24,7 +24,12 @@ _SIZES = (2**30, 2**25)  # bytes; older releases of glibc refuse more than the s
 
 
 def has_fast_bf16(device: str | torch.device) -> bool:
-    """Whether a device computes bf16 in hardware: GPUs from Ampere on; processors by AVX512-BF16, AMX or SVE."""
+    """Whether a device computes bf16 in hardware: GPUs from Ampere on; processors by AVX512-BF16, AMX or SVE.
+
+    Example:
+        >>> has_fast_bf16("meta")  # neither a GPU nor a processor
+        False
+    """
     import torch
 
     kind = torch.device(device).type
@@ -48,6 +53,10 @@ def keep_freed_memory() -> bool:
 
     Returns:
         Whether it is set.
+
+    Example:
+        >>> keep_freed_memory()  # changes the whole process  # doctest: +SKIP
+        True
     """
     if not _has_glibc():
         return False
@@ -57,13 +66,22 @@ def keep_freed_memory() -> bool:
 
 
 def release_freed_memory() -> None:
-    """Give what is freed back to the system, wherever it lies; where the C library is another one, do nothing."""
+    """Give what is freed back to the system, wherever it lies; where the C library is another one, do nothing.
+
+    Example:
+        >>> release_freed_memory()
+    """
     if _has_glibc():
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def resident_memory() -> int:
-    """Return the bytes of memory that this process holds; 0 where the system does not say."""
+    """Return the bytes of memory that this process holds; 0 where the system does not say.
+
+    Example:
+        >>> f"{resident_memory() / 2**20:.0f} MiB"  # varies  # doctest: +SKIP
+        '412 MiB'
+    """
     if not sys.platform.startswith("linux"):
         return 0
     pages = int(Path("/proc/self/statm").read_text().split()[1])

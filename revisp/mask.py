@@ -88,6 +88,12 @@ def split_target(target: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         ShapeError: wrong channels or dtype, or different sizes.
+
+    Example:
+        >>> import torch
+        >>> target, mask = torch.full((3, 1, 2), 0.5), torch.tensor([[[1.0, 0.0]]])
+        >>> [part[0].tolist() for part in split_target(target, mask)]
+        [[[0.5, 0.0]], [[0.0, 0.5]]]
     """
     check_image(target, 3, "target")
     check_image(mask, 1, "mask")
@@ -103,6 +109,12 @@ class OverexposureMask(nn.Module):
 
     Raises:
         ConfigError: an argument outside its range.
+
+    Example:
+        >>> import torch
+        >>> photo = torch.tensor([0.0, 0.0, 1.0, 0.0, 0.0]).expand(3, 1, 5)
+        >>> OverexposureMask(dilation=1)(photo).tolist()
+        [[[0.0, 1.0, 1.0, 1.0, 0.0]]]
     """
 
     def __init__(

@@ -56,6 +56,12 @@ class Mosaic(nn.Module):
 
     Shape:
         ``[..., 3, H, W]`` to ``[..., 1, H, W]``.
+
+    Example:
+        >>> import torch
+        >>> orange = torch.tensor([3.0, 2.0, 1.0]).view(3, 1, 1).expand(3, 2, 2)
+        >>> Mosaic("GRBG")(orange).tolist()
+        [[[2.0, 3.0], [1.0, 2.0]]]
     """
 
     def __init__(self, cfa: CFA | str = CFA.RGGB) -> None:

@@ -33,6 +33,10 @@ def reflect_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tens
 
     Raises:
         ShapeError: a side to be padded is shorter than two pixels.
+
+    Example:
+        >>> reflect_pad(torch.tensor([[1, 2, 3]]), 0, 0, 2, 3).tolist()
+        [[3, 2, 1, 2, 3, 2, 1, 2]]
     """
     rows = _mirrored(x.shape[-2], top, bottom, x.device)
     columns = _mirrored(x.shape[-1], left, right, x.device)
@@ -44,6 +48,10 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 
     Raises:
         ShapeError: a side to be padded is shorter than two pixels.
+
+    Example:
+        >>> pad_to_multiple(torch.zeros(1, 5, 8), 4).shape
+        torch.Size([1, 8, 8])
     """
     height, width = x.shape[-2:]
     down, right = (next_multiple(size, multiple) - size for size in (height, width))
@@ -54,6 +62,10 @@ def next_multiple(size: int, multiple: int) -> int:
     """Return the least multiple of ``multiple`` that is at least ``size``.
 
     A product of ``multiple``, so that the exporter, to which sizes are symbols, can divide it without remainder.
+
+    Example:
+        >>> next_multiple(17, 8), next_multiple(16, 8)
+        (24, 16)
     """
     return (size + multiple - 1) // multiple * multiple
 

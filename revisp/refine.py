@@ -43,6 +43,12 @@ class BayerRefiner(nn.Module):
 
     Raises:
         ConfigError: not a Bayer phase.
+
+    Example:
+        >>> import torch
+        >>> refiner = BayerRefiner(nn.Conv2d(4, 4, 3, padding=1))
+        >>> refiner(torch.rand(1, 1, 15, 20)).shape
+        torch.Size([1, 1, 15, 20])
     """
 
     def __init__(self, network: nn.Module, cfa: CFA | str = CFA.RGGB) -> None:
@@ -99,6 +105,12 @@ def bayer_to_yuv(bayer: Tensor, cfa: CFA | str) -> Tensor:
     Raises:
         ShapeError: not a floating tensor of one channel.
         ConfigError: not a Bayer phase.
+
+    Example:
+        >>> import torch
+        >>> y, u, v = bayer_to_yuv(torch.full((1, 4, 6), 0.5), "RGGB")
+        >>> y.shape, round(y.mean().item(), 3)
+        (torch.Size([2, 3]), 0.5)
     """
     check_image(bayer, 1, "bayer")
     matrix = bayer.new_tensor(RGB_TO_YUV)
@@ -121,6 +133,13 @@ def yuv_loss(prediction: Tensor, target: Tensor, cfa: CFA | str) -> Tensor:
     Raises:
         ShapeError: not floating mosaics of one size.
         ConfigError: not a Bayer phase.
+
+    Example:
+        >>> import torch
+        >>> even = torch.full((1, 2, 2), 0.5)
+        >>> uneven = torch.tensor([[[0.5, 0.25], [0.75, 0.5]]])  # the mean of the greens is the same
+        >>> yuv_loss(uneven, even, "RGGB").item()
+        0.0
     """
     check_image(prediction, 1, "prediction")
     check_image(target, 1, "target")

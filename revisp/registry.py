@@ -28,6 +28,14 @@ class Registry(Generic[S]):
         group: entry-point group that third-party distributions may fill (``"revisp.backbones"``).
 
     A plugin's entry point must point to a factory that was decorated by `register`, or to a plain callable.
+
+    Example:
+        >>> filters = Registry("filter")
+        >>> @filters.register("box")
+        ... def box(size=3):
+        ...     return f"box of {size} pixels"
+        >>> filters.names(), filters.create("box", size=5)
+        (['box'], 'box of 5 pixels')
     """
 
     def __init__(self, kind: str, group: str | None = None) -> None:

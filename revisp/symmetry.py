@@ -18,7 +18,15 @@ __all__ = ["SYMMETRIES", "Symmetry"]
 
 
 class Symmetry(NamedTuple):
-    """A left-right mirror, then a top-bottom mirror, then an exchange of rows and columns, each done or not."""
+    """A left-right mirror, then a top-bottom mirror, then an exchange of rows and columns, each done or not.
+
+    Example:
+        >>> import torch
+        >>> from revisp.cfa import CFA
+        >>> mirror = Symmetry(hflip=True)
+        >>> mirror.apply(torch.tensor([[1, 2], [3, 4]])).tolist(), mirror.phase_after(CFA.RGGB, 2, 2).value
+        ([[2, 1], [4, 3]], 'GRBG')
+    """
 
     hflip: bool = False
     vflip: bool = False
