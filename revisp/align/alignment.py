@@ -53,6 +53,17 @@ class Alignment:
         noise_correlation: correlation between the noise of the photo and of the RAW, see `same_exposure`; NaN
             where it was not measured (reduced photos, no flat areas).
         noise_ratio: strength of the photo's noise over that of the developed RAW; NaN likewise.
+
+    Example:
+        >>> grid = (2, 2)  # blocks
+        >>> shifted = Alignment(
+        ...     Symmetry(), np.array([[1.0, 0, -6], [0, 1.0, -4]]), (40, 60), (32, 48), np.array([10, 30]),
+        ...     np.array([15, 45]), np.zeros((*grid, 2)), np.ones(grid, bool), np.zeros(grid, bool),
+        ... )
+        >>> shifted.integer_shift, shifted.window
+        ((-4, -6), (4.0, 6.0, 36.0, 54.0))
+        >>> shifted.warp(torch.rand(3, 32, 48), 40, 60).shape
+        torch.Size([3, 40, 60])
     """
 
     symmetry: Symmetry

@@ -98,6 +98,13 @@ def align(photo: Tensor, reference: Tensor, *, window: tuple[int, int, int, int]
         AlignmentError: another photo, too little texture, too few blocks that agree, or too much distortion; one
             line with the numbers.
         ShapeError: not floating-point ``[3, H, W]``.
+
+    Example:
+        >>> raw = torch.rand(1, 3, 40, 48, generator=torch.Generator().manual_seed(0))
+        >>> raw = torch.nn.functional.interpolate(raw, scale_factor=4.0, mode="bilinear")[0]
+        >>> found = align(raw[:, 4:-4, 6:-6], raw)  # the photo shows the RAW without its border
+        >>> found.integer_shift, round(found.scale, 3)
+        ((-4, -6), 1.0)
     """
     for picture, name in ((photo, "photo"), (reference, "reference")):
         check_image(picture, 3, name)
