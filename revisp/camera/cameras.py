@@ -107,7 +107,13 @@ class KnownCamera(NamedTuple):
 
 @cache
 def known_cameras() -> tuple[KnownCamera, ...]:
-    """Return the real cameras that random ones are mixed from."""
+    """Return the real cameras that random ones are mixed from.
+
+    Example:
+        >>> camera = known_cameras()[0]
+        >>> camera.make, camera.kind, camera.bits, camera.white
+        ('Canon', 'dslr', 14, 16383)
+    """
     text = Path(__file__).with_name("color_matrices.json").read_text(encoding="utf-8")
     return tuple(KnownCamera(**camera) for camera in json.loads(text)["cameras"])
 
@@ -186,6 +192,14 @@ def random_camera_profile(generator: torch.Generator, *, cfa: CFA | str | None =
 
     Raises:
         ConfigError: not a Bayer phase.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> profile = random_camera_profile(generator, cfa="GRBG")
+        >>> profile.model
+        '0.71 PowerShot G7 X Mark II + 0.29 DMC-GX85 at 4207 K'
+        >>> profile.cfa.value
+        'GRBG'
     """
     draw = Draw(generator)
     one = draw.choice(known_cameras())
@@ -218,6 +232,12 @@ def random_simulated_camera(generator: torch.Generator, *, cfa: CFA | str | None
 
     Raises:
         ConfigError: not a Bayer phase.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> camera = random_simulated_camera(generator)
+        >>> camera.develop(torch.rand(3, 64, 64)).shape
+        torch.Size([3, 64, 64])
     """
     profile = random_camera_profile(generator, cfa=cfa)
     noise = random_noise_levels(generator)

@@ -69,6 +69,12 @@ def light_to_raw(light: Tensor) -> Tensor:
 
     Raises:
         ShapeError: not a floating tensor of three channels.
+
+    Example:
+        >>> import torch
+        >>> grey = torch.full((3, 1, 1), 0.18)
+        >>> [round(32 * v, 2) for v in light_to_raw(grey).flatten().tolist()]
+        [0.46, 1.0, 0.63]
     """
     profile = canonical_profile()
     return apply_gains(apply_ccm(light, SCALE * profile.srgb_to_camera), [1 / gain for gain in profile.gains])
@@ -79,6 +85,12 @@ def raw_to_light(raw_rgb: Tensor) -> Tensor:
 
     Raises:
         ShapeError: not a floating tensor of three channels.
+
+    Example:
+        >>> import torch
+        >>> light = torch.rand(3, 8, 8)
+        >>> torch.allclose(raw_to_light(light_to_raw(light)), light, atol=1e-5)
+        True
     """
     profile = canonical_profile()
     return apply_ccm(apply_gains(raw_rgb, profile.gains), profile.camera_to_srgb / SCALE)

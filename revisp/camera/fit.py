@@ -73,6 +73,15 @@ def fit_camera(pairs: Sequence[FitPair], *, shading: bool = True) -> FittedCamer
     Raises:
         ShapeError: wrong shapes or dtypes, or sizes that differ.
         DataError: too few pixels that are even, valid and neither black nor clipped; or black RAW.
+
+    Example:
+        >>> from revisp.camera.fitted import as_tuples
+        >>> true = FittedCamera(as_tuples(plain_curve().numpy()), ((2.0, 0, 0), (0, 1.0, 0), (0, 0, 1.5)))
+        >>> photo = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.9
+        >>> photo = photo.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)  # even patches
+        >>> fitted = fit_camera([(photo, true.unprocess(photo), None)], shading=False)
+        >>> np.diag(fitted.matrix).round(2).tolist()
+        [2.0, 1.0, 1.5]
     """
     if not pairs:
         raise DataError("no pairs to fit a camera to")

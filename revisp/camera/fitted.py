@@ -55,6 +55,13 @@ class FittedCamera:
 
     Raises:
         ConfigError: a value that no fit gives; the message names the field.
+
+    Example:
+        >>> curve = as_tuples(plain_curve().numpy())
+        >>> camera = FittedCamera(curve, matrix=((2.0, 0, 0), (0, 1.0, 0), (0, 0, 1.5)))
+        >>> raw = torch.tensor([0.1, 0.2, 0.3]).view(3, 1, 1)
+        >>> torch.allclose(camera.unprocess(camera.develop(raw)), raw)
+        True
     """
 
     curve: tuple[float, ...]

@@ -31,6 +31,11 @@ class Grading:
 
     Raises:
         ConfigError: a value that is not positive.
+
+    Example:
+        >>> grey = torch.full((3, 1, 1), 0.18)
+        >>> [round(Grading(contrast=c).develop(grey, torch.eye(3))[0].item(), 2) for c in (0.8, 1.2)]
+        [0.64, 0.72]
     """
 
     gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -53,8 +58,9 @@ class Grading:
             ShapeError: not floating-point of three channels.
 
         Example:
-            >>> Grading().develop(torch.tensor([0.0, 1.0, 1.0]).view(3, 1, 1), torch.eye(3)).flatten().tolist()
-            [0.0, 1.0, 1.0]
+            >>> light = torch.tensor([0.0, 0.18, 1.0]).view(3, 1, 1)
+            >>> [round(v, 2) for v in Grading().develop(light, torch.eye(3)).flatten().tolist()]
+            [0.0, 0.68, 1.0]
         """
         powered = apply_ccm(apply_gains(light, self.gains), matrix).clamp_min(0) ** self.gamma
         toned = ((1 + self.beta) * powered / (self.beta + powered)).clamp(0, 1)
@@ -69,6 +75,12 @@ def random_grading(generator: torch.Generator) -> Grading:
 
     Args:
         generator: source of randomness, on the CPU.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> grading = random_grading(generator)
+        >>> 0.7 <= grading.contrast <= 1.3
+        True
     """
     red, blue, contrast = (0.7 + 0.6 * torch.rand(3, generator=generator, dtype=torch.float64)).tolist()
     beta, gamma = torch.randn(2, generator=generator, dtype=torch.float64).tolist()

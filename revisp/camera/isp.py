@@ -64,6 +64,14 @@ class ISPSettings:
 
     Raises:
         ConfigError: a value out of range.
+
+    Example:
+        >>> ISPSettings(contrast=0.5).highlights
+        'clip'
+        >>> ISPSettings(contrast=2.0)
+        Traceback (most recent call last):
+            ...
+        revisp.errors.ConfigError: contrast must lie in [0, 1], got 2.0
     """
 
     exposure: float = 0.0
@@ -98,7 +106,15 @@ class ISPSettings:
 
 
 class Rendering(Protocol):
-    """What turns RAW into a photo and back: a `ForwardISP`, or a camera fitted to its own pairs."""
+    """What turns RAW into a photo and back: a `ForwardISP`, or a camera fitted to its own pairs.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> rendering: Rendering = ForwardISP(SIMULATED.profile)
+        >>> raw = torch.full((3, 8, 8), 0.1)
+        >>> torch.allclose(rendering.unprocess(rendering.develop(raw)), raw)
+        True
+    """
 
     def develop(self, raw_rgb: Tensor, place: Place | None = None) -> Tensor:
         """Render demosaiced RAW ``[..., 3, H, W]`` as sRGB in [0, 1]."""
@@ -132,6 +148,12 @@ def apply_isp(
 
     Raises:
         ShapeError: not a floating tensor of three channels.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> white = torch.tensor(SIMULATED.profile.as_shot_neutral).view(3, 1, 1)
+        >>> [round(v, 2) for v in apply_isp(0.18 * white, SIMULATED.profile).flatten().tolist()]
+        [0.46, 0.46, 0.46]
     """
     settings = settings or ISPSettings()
     if settings.shading:
@@ -167,6 +189,14 @@ def invert_isp(
 
     Raises:
         ShapeError: not a floating tensor of three channels.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> settings = ISPSettings(exposure=1.0, contrast=0.5)
+        >>> raw = torch.full((3, 8, 8), 0.1)
+        >>> photo = apply_isp(raw, SIMULATED.profile, settings)
+        >>> torch.allclose(invert_isp(photo, SIMULATED.profile, settings), raw)
+        True
     """
     check_image(srgb, 3, "srgb")
     settings = settings or ISPSettings()
@@ -186,6 +216,12 @@ class ForwardISP(nn.Module):
 
     Shape:
         ``[..., 3, H, W]`` to ``[..., 3, H, W]``.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> render = ForwardISP(SIMULATED.profile, ISPSettings(exposure=1.0))
+        >>> render(torch.rand(1, 3, 16, 20)).shape
+        torch.Size([1, 3, 16, 20])
     """
 
     def __init__(self, profile: CameraProfile, settings: ISPSettings | None = None) -> None:
@@ -231,13 +267,23 @@ def apply_ccm(rgb: Tensor, matrix: Any) -> Tensor:
 
 
 def linear_to_srgb(linear: Tensor) -> Tensor:
-    """Encode linear light in [0, 1] by the sRGB transfer function (IEC 61966-2-1); any shape."""
+    """Encode linear light in [0, 1] by the sRGB transfer function (IEC 61966-2-1); any shape.
+
+    Example:
+        >>> round(linear_to_srgb(torch.tensor(0.18)).item(), 3)  # mid grey
+        0.461
+    """
     curved = 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
     return torch.where(linear <= 0.0031308, 12.92 * linear, curved)
 
 
 def srgb_to_linear(srgb: Tensor) -> Tensor:
-    """Decode sRGB in [0, 1] to linear light; undoes `linear_to_srgb`; any shape."""
+    """Decode sRGB in [0, 1] to linear light; undoes `linear_to_srgb`; any shape.
+
+    Example:
+        >>> round(srgb_to_linear(torch.tensor(0.5)).item(), 3)
+        0.214
+    """
     curved = ((srgb.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4
     return torch.where(srgb <= 0.04045, srgb / 12.92, curved)
 
@@ -258,6 +304,10 @@ def tone_curve(x: Tensor, contrast: float, gamma: float = 1.0, lift: float = 0.0
 
     Raises:
         ConfigError: a value out of range.
+
+    Example:
+        >>> tone_curve(torch.tensor([0.25, 0.5, 0.75]), contrast=1.0).tolist()
+        [0.15625, 0.5, 0.84375]
     """
     _check_curve(contrast, gamma, lift)
     x = _power(x, gamma)

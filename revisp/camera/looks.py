@@ -34,6 +34,10 @@ class ColourLook:
 
     Raises:
         ConfigError: not five finite numbers.
+
+    Example:
+        >>> ColourLook().neutral, ColourLook(hue=(10.0, 0.0, 0.0, 0.0, 0.0)).neutral
+        (True, False)
     """
 
     hue: Waves = (0.0,) * 5

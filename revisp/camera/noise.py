@@ -62,6 +62,11 @@ class NoiseLevels(NamedTuple):
     Attributes:
         shot: variance per unit of signal.
         read: variance without light.
+
+    Example:
+        >>> levels = NoiseLevels(shot=0.01, read=0.0001)
+        >>> round(0.25 * levels.shot + levels.read, 4)  # variance at a signal of 0.25
+        0.0026
     """
 
     shot: float
@@ -75,6 +80,10 @@ def noise_levels(shot: float, deviation: float = 0.0) -> NoiseLevels:
 
     Raises:
         ConfigError: shot is not positive.
+
+    Example:
+        >>> f"{noise_levels(0.01).read:.2e}"
+        '1.45e-04'
     """
     if shot <= 0:
         raise ConfigError(f"shot noise must be positive, got {shot}")
@@ -88,6 +97,11 @@ def random_noise_levels(generator: torch.Generator) -> NoiseLevels:
 
     Args:
         generator: source of randomness, on the CPU.
+
+    Example:
+        >>> levels = random_noise_levels(torch.Generator().manual_seed(0))
+        >>> 1e-4 <= levels.shot <= 0.012
+        True
     """
     low, high = (math.log(bound) for bound in SHOT_RANGE)
     shot = math.exp(low + (high - low) * torch.rand(1, generator=generator, dtype=torch.float64).item())
@@ -106,6 +120,12 @@ def add_noise(raw: Tensor, levels: NoiseLevels, generator: torch.Generator) -> T
 
     Returns:
         Noisy values of the same shape, unclamped.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> noisy = add_noise(torch.full((1, 64, 64), 0.25), NoiseLevels(0.01, 0.0001), generator)
+        >>> round(noisy.var().item(), 4)
+        0.0026
     """
     noise = torch.randn(raw.shape, generator=generator, device=generator.device, dtype=raw.dtype).to(raw.device)
     return raw + noise * (raw.clamp_min(0) * levels.shot + levels.read).sqrt()
@@ -144,6 +164,13 @@ def fit_noise(bayer: Tensor, cfa: CFA | str, *, scale: int = 1) -> NoiseLevels:
         ShapeError: not a single floating mosaic of one channel.
         ConfigError: not a Bayer phase, or a scale below 1.
         DataError: too few blocks without saturated or black samples.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> light = torch.linspace(0.1, 0.9, 256).expand(1, 256, 256)
+        >>> noisy = add_noise(light, NoiseLevels(1e-3, 1e-5), generator)
+        >>> f"{fit_noise(noisy, 'RGGB').shot:.0e}"
+        '1e-03'
     """
     check_image(bayer, 1, "bayer")
     if bayer.ndim != 3:

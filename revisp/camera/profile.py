@@ -47,6 +47,14 @@ class CameraProfile:
 
     Raises:
         ConfigError: a value that no camera has; the message names the field.
+
+    Example:
+        >>> profile = CameraProfile(
+        ...     "Make", "Model", CFA.RGGB, (64.0, 64.0, 64.0, 64.0), white_level=1023.0, bits=10,
+        ...     color_matrix=np.eye(3).tolist(), as_shot_neutral=(0.5, 1.0, 0.625),
+        ... )
+        >>> profile.gains, profile.normalise(np.array([[64, 1023]])).tolist()
+        ((2.0, 1.0, 1.6), [[0.0, 1.0]])
     """
 
     make: str

@@ -77,7 +77,13 @@ DENOISE = (0.3, 2.0)
 
 @cache
 def measured_curves() -> dict[str, tuple[float, ...]]:
-    """Return the measured tone curves by name: light at the sRGB values 0, 1/64, ..., 1, as `FittedCamera`'s."""
+    """Return the measured tone curves by name: light at the sRGB values 0, 1/64, ..., 1, as `FittedCamera`'s.
+
+    Example:
+        >>> curve = measured_curves()["Nikon D750"]
+        >>> len(curve), curve[0], curve[-1]
+        (65, 0.0, 1.0)
+    """
     return {curve["name"]: tuple(curve["light"]) for curve in _data()["curves"]}
 
 
@@ -129,6 +135,11 @@ def random_curve(generator: torch.Generator) -> Array:
 
     Returns:
         Light at the sRGB values 0, 1/64, ..., 1: from 0 to 1, rising strictly, ``[65]`` float64.
+
+    Example:
+        >>> curve = random_curve(torch.Generator().manual_seed(0))
+        >>> curve.shape, bool((np.diff(curve) > 0).all())
+        ((65,), True)
     """
     draw = Draw(generator)
     parts = [draw.choice(tuple(measured_curves().values())) for _ in range(MIXED)]

@@ -59,6 +59,10 @@ def shading_gain(
 
     Raises:
         ConfigError: the gain is not positive everywhere.
+
+    Example:
+        >>> [round(gain, 2) for gain in shading_gain(3, 3, (1.0,))[0, 0].tolist()]  # the top row
+        [1.44, 1.22, 1.44]
     """
     check_shading(coefficients)
     top, left, full_height, full_width = place or Place(0, 0, height, width)

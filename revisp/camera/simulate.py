@@ -65,6 +65,11 @@ class SimulatedCamera:
 
     Raises:
         ConfigError: a value outside its range.
+
+    Example:
+        >>> camera = SimulatedCamera(SIMULATED.profile, headroom=4.0)
+        >>> camera.settings.exposure  # EV
+        2.0
     """
 
     profile: CameraProfile
@@ -134,6 +139,12 @@ class SimulatedPair(NamedTuple):
         srgb: the decoded JPEG ``[3, H, W]`` in [0, 1], in steps of 1/255.
         bayer: the RAW ``[1, H, W]``: noisy, quantised, then (value - black) / (white - black); noise around black
             makes some values slightly negative.
+
+    Example:
+        >>> photo, generator = torch.rand(3, 32, 32), torch.Generator().manual_seed(0)
+        >>> srgb, bayer = simulate(photo, SIMULATED, generator=generator)
+        >>> srgb.shape, bayer.shape
+        (torch.Size([3, 32, 32]), torch.Size([1, 32, 32]))
     """
 
     srgb: Tensor
@@ -162,6 +173,13 @@ def simulate(
 
     Raises:
         ShapeError: not a floating tensor of three channels, or a batch.
+
+    Example:
+        >>> photo, generator = torch.full((3, 32, 32), 0.5), torch.Generator().manual_seed(0)
+        >>> bright = simulate(photo, SIMULATED, exposure=1.0, generator=generator)
+        >>> dim = simulate(photo, SIMULATED, exposure=0.0, generator=generator)
+        >>> round((bright.bayer.mean() / dim.bayer.mean()).item(), 1)
+        2.0
     """
     check_image(photo, 3, "photo")
     if photo.ndim != 3:
