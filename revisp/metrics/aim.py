@@ -41,6 +41,10 @@ def aim_psnr(prediction: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         ShapeError: not packed RAW of one shape.
+
+    Example:
+        >>> aim_psnr(torch.full((1, 4, 8, 8), 0.6), torch.full((1, 4, 8, 8), 0.5)).round().tolist()
+        [20.0]
     """
     return region_psnr(prediction, target, None)
 
@@ -62,6 +66,11 @@ def aim_ssim(prediction: Tensor, target: Tensor) -> Tensor:
 
     Raises:
         ShapeError: not packed RAW of one shape, or planes smaller than 11 x 11.
+
+    Example:
+        >>> truth = torch.rand(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+        >>> aim_ssim(truth, truth).item(), aim_ssim(1 - truth, truth).item() < 0
+        (1.0, True)
     """
     return region_ssim(prediction, target, None)
 
@@ -79,6 +88,12 @@ def region_psnr(prediction: Tensor, target: Tensor, region: Tensor | None) -> Te
 
     Raises:
         ShapeError: not packed, or of different shapes.
+
+    Example:
+        >>> truth, half = torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8)
+        >>> half[..., :4] = 1.0  # the left half
+        >>> [round(region_psnr(0.1 * half, truth, part).item()) for part in (half, 1 - half)]
+        [20, 999]
     """
     prediction, target, weight = packed_doubles(prediction, target, region)
     mse = weighted_mean((prediction - target).square(), weight)
@@ -102,6 +117,11 @@ def region_ssim(prediction: Tensor, target: Tensor, region: Tensor | None) -> Te
 
     Raises:
         ShapeError: not packed, of different shapes, or planes smaller than 11 x 11.
+
+    Example:
+        >>> truth = torch.rand(1, 4, 16, 16)
+        >>> region_ssim(truth, truth, torch.zeros_like(truth)).tolist()  # an empty region
+        [nan]
     """
     prediction, target, weight = packed_doubles(prediction, target, region)
     height, width = prediction.shape[-2:]
@@ -141,6 +161,12 @@ class AIMPSNR(MeanOverImages):
 
     Range: dB, 999 for identical images; higher is better. Sums are kept in float32, which any device has, unless
     ``precision=torch.float64`` is given.
+
+    Example:
+        >>> metric = AIMPSNR()
+        >>> metric.update(torch.full((1, 1, 16, 16), 0.6), torch.full((1, 1, 16, 16), 0.5))
+        >>> round(metric.compute().item(), 2)
+        20.0
     """
 
     sums = torch.float32
@@ -154,6 +180,13 @@ class AIMSSIM(MeanOverImages):
     """Mean over images of `aim_ssim`, or of `region_ssim` where a region is given.
 
     Range: [-1,1]; higher is better. Sums are kept as by `AIMPSNR`.
+
+    Example:
+        >>> metric = AIMSSIM()
+        >>> truth = torch.rand(2, 1, 32, 32)
+        >>> metric.update(truth, truth)
+        >>> round(metric.compute().item(), 4)
+        1.0
     """
 
     sums = torch.float32

@@ -38,6 +38,12 @@ class BinErrors(NamedTuple):
         weight: ``[5,n]``, samples in each bin, counted by their weight in the region.
         bias: ``[5,n]``, mean of prediction minus truth; NaN in an empty bin.
         rmse: ``[5,n]``, root of the mean squared error; NaN in an empty bin.
+
+    Example:
+        >>> truth = torch.full((1, 4, 8, 8), 0.25)
+        >>> found = bin_errors(truth + 0.5, truth, bins=2)
+        >>> found.edges.tolist(), found.weight[-1].tolist(), found.bias[-1].tolist()
+        ([0.0, 0.5, 1.0], [256.0, 0.0], [0.5, nan])
     """
 
     edges: Tensor
@@ -59,6 +65,10 @@ def brightness_edges(bins: int = 10, spacing: Spacing = "linear") -> Tensor:
 
     Raises:
         ConfigError: no bins, or unknown spacing.
+
+    Example:
+        >>> brightness_edges(4).tolist(), brightness_edges(4, "log").tolist()
+        ([0.0, 0.25, 0.5, 0.75, 1.0], [0.0, 0.125, 0.25, 0.5, 1.0])
     """
     if bins < 1:
         raise ConfigError(f"bins must be at least 1, got {bins}")
@@ -116,6 +126,11 @@ def bin_errors(
     Raises:
         ShapeError: not packed, or of different shapes.
         ConfigError: as `brightness_edges`.
+
+    Example:
+        >>> truth = torch.tensor([0.25, 0.75]).view(2, 1, 1, 1).expand(2, 4, 8, 8)
+        >>> bin_errors(0.5 * truth, truth, bins=2).bias[-1].tolist()  # all planes together
+        [-0.125, -0.375]
     """
     edges = brightness_edges(bins, spacing)
     return _errors(edges, _sums(prediction, target, region, edges))
@@ -146,6 +161,14 @@ class BrightnessErrors(Metric):
 
     Raises:
         ConfigError: as `brightness_edges`, or not a Bayer phase.
+
+    Example:
+        >>> metric = BrightnessErrors(bins=2)
+        >>> for level in (0.25, 0.75):
+        ...     truth = torch.full((1, 1, 8, 8), level)
+        ...     metric.update(truth + 0.125, truth)
+        >>> metric.compute().rmse[-1].tolist()
+        [0.125, 0.125]
     """
 
     is_differentiable = False

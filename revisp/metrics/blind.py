@@ -79,6 +79,12 @@ class BlindTruth(NamedTuple):
         light: white-balanced camera RGB ``[3, h, w]``, linear, its 99.9th percentile 1, float64.
         usable: ``[h, w]``, pixels that neither sensor nor photo clipped: all levels are fitted and scored on them.
         clipped: ``[h, w]``, number of channels that the photo clipped where the sensor did not; else 0.
+
+    Example:
+        >>> light = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+        >>> truth = blind_truth(light / 2, light)
+        >>> truth.light.shape, bool(truth.clipped[~truth.usable].all())
+        (torch.Size([3, 48, 48]), True)
     """
 
     light: Tensor
@@ -93,6 +99,13 @@ class Level(NamedTuple):
         psnr: dB, peak 1; infinite where nothing differs.
         stops: median distance of green in stops.
         angle: mean angle between the colours, in degrees.
+
+    Example:
+        >>> light = torch.rand(3, 64, 64) * 0.9
+        >>> truth = blind_truth(light, light)
+        >>> exact = ladder(in_units_of_truth(light, truth), truth).levels["e0"]
+        >>> exact.psnr, exact.stops
+        (inf, 0.0)
     """
 
     psnr: float
@@ -106,6 +119,12 @@ class Ladder(NamedTuple):
     Attributes:
         levels: by the names of `LEVELS`.
         matched: the prediction after the matrices of E3, each fitted to the other blocks, ``[3, h, w]`` float64.
+
+    Example:
+        >>> light = torch.rand(3, 64, 64) * 0.9
+        >>> truth = blind_truth(light, light)
+        >>> list(ladder(in_units_of_truth(light, truth), truth).levels)
+        ['e0', 'e1', 'e2', 'e3']
     """
 
     levels: dict[str, Level]
@@ -139,6 +158,10 @@ def bin_picture(picture: Tensor) -> Tensor:
 
     Raises:
         ShapeError: not floating-point ``[C, H, W]``.
+
+    Example:
+        >>> bin_picture(torch.tensor([[[1.0, 2.0, 9.0], [3.0, 4.0, 9.0]]])).tolist()
+        [[[2.5]]]
     """
     if picture.ndim != 3 or not picture.is_floating_point():
         raise ShapeError(f"picture must be floating point [C, H, W], got {list(picture.shape)}")
@@ -168,6 +191,13 @@ def blind_truth(
 
     Raises:
         ShapeError: sizes that differ, values that are not finite, or no usable pixel.
+
+    Example:
+        >>> photo = torch.full((3, 64, 64), 0.5)
+        >>> photo[0, 20:30, 20:30] = 1.0  # clipped in red
+        >>> truth = blind_truth(torch.full((3, 64, 64), 0.25), photo)
+        >>> truth.light.shape, int(truth.usable.sum()), int(truth.clipped.sum())
+        (torch.Size([3, 48, 48]), 2204, 100)
     """
     for x, name in ((raw_rgb, "raw_rgb"), (photo, "photo")):
         check_image(x, 3, name)
@@ -200,6 +230,12 @@ def in_units_of_truth(prediction: Tensor, truth: BlindTruth) -> Tensor:
 
     Raises:
         ShapeError: another size, values that are not finite, or a black prediction.
+
+    Example:
+        >>> light = torch.rand(3, 64, 64) * 0.9
+        >>> truth = blind_truth(light, light)
+        >>> torch.allclose(in_units_of_truth(100 * light, truth), truth.light)  # the unit does not matter
+        True
     """
     check_image(prediction, 3, "prediction")
     x = _framed(double(prediction))
@@ -263,7 +299,12 @@ def fit_colour(prediction: Tensor, truth: Tensor, level: str = "e3") -> Tensor:
 
 
 def green_stops(colours: Tensor) -> Tensor:
-    """Return log2 of green of ``[3, ...]``; black and less count as 2^-20."""
+    """Return log2 of green of ``[3, ...]``; black and less count as 2^-20.
+
+    Example:
+        >>> green_stops(torch.tensor([[1.0, 1.0], [0.5, 0.0], [1.0, 1.0]])).tolist()
+        [-1.0, -20.0]
+    """
     return colours[1].clamp_min(DARKEST).log2()
 
 

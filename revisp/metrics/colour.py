@@ -39,6 +39,10 @@ def srgb_to_lab(srgb: Tensor) -> Tensor:
 
     Raises:
         ShapeError: not three channels, or not floating point.
+
+    Example:
+        >>> srgb_to_lab(torch.ones(3, 1, 1)).flatten().round(decimals=3).abs().tolist()  # white
+        [100.0, 0.0, 0.0]
     """
     check_image(srgb, 3, "srgb")
     xyz = apply_ccm(srgb_to_linear(double(srgb)), SRGB_TO_XYZ / SRGB_TO_XYZ.sum(axis=1, keepdims=True))
@@ -60,6 +64,12 @@ def ciede2000(first: Tensor, second: Tensor) -> Tensor:
 
     Raises:
         ShapeError: not three channels, not floating point, or of different sizes.
+
+    Example:
+        >>> red = torch.tensor([50.0, 60.0, 0.0]).view(3, 1, 1)
+        >>> redder = torch.tensor([50.0, 65.0, 0.0]).view(3, 1, 1)
+        >>> round(ciede2000(red, redder).item(), 1)
+        1.3
     """
     for lab, name in ((first, "first"), (second, "second")):
         check_image(lab, 3, name)
@@ -127,6 +137,12 @@ def developed_delta_e(
 
     Raises:
         ShapeError: shapes do not fit.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> raw = torch.full((1, 4, 8, 8), 0.25)
+        >>> [round(developed_delta_e(raw * gain, raw, SIMULATED.profile).item(), 1) for gain in (1.0, 1.1)]
+        [0.0, 2.2]
     """
     first, second = (picture(double(raw), profile, exposure) for raw in (prediction, target))
     if first.shape != second.shape:

@@ -30,6 +30,11 @@ class FixedEdit(NamedTuple):
         contrast: strength of the S curve in [0, 1] (`revisp.camera.isp.tone_curve`).
         lift: encoded value of black.
         saturation: factor of the distance from grey.
+
+    Example:
+        >>> grey = torch.full((3, 1, 1), 0.18)
+        >>> [round(EDITS[name].develop(grey, torch.eye(3))[0].item(), 2) for name in ("plain", "brighter")]
+        [0.46, 0.63]
     """
 
     exposure: float = 0.0
@@ -71,6 +76,11 @@ class EditError(NamedTuple):
     Attributes:
         psnr: dB of sRGB, peak 1.
         delta_e: mean CIEDE2000.
+
+    Example:
+        >>> light, usable = torch.rand(3, 8, 8), torch.ones(8, 8, dtype=torch.bool)
+        >>> edit_errors(light, light, usable, torch.eye(3))["warm"]
+        EditError(psnr=inf, delta_e=0.0)
     """
 
     psnr: float
@@ -87,6 +97,14 @@ def edit_errors(matched: Tensor, light: Tensor, usable: Tensor, matrix: Any) -> 
         light: the true light ``[3, h, w]``, its 99.9th percentile 1.
         usable: ``[h, w]``, the pixels that count.
         matrix: white-balanced camera RGB to linear sRGB ``[3, 3]`` (`revisp.CameraProfile.camera_to_srgb`).
+
+    Example:
+        >>> light = torch.full((3, 8, 8), 0.18)
+        >>> errors = edit_errors(1.1 * light, light, torch.ones(8, 8, dtype=torch.bool), torch.eye(3))
+        >>> list(errors)
+        ['plain', 'brighter', 'darker', 'cool', 'warm', 'matte']
+        >>> errors["brighter"].psnr < errors["darker"].psnr
+        True
     """
     step = max(1, int(usable.sum()) // MOST_PIXELS)
     given, true = (x[:, usable][:, ::step, None] for x in (matched, light))

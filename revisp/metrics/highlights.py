@@ -39,6 +39,12 @@ class HighlightErrors(NamedTuple):
         near: share of the pixels within half a stop.
         rank: Spearman's rank correlation with the truth; NaN of a constant.
         pixels: their number.
+
+    Example:
+        >>> few = torch.zeros(10)
+        >>> errors = _errors(few, few)
+        >>> errors.pixels, errors.mae  # too few pixels to say anything
+        (10, nan)
     """
 
     bias: float
@@ -60,6 +66,15 @@ def highlight_errors(prediction: Tensor, truth: BlindTruth) -> dict[int, Highlig
 
     Returns:
         By the number of clipped channels.
+
+    Example:
+        >>> from revisp.metrics.blind import blind_truth, in_units_of_truth
+        >>> light = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)) * 1.2
+        >>> truth = blind_truth(light / 2, light.clamp(0, 1))  # the photo clips, the sensor does not
+        >>> predicted = in_units_of_truth(light.clamp(0, 1), truth)
+        >>> errors = highlight_errors(predicted, truth)[1]
+        >>> errors.pixels, errors.bias < 0  # too dark where green is clipped
+        (837, True)
     """
     matrix = fit_colour(prediction[:, truth.usable], truth.light[:, truth.usable])
     predicted, true = green_stops(torch.einsum("ij,jhw->ihw", matrix, prediction)), green_stops(truth.light)
@@ -67,7 +82,15 @@ def highlight_errors(prediction: Tensor, truth: BlindTruth) -> dict[int, Highlig
 
 
 def oracle_constant(truth: BlindTruth) -> dict[int, HighlightErrors]:
-    """Score the answer that gives all pixels of one number of clipped channels their true median."""
+    """Score the answer that gives all pixels of one number of clipped channels their true median.
+
+    Example:
+        >>> from revisp.metrics.blind import blind_truth
+        >>> light = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)) * 1.2
+        >>> truth = blind_truth(light / 2, light.clamp(0, 1))
+        >>> sorted(oracle_constant(truth))
+        [1, 2, 3]
+    """
     found = {}
     for n in (1, 2, 3):
         true = green_stops(truth.light)[truth.clipped == n]

@@ -32,6 +32,10 @@ class Linearity(NamedTuple):
         departure: RMS over the bins of the distance from the nearest line of slope 1, in stops; ideal 0.
         shadow_highlight: distance of the four darkest bins less that of the four brightest, in stops; ideal 0,
             positive where shadows come out too bright against the highlights.
+
+    Example:
+        >>> linearity(torch.zeros(10), torch.zeros(10)).slope  # too few pixels
+        nan
     """
 
     slope: float

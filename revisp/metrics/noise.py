@@ -46,6 +46,13 @@ class NoiseRatio(NamedTuple):
         ratio: ``[5,n]``, prediction over truth.
         mean: scalar, mean of the last row's ratios, weighted by blocks; NaN if nothing was measured.
         unmeasured: scalar, images whose own noise could not be fitted; they count nowhere else.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> truth = 0.25 + 0.01 * torch.randn(1, 4, 64, 64, generator=generator)
+        >>> found = noise_ratio(torch.full_like(truth, 0.25), truth, levels=NoiseLevels(0.0, 1e-4), bins=2)
+        >>> found.mean.item(), found.ratio.shape
+        (0.0, torch.Size([5, 2]))
     """
 
     edges: Tensor
@@ -81,6 +88,13 @@ def noise_ratio(
     Raises:
         ShapeError: not packed, of different shapes, or too small.
         ConfigError: as `brightness_edges`, or negative noise.
+
+    Example:
+        >>> generator = torch.Generator().manual_seed(0)
+        >>> noise = 0.01 * torch.randn(1, 4, 64, 64, generator=generator)
+        >>> levels = NoiseLevels(shot=0.0, read=1e-4)
+        >>> round(noise_ratio(0.25 + noise / 2, 0.25 + noise, levels=levels).mean.item(), 3)
+        0.25
     """
     edges = brightness_edges(bins, spacing)
     _check_levels(levels)

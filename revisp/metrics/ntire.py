@@ -42,6 +42,10 @@ def quantise(raw: Tensor, levels: int = LEVELS, rounding: Rounding = "round") ->
 
     Raises:
         ConfigError: no positive number of levels, or unknown rounding.
+
+    Example:
+        >>> (quantise(torch.tensor([0.5, 1.5])) * LEVELS).tolist()
+        [2048.0, 4095.0]
     """
     if levels < 1:
         raise ConfigError(f"levels must be positive, got {levels}")
@@ -76,6 +80,11 @@ def ntire_psnr(
     Raises:
         ShapeError: not packed, or of different shapes.
         ConfigError: as `quantise`.
+
+    Example:
+        >>> truth = torch.full((1, 4, 8, 8), 0.5)
+        >>> ntire_psnr(truth + 1e-5, truth).tolist()  # both are stored as the same 12 bits
+        [999.0]
     """
     return region_psnr(quantise(prediction, levels, rounding), quantise(target, levels, rounding), region)
 
@@ -103,5 +112,10 @@ def ntire_ssim(
     Raises:
         ShapeError: not packed, of different shapes, or planes smaller than 11 x 11.
         ConfigError: as `quantise`.
+
+    Example:
+        >>> truth = torch.rand(1, 4, 16, 16)
+        >>> round(ntire_ssim(truth + 1e-6, truth).item(), 3)
+        1.0
     """
     return region_ssim(quantise(prediction, levels, rounding), quantise(target, levels, rounding), region)

@@ -51,6 +51,13 @@ def developed_lpips(
     Raises:
         ShapeError: shapes do not fit.
         ConfigError: lpips is None.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> from revisp.losses import L1Loss  # LPIPSLoss() where its weights are at hand
+        >>> raw = torch.rand(2, 4, 32, 32)
+        >>> developed_lpips(raw, raw, SIMULATED.profile, L1Loss()).tolist()
+        [0.0, 0.0]
     """
     network = _present(lpips)
     first, second = (picture(raw.float(), profile, exposure) for raw in (prediction, target))

@@ -26,6 +26,10 @@ class StyleConsistency(NamedTuple):
     Attributes:
         cross: of a style whose matrix was fitted on another, with its own exposure.
         drop: how much that is below the styles with matrices of their own; ideal 0.
+
+    Example:
+        >>> StyleConsistency(cross=38.0, drop=0.5).cross + 0.5  # PSNR of styles with matrices of their own
+        38.5
     """
 
     cross: float
@@ -42,6 +46,16 @@ def style_consistency(predictions: Sequence[Tensor], truths: Sequence[BlindTruth
 
     Raises:
         ConfigError: fewer than two styles.
+
+    Example:
+        >>> from revisp.metrics.blind import blind_truth, in_units_of_truth
+        >>> light = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0)) * 0.9
+        >>> truth = blind_truth(light, light)
+        >>> linear, tinted, bent = (in_units_of_truth(x, truth) for x in (light, 0.5 * light, light**0.5))
+        >>> style_consistency([linear, tinted], [truth, truth]).drop < 0.01
+        True
+        >>> style_consistency([linear, bent], [truth, truth]).drop > 1
+        True
     """
     if len(predictions) < 2:
         raise ConfigError(f"the consistency of styles needs at least 2 renderings, got {len(predictions)}")
