@@ -54,6 +54,12 @@ class AlignedLoss(nn.Module):
     Raises:
         ConfigError: an unknown flow, a negative weight, or weights for Lucas-Kanade.
         WeightsError: RAFT's weights are missing or do not fit.
+
+    Example:
+        >>> loss = AlignedLoss(ssim=0.1)
+        >>> photo, raw = torch.rand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+        >>> loss(raw, raw, srgb=photo).shape
+        torch.Size([])
     """
 
     needs = ("srgb", "cfa")

@@ -41,13 +41,22 @@ def create_loss(name: str, **kwargs: Any) -> nn.Module:
     Raises:
         UnknownNameError: no such loss; near misses are named.
         ConfigError: the loss does not take these settings.
+
+    Example:
+        >>> create_loss("charbonnier", eps=0.01)
+        CharbonnierLoss(eps=0.01)
     """
     loss: nn.Module = LOSSES.create(name, **kwargs)
     return loss
 
 
 def list_losses(pattern: str = "*") -> list[str]:
-    """Return the names that match a shell pattern, sorted."""
+    """Return the names that match a shell pattern, sorted.
+
+    Example:
+        >>> list_losses("l?")
+        ['l1', 'l2']
+    """
     return LOSSES.names(pattern)
 
 

@@ -30,6 +30,12 @@ class LossResult(NamedTuple):
     Attributes:
         total: the scalar to minimise.
         terms: value of every term before its weight, detached, for logging.
+
+    Example:
+        >>> import torch
+        >>> result = WeightedSum({"l1": 0.5})(torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4))
+        >>> result.total.item(), result.terms["l1"].item()
+        (0.5, 1.0)
     """
 
     total: Tensor
@@ -47,6 +53,12 @@ class WeightedSum(nn.Module):
     Raises:
         UnknownNameError: no loss of that name.
         ConfigError: a weight is negative or not a number, a setting is unknown, or no term is left.
+
+    Example:
+        >>> import torch
+        >>> loss = WeightedSum({"l1": 1.0, "l2": {"weight": 4.0}, "ssim": None})
+        >>> loss(torch.full((1, 3, 4, 4), 0.5), torch.zeros(1, 3, 4, 4)).total.item()
+        1.5
     """
 
     def __init__(self, terms: Terms) -> None:
@@ -115,6 +127,14 @@ class BranchLoss(nn.Module):
 
     Raises:
         ConfigError: an unknown domain, a gamma below 1, a negative weight, or as `WeightedSum`.
+
+    Example:
+        >>> import torch
+        >>> loss = BranchLoss({"l1": 1.0}, domain="linear", full_image=0.0)
+        >>> region = torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)  # only the left pixel counts
+        >>> prediction = torch.tensor([0.5, 9.0]).view(1, 1, 1, 2).expand(1, 3, 1, 2)
+        >>> loss(prediction, torch.zeros(1, 3, 1, 2), region).total.item()
+        0.5
     """
 
     def __init__(
@@ -183,6 +203,14 @@ class FusionLoss(nn.Module):
 
     Raises:
         ConfigError: a negative weight.
+
+    Example:
+        >>> import torch
+        >>> branch = BranchLoss({"l1": 1.0}, domain="linear", full_image=0.0)
+        >>> loss, mask = FusionLoss(branch, branch), torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
+        >>> oe, noe, truth = torch.full((1, 3, 1, 2), 0.25), torch.full((1, 3, 1, 2), 0.5), torch.zeros(1, 3, 1, 2)
+        >>> {name: value.item() for name, value in loss(oe, noe, truth, mask).terms.items()}
+        {'oe/l1': 0.25, 'noe/l1': 0.5}
     """
 
     def __init__(self, oe: BranchLoss, noe: BranchLoss, oe_weight: float = 1.0, noe_weight: float = 1.0) -> None:
@@ -251,6 +279,12 @@ class PlainLoss(nn.Module):
 
     Raises:
         ConfigError: an unknown target, or as `BranchLoss`.
+
+    Example:
+        >>> import torch
+        >>> loss = PlainLoss({"l1": 1.0}, domain="linear")
+        >>> loss(torch.full((1, 4, 8, 8), 0.25), torch.zeros(1, 4, 8, 8)).total.item()
+        0.25
     """
 
     def __init__(

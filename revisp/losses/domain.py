@@ -24,6 +24,10 @@ def to_gamma(x: Tensor, gamma: float = 2.2) -> Tensor:
 
     Returns:
         Tensor of the same shape, in float32 or better.
+
+    Example:
+        >>> [round(v, 3) for v in to_gamma(torch.tensor([0.0, 0.18, 1.0])).tolist()]
+        [0.024, 0.459, 1.0]
     """
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     power = x.clamp_min(TOE) ** (1 / gamma)

@@ -69,6 +69,11 @@ class EditAwareLoss(nn.Module):
 
     Raises:
         ConfigError: a range that is none, or a value outside its own.
+
+    Example:
+        >>> loss, raw = EditAwareLoss(), torch.rand(2, 3, 16, 16)
+        >>> loss(raw, raw).item()
+        0.0
     """
 
     linear = True

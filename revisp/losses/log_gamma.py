@@ -47,6 +47,13 @@ def log_gamma_loss(
 
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
+
+    Example:
+        >>> import torch
+        >>> truth = torch.full((1, 4, 8, 8), 0.25)
+        >>> heads = torch.cat([truth, truth**0.5], dim=1)  # exact candidates of both gammas
+        >>> log_gamma_loss(truth, truth, gamma_heads=heads, gammas=(1.0, 0.5)).item()
+        0.0
     """
     prediction, target, weight = checked(prediction, target.detach(), weight)
     batch, channels, height, width = target.shape
@@ -81,6 +88,13 @@ class LogGammaLoss(nn.Module):
 
     Raises:
         ConfigError: no gamma, one that is not positive, or a margin outside (0, 1).
+
+    Example:
+        >>> import torch
+        >>> loss = LogGammaLoss(gammas=(1.0, 0.5))
+        >>> truth = torch.full((1, 4, 8, 8), 0.25)
+        >>> loss(truth, truth, gamma_heads=torch.cat([truth, truth**0.5], dim=1)).item()
+        0.0
     """
 
     needs: ClassVar[tuple[str, ...]] = ("gamma_heads",)

@@ -44,6 +44,10 @@ class Trunk:
         net: "alex", "vgg" or "squeeze".
         path: the file.
         source: what named the file: "argument", "environment" or "torchvision cache".
+
+    Example:
+        >>> str(Trunk("alex", Path("alexnet.pth"), "argument"))
+        'LPIPS alex trunk from alexnet.pth (argument)'
     """
 
     net: Net
@@ -66,6 +70,12 @@ def find_trunk(net: Net = "alex", trunk: str | os.PathLike[str] | None = None) -
     Raises:
         ConfigError: an unknown net.
         WeightsError: the file given, or named by the variable, is missing.
+
+    Example:
+        >>> find_trunk("alex", "missing.pth")
+        Traceback (most recent call last):
+            ...
+        revisp.errors.WeightsError: the LPIPS setting trunk names missing.pth, which is not a file
     """
     if net not in _FILES:
         raise ConfigError(f"unknown LPIPS net {net!r}: use 'alex', 'vgg' or 'squeeze'")
@@ -98,6 +108,11 @@ class LPIPSLoss(nn.Module):
     Raises:
         ConfigError: an unknown net.
         WeightsError: no trunk is found, it does not fit the net, or it cannot be read or downloaded.
+
+    Example:
+        >>> loss = LPIPSLoss("alex", trunk="alexnet.pth")  # needs weights  # doctest: +SKIP
+        >>> loss(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64)).shape  # doctest: +SKIP
+        torch.Size([])
     """
 
     def __init__(

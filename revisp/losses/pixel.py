@@ -36,13 +36,25 @@ def l1_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) ->
 
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
+
+    Example:
+        >>> prediction = torch.tensor([0.5, 9.0]).view(1, 1, 1, 2)
+        >>> region = torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)  # only the left pixel counts
+        >>> l1_loss(prediction, torch.zeros(1, 1, 1, 2), region).item()
+        0.5
     """
     prediction, target, weight = checked(prediction, target, weight)
     return region_mean((prediction - target).abs(), weight)
 
 
 def l2_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean squared error over the region; arguments, result and errors as `l1_loss`."""
+    """Mean squared error over the region; arguments, result and errors as `l1_loss`.
+
+    Example:
+        >>> truth = torch.full((1, 3, 4, 4), 0.5)
+        >>> l2_loss(truth + 0.5, truth).item()
+        0.25
+    """
     prediction, target, weight = checked(prediction, target, weight)
     return region_mean((prediction - target).square(), weight)
 
@@ -65,6 +77,11 @@ def charbonnier_loss(
 
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
+
+    Example:
+        >>> truth = torch.full((1, 3, 4, 4), 0.5)
+        >>> charbonnier_loss(truth, truth).item(), round(charbonnier_loss(truth + 0.1, truth).item(), 3)
+        (0.0, 0.099)
     """
     prediction, target, weight = checked(prediction, target, weight)
     return region_mean(torch.sqrt((prediction - target).square() + eps**2) - eps, weight)
@@ -91,6 +108,11 @@ def hard_log_loss(
 
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
+
+    Example:
+        >>> truth = torch.full((1, 3, 4, 4), 0.5)
+        >>> round(hard_log_loss(2 * truth, truth).item(), 3)  # ln 2, as for any twofold value
+        0.693
     """
     prediction, target, weight = checked(prediction, target, weight)
     return region_mean((prediction.clamp_min(eps).log() - target.clamp_min(eps).log()).abs(), weight)
@@ -98,7 +120,13 @@ def hard_log_loss(
 
 @LOSSES.register("l1")
 class L1Loss(nn.Module):
-    """Module of `l1_loss`."""
+    """Module of `l1_loss`.
+
+    Example:
+        >>> truth = torch.full((1, 3, 4, 4), 0.5)
+        >>> L1Loss()(truth + 0.25, truth).item()
+        0.25
+    """
 
     def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """See `l1_loss`."""
@@ -107,7 +135,13 @@ class L1Loss(nn.Module):
 
 @LOSSES.register("l2")
 class L2Loss(nn.Module):
-    """Module of `l2_loss`."""
+    """Module of `l2_loss`.
+
+    Example:
+        >>> truth = torch.full((1, 3, 4, 4), 0.5)
+        >>> L2Loss()(truth + 0.5, truth).item()
+        0.25
+    """
 
     def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """See `l2_loss`."""
@@ -123,6 +157,12 @@ class CharbonnierLoss(nn.Module):
 
     Raises:
         ConfigError: eps is not positive.
+
+    Example:
+        >>> CharbonnierLoss(eps=0)
+        Traceback (most recent call last):
+            ...
+        revisp.errors.ConfigError: eps of the Charbonnier loss must be positive, got 0
     """
 
     def __init__(self, eps: float = 1e-3) -> None:
@@ -149,6 +189,11 @@ class HardLogLoss(nn.Module):
 
     Raises:
         ConfigError: eps is not positive.
+
+    Example:
+        >>> truth = torch.full((1, 3, 4, 4), 0.5)
+        >>> HardLogLoss()(truth, truth).item()
+        0.0
     """
 
     def __init__(self, eps: float = 1e-3) -> None:

@@ -47,6 +47,12 @@ def soft_supervision_loss(
 
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
+
+    Example:
+        >>> truth = torch.full((1, 3, 4, 4), 0.5)
+        >>> error = torch.full_like(truth, 0.25)
+        >>> soft_supervision_loss(truth + 0.25, truth, error=error, resample=False).item()
+        0.25
     """
     if error.shape != prediction.shape or not error.is_floating_point():
         raise ShapeError(
@@ -73,6 +79,12 @@ class SoftSupervisionLoss(nn.Module):
 
     Raises:
         ConfigError: ``error_weight`` is negative.
+
+    Example:
+        >>> truth = torch.full((1, 3, 4, 4), 0.5)
+        >>> loss = SoftSupervisionLoss(error_weight=1.0, resample=False)
+        >>> loss(truth + 0.25, truth, error=torch.full_like(truth, 0.5)).item()  # 0.25 each
+        0.5
     """
 
     needs = ("error",)

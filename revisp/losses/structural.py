@@ -95,6 +95,11 @@ def ssim_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) 
 
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
+
+    Example:
+        >>> picture = torch.rand(1, 3, 16, 16)
+        >>> round(ssim_loss(picture, picture).item(), 4)
+        0.0
     """
     return _mean_of_map(lambda x, y: 1 - ssim_map(x, y), prediction, target, weight)
 
@@ -117,6 +122,11 @@ def ms_ssim_l1_loss(
 
     Raises:
         ShapeError: shapes do not fit, or an integer tensor.
+
+    Example:
+        >>> picture = torch.rand(1, 3, 40, 40)
+        >>> round(ms_ssim_l1_loss(picture, picture).item(), 4)
+        0.0
     """
     return scale * _mean_of_map(functools.partial(ms_ssim_l1_map, alpha=alpha), prediction, target, weight)
 
@@ -136,7 +146,12 @@ def _mean_of_map(
 
 @LOSSES.register("ssim")
 class SSIMLoss(nn.Module):
-    """Module of `ssim_loss`."""
+    """Module of `ssim_loss`.
+
+    Example:
+        >>> SSIMLoss()(torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)).item() > 0.9
+        True
+    """
 
     def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """See `ssim_loss`."""
@@ -150,6 +165,10 @@ class MSSSIML1Loss(nn.Module):
     Args:
         alpha: share of the structural part, in [0,1].
         scale: overall factor (the AIM 2022 entry's released code: 200).
+
+    Example:
+        >>> MSSSIML1Loss(scale=200.0)
+        MSSSIML1Loss(alpha=0.025, scale=200.0)
     """
 
     def __init__(self, alpha: float = 0.025, scale: float = 1.0) -> None:
