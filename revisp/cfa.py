@@ -1,10 +1,10 @@
-"""The colour filter array: which colour each photosite measures, and what becomes of it under geometry.
+"""The colour filter array: the colour that each photosite measures, and how crops, mirrors and turns change it.
 
-A Bayer mosaic repeats a 2x2 tile. `CFA` names the tile by reading its top-left corner row by row, as sensor
-makers, LibRaw and colour-demosaicing do. kornia and OpenCV name it by pixel (1, 1) and its right neighbour, so
-their "BG" is ``CFA.RGGB``; `CFA.kornia` is the only translation.
+A Bayer mosaic repeats a 2x2 tile. `CFA` names the tile at the top-left corner, read row by row, as sensor makers,
+LibRaw and colour-demosaicing do. kornia and OpenCV name it by pixel (1, 1) and its right neighbour, so their "BG"
+is ``CFA.RGGB``. `CFA.kornia` is the only translation.
 
-This module alone knows sample positions: nothing else in revisp slices a mosaic with a stride of two.
+Only this module knows the positions of samples. No other module of revisp slices a mosaic with a stride of two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["CFA", "PLANES", "pack", "sample_mask", "unpack"]
 
 PLANES = ("R", "Gr", "Gb", "B")
-"""Order of packed planes whatever the CFA: red, green on red's rows, green on blue's rows, blue."""
+"""Order of packed planes for every CFA: red, green on red's rows, green on blue's rows, blue."""
 
 A = TypeVar("A")  # torch.Tensor or numpy.ndarray
 
@@ -93,7 +93,7 @@ class CFA(StrEnum):
         return {"RGGB": color.CFA.BG, "GRBG": color.CFA.GB, "GBRG": color.CFA.GR, "BGGR": color.CFA.RG}[self.value]
 
     def crop(self, top: int, left: int) -> CFA:
-        """Return the phase after ``top`` rows and ``left`` columns are cut off (negative: added)."""
+        """Return the phase after ``top`` rows and ``left`` columns are cut off (negative numbers add them)."""
         return self._read(lambda r, c: (r + top, c + left))
 
     def hflip(self, width: int) -> CFA:
@@ -130,8 +130,8 @@ class CFA(StrEnum):
 def pack(bayer: A, cfa: CFA | str) -> A:
     """Split a mosaic ``[..., 1, H, W]`` into planes ``[..., 4, H//2, W//2]``, in the order R, Gr, Gb, B.
 
-    Works on tensors and arrays of any dtype. An odd last row or column belongs to no full tile: it is dropped,
-    with a warning.
+    Works on tensors and arrays of any dtype. An odd last row or column is no full tile. It is dropped, with a
+    warning.
 
     Raises:
         ShapeError: not ``[..., 1, H, W]``.
@@ -160,7 +160,7 @@ def pack(bayer: A, cfa: CFA | str) -> A:
 
 
 def unpack(packed: A, cfa: CFA | str) -> A:
-    """Lay planes ``[..., 4, h, w]`` (R, Gr, Gb, B) out as a mosaic ``[..., 1, 2h, 2w]``; undoes `pack`.
+    """Interleave planes ``[..., 4, h, w]`` (R, Gr, Gb, B) into a mosaic ``[..., 1, 2h, 2w]``; undo `pack`.
 
     Raises:
         ShapeError: not ``[..., 4, h, w]``.
@@ -187,7 +187,7 @@ def unpack(packed: A, cfa: CFA | str) -> A:
 
 
 def _interleave(planes: Tensor, order: list[int]) -> Tensor:
-    """Lay out planes ``[..., 4, h, w]``, named in reading order; without assignments, which are slow exported."""
+    """Interleave planes ``[..., 4, h, w]`` given in reading order, without assignments: these are slow in ONNX."""
     import torch
 
     first, second, third, last = (planes.select(-3, plane) for plane in order)

@@ -1,11 +1,11 @@
-"""The reverse-ISP challenges: size of their tiles, levels and files.
+"""The reverse-ISP challenges: the sizes of their tiles, their levels and their files.
 
 AIM 2022 stores 10 bits as ``floor(1024 x)`` (its declared maximum is 1024, not 1023); NTIRE 2025 stores 12 bits as
-``floor(4095 x)``. Both know RGGB only.
+``floor(4095 x)``. Both hold RGGB only.
 
-Neither describes its cameras. The levels are those that the participants of AIM 2022 used: the Samsung S7 has no
-pedestal, the Huawei P20 one of 60 below a white of 1020. Colour is not known. The white balance assumed here only
-guides the demosaicing of training targets, and pictures for the eye.
+Neither describes its cameras. The levels are those that participants of AIM 2022 used: black 0 for the Samsung S7,
+black 60 and white 1020 for the Huawei P20. The colour matrices are unknown. The white balance assumed here serves
+two purposes: demosaicing of training targets, and pictures to look at.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from revisp.errors import ConfigError
 __all__ = ["CHALLENGES", "Challenge", "by_photo", "by_tile", "challenge_scale", "of_profile"]
 
 ASSUMED_NEUTRAL = (1 / 2.0, 1.0, 1 / 1.7)
-"""Camera RGB of white, of which most phones are near in daylight."""
+"""Camera RGB of white in daylight, approximately, for most phones."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Challenge:
 
     Attributes:
         name: short name.
-        event: the challenge, as data sets call the kind of its pictures.
+        event: the challenge; data sets use it as the kind of their pictures.
         tile: rows and columns of a packed array ``[h, w, 4]``; photos have twice as many.
-        photo_ending: of its photos.
-        profile: its camera; bits and levels are known, colour is assumed.
+        photo_ending: file name extension of its photos.
+        profile: its camera; bits and levels are known, colours are assumed.
 
     Example:
         >>> track = CHALLENGES["s7"]
@@ -116,7 +116,7 @@ def by_photo(size: tuple[int, ...] | None) -> Challenge | None:
 
 
 def of_profile(profile: CameraProfile | None) -> Challenge | None:
-    """Return the challenge whose camera this is.
+    """Return the challenge whose camera has this profile's model; None if there is none.
 
     Example:
         >>> of_profile(CHALLENGES["p20"].profile).name

@@ -1,4 +1,4 @@
-"""Argument checks shared by all steps: channel count, rank and floating dtype, with one wording."""
+"""Argument checks that all steps share: channel count, rank, floating dtype. Each has one wording."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check_image", "check_same_size"]
 def check_image(x: Tensor, channels: int, name: str) -> None:
     """Require a floating tensor ``[..., channels, H, W]``.
 
-    Integer tensors are refused: interpolation kernels truncate or overflow on them without a word.
+    Integer tensors are refused, because interpolation kernels truncate or overflow on them silently.
 
     Raises:
         ShapeError: wrong rank, channel count or dtype.

@@ -26,7 +26,7 @@ DemosaicMethod = Literal["bilinear", "malvar", "demosaicnet"]
 Gains = tuple[float, float, float]
 
 GAMMA = 2.2
-"""DemosaicNet sees values to the power 1/2.2, as photographs are; `demosaic` tells what that gains."""
+"""DemosaicNet gets values to the power 1/2.2, like those of photos; the note in `demosaic` has the gain in dB."""
 
 
 def demosaic(
@@ -44,10 +44,10 @@ def demosaic(
       and Cutler, ICASSP 2004).
     * ``"demosaicnet"``: the network of Gharbi et al. (SIGGRAPH Asia 2016) with its published weights, by which
       Overexposure Mask Fusion (arXiv 2210.11511) makes its ground truth. It gets white-balanced values to the
-      power 1/2.2; both are undone afterwards.
+      power 1/2.2. Both are undone afterwards.
 
-    The latter two read one colour off another and need values that are grey where the object is: give them the
-    white-balance gains. Gains are divided by the largest, so that nothing that was in [0, 1] leaves it.
+    The latter two estimate one colour from another, so grey objects must have equal values: give them the
+    white-balance gains. Gains are divided by the largest, so that values in [0, 1] stay in [0, 1].
 
     Convention:
         In and out: linear, not white-balanced, black at 0 and white at 1, unclamped. At the borders the mosaic is
@@ -95,10 +95,10 @@ def demosaic(
 
 
 def write_back(raw_rgb: Tensor, bayer: Tensor, cfa: CFA | str) -> Tensor:
-    """Replace the values of a demosaiced RAW by the measured ones where there are any.
+    """Replace values of a demosaiced RAW by the samples that the sensor measured.
 
-    Then ``mosaic(result, cfa)`` equals ``bayer`` exactly. Without this a learned demosaicker's target would cap
-    the attainable PSNR.
+    Then ``mosaic(result, cfa)`` equals ``bayer`` exactly. Without this step, the errors of a learned demosaicker
+    would limit the PSNR that a network can reach.
 
     Args:
         raw_rgb: demosaiced RAW ``[..., 3, H, W]``.
@@ -136,7 +136,7 @@ class Demosaic(nn.Module):
         ``[..., 1, H, W]`` to ``[..., 3, H, W]``.
 
     Raises:
-        ConfigError: unknown method or phase, a gain that is not positive, or weights for a method without.
+        ConfigError: unknown method or phase, a gain that is not positive, or weights for a method that has none.
         WeightsError: DemosaicNet's weights are missing, damaged, or of another network.
 
     Example:
@@ -194,7 +194,7 @@ def _signed_power(x: Tensor, exponent: float) -> Tensor:
     return x.abs().pow(exponent).copysign(x)
 
 
-# Filters of Malvar et al. (their figure 2, in eighths): what to estimate, at which measured colour.
+# Filters of Malvar et al. (their figure 2, in eighths), named by the estimated and the measured colour.
 _GREEN_AT_OTHER = ((0, 0, -1, 0, 0), (0, 0, 2, 0, 0), (-1, 2, 4, 2, -1), (0, 0, 2, 0, 0), (0, 0, -1, 0, 0))
 _BESIDE_AT_GREEN = ((0, 0, 0.5, 0, 0), (0, -1, 0, -1, 0), (-1, 4, 5, 4, -1), (0, -1, 0, -1, 0), (0, 0, 0.5, 0, 0))
 _ACROSS_AT_OTHER = (

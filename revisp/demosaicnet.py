@@ -24,29 +24,30 @@ __all__ = ["DemosaicNet"]
 DISTRIBUTION, WEIGHTS_FILE = "demosaicnet", "demosaicnet/data/bayer.pth"
 
 PHASE = CFA.GRBG
-"""The only phase the published weights know."""
+"""The only phase that the published weights were trained on."""
 
 MARGIN = 31
-"""Pixels a side that the network consumes: 15 convolutions at half resolution and one at full."""
+"""Pixels that the network removes at each side: 15 convolutions at half resolution and one at full."""
 
 TILE = 1024
-"""Pixels a side that the network computes at once (even, as phases are): about 0.6 GB in float32."""
+"""Side of a tile in pixels, even to keep the phase. A tile takes about 0.6 GB in float32."""
 
 
 class DemosaicNet(nn.Module):
     r"""The Bayer network of "Deep Joint Demosaicking and Denoising" (SIGGRAPH Asia 2016), frozen.
 
-    A 2x2 convolution of stride two packs the sparse colour mosaic, 15 3x3 convolutions of 64 channels work at half
-    resolution, the two halves of the last one's 128 channels are multiplied, and the result, upsampled, is joined
-    with the mosaic by one more 3x3 convolution: 560,886 parameters. Nothing is padded inside.
+    A 2x2 convolution of stride two packs the sparse colour mosaic. Then 15 3x3 convolutions of 64 channels run at
+    half resolution. The two halves of the last one's 128 channels are multiplied and upsampled, and one more 3x3
+    convolution joins them with the mosaic. The network has 560,886 parameters and pads nothing.
 
-    What the published weights need is done here:
+    This class adapts mosaics to the published weights:
 
-    * they know GRBG only: any other phase is shifted to it by a row and/or a column of the padding;
-    * they lose 31 pixels a side: the mosaic is reflected about its edges (`reflect_pad`) and the result cropped.
+    * The weights were trained on GRBG only. One more row or column of padding shifts another phase to GRBG.
+    * The network removes 31 pixels at each side. The mosaic is reflected about its edges (`reflect_pad`), and the
+      result is cropped.
 
-    They also expect what photographs are: white-balanced, display-referred values in [0, 1]. `revisp.demosaic`
-    brings a linear RAW there and back.
+    The weights expect values like those of photos: white-balanced, display-referred, in [0, 1].
+    `revisp.demosaic.demosaic` converts a linear RAW to that domain and back.
 
     Args:
         weights: file of the published state dict; None takes it from the installed ``demosaicnet`` distribution,
@@ -68,7 +69,7 @@ class DemosaicNet(nn.Module):
 
     def __init__(self, weights: str | Path | None = None) -> None:
         super().__init__()
-        # Submodules are called as the weights file calls them.
+        # The weights file fixes the names of the submodules.
         layers: OrderedDict[str, nn.Module] = OrderedDict(pack_mosaic=nn.Conv2d(3, 4, 2, stride=2))
         for at in range(1, 16):
             layers[f"conv{at}"] = nn.Conv2d(4 if at == 1 else 64, 128 if at == 15 else 64, 3)
@@ -109,7 +110,7 @@ class DemosaicNet(nn.Module):
         return output.reshape(*bayer.shape[:-3], 3, height, width)
 
     def _tiled(self, sparse: Tensor) -> Tensor:
-        """Run the network on tiles that overlap by its margins: the same result in bounded memory."""
+        """Run the network on tiles that overlap by its margins. The result is the same; memory stays bounded."""
         height, width = (size - 2 * MARGIN for size in sparse.shape[-2:])
         reach = TILE + 2 * MARGIN
         rows = [

@@ -1,8 +1,8 @@
 """The exceptions that revisp raises on purpose.
 
-Every one of them derives from `RevispError`, so ``except revisp.RevispError`` catches all that a caller can
-mend. A command turns them into one line on standard error and exit code 2. A message says what was wrong,
-where, and what to do.
+All derive from `RevispError`, so ``except revisp.RevispError`` catches every error that a caller can correct. A
+command prints one line on standard error and exits with code 2. A message has three parts: the fault, its place,
+and the remedy.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = [
 ]
 
 MOST_KNOWN = 30
-"""Most names that a message lists."""
+"""Greatest number of names that a message lists."""
 
 
 class RevispError(Exception):
-    """Base of all errors whose cause lies in what was given, not in revisp.
+    """Base of all errors whose cause lies in the input, not in revisp.
 
     Example:
         >>> from revisp.cfa import CFA
@@ -41,7 +41,7 @@ class RevispError(Exception):
 
 
 class ConfigError(RevispError, ValueError):
-    """A setting or argument has a value that cannot work.
+    """A setting or an argument has a wrong value.
 
     Example:
         >>> from revisp.challenges import challenge_scale
@@ -53,7 +53,7 @@ class ConfigError(RevispError, ValueError):
 
 
 class UnknownNameError(ConfigError):
-    """A registry holds no entry of the asked name; the message names near misses.
+    """A registry has no entry of this name; the message suggests similar names.
 
     Example:
         >>> from revisp.registry import Registry
@@ -80,7 +80,7 @@ class ShapeError(RevispError, ValueError):
 
 
 class ImageError(RevispError):
-    """A photo or RAW file is missing, unreadable, damaged or of a kind that is not supported.
+    """A photo or RAW file is missing, unreadable, damaged or of an unsupported kind.
 
     Example:
         >>> from revisp.io import read_srgb
@@ -104,7 +104,7 @@ class DataError(RevispError):
 
 
 class AlignmentError(DataError):
-    """A photo cannot be registered to its RAW, or not so that it can be trusted.
+    """A photo cannot be registered to its RAW reliably.
 
     Example:
         >>> import torch
@@ -142,12 +142,12 @@ class OutputError(RevispError):
 
 
 def near_miss(kind: str, name: str, known: Iterable[str]) -> str:
-    """Return the message for a name that does not exist: names like it, whatever their case, and all there are.
+    """Return the message for a name that does not exist: similar names, in any case, and the known names.
 
     Args:
-        kind: what the name stands for, in the singular ("backbone").
-        name: as it was given.
-        known: the names that exist, in the order in which to list them; of many the first are listed.
+        kind: word for the named things, in the singular ("backbone").
+        name: the unknown name.
+        known: the names that exist, in the order of the list; the message lists the first 30.
 
     Example:
         >>> near_miss("network", "Unte", ["nafnet", "unet"])

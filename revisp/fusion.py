@@ -1,4 +1,4 @@
-"""Fusion: one demosaiced RAW out of the overexposed and the non-overexposed branch."""
+"""Fusion: join the outputs of the OE and the NOE branch to one demosaiced RAW."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def fuse(oe: Tensor, noe: Tensor, mask: Tensor, *, kind: FusionKind = "hard", fe
 
     .. math:: D = M \odot F_\mathrm{OE} + (1 - M) \odot F_\mathrm{NOE}
 
-    ``"hard"`` selects: M is binarised (``M >= 0.5``), each pixel comes from one branch and only that branch gets
-    its gradient. ``"soft"`` takes M as it is. ``"feathered"`` binarises M, then blurs its border (`feather_mask`),
-    which hides the seam where the branches disagree.
+    ``"hard"`` selects: M is binarised (``M >= 0.5``), each pixel comes from one branch, and only that branch gets
+    its gradient. ``"soft"`` takes M as it is. ``"feathered"`` binarises M, then blurs its border (`feather_mask`);
+    this hides the seam where the branches disagree.
 
     Args:
         oe: output of the overexposed branch, ``[..., 3, H, W]``.
@@ -61,8 +61,8 @@ def fuse(oe: Tensor, noe: Tensor, mask: Tensor, *, kind: FusionKind = "hard", fe
 def feather_mask(mask: Tensor, feather: float) -> Tensor:
     """Binarise a mask at 0.5 and blur its border by a Gaussian, reflected at the image's edge.
 
-    The kernel ends at ``ceil(3 * feather)`` pixels: farther than that from the border (in rows or in columns) the
-    result is exactly 1 inside and exactly 0 outside.
+    The kernel ends at ``ceil(3 * feather)`` pixels. Farther from the border, in rows or in columns, the result is
+    exactly 1 inside and exactly 0 outside.
 
     Args:
         mask: ``[..., 1, H, W]`` in [0, 1].
@@ -72,7 +72,7 @@ def feather_mask(mask: Tensor, feather: float) -> Tensor:
         The feathered mask ``[..., 1, H, W]`` in [0, 1].
 
     Raises:
-        ShapeError: not a floating tensor of one channel, or the kernel reaches beyond the whole image.
+        ShapeError: not a floating tensor of one channel, or an image smaller than the kernel.
         ConfigError: the feather is not positive.
 
     Example:
@@ -91,7 +91,7 @@ def feather_mask(mask: Tensor, feather: float) -> Tensor:
     hard = (mask >= 0.5).to(mask.dtype).reshape(-1, 1, height, width)
     size = 2 * radius + 1
     blurred: Tensor = gaussian_blur2d(hard, (size, size), (feather, feather), border_type="reflect")
-    # The kernel's weights add up to 1 only within rounding: lift the plateau to 1 and cut what is above.
+    # The kernel's weights add up to 1 only within rounding: lift the plateau to 1 and clamp values above 1.
     return (blurred * (1 + 8 * torch.finfo(mask.dtype).eps)).clamp(max=1).reshape(mask.shape)
 
 
@@ -127,13 +127,13 @@ class Fusion(nn.Module):
         return _radius(self.feather) if self.kind == "feathered" else 0
 
     def weight(self, mask: Tensor) -> Tensor:
-        """Return the share of each pixel that comes from the OE branch; the rest comes from the other branch.
+        """Return the share of the OE branch in each pixel; the rest comes from the NOE branch.
 
         Args:
             mask: overexposure mask ``[..., 1, H, W]`` in [0, 1].
 
         Returns:
-            The share ``[..., 1, H, W]`` in [0, 1]; of a hard fusion 0 or 1.
+            The share ``[..., 1, H, W]`` in [0, 1]; 0 or 1 for a hard fusion.
 
         Raises:
             ShapeError: not a floating tensor of one channel, or an image too small for the feather.
@@ -147,7 +147,7 @@ class Fusion(nn.Module):
         return _weight(mask, self.kind, self.feather)
 
     def mix(self, oe: Tensor, noe: Tensor, weight: Tensor) -> Tensor:
-        """Join the branches by shares that are known.
+        """Join the branches by given shares.
 
         Args:
             oe: output of the overexposed branch, ``[..., 3, H, W]``.
@@ -155,8 +155,8 @@ class Fusion(nn.Module):
             weight: share of the OE branch ``[..., 1, H, W]``, from `weight`.
 
         Returns:
-            The fused demosaiced RAW ``[..., 3, H, W]``. A hard fusion selects: a value of the branch that is not
-            taken, infinite or not, changes neither the result nor a gradient.
+            The fused demosaiced RAW ``[..., 3, H, W]``. A hard fusion selects: values of the other branch, even
+            infinite ones, change neither the result nor a gradient.
         """
         return _mix(oe, noe, weight, self.kind)
 
@@ -183,7 +183,7 @@ def _mix(oe: Tensor, noe: Tensor, weight: Tensor, kind: FusionKind) -> Tensor:
 
 
 def _radius(feather: float) -> int:
-    """Return how far the blur of a feathered border looks, in pixels."""
+    """Return the radius of the feathering blur, in pixels."""
     return math.ceil(3 * feather)
 
 

@@ -1,8 +1,8 @@
-"""Facts about this machine: which numbers its processor computes fast, and how its memory is used.
+"""Facts about this machine: number formats that its processor computes fast, and memory in use.
 
-The C library keeps memory that a network frees in the process, to be used again without the system's help. Live
-blocks lie scattered between the freed ones, and a tile of another size may find no piece that is large enough. So
-the memory that is kept grows from tile to tile. It is given back before it reaches a bound.
+The C library keeps memory that a network frees, and uses it again without a system call. Live blocks fragment the
+heap: a tile of another size may find no free piece that is large enough. So the heap grows from tile to tile. It
+is returned to the system before it reaches a bound.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["has_fast_bf16", "keep_freed_memory", "release_freed_memory", "resident_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
-_SIZES = (2**30, 2**25)  # bytes; older releases of glibc refuse more than the second
+_SIZES = (2**30, 2**25)  # bytes; older releases of glibc refuse sizes above the second
 
 
 def has_fast_bf16(device: str | torch.device) -> bool:
-    """Whether a device computes bf16 in hardware: GPUs from Ampere on; processors by AVX512-BF16, AMX or SVE.
+    """Return whether a device computes bf16 in hardware: GPUs since Ampere; CPUs with AVX512-BF16, AMX or SVE.
 
     Example:
         >>> has_fast_bf16("meta")  # neither a GPU nor a processor
@@ -42,17 +42,17 @@ def has_fast_bf16(device: str | torch.device) -> bool:
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library not to give freed memory back to the system.
+    """Tell the C library to keep freed memory in the process.
 
-    By default glibc maps every large block afresh and unmaps it when it is freed. A network allocates its features
-    anew for every tile, and the system then clears all their pages again: up to half of the processor's time.
-    Blocks up to 1 GiB now come from the heap, which stays. The process keeps holding what it held at its peak.
+    By default glibc maps every large block with a system call and unmaps it when it is freed. A network allocates
+    its features for every tile, and the system then clears all their pages: this takes up to half of the CPU time.
+    With this setting, blocks up to 1 GiB come from the heap, and the process keeps its peak memory.
 
-    The setting is that of the whole process and of the memory allocated from now on; repeating it is harmless. It
-    does nothing to memory on a GPU, nor to other C libraries (musl, macOS, Windows).
+    The setting holds for the whole process, for memory allocated from now on. Repeating it is harmless. It does
+    not affect memory on a GPU or other C libraries (musl, macOS, Windows).
 
     Returns:
-        Whether it is set.
+        True if glibc took the setting.
 
     Example:
         >>> keep_freed_memory()  # changes the whole process  # doctest: +SKIP
@@ -66,7 +66,7 @@ def keep_freed_memory() -> bool:
 
 
 def release_freed_memory() -> None:
-    """Give what is freed back to the system, wherever it lies; where the C library is another one, do nothing.
+    """Return all freed memory to the system. Without glibc this does nothing.
 
     Example:
         >>> release_freed_memory()
@@ -76,7 +76,7 @@ def release_freed_memory() -> None:
 
 
 def resident_memory() -> int:
-    """Return the bytes of memory that this process holds; 0 where the system does not say.
+    """Return the resident memory of this process in bytes; 0 on systems other than Linux.
 
     Example:
         >>> f"{resident_memory() / 2**20:.0f} MiB"  # varies  # doctest: +SKIP

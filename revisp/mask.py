@@ -1,4 +1,4 @@
-"""Overexposure masks: which pixels of an sRGB photo the camera has clipped."""
+"""Overexposure masks: they mark the pixels of an sRGB photo that the camera clipped."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def overexposure_mask(
     .. math:: M = \mathrm{clip}\left(\frac{s - (t - r)}{r},\, 0,\, 1\right)^2
 
     The hard luma mask at 0.978 is that of the Overexposure Mask Fusion code (arXiv 2210.11511), ``"max"`` at 0.99
-    its alternative. ``kind="mean", threshold=1.0, ramp=0.1`` is :math:`(\max(g - 0.9, 0) / 0.1)^2`, the mask by
-    which UPI (arXiv 1811.11127) protects highlights.
+    is its alternative. ``kind="mean", threshold=1.0, ramp=0.1`` is :math:`(\max(g - 0.9, 0) / 0.1)^2`, the mask
+    that UPI (arXiv 1811.11127) protects highlights with.
 
     Args:
         srgb: photo ``[..., 3, H, W]``, display-referred, in [0, 1].
         kind: the statistic: ``"luma"`` (0.299 R + 0.587 G + 0.114 B), ``"max"`` or ``"mean"`` of R, G, B.
         threshold: value from which a pixel is fully overexposed, in (0, 1]; None takes it from `THRESHOLDS`.
         ramp: width of the soft rise below the threshold, in [0, threshold]; 0 makes the mask hard.
-        dilation: pixels by which overexposed regions grow on all sides (a square window); JPEG ringing leaves
-            clipped pixels just below the threshold.
+        dilation: pixels by which overexposed regions grow on all sides (a square window), because JPEG ringing
+            leaves some clipped pixels just below the threshold.
 
     Returns:
         The mask ``[..., 1, H, W]`` in [0, 1]: 1 = overexposed.

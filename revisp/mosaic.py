@@ -1,4 +1,4 @@
-"""Mosaicing: keep of a demosaiced RAW what the sensor measures at each photosite."""
+"""Mosaicing: keep the one colour of a demosaiced RAW that each photosite measures."""
 
 from __future__ import annotations
 

@@ -17,16 +17,16 @@ __all__ = ["next_multiple", "pad_to_multiple", "reflect_pad"]
 def reflect_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
     """Mirror an image about its outermost pixels, which are not repeated.
 
-    Row ``-k`` holds what row ``k`` holds, so its parity, and with it the colour of every photosite, is kept: a
-    mosaic stays a mosaic, of phase ``cfa.crop(-top, -left)``. Unlike `torch.nn.functional.pad` the padding may be
-    wider than the image; the reflections then repeat with a period of ``2 * (size - 1)``.
+    Row ``-k`` equals row ``k``, so a row keeps its parity and a photosite its colour: a mosaic stays a mosaic, of
+    phase ``cfa.crop(-top, -left)``. Unlike in `torch.nn.functional.pad`, the padding may be wider than the image.
+    The reflections then repeat with a period of ``2 * (size - 1)``.
 
     Args:
         x: ``[..., H, W]``, any dtype.
-        top: rows to add above, at least 0; the others likewise.
-        bottom: rows to add below.
-        left: columns to add on the left.
-        right: columns to add on the right.
+        top: rows to add above, at least 0.
+        bottom: rows to add below, at least 0.
+        left: columns to add on the left, at least 0.
+        right: columns to add on the right, at least 0.
 
     Returns:
         ``[..., top + H + bottom, left + W + right]``.
@@ -61,7 +61,8 @@ def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
 def next_multiple(size: int, multiple: int) -> int:
     """Return the least multiple of ``multiple`` that is at least ``size``.
 
-    A product of ``multiple``, so that the exporter, to which sizes are symbols, can divide it without remainder.
+    The result is computed as a product with ``multiple``. The exporter treats sizes as symbols, and so it knows
+    that the result can be divided without remainder.
 
     Example:
         >>> next_multiple(17, 8), next_multiple(16, 8)

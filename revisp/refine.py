@@ -1,4 +1,4 @@
-"""The optional last step: a RAW-to-RAW refinement of the mosaic, and the loss it is trained by."""
+"""The optional last step: a RAW-to-RAW refinement of the mosaic, and the loss that trains it."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class BayerRefiner(nn.Module):
 
     .. math:: B' = B + \mathrm{unpack}(f(\mathrm{pack}(B)))
 
-    The network sees four planes of half the size, always in the order R, Gr, Gb, B; they are
-    reflect-padded to the size the network needs and cropped back, so odd sizes lose nothing.
+    The network gets four planes of half the size, always in the order R, Gr, Gb, B. They are reflect-padded to a
+    size that the network takes, and the result is cropped, so odd sizes lose nothing.
 
     Args:
-        network: maps ``[B, 4, h, w]`` to ``[B, 4, h, w]``. Its attribute ``multiple_of`` says what ``h`` and ``w``
-            must be multiples of (1 without it), its ``receptive_field`` how far it looks (unknown without it).
+        network: maps ``[B, 4, h, w]`` to ``[B, 4, h, w]``. ``h`` and ``w`` must be multiples of its attribute
+            ``multiple_of`` (1 without it). Its attribute ``receptive_field`` is in pixels (unknown without it).
         cfa: Bayer phase of the mosaics.
 
     Attributes:
-        align: rows and columns that tiles of a mosaic must start at, and be as large as, multiples of.
+        align: the first row and column and the size of a tile of a mosaic must be multiples of this.
         reach: farthest distance, in rows or columns, of a pixel of the mosaic that a refined pixel depends on;
             None if unknown.
 
@@ -92,8 +92,8 @@ class BayerRefiner(nn.Module):
 def bayer_to_yuv(bayer: Tensor, cfa: CFA | str) -> Tensor:
     """Turn a mosaic into luma and chroma at half resolution.
 
-    The two greens of a tile are averaged, which leaves one RGB pixel a tile; a linear matrix does the rest. White
-    balance and gamma are not touched.
+    The two greens of a 2x2 tile are averaged, which gives one RGB pixel a tile. A linear matrix turns it into Y,
+    U, V. White balance and gamma stay as they are.
 
     Args:
         bayer: ``[..., 1, H, W]``; an odd last row or column is dropped, with a warning.
@@ -120,7 +120,7 @@ def bayer_to_yuv(bayer: Tensor, cfa: CFA | str) -> Tensor:
 
 
 def yuv_loss(prediction: Tensor, target: Tensor, cfa: CFA | str) -> Tensor:
-    """Mean absolute difference of two mosaics in YUV, the three components weighted alike.
+    """Return the mean absolute difference of two mosaics in YUV; the three components have equal weight.
 
     Args:
         prediction: mosaic ``[..., 1, H, W]``.

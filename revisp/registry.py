@@ -1,7 +1,7 @@
-"""Names for things that users can swap: a name, a factory, and what is known about it.
+"""Registries of exchangeable parts: each entry has a name, a factory and a specification.
 
 Entries may be *lazy* (``"module:attribute"``): listing names never imports a network's code. Third parties add
-entries by an entry point of the registry's group, read as metadata only until the entry is asked for.
+entries by an entry point of the registry's group. Only its metadata is read until somebody gets the entry.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Registry(Generic[S]):
     """Map names to factories and their specifications.
 
     Args:
-        kind: what the entries are, in the singular, as error messages should call them ("backbone").
+        kind: word for an entry in error messages, in the singular ("backbone").
         group: entry-point group that third-party distributions may fill (``"revisp.backbones"``).
 
-    A plugin's entry point must point to a factory that was decorated by `register`, or to a plain callable.
+    A plugin's entry point must name a factory that was decorated by `register`, or a plain callable.
 
     Example:
         >>> filters = Registry("filter")
@@ -48,8 +48,8 @@ class Registry(Generic[S]):
     def register(self, name: str, spec: S | None = None, *, override: bool = False) -> Callable[[F], F]:
         """Return a decorator that adds a factory under ``name``.
 
-        Running the same definition again (a notebook cell, a reloaded module) replaces it silently; any other
-        factory of the same name needs ``override=True``.
+        The same definition may run again (a notebook cell, a reloaded module) and replaces itself silently.
+        Another factory of the same name needs ``override=True``.
 
         Raises:
             ConfigError: the name is taken.
@@ -79,7 +79,7 @@ class Registry(Generic[S]):
         return sorted(fnmatch.filter(known, pattern))
 
     def spec(self, name: str) -> S | None:
-        """Return what was registered about ``name`` (None for a plugin that says nothing).
+        """Return the specification registered with ``name`` (None for a plugin without one).
 
         Raises:
             UnknownNameError: no such entry.
@@ -116,7 +116,7 @@ class Registry(Generic[S]):
         return factory
 
     def create(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call the factory of ``name``; keyword arguments equal to None are dropped (a config's "unset").
+        """Call the factory of ``name``; a None among the keyword arguments means "unset" and is dropped.
 
         Raises:
             UnknownNameError: no such entry.

@@ -1,8 +1,8 @@
-"""The eight symmetries of a picture, and what they do to the Bayer phase of a mosaic.
+"""The eight symmetries of a picture, and their effect on the Bayer phase of a mosaic.
 
-They turn a RAW upright, register a mirrored sensor to its JPEG, and augment crops. Flipping a mosaic changes the
-colour of every photosite. A window that begins one row or column later has another phase too, so for each symmetry
-there is one window, at most one pixel off, that shows the wanted phase afterwards.
+They turn a RAW upright, register a mirrored sensor to its JPEG, and augment crops. A flip changes the colour of
+every photosite of a mosaic. A shift by one row or column also changes the phase. So for each symmetry there is one
+window, shifted by at most one pixel, that has the wanted phase after the flip.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Symmetry(NamedTuple):
 
     @classmethod
     def of_orientation(cls, orientation: int) -> Symmetry:
-        """Return what turns a picture of an EXIF orientation (1 to 8; others change nothing) upright."""
+        """Return the symmetry that turns a picture of an EXIF orientation upright; the identity outside 1 to 8."""
         return _UPRIGHT.get(orientation, cls())
 
     def apply(self, x: Tensor) -> Tensor:
@@ -44,20 +44,20 @@ class Symmetry(NamedTuple):
         return x.transpose(-2, -1) if self.transpose else x
 
     def phase_after(self, cfa: CFA, height: int, width: int) -> CFA:
-        """Return the phase that a mosaic ``height`` x ``width`` of phase ``cfa`` has after `apply`."""
+        """Return the phase of a mosaic ``height`` x ``width`` of phase ``cfa`` after `apply`."""
         cfa = cfa.hflip(width) if self.hflip else cfa
         cfa = cfa.vflip(height) if self.vflip else cfa
         return cfa.transpose() if self.transpose else cfa
 
     def window_offset(self, cfa: CFA, size: int, target: CFA | None = None) -> tuple[int, int]:
-        """Return by how many rows and columns, each 0 or 1, to move a square window that begins at phase ``cfa``.
+        """Return the shift (rows, columns), each 0 or 1, of a square window that begins at phase ``cfa``.
 
-        After the move, `apply` turns the window of ``size`` x ``size`` pixels into one of phase ``target``.
+        After the shift, `apply` turns the window of ``size`` x ``size`` pixels into one of phase ``target``.
 
         Args:
-            cfa: phase at the window's first place.
+            cfa: phase at the window's first pixel.
             size: side of the window in pixels.
-            target: phase that is wanted; None takes ``cfa`` again.
+            target: wanted phase; None takes ``cfa``.
         """
         target = cfa if target is None else target
         return next(
