@@ -1,4 +1,4 @@
-"""Registration of photos to the RAW they were made from, refused where it cannot be trusted."""
+"""Registration of photos to the RAW that they were made from. An unreliable result is refused."""
 
 import lazy_loader as _lazy
 

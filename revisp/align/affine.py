@@ -1,4 +1,4 @@
-"""Affine maps between pixel grids, as 2x3 matrices that take (x, y, 1); integer coordinates are pixel centres."""
+"""Affine maps between pixel grids: 2x3 matrices for (x, y, 1). Integer coordinates are pixel centres."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ def inverse(matrix: Array) -> Array:
 
 
 def scale_of(matrix: Array) -> float:
-    """Return by how much a map enlarges, the mean of both axes."""
+    """Return the scale of a map: the geometric mean over both axes."""
     return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
 
 
 def resize_matrix(size: tuple[int, int], to: tuple[int, int]) -> Array:
-    """Return the map from a picture of ``size`` (rows, columns) to that of size ``to``: edges lie on edges."""
+    """Return the map from a picture of ``size`` (rows, columns) to one of size ``to``; edges map to edges."""
     (height, width), (rows, columns) = size, to
     sx, sy = columns / width, rows / height
     return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2]])
 
 
 def sample(x: Tensor, matrix: Array, size: tuple[int, int], *, border: str = "constant") -> Tensor:
-    """Look a picture ``[C, h, w]`` up where ``matrix`` takes each pixel of a grid of ``size``.
+    """Sample a picture ``[C, h, w]`` at the positions that ``matrix`` gives each pixel of a grid of ``size``.
 
-    By the cubic spline through the pixels. PyTorch's bicubic kernel (a = −0.75) displaces fine detail by some
-    hundredths of a pixel between the pixels, which the measured shift would inherit.
+    Values between pixels come from the cubic spline through the pixels. PyTorch's bicubic kernel (a = −0.75)
+    displaces fine detail there by some hundredths of a pixel, and the measured shift would inherit that error.
 
     Args:
         x: the picture.
         matrix: from the grid to the picture.
         size: (rows, columns) of the result.
-        border: beyond the picture: "constant" (0) or "nearest", as in `scipy.ndimage`.
+        border: values beyond the picture, as in `scipy.ndimage`: "constant" (0) or "nearest".
     """
     rows_first = matrix[::-1, [1, 0, 2]]
     result = torch.empty(x.shape[0], *size, dtype=x.dtype)

@@ -1,4 +1,4 @@
-"""What registration found, and what to do with it: the photo on the RAW's grid, or the RAW on the photo's."""
+"""The result of registration, and its use: warp the photo to the RAW's grid, or reduce the RAW to the photo's."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ from revisp.symmetry import Symmetry
 __all__ = ["Alignment"]
 
 FULL_SIZE = 0.75
-"""Scale below which a photo counts as reduced. Cameras' previews are half size or less; crops keep the pitch."""
+"""Scale below which a photo counts as reduced. Cameras' previews have half size or less; crops keep the scale."""
 WHOLE_PIXEL = 0.25
-"""Greatest deviation from a shift by whole pixels, anywhere in the frame, that is not worth an interpolation."""
+"""Greatest deviation from a shift by whole pixels, in pixels, at which the photo is cropped, not interpolated."""
 MAX_DEVIATION = 1.0
 """Displacement, in pixels of the coarser of both grids, beyond which a pixel is not valid."""
 SAME_EXPOSURE_CORRELATION = 0.35
 """Noise correlation of one exposure. Measured, full size: one exposure 0.68 to 0.70, another one 0.08."""
 OTHER_EXPOSURE_CORRELATION = 0.2
-"""Noise correlation of another exposure, if the photo still has noise; between both values nothing is said."""
+"""Noise correlation up to which the exposure is another one, if the photo still has noise. Between this value and
+the one above, `Alignment.same_exposure` is None."""
 NOISE_LEFT = 0.5
-"""Strength of a photo's noise, relative to its RAW's, below which denoising or JPEG has removed the evidence."""
+"""Ratio of the photo's noise to the RAW's below which denoising or JPEG has left too little noise to compare."""
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """How a photo lies on its RAW.
+    """The position of a photo on its RAW, and the evidence for it.
 
     *Convention*: integer coordinates are pixel centres; RAW pixels are those after EXIF orientation and
     `symmetry`.
 
     Attributes:
-        symmetry: what to apply to the upright RAW; the identity where EXIF told the truth.
+        symmetry: flips and turns to apply to the upright RAW; the identity where the EXIF orientation is right.
         matrix: 2x3, from (x, y, 1) of a RAW pixel to (x, y) of the photo.
         raw_size: (height, width) of the RAW after `symmetry`.
         photo_size: (height, width) of the photo.
-        rows: row of the RAW on which each row of blocks is centred, ``[by]``.
-        columns: the same for columns, ``[bx]``.
-        flow: what `matrix` leaves: (x, y) in RAW pixels by which the photo's content lies beside the RAW's in each
-            block, ``[by, bx, 2]``; along a straight edge it is not known and counts as 0, as where not trusted.
+        rows: row of the RAW at the centre of each row of blocks, ``[by]``.
+        columns: column of the RAW at the centre of each column of blocks, ``[bx]``.
+        flow: residual shift of the photo's content against the RAW's in each block after `matrix`, (x, y) in RAW
+            pixels, ``[by, bx, 2]``. It is 0 along a straight edge, where it cannot be measured, and in blocks that
+            are not trusted.
         trusted: blocks that were found, ``[by, bx]``.
-        unlike: blocks that hold texture in both pictures, but not the same, ``[by, bx]``.
+        unlike: blocks with texture in both pictures whose textures differ, ``[by, bx]``.
         noise_correlation: correlation between the noise of the photo and of the RAW, see `same_exposure`; NaN
             where it was not measured (reduced photos, no flat areas).
-        noise_ratio: strength of the photo's noise over that of the developed RAW; NaN likewise.
+        noise_ratio: strength of the photo's noise over that of the developed RAW; NaN where it was not measured.
 
     Example:
         >>> grid = (2, 2)  # blocks
@@ -98,7 +100,7 @@ class Alignment:
 
     @property
     def window(self) -> tuple[float, float, float, float]:
-        """(top, left, bottom, right) of the RAW that the photo shows, as slice bounds, amid each side."""
+        """(top, left, bottom, right) of the RAW that the photo shows, as slice bounds; mid-side values."""
         height, width = self.photo_size
         x, y = (width - 1) / 2, (height - 1) / 2
         sides = np.array([[x, -0.5], [-0.5, y], [x, height - 0.5], [width - 0.5, y]])
@@ -107,17 +109,17 @@ class Alignment:
 
     @property
     def is_reduced(self) -> bool:
-        """The photo is so much smaller than the RAW that the RAW is to be reduced, not the photo enlarged."""
+        """Whether the photo is much smaller than the RAW, so that the RAW must be reduced to it."""
         return self.scale < FULL_SIZE
 
     @property
     def same_exposure(self) -> bool | None:
-        """Whether photo and RAW come from one exposure, by their noise; None where that cannot be told.
+        """Whether photo and RAW come from one exposure, judged by their noise; None where the noise does not tell.
 
-        Two exposures from a tripod align as well as one, but differ in noise, and in whatever moved. In pictures
-        of full size the two are far apart (`SAME_EXPOSURE_CORRELATION`). In the reduced previews that cameras
-        embed, averaging and strong JPEG compression leave no noise, and the statistic does not separate: the
-        answer is None. It is None as well for photos denoised so well that nothing is left to compare.
+        Two exposures from a tripod align as well as one, but their noise and moving objects differ. In pictures of
+        full size the two cases are far apart (`SAME_EXPOSURE_CORRELATION`). In the reduced previews that cameras
+        embed, averaging and strong JPEG compression leave no noise, so the answer is None. It is also None for
+        photos whose denoising left too little noise.
         """
         if self.noise_correlation >= SAME_EXPOSURE_CORRELATION:
             return True
@@ -145,7 +147,7 @@ class Alignment:
 
     @property
     def integer_shift(self) -> tuple[int, int] | None:
-        """(dy, dx) if the map is that shift within `WHOLE_PIXEL` all over the frame, else None."""
+        """(dy, dx) if the map equals that shift within `WHOLE_PIXEL` everywhere in the frame, else None."""
         height, width = self.raw_size
         corners = np.array([[x, y] for x in (0, width - 1) for y in (0, height - 1)], float)
         moved = apply(self.matrix, corners) - corners
@@ -155,10 +157,10 @@ class Alignment:
         return int(shift[1]), int(shift[0])
 
     def warp(self, photo: Tensor, height: int, width: int) -> Tensor:
-        """Lay the photo on the RAW's grid.
+        """Warp the photo to the RAW's grid.
 
-        A shift by whole pixels is a crop: the photo's values are untouched. Anything else is interpolated (cubic
-        spline). Beyond the photo its border is repeated; `valid` marks those pixels.
+        A shift by whole pixels is a crop, which keeps the photo's values. Any other map is interpolated (cubic
+        spline). Beyond the photo its border is repeated; `valid` is 0 there.
 
         Args:
             photo: sRGB ``[3, h, w]`` in [0, 1], of the size that was registered.
@@ -169,13 +171,13 @@ class Alignment:
             sRGB ``[3, height, width]`` in [0, 1].
 
         Raises:
-            ConfigError: the photo is reduced: use `reduced` and `cropped`.
-            ShapeError: another size than was registered, or not floating point.
+            ConfigError: the photo is reduced; use `reduced` and `cropped` instead.
+            ShapeError: not the registered size, or not floating point.
         """
         self._check_photo(photo)
         if self.is_reduced:
             raise ConfigError(
-                f"a photo at {self.scale:.3f} of the RAW's size is not enlarged: reduce the RAW to it"
+                f"a photo at {self.scale:.3f} of the RAW's size is not enlarged: reduce the RAW to the photo"
             )
         if self.integer_shift is None:
             return sample(photo, self.matrix, (height, width), border="nearest").clamp(0, 1)
@@ -185,13 +187,13 @@ class Alignment:
         return photo[:, rows[:, None], columns]
 
     def valid(self, height: int, width: int) -> Tensor:
-        """Return ``[1, height, width]``, 1 where the photo shows what the RAW shows to within a pixel, else 0.
+        """Return ``[1, height, width]``: 1 where photo and RAW show the same content within a pixel, else 0.
 
-        0 outside the photo, and where the blocks around deviate by more than `MAX_DEVIATION` or are `unlike`.
-        Blocks that say nothing take the mean of those around them that do, weighted by nearness.
+        It is 0 outside the photo, and where the surrounding blocks deviate by more than `MAX_DEVIATION` or are
+        `unlike`. A block without a measurement takes the mean of its measured neighbours, weighted by nearness.
         """
         limit = MAX_DEVIATION * max(1.0, 1 / self.scale)
-        # A block shown to be another thing must outvote the good blocks beside it over half of the way.
+        # An unlike block must outweigh its good neighbours over half of the distance to them.
         deviation = _fill(np.where(self.unlike, 2 * limit, self._lengths()), self.trusted | self.unlike)
         down, across = _hat(self.rows, height), _hat(self.columns, width)
         near = torch.from_numpy((down @ deviation @ across.T).astype(np.float32)) <= limit
@@ -204,7 +206,7 @@ class Alignment:
 
     @property
     def common(self) -> tuple[int, int, int, int]:
-        """(top, left, height, width) of the photo, even size, whose pixels lie on the RAW entirely."""
+        """(top, left, height, width) of the part of the photo that lies entirely on the RAW; its size is even."""
         x, y = self._footprints()
         half_x, half_y = self._half_box()
         inside = (x - half_x >= -0.5 - 1e-9) & (x + half_x <= self.raw_size[1] - 0.5 + 1e-9)
@@ -223,9 +225,9 @@ class Alignment:
     def reduced(self, raw: Tensor) -> Tensor:
         """Average the RAW over the area of each pixel of the photo.
 
-        The box of a pixel is exact to fractions of a RAW pixel. Only `common` is returned: pixels whose area lies
-        on the RAW entirely, an even number each way, so that the result can be mosaicked again; `cropped` cuts the
-        photo to the same. Demosaiced RAW, linear, is meant, or the mask of `valid`.
+        The area of a pixel is exact to fractions of a RAW pixel. Only the part `common` is returned: pixels whose
+        area lies entirely on the RAW. Its size is even, so that the result can be mosaicked again. `cropped` cuts
+        the photo to the same part. Use it for linear demosaiced RAW and for the mask of `valid`.
 
         Args:
             raw: ``[C, H, W]`` of the size `raw_size`, floating point.
@@ -234,7 +236,7 @@ class Alignment:
             ``[C, h, w]`` as `common`.
 
         Raises:
-            ShapeError: another size than was registered.
+            ShapeError: not the registered size, or not floating point.
         """
         if tuple(raw.shape[-2:]) != self.raw_size or raw.ndim != 3 or not raw.is_floating_point():
             raise ShapeError(
@@ -255,10 +257,10 @@ class Alignment:
         return reduced.to(raw.device)
 
     def cropped(self, photo: Tensor) -> Tensor:
-        """Cut the photo ``[3, h, w]`` to `common`, which `reduced` returns of the RAW.
+        """Cut the photo ``[3, h, w]`` to the part `common`, as `reduced` does with the RAW.
 
         Raises:
-            ShapeError: another size than was registered, or not floating point.
+            ShapeError: not the registered size, or not floating point.
         """
         self._check_photo(photo)
         top, left, height, width = self.common
@@ -294,14 +296,14 @@ def _hat(centres: Array, length: int) -> Array:
 
 
 def _fill(values: Array, known: Array) -> Array:
-    """Replace unknown blocks by the mean of the known ones around, in ever wider surroundings."""
+    """Replace unknown blocks by the mean of known neighbours, in ever wider neighbourhoods."""
     filled, missing = np.where(known, values, 0.0), ~known
     for sigma in (1.0, 2.0, 4.0, 8.0, 16.0, 32.0):
         weight, total = (
             ndimage.gaussian_filter(x, sigma, mode="constant", truncate=3.0)
             for x in (known.astype(float), np.where(known, values, 0.0))
         )
-        # One known block at a distance of two sigma is enough; the factor is the inverse of the kernel's peak.
+        # One known block at two sigma is enough. The factor is the inverse of the kernel's peak.
         reached = missing & (weight * 2 * np.pi * sigma**2 > np.exp(-2))
         filled[reached] = total[reached] / weight[reached]
         missing &= ~reached

@@ -1,4 +1,4 @@
-"""Local displacement: normalised cross-correlation of blocks, with a sub-pixel peak and how sharp it is."""
+"""Local displacement: normalised cross-correlation of blocks, with a sub-pixel peak and its sharpness."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ MIN_CORRELATION = 0.5
 _SHARP = 0.1
 """Curvature of the correlation's peak, 1/pixel², from which a direction has full weight; textures have more."""
 _BLIND = 0.02
-"""Curvature below which a direction says nothing: along a straight edge the peak is a ridge."""
+"""Curvature below which a direction has weight 0: along a straight edge the peak is a ridge."""
 KNOWN_WEIGHT = 0.25
-"""Weight from which a block counts as knowing its shift in a direction."""
+"""Weight from which a block's shift in a direction counts as known."""
 _CHUNK = 64
 
 
 @dataclass(frozen=True)
 class Matches:
-    """What was found in ``n`` blocks, in pixels of the working grid.
+    """The matches of ``n`` blocks, in pixels of the working grid.
 
     Attributes:
         centre: (x, y) of each block's centre, ``[n, 2]``.
-        shift: (x, y) by which the photo's content lies beside the reference's, ``[n, 2]``; 0 where not found.
+        shift: (x, y) of the photo's content minus (x, y) of the reference's, ``[n, 2]``; 0 where not found.
         weight: information on the shift, symmetric ``[n, 2, 2]``, eigenvalues in [0, 1]; 0 where not found.
         peak: height of the correlation, ``[n]``.
-        found: the correlation reached `MIN_CORRELATION` inside the searched range, ``[n]``.
+        found: whether the correlation reached `MIN_CORRELATION` inside the searched range, ``[n]``.
     """
 
     centre: Array
@@ -48,16 +48,16 @@ class Matches:
 def match_blocks(reference: Tensor, moving: Tensor, centres: Array, size: int, reach: int) -> Matches:
     """Find each block of the reference in a picture that is nearly registered to it.
 
-    The block is weighted by a Hann window; the other picture is not, and its strength under the window is measured
-    at every offset, so that content which moves under the window is not pulled towards 0. The peak is that of the
-    quadratic through its 3x3 neighbours.
+    A Hann window weights the block. The other picture is not weighted; its strength under the window is measured
+    at every offset, so that shifts are not biased towards 0. The sub-pixel peak is that of a quadratic fitted to
+    the 3x3 correlations around the greatest.
 
     Args:
         reference: band-passed ``[H, W]``.
-        moving: the other, on the same grid, ``[H, W]``.
+        moving: the other picture, band-passed, on the same grid, ``[H, W]``.
         centres: (x, y) of the blocks, in whole pixels, ``[n, 2]``.
         size: side of a block, even.
-        reach: greatest offset that is searched, in pixels.
+        reach: greatest offset of the search, in pixels.
     """
     window = torch.hann_window(size, periodic=False)
     window = window[:, None] * window
@@ -87,7 +87,7 @@ def _scores(blocks: Tensor, areas: Tensor, window: Tensor) -> Tensor:
     numerator = correlate(weighted, torch.fft.rfft2(areas, s=shape))
     energy = correlate(window[None], torch.fft.rfft2(areas.square(), s=shape))
     own = (weighted * blocks).sum((-2, -1), keepdim=True)
-    # One normalised unit over a thousandth of the window is the least strength that is told from rounding.
+    # Strength below one normalised unit over a thousandth of the window is no more than rounding.
     return numerator / (own * energy.clamp_min(0)).sqrt().clamp_min(1e-3 * float(window.sum()))
 
 
@@ -109,7 +109,7 @@ def _peaks(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     hyy = (near[:, 2] - 2 * near[:, 1] + near[:, 0]).sum(1) / 3
     hxy = (near[:, 2, 2] + near[:, 0, 0] - near[:, 2, 0] - near[:, 0, 2]) / 4
     hessian = -torch.stack([hxx, hxy, hxy, hyy], -1).view(count, 2, 2)
-    # Along a ridge the step is not known: leave it at the whole pixel rather than divide by nothing.
+    # Along a ridge the step is unknown: keep the whole pixel rather than divide by nearly 0.
     values, vectors = torch.linalg.eigh(hessian)
     along = (vectors.transpose(1, 2) @ torch.stack([gx, gy], -1)[..., None])[..., 0]
     step = torch.where(values > 1e-3, along / values.clamp_min(1e-3), torch.zeros_like(along)).clamp(-1, 1)
@@ -122,7 +122,7 @@ def _judge(centres: Array, offset: Array, peak: Array, hessian: Array, reach: in
     values, vectors = np.linalg.eigh(hessian)
     information = np.where(values < _BLIND, 0.0, np.minimum(values / _SHARP, 1))
     found = (peak >= MIN_CORRELATION) & (information.max(1) >= KNOWN_WEIGHT)
-    # At the border of the range the true peak may lie outside, unless that direction says nothing anyway.
+    # At the border of the range the true peak may lie outside.
     found &= (np.abs(offset) < reach - 1).all(1)
     weight = np.einsum("nij,nj,nkj->nik", vectors, information, vectors) * found[:, None, None]
     return Matches(np.asarray(centres, float), np.where(found[:, None], offset, 0), weight, peak, found)

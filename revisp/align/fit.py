@@ -1,4 +1,4 @@
-"""The affine map behind the displacement of many blocks, some of which are wrong."""
+"""Robust fit of an affine map to the displacements of many blocks. Some of them are outliers."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from revisp.align.blocks import KNOWN_WEIGHT, Matches
 __all__ = ["AffineStep", "affine_step"]
 
 _PRIOR = np.array([np.inf, np.inf, 0.02, 0.02, 0.002, 0.002])
-"""Standard deviation that the fit expects of shift, scale, rotation, unequal scale and shear.
+"""Prior standard deviation of shift (x, y), scale, rotation, unequal scale and shear.
 
-Cameras resize both axes alike and do not shear: where few blocks, or blocks along one line, leave those open, they
-stay at none; many blocks overrule it.
+Cameras resize both axes alike and do not shear. Where few blocks, or blocks along one line, do not determine these
+parameters, they stay at 0. Many blocks outweigh the prior.
 """
 _NOISE = 0.2
-"""Standard deviation of one block's shift that the prior is weighed against, in pixels of the working grid."""
+"""Assumed standard deviation of one block's shift, which sets the weight of the prior, in pixels of the grid."""
 _TUKEY = 4.685
 
 
 class AffineStep(NamedTuple):
-    """What the blocks say of the map, in pixels of the working grid.
+    """The fitted map, in pixels of the working grid.
 
     Attributes:
-        matrix: 2x3, from a pixel (x, y, 1) to where its content lies in the other picture.
-        rest: (x, y) that the map leaves of each block's shift, in the directions that it knows, ``[n, 2]``.
-        uncertainty: standard deviation of the map at that corner of the frame where it is greatest.
+        matrix: 2x3, from a pixel (x, y, 1) to the position of its content in the other picture.
+        rest: residual (x, y) of each block's shift after the map, in the directions that the block knows,
+            ``[n, 2]``.
+        uncertainty: standard deviation of the map at the corner of the frame where it is greatest.
     """
 
     matrix: Array
@@ -39,8 +40,8 @@ class AffineStep(NamedTuple):
 def affine_step(matches: Matches, size: tuple[int, int]) -> AffineStep:
     """Fit shift, scale, rotation, unequal scale and shear to the blocks, robustly.
 
-    Iteratively reweighted least squares: least absolute deviations first, Tukey's biweight then (P. Huber, E.
-    Ronchetti, "Robust Statistics", 2009), each block in the directions that it knows.
+    Iteratively reweighted least squares, first for least absolute deviations, then with Tukey's biweight (P.
+    Huber, E. Ronchetti, "Robust Statistics", 2009). A block counts in the directions that it knows.
 
     Args:
         matches: the blocks, at least one of them found.

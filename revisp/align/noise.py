@@ -1,4 +1,4 @@
-"""Same exposure or not: the noise of one exposure is in its RAW and in its photo, that of another is not."""
+"""Same exposure or not: a photo and the RAW of its own exposure share their noise."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["NO_NOISE", "Noise", "compare_noise"]
 _BLOCK, _MARGIN = 32, 8
 _MOST = 1600
 _FEWEST = 24
-"""Least number of flat blocks that a verdict is made of."""
+"""Least number of flat blocks for a measurement."""
 _CALM = 1.5
-"""A block is flat where its band is at most so many times that of the calmest tenth."""
+"""First condition of a flat block: its band has at most this multiple of the strength of the calmest tenth."""
 _NOISE_SHAPE = 0.95
-"""And where that band (sigma 0.7 to 2) has at most this share of the strength of the finest (below sigma 1).
+"""Second condition: its band (sigma 0.7 to 2) has at most this share of the finest band (below sigma 1).
 
 Demosaiced white noise has 0.68, that of real cameras 0.72 to 0.9, texture seen through a lens 1 to 2.
 """
@@ -31,7 +31,7 @@ class Noise(NamedTuple):
 
     Attributes:
         correlation: correlation between both, the median over flat blocks; NaN without enough of them.
-        ratio: strength of the photo's noise over that of the reference; NaN likewise.
+        ratio: strength of the photo's noise over that of the reference; NaN without enough blocks.
     """
 
     correlation: float
@@ -44,8 +44,8 @@ NO_NOISE = Noise(float("nan"), float("nan"))
 def compare_noise(reference: Tensor, photo: Tensor, matrix: Array) -> Noise:
     """Correlate the noise of a registered pair of full size in flat, unclipped blocks.
 
-    The band between Gaussians of sigma 0.7 and 2 pixels is taken: finer noise seldom survives JPEG and resampling,
-    coarser variation is shading and texture, which two exposures share.
+    The band between Gaussians of sigma 0.7 and 2 pixels is compared. Finer noise seldom survives JPEG and
+    resampling. Coarser variation is shading and texture, which two exposures share.
 
     Args:
         reference: luma ``[H, W]``.

@@ -1,4 +1,4 @@
-"""Registration of a photo to its RAW: the coarse search, then blocks from coarse to fine, then the judgement."""
+"""Registration of a photo to its RAW: a coarse search, then block matching from coarse to fine, then checks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MIN_BLOCKS = 8
 MIN_AGREEMENT = 0.6
 """Least share of the textured blocks that agree with the affine map within `MAX_DISTANCE`."""
 MAX_DISTANCE = 3.0
-"""Distance from the affine map, in pixels of the coarser grid, up to which lens correction can explain a block."""
+"""Greatest distance of a block from the affine map, in pixels of the coarser grid, that a lens can explain."""
 MAX_MEDIAN = 1.0
 """Largest median distance, in pixels of the coarser grid; real pairs have 0.1 to 0.5."""
 MAX_UNCERTAINTY = 0.5
@@ -38,18 +38,18 @@ MAX_UNCERTAINTY = 0.5
 MAX_ROTATION = 2.0
 """Largest rotation, degrees. One exposure has none; a straightened photo is no longer the camera's."""
 MAX_SCALE = 1.25
-"""Largest scale of a photo: an enlargement shows nothing more, and none of the sensor's own pixels."""
+"""Largest scale of a photo. An enlargement holds no more detail, and its pixels are all interpolated."""
 MAX_UNEQUAL = 0.01
 """Largest difference between the scales of the two axes."""
 TEXTURED_SHARE = 0.15
-"""Share of a block that must be texture for a failed match to count against the photo."""
+"""Share of texture in a block from which a failed match counts against the photo."""
 UNLIKE_CORRELATION = 0.3
-"""Correlation below which a block textured in both pictures shows two different things."""
+"""Correlation below which a block with texture in both pictures shows different content."""
 
 _REACH = 10
-"""Greatest shift of a block that is looked for, in pixels of the working grid."""
+"""Greatest shift of a block in the search, in pixels of the working grid."""
 _MANY = 600
-"""Number of blocks from which a first pass takes every other row and column of them."""
+"""Number of blocks above which the first pass takes every other row and column of blocks."""
 
 
 class _Blocks(NamedTuple):
@@ -73,17 +73,16 @@ class _Level:
     to_photo: Array
 
     def onto(self, matrix: Array) -> Array:
-        """Return the matrix from this level's reference grid to its photo's grid, for one at full size."""
+        """Return the matrix from this level's reference grid to its photo grid, given the matrix at full size."""
         return then(self.to_raw, matrix, inverse(self.to_photo))
 
 
 def align(photo: Tensor, reference: Tensor, *, window: tuple[int, int, int, int] | None = None) -> Alignment:
-    """Register a photo to the RAW it was made from, or say why it cannot be trusted.
+    """Register a photo to the RAW that it was made from, or raise an error with the reason.
 
-    The camera's own JPEG, a reduced preview or another converter's rendering is laid on the RAW's grid. Mirroring
-    and rotation by quarter turns, scale, offset (crop, masked borders) and small rotation are found; colour, tone
-    and sharpening may differ, since band-passed, locally normalised luma is matched. What remains is measured by
-    blocks.
+    The photo may be the camera's own JPEG, a reduced preview or another converter's rendering. The search covers
+    mirrors, quarter turns, scale, offset (crop, masked borders) and small rotation. Colour, tone and sharpening
+    may differ, because band-passed, locally normalised luma is matched. Blocks measure the residual shift.
 
     *Convention*: integer coordinates are pixel centres; both pictures upright. The reference must come from a
     demosaicker that does not shift (bilinear, Malvar, DemosaicNet).
@@ -91,12 +90,12 @@ def align(photo: Tensor, reference: Tensor, *, window: tuple[int, int, int, int]
     Args:
         photo: sRGB ``[3, h, w]`` in [0, 1].
         reference: the RAW demosaiced and developed plainly (`revisp.camera.develop`), sRGB ``[3, H, W]``.
-        window: (top, left, height, width) of the reference that the photo shows, as far as the camera tells. The
-            scale at which the photo fills it is tried too; it binds to nothing.
+        window: (top, left, height, width) of the reference that the photo shows, if the camera stores it. It is a
+            hint only: the search also tries the scale at which the photo fills the window.
 
     Raises:
-        AlignmentError: another photo, too little texture, too few blocks that agree, or too much distortion; one
-            line with the numbers.
+        AlignmentError: the photo shows something else, has too little texture, too few blocks agree, or the
+            distortion is too strong; one line with the numbers.
         ShapeError: not floating-point ``[3, H, W]``.
 
     Example:
@@ -124,7 +123,7 @@ def align(photo: Tensor, reference: Tensor, *, window: tuple[int, int, int, int]
 
 
 def _likely(found: list[Candidate]) -> list[Candidate]:
-    """Keep up to three guesses that are good enough; the identity first, unless another is clearly better."""
+    """Keep up to three good candidates; the identity comes first, unless another is clearly better."""
     best = found[0].score
     if best < MIN_SCORE:
         raise AlignmentError(
@@ -142,7 +141,7 @@ def _refine(photo: Tensor, reference: Tensor, candidate: Candidate) -> Alignment
         pitches.insert(0, 4 * pitches[0])
     for pitch in pitches:
         level = _level(photo, reference, matrix, pitch)
-        for stride in (2, 1):  # a quarter of the blocks are enough to come close
+        for stride in (2, 1):  # a quarter of the blocks suffices for the first step
             blocks = _match(level, matrix, stride)
             if blocks.matches.found.sum() < MIN_BLOCKS:
                 _refuse_texture(level, blocks, matrix)
@@ -179,7 +178,7 @@ def _centres(side: int, size: int) -> Array:
 
 
 def _textured(level: _Level, blocks: _Blocks, matrix: Array) -> Array:
-    """Return which blocks hold texture in both pictures, ``[n]``."""
+    """Return a mask of the blocks with texture in both pictures, ``[n]``."""
     result = np.ones(len(blocks.matches.centre), bool)
     for texture, at in (
         (level.reference_texture, blocks.matches.centre),
@@ -196,7 +195,7 @@ def _refuse_texture(level: _Level, blocks: _Blocks, matrix: Array) -> NoReturn:
     found, both = int(blocks.matches.found.sum()), int(_textured(level, blocks, matrix).sum())
     if both < MIN_BLOCKS:
         raise AlignmentError(
-            f"too little texture to align by: {both} of {len(blocks.matches.found)} blocks have any, "
+            f"too little texture to align by: {both} of {len(blocks.matches.found)} blocks have texture, "
             f"at least {MIN_BLOCKS} are needed"
         )
     raise AlignmentError(
@@ -213,7 +212,7 @@ def _judge(
     symmetry: Symmetry,
     pictures: tuple[Tensor, Tensor],
 ) -> Alignment:
-    """Refuse what cannot be trusted; `pictures` are the luma of photo and RAW at full size."""
+    """Refuse an unreliable fit, otherwise return it; `pictures` are the luma of photo and RAW at full size."""
     photo, reference = pictures
     found, pitch = blocks.matches.found, float(level.to_raw[0, 0])
     coarser = max(1.0, 1 / scale_of(matrix))  # RAW pixels
@@ -264,12 +263,12 @@ def _check_map(matrix: Array, uncertainty: float, median: float) -> None:
         )
     if uncertainty > MAX_UNCERTAINTY:
         raise AlignmentError(
-            f"the texture covers too little of the frame: {uncertainty:.1f} pixels uncertain at a corner "
+            f"the texture covers too little of the frame: a corner is uncertain by {uncertainty:.1f} pixels "
             f"(at most {MAX_UNCERTAINTY:g})"
         )
     if median > MAX_MEDIAN:
         raise AlignmentError(
-            f"the photo is distorted against the RAW: half of the blocks lie {median:.1f} pixels or more beside "
+            f"the photo is distorted against the RAW: half of the blocks are {median:.1f} pixels or more off "
             f"their place (at most {MAX_MEDIAN:g})"
         )
 

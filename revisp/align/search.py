@@ -1,4 +1,4 @@
-"""The coarse search: which symmetry, scale and offset, from pictures of some 256 pixels."""
+"""The coarse search for symmetry, scale and offset, on pictures reduced to about 256 pixels."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MAX_OUTSIDE = 0.04
 
 _SIDE = 256
 _STEP = 0.01
-"""Neighbouring scales differ by so much, which is 1.3 pixels at the edge of a picture of 256."""
+"""Relative step between neighbouring scales: 1.3 pixels at the edge of a picture of 256."""
 SURE_CORRELATION = 0.9
-"""Correlation from which the identity needs no comparison. One exposure reached 0.94, a mirrored chart 0.78."""
+"""Correlation from which the identity is taken at once. One exposure reached 0.94, a mirrored chart 0.78."""
 
 
 class Candidate(NamedTuple):
-    """A guess: ``matrix`` 2x3 maps (x, y, 1) of the RAW after ``symmetry`` to the photo; ``score`` in [-1, 1]."""
+    """``matrix``, 2x3, maps (x, y, 1) of the RAW after ``symmetry`` to the photo; ``score`` lies in [-1, 1]."""
 
     symmetry: Symmetry
     matrix: Array
@@ -34,15 +34,15 @@ class Candidate(NamedTuple):
 
 
 def search(photo: Tensor, reference: Tensor, window: tuple[int, int, int, int] | None) -> list[Candidate]:
-    """Return the best guess of each symmetry, the most likely first.
+    """Return the best candidate of each symmetry, the most likely first.
 
-    Masked normalised cross-correlation (D. Padfield, CVPR 2010, but of signals without a mean) over all offsets
-    that leave the photo inside the reference, and over the scales that are plausible.
+    Masked normalised cross-correlation (D. Padfield, CVPR 2010, here for signals of mean 0) over all offsets that
+    leave the photo inside the reference, and over plausible scales.
 
     Args:
         photo: luma ``[h, w]``.
         reference: luma ``[H, W]`` of the RAW.
-        window: (top, left, height, width) of the reference that the photo is known to show, or None.
+        window: (top, left, height, width) of the reference that the photo shows, or None if unknown.
     """
     full, own = (reference.shape[0], reference.shape[1]), (photo.shape[0], photo.shape[1])
     pitch = max(full) / _SIDE
@@ -93,17 +93,17 @@ def _scales(photo: tuple[int, int], raw: tuple[int, int], window: tuple[int, int
 
 
 class _Matcher:
-    """A reference, band-passed, ready to be correlated with photos that lie inside it but for `MAX_OUTSIDE`."""
+    """Spectra of a band-passed reference, to correlate with photos that lie inside it except for `MAX_OUTSIDE`."""
 
     def __init__(self, reference: Array) -> None:
         self.shape = reference.shape
         self.least = 1 - MAX_OUTSIDE - 0.02  # an offset on this grid is uncertain by half a pixel
-        # Room for a photo that begins before or ends after the reference; what is further off is never looked at.
+        # Room for a photo that begins before or ends after the reference. Greater offsets are not searched.
         self.size = [fft.next_fast_len(side + side // 8, real=True) for side in reference.shape]
         self.spectra = [fft.rfft2(x, self.size) for x in (reference, reference**2, np.ones_like(reference))]
 
     def best_offset(self, photo: Array) -> tuple[float, tuple[int, int]]:
-        """Return the best correlation, and the (row, column) of the reference where the photo then begins."""
+        """Return the best correlation, and the (row, column) of the reference at which the photo begins."""
         overlaps = [self._overlap(axis, photo.shape[axis]) for axis in (0, 1)]
         allowed = np.multiply.outer(*overlaps) >= self.least
         if not allowed.any():

@@ -1,4 +1,4 @@
-"""What is matched: band-passed, locally normalised luma. It survives gamma, tone mapping, colour and shading."""
+"""The signal to match: band-passed, locally normalised luma, robust to gamma, tone mapping, colour and shading."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["area_resize", "band_floor", "luma", "noise_level", "normalise"]
 
 _LUMA = (0.299, 0.587, 0.114)
 _FINE, _COARSE, _REACH = 1.0, 9, 17
-"""Band-pass: a Gaussian (sigma, pixels) less a box (width, pixels); its energy is averaged in a wider box."""
+"""Band-pass: a Gaussian (sigma, pixels) minus a box (width, pixels). A wider box averages its energy."""
 
 
 def luma(srgb: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def area_resize(x: Tensor, size: tuple[int, int]) -> Tensor:
 def noise_level(y: Tensor) -> float:
     """Return the standard deviation of the noise of luma ``[H, W]``, from its calmest tenth of blocks.
 
-    J. Immerkaer, "Fast Noise Variance Estimation" (CVIU 1996), equation 3, but by blocks, to leave texture out.
+    J. Immerkaer, "Fast Noise Variance Estimation" (CVIU 1996), equation 3, here in blocks to exclude texture.
     """
     down = y[2:] - 2 * y[1:-1] + y[:-2]
     response = (down[:, 2:] - 2 * down[:, 1:-1] + down[:, :-2]).abs()[None] / 6
@@ -40,7 +40,7 @@ def noise_level(y: Tensor) -> float:
 
 
 def band_floor(y: Tensor) -> float:
-    """Return the strength of the band of luma ``[H, W]`` that counts as texture: well above its noise."""
+    """Return the strength of the band of luma ``[H, W]`` from which it counts as texture: well above the noise."""
     return 2 * noise_level(y) + 0.004  # one level of 8 bits
 
 
@@ -49,7 +49,7 @@ def normalise(y: Tensor, floor: float) -> tuple[Tensor, Tensor]:
 
     Args:
         y: luma ``[H, W]``.
-        floor: strength that counts as texture; well below it the result fades to 0.
+        floor: strength from which the band counts as texture; well below it the result fades to 0.
 
     Returns:
         The normalised band ``[H, W]``, and the share of it that is texture rather than noise, in [0, 1].
