@@ -1,8 +1,9 @@
 """Random cameras, drawn from the published colour matrices of real ones.
 
-``color_matrices.json`` beside this module holds the ColorMatrix2 (CIE XYZ to camera RGB under D65) that Adobe DNG
-Converter publishes for each camera, and the camera's black and white levels. A random camera mixes two of them, is
-balanced for a random illuminant, and renders by random settings within the ranges of real cameras.
+``color_matrices.json`` in this folder holds two facts for each camera: the ColorMatrix2 (CIE XYZ to camera RGB
+under D65) that Adobe DNG Converter publishes, and the black and white levels. A random camera mixes the matrices
+of two of them, is balanced for a random illuminant, and renders with random settings in the ranges of real
+cameras.
 """
 
 from __future__ import annotations
@@ -38,19 +39,20 @@ __all__ = [
 ]
 
 EXPOSURES = (-0.7, 1.3)
-"""Least and most exposure of a shot in EV, drawn uniformly: from hardly overexposed to washed out."""
+"""Range of the exposure of a shot in EV, drawn uniformly: from hardly overexposed to washed out."""
 
 TEMPERATURES = (2700.0, 8000.0)
-"""Correlated colour temperature of the light, in kelvin: from household lamps to open shade; even in mired."""
+"""Range of the light's correlated colour temperature in kelvin, drawn uniformly in mired: from household lamps to
+open shade."""
 
 HEADROOM_EV = (0.3, 2.0)
-"""EV between the JPEG's white and the sensor's: cameras keep about 1, and more in their extended-range modes."""
+"""EV from the JPEG's white to the sensor's. Cameras keep about 1 EV, and more in their extended-range modes."""
 
 ABOVE_SENSOR_EV = (0.5, 2.5)
-"""EV by which the scene's brightest place exceeds the sensor: suns and lamps always do."""
+"""EV by which the brightest place of the scene exceeds the sensor's white: suns and lamps always do."""
 
 FULL_WELL = (1.2, 4.0)
-"""Full well over the converter's white: 1 at base ISO, doubling with ISO; a reserve even there."""
+"""Full well over the converter's white. It is 1 and a small reserve at base ISO, and doubles with ISO."""
 
 CONTRAST = (0.0, 0.7)
 GAMMA = (0.85, 1.1)
@@ -61,26 +63,26 @@ ROLLOFF_START = (0.5, 0.9)
 """Linear light at which highlights begin to roll off."""
 
 ROLLOFF = (0.2, 1.0)
-"""Share of the headroom, in EV, that the roll-off squeezes in below white."""
+"""Share of the headroom, in EV, that the roll-off compresses below white."""
 
 LOCAL_TONE = (0.0, 0.35)
-"""Lift of shadows: at the most, cameras' dynamic range modes raise those 4 EV below mid grey by about 1.5 EV."""
+"""Lift of shadows. The strongest dynamic range modes of cameras raise 4 EV below mid grey by about 1.5 EV."""
 
 SHARPENING = (0.0, 0.8)
 SHARPENING_RADIUS = (0.5, 1.5)
-"""Unsharp mask in the amounts that cameras' menus span."""
+"""Unsharp mask: the range of amounts and radii in cameras' menus."""
 
 DENOISE = (0.3, 2.0)
 """Smoothing in units of the noise's deviation at mid grey."""
 
 FALLOFF_EV = (0.0, 1.5)
-"""Light lost in the corners: natural falloff and vignetting of common lenses at open apertures."""
+"""Light loss in the corners in EV: natural falloff and vignetting of common lenses at open apertures."""
 
 JPEG_QUALITY = (80, 95)
-"""From a phone's thrifty to a camera's finest setting, in libjpeg's scale."""
+"""From a phone's economy setting to a camera's finest, in libjpeg's scale."""
 
 GREY_SLOPE = 1.2
-"""Slope of the sRGB curve at mid grey: turns noise of linear light into noise of encoded values."""
+"""Slope of the sRGB curve at mid grey: converts noise of linear light to noise of encoded values."""
 
 
 class KnownCamera(NamedTuple):
@@ -107,7 +109,7 @@ class KnownCamera(NamedTuple):
 
 @cache
 def known_cameras() -> tuple[KnownCamera, ...]:
-    """Return the real cameras that random ones are mixed from.
+    """Return the real cameras that random cameras are mixed from.
 
     Example:
         >>> camera = known_cameras()[0]
@@ -121,7 +123,7 @@ def known_cameras() -> tuple[KnownCamera, ...]:
 def illuminant_xy(temperature: float) -> tuple[float, float]:
     """Return the CIE 1931 chromaticity of a light of a correlated colour temperature.
 
-    Daylight from 4000 K on (CIE 15:2004, equations 3.2 to 3.4); below, a black body by the cubic of Kang et al.,
+    Daylight from 4000 K (CIE 15:2004, equations 3.2 to 3.4). Below that, a black body by the cubic of Kang et al.,
     "Design of Advanced Color-Temperature Control System for HDTV Applications" (J. Korean Physical Society 41(6),
     2002).
 
@@ -149,7 +151,7 @@ def camera_neutral(color_matrix: Any, temperature: float) -> tuple[float, float,
     """Return the camera's RGB of a white object under a light, green = 1: the matrix times the light's XYZ.
 
     Args:
-        color_matrix: CIE XYZ to camera RGB ``[3, 3]``. The one for D65 is near enough under other lights.
+        color_matrix: CIE XYZ to camera RGB ``[3, 3]``. The matrix for D65 is accurate enough under other lights.
         temperature: correlated colour temperature of the light in kelvin (`illuminant_xy`).
 
     Raises:
@@ -162,11 +164,11 @@ def camera_neutral(color_matrix: Any, temperature: float) -> tuple[float, float,
 
 @cache
 def typical_profile() -> CameraProfile:
-    """Return the camera in the middle of those that are drawn, which stands for all of them in a model.
+    """Return the mean of the random cameras, which stands for all of them in a model.
 
-    Its colour matrix is the mean of the known cameras', its light the middle one, its levels those of many cameras
-    of 14 bits. A model that learnt from random cameras guesses a camera from the photo: this profile develops its
-    RAW plausibly, not exactly.
+    Its colour matrix is the mean over the known cameras. Its light is the middle of the range, and its levels are
+    those of many cameras of 14 bits. A model trained on random cameras guesses the camera from the photo, so this
+    profile develops its RAW plausibly, not exactly.
     """
     cameras = known_cameras()
     matrix = np.mean([camera.color_matrix for camera in cameras], axis=0)
@@ -184,7 +186,7 @@ def typical_profile() -> CameraProfile:
 
 
 def random_camera_profile(generator: torch.Generator, *, cfa: CFA | str | None = None) -> CameraProfile:
-    """Draw a sensor: the matrices of two real cameras mixed, a light, a Bayer phase, and the first one's levels.
+    """Draw a sensor: a mix of two real cameras' matrices, a light, a Bayer phase, and the first camera's levels.
 
     Args:
         generator: source of randomness, on the CPU.
@@ -223,8 +225,8 @@ def random_camera_profile(generator: torch.Generator, *, cfa: CFA | str | None =
 def random_simulated_camera(generator: torch.Generator, *, cfa: CFA | str | None = None) -> SimulatedCamera:
     """Draw a camera: `random_camera_profile`, noise by `random_noise_levels`, and a random rendering.
 
-    Its scenes exceed both the JPEG's white and the sensor's. The photo is inverted through the rendering
-    (``invert``), so that the JPEG looks like a photo rather than like one rendered twice.
+    Its scenes exceed the white of the JPEG and that of the sensor. The rendering is inverted on the photo
+    (``invert``), so that the JPEG looks like a photo and not like a photo rendered twice.
 
     Args:
         generator: source of randomness, on the CPU.
@@ -261,7 +263,7 @@ def random_simulated_camera(generator: torch.Generator, *, cfa: CFA | str | None
 
 
 def _random_look(draw: Draw, headroom_ev: float, noise: NoiseLevels) -> tuple[tuple[float, ...], ISPSettings]:
-    """Draw the lens's falloff and a rendering, which corrects a random share of it."""
+    """Draw the lens's falloff, and a rendering that corrects a random share of it."""
     loss, bend = 2 ** draw.uniform(*FALLOFF_EV) - 1, draw.uniform(0.3, 1.0)
     falloff = (loss * bend, loss * (1 - bend))
     corrected = draw.uniform(0, 1)

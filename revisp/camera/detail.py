@@ -1,7 +1,7 @@
 """Steps of a rendering that look at a pixel's neighbourhood: local tone, denoising, sharpening.
 
-All are differentiable and none has an inverse. Local tone and denoising stand on the guided filter of He, Sun and
-Tang, "Guided Image Filtering" (ECCV 2010), which keeps edges without halos, on a coarser grid (He and Sun, "Fast
+All are differentiable; none has an inverse. Local tone and denoising use the guided filter of He, Sun and Tang,
+"Guided Image Filtering" (ECCV 2010), which keeps edges without halos. It runs on a coarser grid (He and Sun, "Fast
 Guided Filter", arXiv 1505.00996).
 """
 
@@ -25,16 +25,16 @@ LUMA = (0.299, 0.587, 0.114)
 """Weights of R, G, B in the luma of JPEG files (ITU-R BT.601)."""
 
 MID_GREY = 0.18
-"""Luminance, display white 1, from which on local tone changes nothing."""
+"""Luminance, relative to display white, at which local tone changes nothing."""
 
 DARKEST = 1e-3
-"""Luminance below which local tone lifts no further: noise would follow."""
+"""Luminance below which the lift no longer grows, because it would amplify noise."""
 
 EDGE_EV = 0.5
-"""Deviation in EV of the surround above which local tone keeps an edge rather than smooths over it."""
+"""Standard deviation of the neighbourhood in EV above which local tone keeps an edge and does not smooth it."""
 
 DENOISE_RADIUS = 4
-"""Half the window of `denoise`, in pixels: fine grain goes, and a photo's texture costs little."""
+"""Half the window of `denoise`, in pixels: it removes fine grain and costs little texture."""
 
 
 def local_tone(
@@ -46,17 +46,16 @@ def local_tone(
 
     .. math:: \mathrm{out} = \mathrm{in} \cdot 2^{\,s\,\max(\log_2 m - B,\; 0) - l\,\max(B - \log_2 m,\; 0)}
 
-    so that a shadow comes nearer to mid grey by the fraction :math:`s` of its distance in EV, and a light by
-    :math:`l`, as the dynamic range modes of cameras do.
-    This is the base-detail decomposition of Durand and Dorsey (SIGGRAPH 2002), with the guided filter for the
-    bilateral one.
+    A shadow comes nearer to mid grey by the fraction :math:`s` of its distance in EV, a light by :math:`l`. The
+    dynamic range modes of cameras do the same. This is the base-detail decomposition of Durand and Dorsey
+    (SIGGRAPH 2002), with the guided filter in place of the bilateral filter.
 
     Args:
         linear: linear sRGB light ``[..., 3, H, W]``; may exceed 1.
-        strength: :math:`s`, in [0, 1); 0 leaves dark places.
+        strength: :math:`s`, in [0, 1); 0 keeps dark places as they are.
         radius: half the window of the base, in pixels.
-        lights: :math:`l`, in [0, 1); 0 leaves bright places to exposure and highlight roll-off.
-        mid_grey: luminance that stays.
+        lights: :math:`l`, in [0, 1); 0 keeps bright places as they are.
+        mid_grey: luminance that does not change.
 
     Raises:
         ShapeError: not a floating tensor of three channels.
@@ -78,14 +77,14 @@ def local_tone(
 
 
 def denoise(srgb: Tensor, strength: float) -> Tensor:
-    """Smooth what varies less than ``strength`` and keep stronger edges.
+    """Smooth variations below ``strength`` and keep stronger edges.
 
-    The guided filter runs over R, G and B with the luma as guide. That equals smoothing the luma by itself, and
-    chroma wherever the luma has no edge: chroma loses more noise, as in cameras.
+    The guided filter runs over R, G and B with the luma as guide. The luma is its own guide, and chroma is
+    smoothed wherever the luma has no edge. So chroma loses more noise, as in cameras.
 
     Args:
         srgb: display-referred ``[..., 3, H, W]`` in [0, 1].
-        strength: standard deviation of the noise to remove, in the same units; 0 changes nothing.
+        strength: standard deviation of the noise to remove, in units of ``srgb``; 0 changes nothing.
 
     Raises:
         ShapeError: not a floating tensor of three channels.
@@ -129,7 +128,7 @@ def sharpen(srgb: Tensor, amount: float, radius: float = 1.0) -> Tensor:
 
 
 def _guided_filter(guide: Tensor, x: Tensor, radius: int, eps: float, coarser: int) -> Tensor:
-    """Filter on a grid ``coarser`` times as coarse; that must divide the radius, or the window has no middle."""
+    """Filter on a grid coarser by a factor that must divide the radius, so that the window has a centre."""
     from kornia.filters import guided_blur
 
     flat_guide = guide.reshape(-1, *guide.shape[-3:])

@@ -1,4 +1,4 @@
-"""The plain development of RAW for the eye: white balance, colour matrix, sRGB curve. Made for previews."""
+"""Plain development of RAW for previews: white balance, colour matrix, sRGB curve."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["develop", "viewing_exposure"]
 def develop(raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0) -> Tensor:
     """Develop demosaiced RAW to sRGB.
 
-    White balance by the profile's neutral with highlights clipped at 1 (so that they stay white), camera to
-    linear sRGB by the colour matrix, clipping, and the sRGB curve (IEC 61966-2-1). This is what dcraw and LibRaw
-    do with the camera's white balance, no automatic brightness and sRGB output; there is no tone curve and no
-    denoising. LibRaw alone brightens a picture that never reaches the white level (``adjust_maximum_thr``).
+    The steps: white balance by the profile's neutral, a clip at 1 that keeps highlights white, the colour matrix
+    to linear sRGB, a clip, and the sRGB curve (IEC 61966-2-1). There is no tone curve and no denoising. dcraw and
+    LibRaw do the same with the camera's white balance, no automatic brightness and sRGB output. Only LibRaw also
+    brightens a picture that never reaches the white level (``adjust_maximum_thr``).
 
     Args:
         raw_rgb: camera RGB ``[..., 3, H, W]``, linear, black 0, white 1, not white-balanced.
@@ -34,22 +34,22 @@ def develop(raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0) -
         ShapeError: not three channels, or not floating point.
     """
     check_image(raw_rgb, 3, "raw_rgb")
-    # As dcraw: the smallest gain is 1, so that a saturated sample stays saturated in every channel.
+    # As in dcraw, the smallest gain is 1, so that a saturated sample stays saturated in every channel.
     brighten = 2.0**exposure / min(profile.gains)
     balanced = apply_gains(raw_rgb, [gain * brighten for gain in profile.gains]).clamp(0, 1)
     return linear_to_srgb(apply_ccm(balanced, profile.camera_to_srgb).clamp(0, 1))
 
 
 def viewing_exposure(raw_rgb: Tensor, profile: CameraProfile, *, limit: float = 4.0) -> float:
-    """Return the stops that make a picture bright enough to look at.
+    """Return the exposure in stops that makes a picture bright enough to view.
 
-    They bring the 98th percentile of the white-balanced RAW to 0.9. The brightest channel of each pixel counts, of
-    about 512 columns and as many rows as lie between them.
+    It brings the 98th percentile of the white-balanced RAW to 0.9. The brightest channel of a pixel counts. Pixels
+    are sampled on a grid of about 512 columns.
 
     Args:
         raw_rgb: demosaiced RAW ``[..., 3, H, W]``, linear, black 0, white 1.
         profile: the camera.
-        limit: most stops to brighten by; a picture is never darkened.
+        limit: greatest exposure in stops; a picture is never darkened.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Draws of single random numbers from one generator, so that a seed fixes all of them."""
+"""Draws of single random numbers from one generator: one seed determines all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Draw"]
 
 
 class Draw:
-    """Draws from one generator, one number each.
+    """Draws of single numbers from one generator.
 
     Args:
         generator: source of randomness, on the CPU.
@@ -21,7 +21,7 @@ class Draw:
         self.generator = generator
 
     def uniform(self, low: float, high: float) -> float:
-        """Draw evenly from [low, high)."""
+        """Draw uniformly from [low, high)."""
         return low + (high - low) * torch.rand(1, generator=self.generator, dtype=torch.float64).item()
 
     def normal(self, mean: float, deviation: float) -> float:
@@ -29,7 +29,7 @@ class Draw:
         return mean + deviation * torch.randn(1, generator=self.generator, dtype=torch.float64).item()
 
     def integer(self, low: int, high: int) -> int:
-        """Draw evenly from low, ..., high."""
+        """Draw uniformly from the whole numbers low, ..., high."""
         return int(torch.randint(low, high + 1, (1,), generator=self.generator).item())
 
     def choice(self, options: tuple[Any, ...]) -> Any:
@@ -37,5 +37,5 @@ class Draw:
         return options[self.integer(0, len(options) - 1)]
 
     def maybe(self, share: float, value: Callable[[], float]) -> float:
-        """Return the value with the probability ``share``, otherwise 0."""
+        """Return ``value()`` with the probability ``share``, otherwise 0."""
         return value() if self.uniform(0, 1) < share else 0.0

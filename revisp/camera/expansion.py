@@ -1,4 +1,4 @@
-"""Inverse tone mapping: give the highlights of a photo back the light above its white, as far as one can guess."""
+"""Inverse tone mapping: estimate the light above display white that the highlights of a photo have lost."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ HIGHLIGHT_START = 0.7
 """Linear light of the brightest channel from which highlights are expanded."""
 
 BLUR_SIGMA = 12.0
-"""Standard deviation of the blur that tells the middle of a highlight from its rim, in pixels."""
+"""Standard deviation in pixels of the blur that separates the middle of a highlight from its rim."""
 
 BLOCK = 16
-"""Neighbouring pixels that the blur computes at once, as channels: several times faster than one by one."""
+"""Neighbouring pixels that the blur computes together as channels; this is several times faster."""
 
 
 def expand_highlights(
     linear: Tensor, factor: float, knee: float = HIGHLIGHT_START, spread: float = BLUR_SIGMA
 ) -> Tensor:
-    """Give highlights back the range that display white cut off: linear light times `highlight_gain`.
+    """Restore a range above display white in highlights: linear light times `highlight_gain`.
 
     Args:
         linear: linear light ``[..., 3, H, W]`` in [0, 1].
@@ -48,22 +48,22 @@ def expand_highlights(
 def highlight_gain(
     linear: Tensor, factor: float, knee: float = HIGHLIGHT_START, spread: float = BLUR_SIGMA
 ) -> Tensor:
-    r"""Return by how much the highlights of a photo may have exceeded its white (inverse tone mapping).
+    r"""Return the estimated gain of a photo's highlights over display white (inverse tone mapping).
 
     With the brightest channel :math:`b`, :math:`t = \mathrm{smoothstep}((b - knee) / (1 - knee))` and a Gaussian
     blur :math:`G`, light is multiplied by
 
     .. math:: 1 + (factor - 1)\, t\, G(t)
 
-    Values below the knee keep their light; the middle of a large clipped area becomes the brightest, its rim less
-    so. The blurred map is the *expand map* of Banterle et al., "Inverse Tone Mapping" (GRAPHITE 2006).
+    Values below the knee keep their light. The middle of a large clipped area becomes the brightest, and its rim
+    less bright. The blurred map is the *expand map* of Banterle et al., "Inverse Tone Mapping" (GRAPHITE 2006).
 
     Args:
         linear: linear light ``[..., 3, H, W]`` in [0, 1].
         factor: light of the brightest place over display white; 1 changes nothing.
         knee: brightness from which values expand, in [0, 1).
-        spread: standard deviation of the blur, in pixels of the photo: it suits a crop as it does the whole photo,
-            and shrinks with a photo that is reduced.
+        spread: standard deviation of the blur, in pixels of the photo. It is the same for a crop and for the whole
+            photo; reduce it along with a reduced photo.
 
     Returns:
         Gain ``[..., 1, H, W]`` in [1, factor].
@@ -76,10 +76,10 @@ def highlight_gain(
 
 
 def highlight_share(brightest: Tensor, knee: float = HIGHLIGHT_START) -> Tensor:
-    """Return how much of a highlight a pixel is, t of `highlight_gain`.
+    """Return t of `highlight_gain`: 0 below the knee, 1 at display white.
 
     Args:
-        brightest: linear light of its brightest channel, any shape, in [0, 1].
+        brightest: linear light of the brightest channel, any shape, in [0, 1].
         knee: brightness from which values expand, in [0, 1).
     """
     t = ((brightest - knee) / (1 - knee)).clamp(0, 1)
@@ -87,7 +87,7 @@ def highlight_share(brightest: Tensor, knee: float = HIGHLIGHT_START) -> Tensor:
 
 
 def spread_gain(share: Tensor, factor: float | Tensor, spread: float = BLUR_SIGMA) -> Tensor:
-    """Return `highlight_gain` of given shares.
+    """Return `highlight_gain` for given shares.
 
     Args:
         share: t ``[..., 1, H, W]`` in [0, 1] (`highlight_share`).
@@ -104,8 +104,8 @@ def spread_gain(share: Tensor, factor: float | Tensor, spread: float = BLUR_SIGM
 def _blur(x: Tensor, deviation: float) -> Tensor:
     """Blur ``[B, 1, H, W]`` by a Gaussian cut off at 3 deviations; borders are repeated.
 
-    A convolution of one channel is slow. Here one channel becomes `BLOCK`: those of a block of pixels, each with
-    the same kernel, further on.
+    A convolution of one channel is slow. Here the pixels of a block become `BLOCK` channels. Each uses the same
+    kernel, shifted by one more pixel.
     """
     from kornia.filters import get_gaussian_kernel1d
 

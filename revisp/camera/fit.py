@@ -1,12 +1,12 @@
 """Measure a camera's rendering on a few pairs of photo and RAW: tone curve, colour matrix, shading, headroom.
 
-A robust non-linear least-squares fit of the inverse (`revisp.camera.fitted.FittedCamera`): it predicts the RAW of
-a photo's colours, so that its errors are those that a reconstruction is scored by. No pixel is trusted alone: the
-fit sees means of small even blocks, which forgives misregistration, noise and compression, and as many blocks of a
-rare colour as of a common one, so that shadows, highlights and saturated colours count.
+The inverse (`revisp.camera.fitted.FittedCamera`) is fitted by robust non-linear least squares. It predicts the RAW
+of a photo's colours, so the fit minimises the errors that a reconstruction is scored by. The fit sees means of
+small even blocks, not single pixels: this tolerates misregistration, noise and compression. It sees as many blocks
+of a rare colour as of a common one, so that shadows, highlights and saturated colours count.
 
-Where no photo is nearly white, the matrix and the curve's upper end share a factor that nothing tells; it is left
-to the sRGB curve, and the colours that were seen are predicted all the same.
+If no photo is nearly white, the matrix and the upper end of the curve share a factor that the data do not
+determine. The sRGB curve then sets it. The prediction of the colours that were seen does not depend on it.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ __all__ = ["FitPair", "FittedCamera", "fit_camera"]
 
 Array = np.ndarray[Any, Any]
 FitPair = tuple[Tensor, Tensor, Tensor | None]
-"""Photo ``[3, H, W]``, its demosaiced RAW ``[3, H, W]``, and the pixels that count ``[1, H, W]`` or None."""
+"""Photo ``[3, H, W]``, its demosaiced RAW ``[3, H, W]``, and a mask ``[1, H, W]`` of valid pixels or None."""
 
 _Counted = tuple[Tensor, Tensor, Tensor]
 
 WHITE = 0.98
-"""Photo and RAW values from which on a block is left out: one of the two may be clipped."""
+"""Photo and RAW values from which a block is left out, because one of the two may be clipped."""
 
 DARKEST_PHOTO = 2 / 255
-"""Mean photo value up to which a block is left out: colours outside sRGB are clipped to 0."""
+"""Mean photo value up to which a block is left out, because colours outside sRGB are clipped to 0."""
 
 EVEN_DEVIATION = 0.02
 """Standard deviation of a block's photo values up to which it is even."""
 
 CELLS = 16
-"""Cells an axis by which colours are counted, so that each counts alike."""
+"""Cells along each axis of colour space; each cell gives at most a fixed number of blocks."""
 
 STIFFNESS = 20.0, 3.0
-"""How firmly the curve bends, and leans, as the sRGB curve does where no colour tells otherwise."""
+"""Weights of the prior that keeps the curvature, and the slope, of the curve near those of the sRGB curve."""
 
 _LEAST_COLOURS = 12
 _ENOUGH_BLOCKS = 4096
@@ -65,14 +65,14 @@ def fit_camera(pairs: Sequence[FitPair], *, shading: bool = True) -> FittedCamer
 
     Args:
         pairs: photo ``[3, H, W]`` in [0, 1], its demosaiced RAW ``[3, H, W]`` (linear, black 0, white 1, not
-            white-balanced), and a mask ``[1, H, W]``, 1 where both show the same (None: everywhere). All of one
-            camera and one kind of light.
-        shading: whether to measure what the photo gained towards its corners. That needs whole photos: with crops
-            it is to be False.
+            white-balanced), and a mask ``[1, H, W]``, 1 where both show the same (None: everywhere). All pairs
+            must come from one camera under one kind of light.
+        shading: whether to measure the gain of the photo towards its corners. This needs whole photos: use False
+            for crops.
 
     Raises:
         ShapeError: wrong shapes or dtypes, or sizes that differ.
-        DataError: too few pixels that are even, valid and neither black nor clipped; or black RAW.
+        DataError: no pairs, too few even and valid blocks that are neither black nor clipped, or a black RAW.
 
     Example:
         >>> from revisp.camera.fitted import as_tuples
@@ -117,7 +117,7 @@ class _Colours:
 
     @classmethod
     def gather(cls, pairs: Sequence[FitPair]) -> _Colours:
-        """Take the means of even blocks, at most so many of each kind of colour."""
+        """Take the means of even blocks, at most a fixed number of each colour cell."""
         pixels = sum(srgb[0].numel() for srgb, _, _ in pairs)
         block = next((side for side in (8, 4) if pixels >= _ENOUGH_BLOCKS * side * side), 2)
         rows = np.concatenate([_blocks(*pair, block) for pair in pairs])
@@ -155,10 +155,10 @@ def _blocks(srgb: Tensor, raw_rgb: Tensor, valid: Tensor | None, block: int) -> 
 
 
 class _Fit:
-    """The least-squares problem: 9 entries of the matrix, 3 of black, 2 of shading, and the curve.
+    """The least-squares problem: 9 parameters of the matrix, 3 of black, 2 of shading, and the curve's.
 
     The curve's increments are the softmax of its parameters, so that it always rises from 0 to 1. Each parameter
-    has a weak prior, which decides only what the colours leave open.
+    has a weak prior, which matters only where the colours do not determine the parameter.
     """
 
     def __init__(self, colours: _Colours, shading: bool) -> None:
@@ -193,7 +193,7 @@ class _Fit:
         return raw + black, jacobian
 
     def solve(self) -> Array:
-        """Minimise the soft-L1 loss, its width set by the median error of the fit before."""
+        """Minimise the soft-L1 loss. The median error of the previous fit sets its width."""
         parameters = self.start
         for _ in range(4):
             error = self.predict(parameters)[0] - self.colours.raw
@@ -231,21 +231,21 @@ class _Fit:
         return parameters
 
     def camera(self, parameters: Array) -> FittedCamera:
-        """Return the camera of the fitted parameters, without headroom and figures."""
+        """Return the camera of the fitted parameters, without headroom, samples, PSNR and RMS."""
         matrix, black, shading, slopes = np.split(parameters, [9, 12, 14])
         steps = np.exp(slopes - slopes.max())
         curve = np.concatenate([[0], np.cumsum(steps / steps.sum())])
         curve[-1] = 1
-        shading = np.where(np.abs(shading) < 1e-6, 0, shading)  # exactly none where none was asked for
+        shading = np.where(np.abs(shading) < 1e-6, 0, shading)  # exactly 0 where shading is not fitted
         forward = np.linalg.inv(matrix.reshape(3, 3))
         return FittedCamera(as_tuples(curve), as_tuples(forward), as_tuples(black), shading=as_tuples(shading))
 
 
 def _headroom(camera: FittedCamera, pairs: Sequence[_Counted]) -> Array:
-    """Return the RAW that clipped colours hold beyond the fit ``[3, 4]``: least absolute deviations, not negative.
+    """Return the RAW in excess of the fit for clipped colours ``[3, 4]``: least absolute deviations, not negative.
 
-    Every pair counts alike: else the one that is overexposed all over would speak for the highlights of all. Where
-    hardly a pixel is clipped, nothing is known, and 0 is returned.
+    Every pair has the same weight. Otherwise a pair that is overexposed everywhere would decide for all. If hardly
+    any pixel is clipped, the excess cannot be measured and is 0.
     """
     clipped, excess, weight = [], [], []
     for srgb, raw_rgb, counts in pairs:
@@ -279,7 +279,7 @@ def _forward_psnr(camera: FittedCamera, pairs: Sequence[_Counted]) -> float:
 
 
 def _thinned(pairs: Sequence[FitPair]) -> list[_Counted]:
-    """Return pairs, with the pixels that count ``[H, W]`` (bool), on a grid so coarse that they are not many."""
+    """Subsample pairs to a coarser grid; the third item is a bool mask ``[H, W]`` of the pixels that count."""
     stride = math.ceil(math.sqrt(sum(srgb[0].numel() for srgb, _, _ in pairs) / _MOST_PIXELS))
     thinned = []
     for srgb, raw_rgb, valid in pairs:

@@ -1,4 +1,4 @@
-"""A camera's rendering as measured on pairs of photo and RAW, and its inverse; `revisp.camera.fit` measures it."""
+"""A camera's rendering and its inverse, as `revisp.camera.fit` measures them on pairs of photo and RAW."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INTERVALS = 64
 """Intervals of a curve's table, evenly spaced over sRGB values."""
 
 CLIP_START = 0.96
-"""sRGB value from which a channel counts, more and more, as clipped (`clipping`)."""
+"""sRGB value from which a channel counts as partly clipped (`clipping`)."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +38,23 @@ class FittedCamera:
     .. math:: p = f\big(s(r)\, C\,(d - b)\big), \qquad
               d = C^{-1} f^{-1}(p) / s(r) + K\, c(p) + b, \qquad s(r) = 1 + s_1 r^2 + s_2 r^4
 
-    :math:`f` rises from f(0) = 0 to f(1) = 1 and stays there: beyond, the photo says nothing. What the RAW holds
-    there mostly is :math:`K\,c(p)`: RAW in excess of the rest, for each clipped channel, and for all three clipped
-    together (`clipping`).
+    :math:`f` rises from f(0) = 0 to f(1) = 1 and stays there: the photo tells nothing about brighter light. For
+    such pixels :math:`K\,c(p)` adds the typical excess of the RAW, for each clipped channel and for all three
+    clipped together (`clipping`).
 
     Attributes:
         curve: linear light at evenly spaced sRGB values, :math:`f^{-1}(i / n)`, from 0 to 1, linear between.
         matrix: :math:`C`, RAW to linear sRGB, white balance and exposure included, row by row.
-        black: :math:`b`, what remains of the black level in RAW, for R, G, B.
+        black: :math:`b`, residual black level of the RAW, for R, G, B.
         headroom: :math:`K`, RAW in excess where the photo is clipped: three rows (RAW channels) of four (clipped
             R, G, B, and all of them).
-        shading: :math:`s_1, s_2`: what the photo gained towards its corners (`shading_gain`); (0, 0): nothing.
-        samples: number of colours that it was fitted to.
-        psnr: of the developed RAW against the photo, in dB: how well the model describes the camera.
+        shading: :math:`s_1, s_2`, gain of the photo towards its corners (`shading_gain`); (0, 0) for none.
+        samples: number of colours in the fit.
+        psnr: PSNR of the developed RAW against the photo, in dB: the quality of the model.
         rms: root mean square error of the inverse at the fitted colours, in RAW units.
 
     Raises:
-        ConfigError: a value that no fit gives; the message names the field.
+        ConfigError: an impossible value; the message names the field.
 
     Example:
         >>> curve = as_tuples(plain_curve().numpy())
@@ -96,8 +96,8 @@ class FittedCamera:
     def develop(self, raw_rgb: Tensor, place: Place | None = None) -> Tensor:
         """Render demosaiced RAW ``[..., 3, H, W]`` as the camera does: sRGB in [0, 1], differentiable.
 
-        White-balanced values are clipped where the first channel saturates, as cameras do: a clipped highlight
-        would come out coloured otherwise.
+        White-balanced values are clipped at the level where the first channel saturates, as in cameras. Otherwise
+        a clipped highlight would be coloured.
 
         Args:
             raw_rgb: camera RGB, linear, black 0, white 1, not white-balanced.
@@ -129,27 +129,27 @@ class FittedCamera:
     def profile(self, base: CameraProfile) -> CameraProfile:
         """Return a profile whose white balance and colour matrix are the fitted ones.
 
-        The as-shot neutral is the RAW of the photo's white. The colour matrix, with that neutral, gives the fitted
-        colours; the camera's RGB of D65 white, which pairs under one light do not tell, stays that of ``base``.
+        The as-shot neutral is the RAW of the photo's white. The colour matrix with that neutral gives the fitted
+        colours. Pairs under one light do not determine the camera RGB of D65 white, so it is taken from ``base``.
 
         Args:
             base: the camera's names, CFA and levels.
 
         Raises:
-            ConfigError: the fitted white is not positive in every channel, so that there is no white balance.
+            ConfigError: the fitted white is not positive in every channel, so it gives no white balance.
         """
         inverse = self.inverse_matrix
         neutral = inverse.sum(axis=1)
         if (neutral <= 0).any():
             raise ConfigError(
-                f"fitted camera: its white has the RAW colour {neutral.round(4)}, which is no neutral"
+                f"fitted camera: its white has the RAW colour {neutral.round(4)}, which is not a valid neutral"
             )
         white = (np.asarray(base.color_matrix) @ SRGB_TO_XYZ).sum(axis=1)
         matrix = (white / neutral)[:, None] * inverse @ np.linalg.inv(SRGB_TO_XYZ)
         return base.replace(color_matrix=as_tuples(matrix), as_shot_neutral=as_tuples(neutral / neutral[1]))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the camera as JSON values; a figure that is unknown is null."""
+        """Return the camera as JSON values; an unknown figure is null."""
         values = dataclasses.asdict(self)
         return values | {name: None if math.isnan(values[name]) else values[name] for name in ("psnr", "rms")}
 
@@ -172,9 +172,9 @@ class FittedCamera:
             raise ConfigError(f"fitted camera: {error}") from error
 
     def _saturation(self, like: Tensor) -> Tensor:
-        """Return the RAW ``[3, 1, 1]``, less black, from which on a neutral colour has a saturated channel."""
+        """Return the RAW ``[3, 1, 1]``, minus black, at which the first channel of a neutral colour saturates."""
         neutral = self.inverse_matrix.sum(axis=1)
-        if (neutral <= 0).any():  # no white balance that could be kept
+        if (neutral <= 0).any():  # without a white balance nothing is clipped
             return like.new_full((3, 1, 1), math.inf)
         level = ((1 - np.asarray(self.black)) / neutral).min()
         return self._column(tuple(level * neutral), like)
@@ -191,7 +191,7 @@ class FittedCamera:
 
 
 def decode(srgb: Tensor, curve: Tensor) -> Tensor:
-    """Look linear light up in a curve, linearly between its knots and beyond its ends.
+    """Look up linear light in a curve, with linear interpolation between knots and extrapolation beyond.
 
     Args:
         srgb: display-referred values of any shape.
@@ -203,23 +203,23 @@ def decode(srgb: Tensor, curve: Tensor) -> Tensor:
 
 
 def encode(linear: Tensor, curve: Tensor) -> Tensor:
-    """Undo `decode`, with values clipped to [0, 1]; the curve rises strictly."""
+    """Undo `decode` for a strictly rising curve; values are clipped to [0, 1]."""
     linear = linear.clamp(0, 1)
     knot = torch.searchsorted(curve, linear.detach().contiguous(), right=True).clamp(1, len(curve) - 1) - 1
     return ((knot + (linear - _at(curve, knot)) / _at(curve.diff(), knot)) / (len(curve) - 1)).clamp(0, 1)
 
 
 def clipping(srgb: Tensor) -> Tensor:
-    """Tell how clipped R, G, B, and all three together are: ``[..., 3, H, W]`` to ``[..., 4, H, W]``.
+    """Return the degree of clipping of R, G, B, and of all three: ``[..., 3, H, W]`` to ``[..., 4, H, W]``.
 
-    0 up to an sRGB value of 0.96, then rising evenly to 1 at 1: compression leaves clipped values a little lower.
+    It is 0 up to an sRGB value of 0.96 and rises linearly to 1 at 1, because compression lowers clipped values.
     """
     share = ((srgb - CLIP_START) / (1 - CLIP_START)).clamp(0, 1)
     return torch.cat([share, share.amin(dim=-3, keepdim=True)], dim=-3)
 
 
 def plain_curve(intervals: int = INTERVALS) -> Tensor:
-    """Return the table of the sRGB transfer function's inverse (IEC 61966-2-1): ``[intervals + 1]`` float64."""
+    """Return the inverse sRGB transfer function (IEC 61966-2-1) as a table ``[intervals + 1]``, float64."""
     return srgb_to_linear(torch.linspace(0, 1, intervals + 1, dtype=torch.float64))
 
 
@@ -231,7 +231,7 @@ def as_tuples(array: np.ndarray[Any, Any]) -> Any:
 
 
 def _at(table: Tensor, index: Tensor) -> Tensor:
-    """Return ``table[index]``, of the shape of ``index``, faster forth and back."""
+    """Return ``table[index]``, of the shape of ``index``, with a faster forward and backward pass."""
     return table.index_select(0, index.flatten()).view_as(index)
 
 

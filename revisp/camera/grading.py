@@ -1,4 +1,4 @@
-"""Gradings: looks that somebody gives a developed RAW, drawn at random. One RAW, many photos of it."""
+"""Random gradings: looks that an editor gives a developed RAW. One RAW has many photos."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Grading:
 
     Attributes:
         gains: factors of the white balance for R, G, B.
-        beta: brightness of the tone curve's middle: the less, the brighter; large values leave the power alone.
-        gamma: its exponent.
-        contrast: factor about 0.5 of the encoded values.
+        beta: position of the tone curve's middle. Small values brighten; for large values only the power remains.
+        gamma: exponent of the tone curve.
+        contrast: factor of the encoded values' distance from 0.5.
 
     Raises:
         ConfigError: a value that is not positive.
@@ -45,7 +45,7 @@ class Grading:
 
     def __post_init__(self) -> None:
         if min(*self.gains, self.beta, self.gamma, self.contrast) <= 0:
-            raise ConfigError(f"a grading has positive numbers, got {self}")
+            raise ConfigError(f"all numbers of a grading must be positive, got {self}")
 
     def develop(self, light: Tensor, matrix: Any) -> Tensor:
         """Develop white-balanced camera RGB to sRGB in [0, 1].

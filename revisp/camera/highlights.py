@@ -1,7 +1,7 @@
-"""What a rendering does with light above display white: clip it, or roll it off by a shoulder.
+"""Light above display white in a rendering: a clip, or a roll-off by a shoulder.
 
-A shoulder keeps values below its knee and bends the rest so that a chosen light, some EV above display white, just
-reaches white. It is one to one, so it has an inverse, unlike the clip.
+A shoulder keeps values below its knee. It bends the rest so that a chosen light, some EV above display white,
+becomes white. Unlike the clip, it is one to one and has an inverse.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 HighlightMode = Literal["clip", "shoulder", "desaturate"]
-"""Clip each channel; shoulder on each channel; shoulder on the brightest channel with a path to white."""
+"""Clip each channel; bend each channel; bend the brightest channel and desaturate towards white."""
 
 WHITENING = 0.75
 """Share of white in the brightest light. The inverse amplifies colour errors by 1 / (1 - share), here 4."""
@@ -37,17 +37,17 @@ def roll_off(linear: Tensor, mode: HighlightMode, *, knee: float = 0.7, rolloff:
     r"""Bring linear light into [0, 1] for the display.
 
     * ``"clip"``: clamp each channel.
-    * ``"shoulder"``: `shoulder` on each channel, as film and most cameras do: bright colours turn towards white
+    * ``"shoulder"``: `shoulder` on each channel, as in film and most cameras. Bright colours turn towards white
       and shift in hue.
-    * ``"desaturate"``: `shoulder` on the brightest channel :math:`m`, the others in proportion, so that hue stays;
-      then a path to white, :math:`(1 - t)\,c + t\,m'` with the bent :math:`m'` and
+    * ``"desaturate"``: `shoulder` on the brightest channel :math:`m`; the others keep their ratios, so that hue
+      stays. Then colours :math:`c` move towards white: :math:`(1 - t)\,c + t\,m'` with the bent :math:`m'` and
       :math:`t = \tfrac34 ((m - knee) / (2^{rolloff} - knee))^2`.
 
     Args:
         linear: linear light ``[..., 3, H, W]``, display white 1; negative values count as 0.
         mode: one of the three.
-        knee: light up to which values stay, in (0, 1); ``"clip"`` has none.
-        rolloff: EV above display white at which the shoulder reaches white, at least 0; at 0 it is a clip.
+        knee: light up to which values stay, in (0, 1); ``"clip"`` does not use it.
+        rolloff: EV above display white at which the shoulder reaches white, at least 0; 0 makes it a clip.
 
     Returns:
         ``[..., 3, H, W]`` in [0, 1].
@@ -73,8 +73,8 @@ def roll_off(linear: Tensor, mode: HighlightMode, *, knee: float = 0.7, rolloff:
 def inverse_roll_off(display: Tensor, mode: HighlightMode, *, knee: float = 0.7, rolloff: float = 1.0) -> Tensor:
     """Undo `roll_off` where it clipped nothing.
 
-    White becomes the light at the end of the shoulder. Colours that ``"desaturate"`` never makes lose their
-    negative part.
+    White becomes the light at the end of the shoulder. Colours outside the range of ``"desaturate"`` would become
+    negative; they are clipped to 0.
 
     Args:
         display: display-linear values ``[..., 3, H, W]``; clamped to [0, 1].
@@ -99,10 +99,10 @@ def inverse_roll_off(display: Tensor, mode: HighlightMode, *, knee: float = 0.7,
 
 
 def undo_desaturation(toned: Tensor, knee: float, white: float) -> tuple[Tensor, Tensor]:
-    """Return what the inverse of ``"desaturate"`` needs of a pixel's brightest channel.
+    """Return the share of white and the ratio that the inverse of ``"desaturate"`` needs.
 
     Args:
-        toned: its display-linear value, any shape, in [0, 1].
+        toned: display-linear value of the brightest channel, any shape, in [0, 1].
         knee: as for `shoulder`.
         white: as for `shoulder`.
 
@@ -114,18 +114,18 @@ def undo_desaturation(toned: Tensor, knee: float, white: float) -> tuple[Tensor,
 
 
 def shoulder(x: Tensor, knee: float, white: float) -> Tensor:
-    r"""Bend values above a knee so that ``white`` becomes 1; slope 1 at the knee, values below unchanged.
+    r"""Bend values above a knee so that ``white`` becomes 1. The slope at the knee is 1; values below it stay.
 
     .. math:: y = k + (1 - k)\,\frac{u\,(1 + u / U^2)}{1 + u}, \quad
               u = \frac{x - k}{1 - k}, \quad U = \frac{w - k}{1 - k}
 
     The fraction is the global operator of Reinhard et al., "Photographic Tone Reproduction for Digital Images"
-    (SIGGRAPH 2002), equation 4. At w = 1 it is the identity, clipped.
+    (SIGGRAPH 2002), equation 4. At w = 1 it is the clipped identity.
 
     Args:
         x: values of any shape, at least 0.
         knee: k, in (0, 1).
-        white: w, at least 1; what lies above becomes 1.
+        white: w, at least 1; values above it become 1.
     """
     end = (white - knee) / (1 - knee)
     u = ((x - knee) / (1 - knee)).clamp(0, end)

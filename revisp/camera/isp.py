@@ -1,10 +1,10 @@
 """A camera's forward processing: demosaiced RAW to display-referred sRGB, differentiable, and its inverse.
 
-The order of the steps is that of most consumer cameras and of the model in Brooks et al., "Unprocessing Images for
-Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3, with the steps that it leaves out: lens shading,
-white balance, clip, colour matrix, exposure, local tone, highlights, sRGB curve, tone curve, denoising, and
-sharpening. Each is a function of plain tensors, so that other orders can be composed. Black and white levels are
-the `CameraProfile`'s; 8 bits and JPEG, which have no gradient, are in `revisp.camera.jpeg`.
+The order of the steps is that of most consumer cameras: lens shading, white balance, clip, colour matrix,
+exposure, local tone, highlights, sRGB curve, tone curve, denoising, sharpening. It extends the model of Brooks et
+al., "Unprocessing Images for Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3. Each step is a
+function of plain tensors, so that you can compose other orders. `CameraProfile` holds black and white levels.
+Rounding to 8 bits and JPEG have no gradient; they are in `revisp.camera.jpeg`.
 """
 
 from __future__ import annotations
@@ -45,22 +45,23 @@ __all__ = [
 
 @dataclass(frozen=True)
 class ISPSettings:
-    """How a camera renders, beyond what its `CameraProfile` holds. The defaults do white balance and colour only.
+    """Settings of a rendering besides the `CameraProfile`. The defaults do white balance and colour only.
 
     Attributes:
         exposure: brightening between the colour matrix and display white, in EV (factor ``2**exposure``).
         contrast: strength of the S-shaped `tone_curve`, in [0, 1].
-        gamma: exponent of the encoded values before that curve; below 1 brightens mid-tones.
+        gamma: exponent of the encoded values before the tone curve; below 1 brightens mid-tones.
         lift: encoded value of black, in [0, 1).
         highlights: ``"clip"``, ``"shoulder"`` or ``"desaturate"`` (`revisp.camera.highlights.roll_off`).
-        knee: linear light at which the shoulder begins, display white 1.
+        knee: linear light at which the shoulder begins, relative to display white.
         rolloff: EV above display white at which the shoulder reaches white.
         local_tone: strength of the lift of dark places, in [0, 1) (`revisp.camera.detail.local_tone`).
-        local_radius: its radius in pixels.
-        denoise: deviation of the noise to smooth, in encoded units (`revisp.camera.detail.denoise`).
+        local_radius: radius of the local tone in pixels.
+        denoise: standard deviation of the noise to smooth, in encoded units (`revisp.camera.detail.denoise`).
         sharpening: amount of the unsharp mask (`revisp.camera.detail.sharpen`).
-        sharpening_radius: its deviation in pixels.
-        shading: coefficients of the lens shading to correct (`revisp.camera.shading.shading_gain`); none leave it.
+        sharpening_radius: standard deviation of its blur in pixels.
+        shading: coefficients of the lens shading to correct (`revisp.camera.shading.shading_gain`); empty: no
+            correction.
 
     Raises:
         ConfigError: a value out of range.
@@ -106,7 +107,7 @@ class ISPSettings:
 
 
 class Rendering(Protocol):
-    """What turns RAW into a photo and back: a `ForwardISP`, or a camera fitted to its own pairs.
+    """A map from RAW to a photo and back: a `ForwardISP`, or a camera fitted to its own pairs.
 
     Example:
         >>> from revisp.camera.simulate import SIMULATED
@@ -132,15 +133,15 @@ def apply_isp(
 
     with the white-balance gains :math:`g`, the camera-to-sRGB matrix :math:`C`, the exposure :math:`e`, the
     highlights' roll-off :math:`H` (a clip by default), the sRGB transfer function :math:`\gamma`, the tone curve
-    :math:`T`, and all clips to [0, 1]. Clipping the balanced values keeps a saturated highlight white rather than
-    magenta. Shading correction comes before, local tone before :math:`H`, denoising and sharpening after
-    :math:`T`, each only where the settings ask for it. Differentiable almost everywhere; clipped values have no
-    gradient.
+    :math:`T`, and all clips to [0, 1]. The clip of the balanced values keeps a saturated highlight white; without
+    it the highlight would be magenta. If the settings ask for them, shading correction comes first, local tone
+    before :math:`H`, denoising and sharpening after :math:`T`. Differentiable almost everywhere; clipped values
+    have no gradient.
 
     Args:
         raw_rgb: demosaiced RAW ``[..., 3, H, W]``: camera RGB, linear, black 0, white 1, not white-balanced.
         profile: the camera: its white-balance gains and colour matrix.
-        settings: everything else; None renders with the defaults.
+        settings: all other settings; None renders with the defaults.
         place: where a crop lies in its frame, for the shading; None: it is the whole frame.
 
     Returns:
@@ -171,18 +172,19 @@ def apply_isp(
 def invert_isp(
     srgb: Tensor, profile: CameraProfile, settings: ISPSettings | None = None, place: Place | None = None
 ) -> Tensor:
-    """Undo `apply_isp` as far as it can be undone.
+    """Undo the invertible steps of `apply_isp`.
 
-    Exact up to rounding: tone curve, sRGB curve, highlight shoulder, exposure, colour matrix, white balance and
-    shading, for every pixel that no step clipped. Lost: what the sensor's white, display white or display black
-    clipped (a clipped channel comes back as the clip's level). Not undone, so that the result is an estimate where
-    they are on: local tone, denoising, sharpening; and 8 bits and JPEG, which come after.
+    * Exact up to rounding, for every pixel that no step clipped: tone curve, sRGB curve, highlight shoulder,
+      exposure, colour matrix, white balance and shading.
+    * Lost: values clipped at the sensor's white, display white or display black. A clipped channel comes back as
+      the level of the clip.
+    * Not undone, so that the result is an estimate: local tone, denoising, sharpening, 8 bits and JPEG.
 
     Args:
         srgb: photo ``[..., 3, H, W]`` in [0, 1].
         profile: the camera.
-        settings: as given to `apply_isp`.
-        place: as given to `apply_isp`.
+        settings: as for `apply_isp`.
+        place: as for `apply_isp`.
 
     Returns:
         Demosaiced RAW ``[..., 3, H, W]``, unclamped: colours outside the camera's gamut are negative.
@@ -289,7 +291,7 @@ def srgb_to_linear(srgb: Tensor) -> Tensor:
 
 
 def tone_curve(x: Tensor, contrast: float, gamma: float = 1.0, lift: float = 0.0) -> Tensor:
-    r"""Bend encoded values by gamma, contrast and lift; monotone, so that `inverse_tone_curve` undoes it.
+    r"""Bend encoded values by gamma, contrast and lift; the curve is monotone, and `inverse_tone_curve` undoes it.
 
     .. math:: T(x) = l + (1 - l)\,S_c(x^\gamma), \quad S_c(x) = (1 - c)\,x + c\,(3x^2 - 2x^3)
 
@@ -300,7 +302,7 @@ def tone_curve(x: Tensor, contrast: float, gamma: float = 1.0, lift: float = 0.0
         x: display-referred values of any shape, in [0, 1].
         contrast: the strength c, in [0, 1].
         gamma: the exponent, positive; below 1 brightens.
-        lift: l, what black becomes, in [0, 1).
+        lift: l, the toned value of black, in [0, 1).
 
     Raises:
         ConfigError: a value out of range.
@@ -321,14 +323,13 @@ def inverse_tone_curve(y: Tensor, contrast: float, gamma: float = 1.0, lift: flo
     .. math:: S_c^{-1}(y) = \tfrac12 - A \sin\left(\tfrac13 \arcsin\frac{\frac12 - y}{K}\right), \quad
               A = \sqrt{\frac{2 + c}{3c}}, \quad K = \frac{A(2 + c)}{6}
 
-    which at c = 1 is UPI's inverse smoothstep, ``0.5 - sin(asin(1 - 2y) / 3)``, whose slope at 0 and 1 is
-    infinite.
+    At c = 1 this is UPI's inverse smoothstep, ``0.5 - sin(asin(1 - 2y) / 3)``. Its slope at 0 and 1 is infinite.
 
     Args:
         y: toned values of any shape; clamped to [lift, 1].
         contrast: the strength c, in [0, 1].
         gamma: the exponent, positive.
-        lift: what black became, in [0, 1).
+        lift: toned value of black, in [0, 1).
 
     Raises:
         ConfigError: a value out of range.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ChromaSubsampling", "check_jpeg", "compress_jpeg", "round_to_8_bits"]
 
 ChromaSubsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
-"""Chroma at full size, halved across, halved across and down."""
+"""Chroma at full size, at half width, at half width and height."""
 
 
 def round_to_8_bits(srgb: Tensor) -> Tensor:
@@ -31,8 +31,8 @@ def compress_jpeg(srgb: Tensor, quality: int, subsampling: ChromaSubsampling = "
 
     Args:
         srgb: ``[3, H, W]`` in [0, 1].
-        quality: of Pillow's encoder (libjpeg's scale), 1 to 95.
-        subsampling: of the chroma.
+        quality: quality of Pillow's encoder (libjpeg's scale), 1 to 95.
+        subsampling: subsampling of the chroma.
 
     Returns:
         ``[3, H, W]`` in steps of 1/255, without gradient.
@@ -56,7 +56,7 @@ def check_jpeg(quality: int, subsampling: str) -> None:
     """Require a quality in 1..95 and a known subsampling.
 
     Raises:
-        ConfigError: otherwise.
+        ConfigError: quality or subsampling out of range.
     """
     if not 1 <= quality <= 95:
         raise ConfigError(f"jpeg_quality must lie in 1..95, got {quality}")

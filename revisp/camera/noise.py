@@ -1,4 +1,4 @@
-"""Sensor noise: shot noise that grows with the signal, and read noise that does not; drawn, added, and measured.
+"""Sensor noise: draw, add and measure it. Shot noise grows with the signal; read noise does not.
 
 Brooks et al., "Unprocessing Images for Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3.1.
 """
@@ -29,31 +29,33 @@ BLOCK = 8
 """Side of the blocks that `fit_noise` measures, in samples of one plane: 16 differences each."""
 
 BINS = 16
-"""Most brightness levels per plane at which `fit_noise` measures a variance."""
+"""Greatest number of brightness levels per plane at which `fit_noise` measures a variance."""
 
 FLATTEST = 0.05
-"""Share of a level's blocks that counts as flat at first."""
+"""Share of a level's blocks that count as flat in the first round."""
 
 DIFFERENCES = (BLOCK // 2) ** 2
 """Coefficients of a block's diagonal Haar band."""
 
 NOISE_ONLY = 1.2
-"""Energy over what the noise explains, up to which a block counts as flat: one deviation of pure noise's."""
+"""Ratio of a block's energy to the expected energy of the noise, up to which the block counts as flat. Pure noise
+exceeds 1 by this much at one standard deviation."""
 
 ROUNDS = 2
-"""How often the flat blocks are chosen anew by the noise found so far. More creeps below it on some pictures."""
+"""Rounds that choose the flat blocks again with the noise found so far. On some pictures, more rounds drift below
+the true noise."""
 
 LEAST_FLAT = 30
-"""Fewest flat blocks of a level then."""
+"""Least number of flat blocks of a level in these rounds."""
 
 MIN_BLOCKS = 100
-"""Fewest blocks of a level at first: five of them count as flat."""
+"""Least number of blocks of a level in the first round; five of them count as flat."""
 
 MOST_TEXTURED = 0.25
-"""Share of the levels below which `fit_noise` leaves out no more."""
+"""Share of the levels that `fit_noise` keeps at least, when it leaves out textured ones."""
 
 CLIPPED = 0.98
-"""Normalised value from which a sample counts as saturated: noise is cut off there."""
+"""Normalised value from which a sample counts as saturated, because saturation cuts off its noise."""
 
 
 class NoiseLevels(NamedTuple):
@@ -74,9 +76,9 @@ class NoiseLevels(NamedTuple):
 
 
 def noise_levels(shot: float, deviation: float = 0.0) -> NoiseLevels:
-    """Return the read noise that goes with a shot noise: ln read = 2.18 ln shot + 1.20 + deviation.
+    """Return noise levels with the typical read noise of a shot noise: ln read = 2.18 ln shot + 1.20 + deviation.
 
-    The line was fitted by UPI to the Darmstadt Noise Dataset; its logarithms are natural.
+    UPI fitted this line to the Darmstadt Noise Dataset. The logarithms are natural.
 
     Raises:
         ConfigError: shot is not positive.
@@ -115,7 +117,7 @@ def add_noise(raw: Tensor, levels: NoiseLevels, generator: torch.Generator) -> T
     Args:
         raw: noise-free RAW of any shape, black 0, white 1; negative values count as 0 for the variance.
         levels: shot and read variance.
-        generator: source of randomness; draws are made on its device and moved, so that they do not depend on the
+        generator: source of randomness. Noise is drawn on its device and then moved, so it does not depend on the
             device of ``raw``.
 
     Returns:
@@ -134,28 +136,29 @@ def add_noise(raw: Tensor, levels: NoiseLevels, generator: torch.Generator) -> T
 def fit_noise(bayer: Tensor, cfa: CFA | str, *, scale: int = 1) -> NoiseLevels:
     r"""Measure shot and read noise on the flat regions of a RAW.
 
-    Each packed plane is cut into blocks of 8x8 samples of one colour. Differences of differences over 2x2 samples
-    (the diagonal Haar band) give a block's variance, which neither a level nor a gradient changes. A block is flat
-    if the rest of its energy, in all other bands, is small: first the lowest twentieth at its brightness and
-    plane, then whatever noise of the level found so far explains. White noise is independent between orthogonal
-    bands, so this choice does not favour blocks of little noise. The medians of the flat blocks at up to 16 levels
-    are fitted by weighted least squares, with neither coefficient below 0:
+    Each packed plane is cut into blocks of 8x8 samples of one colour. The diagonal Haar band (differences of
+    differences over 2x2 samples) gives a block's variance; it contains neither the block's level nor a gradient. A
+    block is flat if its energy in all other bands is small. In the first round this is the lowest twentieth at its
+    brightness and plane. Later it is every block whose energy the noise found so far explains. White noise is
+    independent between orthogonal bands, so the choice does not favour blocks of little noise. A line is fitted to
+    the medians of the flat blocks at up to 16 levels by weighted least squares, with no coefficient below 0:
 
     .. math:: \mathrm{var}(x) = \mathrm{shot} \cdot x + \mathrm{read}
 
-    Levels that lie far above the line hold texture and are left out in turn. On eight photographs of 0.2
-    megapixels with noise of shot 1e-3 to 1e-2 added, the variance came out 6 % too low to 13 % too high, on
-    average 4 % too high: fine texture looks like noise.
+    Levels far above the line hold texture and are left out. In a test on eight photographs of 0.2 megapixels with
+    added noise of shot 1e-3 to 1e-2, the measured variance was 6 % too low to 13 % too high, and 4 % too high on
+    average, because fine texture looks like noise.
 
     Convention:
-        The model is white noise. A RAW that was denoised or compressed with loss has lost its finest noise:
-        ``scale=2`` or more measures it on means of 2x2 samples or more, where wavelets leave it. Rounding adds
+        The model is white noise. Denoising and lossy compression remove the finest noise of a RAW. ``scale=2`` or
+        more measures the noise on means of 2x2 samples or more, where wavelet compression keeps it. Rounding adds
         1/12 of a squared step to the read noise.
 
     Args:
         bayer: normalised mosaic ``[1, H, W]``, black 0, white 1, unclamped where possible.
         cfa: its Bayer phase.
-        scale: side of the squares of samples of one plane that are averaged first; the result stays per sample.
+        scale: side of the squares of samples of one plane that are averaged first; the result is still the noise
+            of one sample.
 
     Returns:
         Variances on the normalised scale, both at least 0.
@@ -191,13 +194,13 @@ def fit_noise(bayer: Tensor, cfa: CFA | str, *, scale: int = 1) -> NoiseLevels:
     for _ in range(ROUNDS):
         parts = _by_level(together[:, together[2] <= NOISE_ONLY * _at(line, together[0])], LEAST_FLAT)
         if len(parts) < 4 or _reach(parts) < reach / 2:
-            break  # what is left tells too little of how noise grows with the signal
+            break  # the remaining levels are too close to each other to fit a slope
         line = _fit_line(parts, line)
     return NoiseLevels(*line)
 
 
 def _blocks(plane: Array, black: float, scale: int) -> Array:
-    """Return the blocks' level, and mean square of the diagonal Haar band and of all other bands: ``[3, n]``."""
+    """Return each block's level, and mean square of its diagonal Haar band and of its other bands: ``[3, n]``."""
     side = BLOCK * scale
     rows, columns = (length // side for length in plane.shape)
     if not rows * columns:
@@ -215,7 +218,7 @@ def _blocks(plane: Array, black: float, scale: int) -> Array:
 
 
 def _by_level(blocks: Array, least: int) -> list[Array]:
-    """Sort blocks ``[3, n]`` by level into up to `BINS` parts of at least ``least``; too few blocks give none."""
+    """Sort blocks ``[3, n]`` by level into up to `BINS` parts of at least ``least``; the list may be empty."""
     if blocks.shape[1] < least:
         return []
     order = np.argsort(blocks[0])
@@ -233,9 +236,9 @@ def _at(line: tuple[float, float], levels: Array) -> Array:
 
 
 def _fit_line(parts: list[Array], line: tuple[float, float] | None) -> tuple[float, float]:
-    """Fit shot and read noise to the median variance of each part, beginning at a line; leave out texture."""
+    """Fit shot and read noise to the median variance of each part, starting from a line; leave out texture."""
     median = (1 - 2 / (9 * DIFFERENCES)) ** 3  # of a chi-squared over its mean (Wilson and Hilferty, PNAS 1931)
-    parts = [part for part in parts if np.median(part[1]) > 0]  # none: a constant, or smoothed away
+    parts = [part for part in parts if np.median(part[1]) > 0]  # 0: the part is constant or smoothed
     if len(parts) < 2:
         return 0.0, 0.0
     levels = np.array([part[0].mean() for part in parts])
@@ -244,7 +247,7 @@ def _fit_line(parts: list[Array], line: tuple[float, float] | None) -> tuple[flo
     expected = variances if line is None else _at(line, levels)
     kept = np.ones(len(parts), bool)
     fitted = (0.0, 0.0)
-    for _ in range(12):  # a measured variance is a poor weight of itself: the line's serve from the second time on
+    for _ in range(12):  # from the second time on, weights come from the line: measured variances are poor weights
         fitted = _least_squares(levels[kept], variances[kept], (spread * expected)[kept])
         expected = _at(fitted, levels)
         inside = kept & (variances <= expected * (1 + 3 * spread))
@@ -254,11 +257,11 @@ def _fit_line(parts: list[Array], line: tuple[float, float] | None) -> tuple[flo
 
 def _least_squares(levels: Array, variances: Array, errors: Array) -> tuple[float, float]:
     """Fit ``shot * level + read`` by weighted least squares, with neither below 0."""
-    scale = max(float(levels.max()), 1e-6)  # both columns of one size
+    scale = max(float(levels.max()), 1e-6)  # brings both columns to one scale
     design = np.stack([levels / scale, np.ones_like(levels)], axis=1) / errors[:, None]
     target = variances / errors
     shot, read = np.linalg.lstsq(design, target, rcond=None)[0]
-    if min(shot, read) < 0:  # then the best of what is allowed lies on one of the axes
+    if min(shot, read) < 0:  # the best allowed solution then lies on an axis
         alone = np.maximum(design.T @ target / np.square(design).sum(axis=0), 0)
         costs = [np.square(column * value - target).sum() for column, value in zip(design.T, alone, strict=True)]
         shot, read = (alone[0], 0.0) if costs[0] <= costs[1] else (0.0, alone[1])

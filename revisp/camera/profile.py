@@ -1,4 +1,4 @@
-"""What must be known of a camera to read, write and develop its RAW values."""
+"""Camera profiles: the constants that reading, writing and developing a camera's RAW values needs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class CameraProfile:
             its inverse.
 
     Raises:
-        ConfigError: a value that no camera has; the message names the field.
+        ConfigError: an impossible value; the message names the field.
 
     Example:
         >>> profile = CameraProfile(
@@ -88,7 +88,7 @@ class CameraProfile:
 
     @property
     def name(self) -> str:
-        """Make and model; the make once, where the model begins with it as well.
+        """Make and model; the make only once if the model begins with it.
 
         Example:
             >>> from revisp.camera.cameras import typical_profile

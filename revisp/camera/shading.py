@@ -1,4 +1,4 @@
-"""Lens shading: light falls off towards the corners, and the camera's processing raises it again.
+"""Lens shading: light falls off towards the corners, and the camera's processing corrects it.
 
 The gain that flattens a frame is the radial polynomial of Adobe DNG's ``FixVignetteRadial`` opcode (DNG
 specification 1.4, chapter 6), with the centre in the middle of the frame.
@@ -39,20 +39,20 @@ def shading_gain(
     dtype: torch.dtype = torch.float32,
     device: Any = None,
 ) -> Tensor:
-    r"""Return the gain that evens out a lens's shading at each pixel.
+    r"""Return the gain that corrects a lens's shading at each pixel.
 
     .. math:: g(r) = 1 + \sum_{i=1}^{n} k_i\, r^{2i}
 
-    with the radius :math:`r` from the frame's middle, 1 in its corners. A falloff of 1 EV in the corners has
-    coefficients that sum to 1.
+    with the distance :math:`r` from the frame's middle, 1 in its corners. For a falloff of 1 EV in the corners the
+    coefficients sum to 1.
 
     Args:
         height: rows of the picture.
         width: columns of the picture.
-        coefficients: :math:`k_1, k_2, \dots`; none give 1 everywhere.
+        coefficients: :math:`k_1, k_2, \dots`; without any the gain is 1 everywhere.
         place: where the picture lies in its frame; None: it is the whole frame.
         dtype: floating type of the result.
-        device: where the result lies.
+        device: device of the result.
 
     Returns:
         Gain ``[1, H, W]``, positive.
@@ -99,7 +99,7 @@ def check_shading(coefficients: Sequence[float]) -> None:
     """Require coefficients whose gain is positive from the middle to the corners.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: the gain is not positive everywhere.
     """
     square = np.linspace(0, 1, 257)
     gain = np.polynomial.polynomial.polyval(square, [1.0, *coefficients])

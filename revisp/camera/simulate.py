@@ -1,8 +1,8 @@
 """A simulated camera: from a photo to the RAW and the JPEG that the camera would have stored of its scene.
 
-The photo is decoded to linear light and taken for the scene. Its clipped highlights are expanded first, and the
-JPEG clips a stop below the sensor, so that an overexposed JPEG pixel has something in the RAW to recover; further
-up, the scene exceeds what the sensor holds too::
+The photo is decoded to linear light and serves as the scene. Its clipped highlights are expanded first. The JPEG
+clips one stop below the sensor, so that the RAW holds detail where the JPEG is overexposed. The brightest parts of
+the scene also saturate the sensor::
 
     photo ─▶ scene light ─▶ exposure ─▶ sensor: colour, clip, CFA, noise, quantisation ─┬─▶ RAW
                                                                                        └─▶ demosaic, ISP, JPEG
@@ -39,29 +39,30 @@ __all__ = ["SIMULATED", "SimulatedCamera", "SimulatedPair", "sensor_light", "sim
 class SimulatedCamera:
     """A sensor and its fixed rendering; white balance belongs to the camera, exposure to the shot.
 
-    A camera fitted to its own pairs is simulated by ``SimulatedCamera(profile, rendering=fitted)``: the RAW is
-    what its inverse makes of the photo, and the JPEG what its own processing makes of that RAW.
+    ``SimulatedCamera(profile, rendering=fitted)`` simulates a camera fitted to its own pairs: the camera's inverse
+    turns the photo into the RAW, and its own processing turns that RAW into the JPEG.
 
     Attributes:
         profile: CFA, levels, colour matrix and white balance.
-        headroom: sensor saturation over the level at which the JPEG reaches display white, above or equal to 1: 2
-            is one EV.
+        headroom: sensor saturation over the level at which the JPEG reaches display white, at least 1; 2 is one
+            EV.
         contrast: strength of the tone curve, in [0, 1] (`revisp.camera.isp.tone_curve`).
         shot_noise: variance of the noise per unit of normalised signal.
         expansion: brightest scene light over the photo's display white, at least 1
-            (`revisp.camera.expansion.highlight_gain`); above ``headroom`` it saturates the sensor, too.
-        jpeg_quality: of Pillow's encoder, 1 to 95; None stores 8 bits without loss.
+            (`revisp.camera.expansion.highlight_gain`); above ``headroom`` it also saturates the sensor.
+        jpeg_quality: quality of Pillow's encoder, 1 to 95; None stores 8 bits without loss.
         jpeg_chroma: subsampling of the JPEG's chroma.
-        read_noise: variance of the noise without light; None follows shot noise by `noise_levels`.
-        full_well: light that fills a photosite over the light that reaches the white level, at least 1. At 1 the
-            noise of saturated samples stays, below white; above 1 the converter cuts it off, as it does at all but
-            a camera's lowest ISO.
-        shading: coefficients of the lens's falloff (`revisp.camera.shading.shading_gain`); those of ``isp``
-            correct it.
-        isp: the rest of the rendering. Its exposure and contrast must stay 0: headroom and contrast are theirs.
-        invert: take the scene from the photo by the inverse of the camera's own rendering, so that the JPEG looks
-            like the photo. Otherwise by sRGB decoding alone, so that the camera's contrast adds to the photo's.
-        rendering: renders in place of headroom, contrast and isp, and is always inverted.
+        read_noise: variance of the noise without light; None derives it from shot noise (`noise_levels`).
+        full_well: light that fills a photosite over the light that reaches the white level, at least 1. At 1
+            saturated samples keep their noise below white. Above 1 the converter clips that noise, as cameras do
+            at all but their lowest ISO.
+        shading: coefficients of the lens's falloff (`revisp.camera.shading.shading_gain`); the shading of ``isp``
+            corrects it.
+        isp: the other settings of the rendering. Its exposure and contrast must be 0, because `headroom` and
+            `contrast` set them.
+        invert: whether the inverse of the camera's own rendering turns the photo into the scene, so that the JPEG
+            looks like the photo. Otherwise sRGB decoding does, and the camera's contrast adds to the photo's.
+        rendering: replaces headroom, contrast and isp; it is always inverted.
 
     Raises:
         ConfigError: a value outside its range.
@@ -137,8 +138,8 @@ class SimulatedPair(NamedTuple):
 
     Attributes:
         srgb: the decoded JPEG ``[3, H, W]`` in [0, 1], in steps of 1/255.
-        bayer: the RAW ``[1, H, W]``: noisy, quantised, then (value - black) / (white - black); noise around black
-            makes some values slightly negative.
+        bayer: the RAW ``[1, H, W]``: noisy, quantised, then (value - black) / (white - black). Noise makes some
+            values near black slightly negative.
 
     Example:
         >>> photo, generator = torch.rand(3, 32, 32), torch.Generator().manual_seed(0)
@@ -161,13 +162,13 @@ def simulate(
 ) -> SimulatedPair:
     """Photograph the scene of a photo with a simulated camera.
 
-    The JPEG is made from the stored RAW itself, noise and all, as a camera does: balanced, demosaiced (Malvar),
-    rendered, and compressed. The same seed gives the same pair on one platform.
+    As in a camera, the JPEG is made from the stored, noisy RAW: white balance, demosaicing (Malvar), rendering,
+    compression. The same seed gives the same pair on one platform.
 
     Args:
         photo: sRGB ``[3, H, W]`` in [0, 1], H and W at least 5.
         camera: the camera.
-        exposure: exposure of this shot in EV; at 0 the photo's display white becomes the JPEG's.
+        exposure: exposure of this shot in EV; at 0 the photo's display white becomes that of the JPEG.
         place: where a crop lies in its photo, for the shading; None: it is the whole photo.
         generator: source of the noise.
 
@@ -217,12 +218,12 @@ def sensor_light(
 
 
 def _scene_on_sensor(photo: Tensor, camera: SimulatedCamera, exposure: float, place: Place | None) -> Tensor:
-    """Return the light on the sensor but for the lens's falloff."""
+    """Return the light on the sensor without the lens's falloff."""
     profile, linear = camera.profile, srgb_to_linear(photo)
     if camera.rendering is None and not camera.invert:
         scene = expand_highlights(linear, camera.expansion)
         light = apply_ccm(scene, profile.srgb_to_camera) * (2.0**exposure / camera.headroom)
         return apply_gains(light, [1 / gain for gain in profile.gains])
-    # The correction of shading is left out: the scene has none, and the camera's lens adds its own.
+    # The scene has no shading, so none is undone here; the camera's lens adds its own.
     rendering = camera.rendering or ForwardISP(profile, replace(camera.settings, shading=()))
     return rendering.unprocess(photo, place) * highlight_gain(linear, camera.expansion) * 2.0**exposure

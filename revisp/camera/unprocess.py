@@ -1,7 +1,7 @@
 """Unprocessing (UPI): sRGB to RAW by fixed formulas, without learning.
 
-Brooks et al., "Unprocessing Images for Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3. It serves
-as the baseline that a learned reverse ISP must beat, and its random cameras as synthetic training data.
+Brooks et al., "Unprocessing Images for Learned Raw Denoising" (CVPR 2019, arXiv 1811.11127), section 3. It is
+the baseline that a learned reverse ISP must beat. Its random cameras serve for synthetic training data.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ UPI_XYZ_TO_CAMERA: np.ndarray[Any, Any] = np.array(
 RED_GAIN = (1.9, 2.4)
 BLUE_GAIN = (1.5, 1.9)
 BRIGHTNESS = (0.8, 0.1)
-"""Range of the red and blue white-balance gains, and mean and deviation of 1 / rgb_gain, as UPI draws them."""
+"""UPI's distributions: ranges of the red and blue white-balance gains; mean and deviation of 1 / rgb_gain."""
 
 
 class UPICamera(NamedTuple):
-    """What UPI must know of a camera.
+    """The constants of a camera that UPI needs.
 
     Attributes:
         srgb_to_camera: linear sRGB to white-balanced camera RGB ``[3, 3]``, rows summing to 1.
@@ -92,7 +92,7 @@ def random_camera(generator: torch.Generator) -> UPICamera:
 
 
 def mean_camera() -> UPICamera:
-    """Return the centre of what `random_camera` draws: equal mix, gains 2.15 and 1.7, rgb_gain 1 / 0.8.
+    """Return the centre of the distribution of `random_camera`: equal mix, gains 2.15 and 1.7, rgb_gain 1 / 0.8.
 
     Example:
         >>> mean_camera().srgb_to_camera.sum(axis=1).round(6).tolist()
@@ -105,7 +105,7 @@ def unprocess(srgb: Tensor, *, srgb_to_camera: Any, rgb_gain: float, red_gain: f
     """Turn sRGB into demosaiced RAW by UPI's five steps.
 
     Inverse smoothstep; gamma ``max(t, 1e-8) ** 2.2``; colour matrix; inverse gains with protected highlights
-    (`safe_inverse_gains`); clip to [0, 1]. The forward processing that UPI trains through has no tone curve, so
+    (`safe_inverse_gains`); clip to [0, 1]. UPI's forward processing for training has no tone curve, so
     this is not its inverse.
 
     Args:
@@ -126,9 +126,9 @@ def unprocess(srgb: Tensor, *, srgb_to_camera: Any, rgb_gain: float, red_gain: f
 
 
 def safe_inverse_gains(camera_rgb: Tensor, rgb_gain: float, red_gain: float, blue_gain: float) -> Tensor:
-    r"""Divide by the gains, less and less as a pixel nears white.
+    r"""Divide by the gains, with less effect near white.
 
-    A clipped white pixel stays white, where plain division would make it coloured grey:
+    A clipped white pixel stays white; plain division would make it a coloured grey:
 
     .. math:: m = \left(\frac{\max(\bar g - 0.9, 0)}{0.1}\right)^2, \quad
               D = I \cdot \max(m + (1 - m)\, a,\; a)
@@ -151,9 +151,9 @@ def safe_inverse_gains(camera_rgb: Tensor, rgb_gain: float, red_gain: float, blu
 
 
 def fit_rgb_gain(srgb: Tensor, raw_rgb: Tensor, profile: CameraProfile, region: Tensor | None = None) -> float:
-    """Measure on a pair the ``rgb_gain`` with which UPI comes nearest to the RAW, by least squares.
+    """Fit the ``rgb_gain`` that brings UPI nearest to the RAW of a pair, by least squares.
 
-    Highlight protection is left out of the fit, so give a region without clipped pixels.
+    The fit ignores highlight protection, so give a region without clipped pixels.
 
     Args:
         srgb: photo ``[..., 3, H, W]`` in [0, 1].
@@ -179,9 +179,9 @@ def fit_rgb_gain(srgb: Tensor, raw_rgb: Tensor, profile: CameraProfile, region: 
 class UPIUnprocess(nn.Module):
     """Module form of `unprocess` for one camera: the baseline of every benchmark.
 
-    With a profile it knows the camera's true colour matrix and white balance, which makes it stronger than UPI's
-    random cameras. The digital gain is part of no profile: 1 / 0.8 is UPI's mean, and `fit_rgb_gain` measures the
-    one of a data set.
+    With a profile it knows the camera's true colour matrix and white balance, so it is stronger than UPI's random
+    cameras. A profile holds no digital gain: 1 / 0.8 is UPI's mean, and `fit_rgb_gain` measures the gain of a data
+    set.
 
     Args:
         profile: the camera; None takes `mean_camera`.
