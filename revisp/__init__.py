@@ -1,7 +1,13 @@
 """revisp: reverse ISP, from an ordinary RGB photo back to the camera RAW that a sensor would have read.
 
-Implements Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step Refinement" (AIM 2022).
-Names load on first use: importing revisp imports no torch.
+revisp implements Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step Refinement" (AIM
+2022). Names load on first use: importing revisp imports no torch.
+
+Example:
+    >>> import revisp, torch
+    >>> model = revisp.from_pretrained("default")
+    >>> revisp.predict(model, torch.rand(3, 32, 48)).bayer.shape
+    torch.Size([1, 32, 48])
 """
 
 import lazy_loader as _lazy

@@ -1,7 +1,7 @@
-"""Finding and composing the configuration in ``conf/``.
+"""Find and compose the configuration in ``conf/``.
 
-The tree lies beside the package in a checkout and inside it in a wheel. Users may write ``backbone=unet`` or
-``+backbone=unet`` alike: Hydra's own rule (a plus only for what is absent) does not help anyone here.
+A checkout has the tree next to the package. A wheel has it inside the package. Users may write ``backbone=unet``
+or ``+backbone=unet``. Hydra itself accepts the plus only for a group that the defaults list does not contain.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ __all__ = ["as_dict", "check_choices", "compose", "config_dir", "expose_backbone
 
 
 OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
-"""Words that add a folder of configuration files."""
+"""Words of the command line that add a folder of the user's own configuration files."""
 
 
 def config_dir() -> Path:
     """Return the absolute path of the configuration tree (installed package or checkout).
 
     Raises:
-        ConfigError: neither holds one; the installation is broken.
+        ConfigError: neither place holds the tree; the installation is broken.
     """
     package = Path(__file__).resolve().parent
     for folder in (package / "conf", package.parent / "conf"):
@@ -70,9 +70,9 @@ def normalise_overrides(overrides: Sequence[str], config_name: str = "train") ->
 
 
 def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:
-    """Refuse ``GROUP=choice`` where no such choice exists, naming near misses.
+    """Refuse ``GROUP=choice`` if the choice does not exist, and name near misses.
 
-    Where the words bring a configuration folder of the user's own, Hydra alone knows what there is to choose.
+    Nothing is checked if the words add a configuration folder of the user's own: only Hydra knows its choices.
 
     Raises:
         UnknownNameError: no such choice.
@@ -91,10 +91,12 @@ def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:
 
 
 def expose_backbones(overrides: Sequence[str] = ()) -> None:
-    """Make backbones without a YAML file known to Hydra by name: plugins, notebooks', those like ``smp:FPN``.
+    """Make backbones without a YAML file known to Hydra by name.
+
+    They come from plugins and notebooks, or have a name such as ``smp:FPN``.
 
     Args:
-        overrides: words of the command line, in which the latter are looked for.
+        overrides: words of the command line, which are searched for names such as ``smp:FPN``.
     """
     store = ConfigStore.instance()
     for name in {name for token in overrides if token.startswith("backbone=") for name in token[9:].split(",")}:
@@ -108,17 +110,22 @@ def expose_backbones(overrides: Sequence[str] = ()) -> None:
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictConfig:
-    """Compose a configuration from the same words as the command takes.
+    """Compose a configuration from the words that the command takes.
 
     Args:
         overrides: for example ``["+backbone=unet", "trainer.max_epochs=1"]``.
-        config_name: primary config.
+        config_name: the primary config: ``"train"``, ``"benchmark"`` or ``"evaluate"``.
 
     Returns:
         The configuration; ``run_dir`` is resolved to the folder that ``hydra.run.dir`` names.
 
     Raises:
         ConfigError: an unknown choice or key.
+
+    Example:
+        >>> cfg = compose(["+backbone=unet", "backbone.width=8"])
+        >>> cfg.backbone.name, cfg.backbone.width, cfg.pipeline.branches
+        ('unet', 8, 'separate')
     """
     tokens = normalise_overrides(overrides, config_name)
     check_choices(tokens, config_name)
@@ -137,7 +144,7 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
 
 
 def as_dict(node: Any) -> dict[str, Any]:
-    """Return a configuration node as a dictionary of Python values; an unset one as an empty one.
+    """Return a configuration node as a dictionary of Python values; an unset node as an empty dictionary.
 
     Example:
         >>> as_dict(compose().mask)["kind"]

@@ -23,7 +23,7 @@ DEFAULT = "default"
 """Name of the small model in the package, wherever a model folder is taken."""
 
 DEFAULT_MODEL = Path(__file__).resolve().parent / "weights" / "default"
-"""The small model that ships in the package: the simulated camera, trained by the main job."""
+"""Folder of the small model in the package, which predicts the RAW of the simulated camera."""
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 PARTS = (CONFIG, WEIGHTS, CARD)
@@ -38,11 +38,11 @@ def save_pretrained(
     metrics: dict[str, float] | None = None,
     half: bool = False,
 ) -> Path:
-    """Write a model folder, whole or not at all.
+    """Write a model folder completely, or not at all.
 
     Args:
         model: the pipeline.
-        folder: where to; a model folder that holds nothing else is replaced.
+        folder: the folder to write; an existing model folder that holds nothing else is replaced.
         card: Markdown body of the model card: data, camera, recipe, licence.
         metrics: validation figures to put on the card.
         half: store weights as float16 (half the size; they load as float32).
@@ -51,7 +51,15 @@ def save_pretrained(
         The folder.
 
     Raises:
-        OutputError: the folder cannot be written, or something else is in its place.
+        OutputError: the folder cannot be written, or the path exists and is not a model folder.
+
+    Example:
+        >>> import tempfile
+        >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     saved = save_pretrained(model, Path(folder) / "model", metrics={"val/psnr": 27.9})
+        ...     print(sorted(path.name for path in saved.iterdir()))
+        ['README.md', 'config.json', 'model.safetensors']
     """
     folder = Path(folder)
     _require_replaceable(folder)
@@ -60,7 +68,7 @@ def save_pretrained(
         for name, value in model.state_dict().items()
     }
     pipeline = {**model.config, "backbone_kwargs": {**model.config["backbone_kwargs"]}}
-    pipeline["backbone_kwargs"].pop("encoder_weights", None)  # initial weights, not to be fetched again on loading
+    pipeline["backbone_kwargs"].pop("encoder_weights", None)  # else loading would download initial weights
     config = {"format": FORMAT, "revisp": revisp.__version__, "pipeline": pipeline}
     temporary = None
     try:
@@ -108,11 +116,16 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
     """Load a pipeline from a model folder, in evaluation mode, on the CPU.
 
     Args:
-        folder: a folder that training or `save_pretrained` left; ``"default"`` or None: the small model in the
-            package. A folder of your own that is called so is ``"./default"``.
+        folder: a folder that training or `save_pretrained` wrote; ``"default"`` or None: the small model in the
+            package. Write ``"./default"`` for a folder of your own with the name ``default``.
 
     Raises:
-        WeightsError: the folder or one of its files is missing, damaged, or does not fit.
+        WeightsError: the folder or one of its files is missing or damaged, or the weights do not fit the config.
+
+    Example:
+        >>> model = from_pretrained()
+        >>> model.cfa, model.training
+        (<CFA.RGGB: 'RGGB'>, False)
     """
     folder = DEFAULT_MODEL if folder is None or str(folder) == DEFAULT else Path(folder)
     if not folder.is_dir():

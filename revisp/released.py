@@ -32,20 +32,28 @@ def from_released_checkpoints(
 ) -> ReverseISP:
     """Build the published pipeline from the two files of the paper's released code.
 
-    It computes what that code computes: input [R, G, B, M] with M = 1 where luma >= 0.978, padded by four pixels
-    of constant 1; the networks' outputs cropped and clamped to [0, 1]; hard fusion; an RGGB mosaic. That code then
-    stores ``floor(1024 * bayer)`` as uint16; black is 0 and white 1024 (no black level is subtracted).
+    The pipeline computes the same result as that code. Its input is [R, G, B, M] with M = 1 where luma >= 0.978,
+    padded by four pixels of constant 1. The networks' outputs are cropped, clamped to [0, 1], joined by hard
+    fusion and sampled to an RGGB mosaic. That code then stores ``floor(1024 * bayer)`` as uint16; black is 0 and
+    white 1024 (no black level is subtracted).
 
     Args:
         oe_path: weights of the branch for overexposed pixels (``.pth`` or ``.safetensors``).
         noe_path: weights of the branch for all other pixels.
-        profile: the camera, of CFA RGGB; only a model that has one can write a DNG.
+        profile: the camera, of CFA RGGB; only a model with a profile can write a DNG.
 
     Returns:
         The pipeline on the CPU, in evaluation mode.
 
     Raises:
         WeightsError: a file is missing, unreadable, or not such a checkpoint; the message names file and key.
+
+    Example:
+        The checkpoints are the authors' files; they are not part of revisp.
+
+        >>> from revisp import predict
+        >>> model = from_released_checkpoints("oe.pth", "noe.pth")  # doctest: +SKIP
+        >>> (predict(model, photo).bayer * 1024).floor()  # doctest: +SKIP
     """
     states = {"oe": _read(oe_path), "noe": _read(noe_path)}
     model = ReverseISP(
@@ -93,7 +101,7 @@ def convert_released_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor
 
 
 def _names() -> dict[str, str]:
-    """Return the released name of every entry of the state dictionary, mapped to ours."""
+    """Return a mapping from the released name of every entry of the state dictionary to our name."""
     pairs = {}
     for level in range(1, _LEVELS + 1):
         pairs[f"Conv{level}.conv", 0] = f"encoder.{level - 1}.0"

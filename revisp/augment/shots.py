@@ -28,12 +28,19 @@ MOST_EV = 8.0
 
 
 class Shot(NamedTuple):
-    """How one photo becomes RAW.
+    """The drawn settings by which one photo becomes RAW.
 
     Attributes:
         camera: the simulated camera; None: a model predicts the RAW.
-        exposure: of the shot in EV; at 0 the photo is rendered as bright as it is.
-        noise: variances to add, at the gain that was drawn; None adds no noise.
+        exposure: of the shot in EV; 0 keeps the brightness of the photo.
+        noise: variances to add, at the drawn gain; None adds no noise.
+
+    Example:
+        >>> import torch
+        >>> from revisp.augment import RGBToRAW
+        >>> shot = RGBToRAW(exposures=(0, 0), noise="random").make_params([torch.rand(1, 3, 32, 48)])["shots"][0]
+        >>> shot.exposure, shot.camera.profile.cfa, shot.noise.shot > 0
+        (0.0, <CFA.RGGB: 'RGGB'>, True)
     """
 
     camera: SimulatedCamera | None

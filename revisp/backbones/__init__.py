@@ -1,8 +1,8 @@
-"""The networks: one a file, each an RGB to demosaiced-RAW module, created by name.
+"""The networks: one in each file. Each is a module from RGB to demosaiced RAW that is created by name.
 
-A backbone is an `torch.nn.Module` that maps ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]`` of the same
+A backbone is a `torch.nn.Module` that maps ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]`` of the same
 size, unclamped; H and W are multiples of its ``multiple_of``. It knows nothing of masks, Bayer or training.
-Importing this package loads no torch: a network's code is imported when the network is first asked for.
+Importing this package loads no torch: a network's code is imported when the network is first created.
 
 Example:
     >>> from revisp.backbones import create_backbone, list_backbones
@@ -45,9 +45,8 @@ def create_backbone(name: str, *, in_channels: int = 3, out_channels: int = 3, *
         name: one of `list_backbones`; ``"smp:Unet"`` is short for ``"smp"`` with ``arch="Unet"``.
         in_channels: 3 for sRGB, 4 for sRGB and the overexposure mask.
         out_channels: 3 for demosaiced RAW; 6 for two heads on a shared trunk.
-        **kwargs: the network's own arguments; one that is None is dropped, and the network's default holds.
-            Networks that were published as predicting packed Bayer planes (`BackboneSpec.native`) take
-            ``head="packed"``, and ``out_channels=4`` with it.
+        **kwargs: the network's own arguments; None means the network's default. Networks that were published as
+            predicting packed Bayer planes (`BackboneSpec.native`) take ``head="packed"`` with ``out_channels=4``.
 
     Returns:
         A module mapping ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``; with ``head="packed"`` to
@@ -56,6 +55,12 @@ def create_backbone(name: str, *, in_channels: int = 3, out_channels: int = 3, *
     Raises:
         UnknownNameError: no such backbone; near misses are named.
         ConfigError: the network does not take these arguments.
+
+    Example:
+        >>> import torch
+        >>> network = create_backbone("unet", in_channels=4, width=4, depth=3)
+        >>> network(torch.rand(1, 4, 32, 48)).shape
+        torch.Size([1, 3, 32, 48])
     """
     name, own = family(name)
     shape = {"in_channels": in_channels, "out_channels": out_channels}
@@ -64,19 +69,29 @@ def create_backbone(name: str, *, in_channels: int = 3, out_channels: int = 3, *
 
 
 def list_backbones(pattern: str = "*") -> list[str]:
-    """Return the names that match a shell pattern, plugins included, sorted."""
+    """Return the sorted names of all networks, plugins included, that match a shell pattern.
+
+    Example:
+        >>> list_backbones("unet*")
+        ['unet', 'unet_aim']
+    """
     return BACKBONES.names(pattern)
 
 
 def describe_backbones(pattern: str = "*") -> list[dict[str, Any]]:
-    """Return what is known of each network whose name matches a shell pattern, as plain values.
+    """Describe each network whose name matches a shell pattern, in plain values.
 
     Returns:
-        A mapping for each, sorted by name: ``"name"``, the fields of `BackboneSpec`, and ``"plugin"``, the
-        distribution that brings it (None for our own). A plugin that cannot be loaded says so in its ``"paper"``.
+        A mapping for each network, sorted by name: ``"name"``, the fields of `BackboneSpec`, and ``"plugin"``, the
+        distribution that provides it (None for our own). If a plugin cannot be loaded, ``"paper"`` has the reason.
 
     Raises:
-        UnknownNameError: none matches; near misses are named.
+        UnknownNameError: no name matches; near misses are named.
+
+    Example:
+        >>> [network] = describe_backbones("cycleisp")
+        >>> network["parameters"], network["paper"]
+        (3143109, 'Zamir et al., CycleISP, CVPR 2020, arXiv 2003.07761')
     """
     names = list_backbones(pattern) or [pattern]
     return [{"name": name, **_fields(name), "plugin": BACKBONES.plugin(name)} for name in names]
@@ -99,7 +114,7 @@ def register(name: str, *, override: bool = False, **known: Any) -> Callable[[F]
     Args:
         name: the name under which `create_backbone` finds it.
         override: replace a different backbone of that name. Running the same definition again always replaces it.
-        **known: what is known of it, the fields of `BackboneSpec`.
+        **known: the fields of its `BackboneSpec`.
 
     Raises:
         ConfigError: the name is taken.

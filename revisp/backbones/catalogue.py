@@ -1,4 +1,4 @@
-"""What networks there are, and what is known of each. Importing it loads no torch."""
+"""The registry of all networks and their descriptions. Importing it loads no torch."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 __all__ = ["BACKBONES", "family", "resolve_spec"]
 
 _GEOMETRY = ("multiple_of", "min_size", "global_context", "receptive_field")
-"""Fields of `BackboneSpec` that a built network may correct by attributes of its own."""
+"""Fields of `BackboneSpec` that a built network may replace by attributes of its own."""
 
 BACKBONES: Registry[BackboneSpec] = Registry("backbone", "revisp.backbones")
-"""All networks by name; other distributions add theirs by an entry point of the group ``revisp.backbones``."""
+"""All networks by name. Other distributions add theirs by an entry point of the group ``revisp.backbones``."""
 
 
 def family(name: str) -> tuple[str, dict[str, str]]:
-    """Split ``"smp:Unet"`` into the registered name and the argument that the rest stands for.
+    """Split a name such as ``"smp:Unet"`` into the registered name and the argument after the colon.
 
     Example:
         >>> family("smp:Unet"), family("unet")
@@ -32,15 +32,21 @@ def family(name: str) -> tuple[str, dict[str, str]]:
 
 
 def resolve_spec(module: nn.Module, name: str | None = None) -> BackboneSpec:
-    """Return the spec of a built network: what was registered, corrected by what the module says of itself.
+    """Return the spec of a built network: the registered one, with the values that the module has as attributes.
 
     Args:
         module: the network.
-        name: the name it was created by; None for a module that was never registered, of which only its own
-            attributes are known.
+        name: the name by which it was created; None for a module that was never registered. Only its attributes
+            are then known.
 
     Raises:
         UnknownNameError: no backbone of that name.
+
+    Example:
+        >>> from revisp.backbones import create_backbone
+        >>> network = create_backbone("unet", width=4, depth=3)
+        >>> resolve_spec(network, "unet").multiple_of
+        4
     """
     registered = BACKBONES.spec(family(name)[0]) if name is not None else None
     own = {key: getattr(module, key) for key in _GEOMETRY if hasattr(module, key)}

@@ -1,4 +1,4 @@
-"""Data sets: where pairs of photo and RAW come from, how they are cropped, and the Lightning data modules."""
+"""Data sets: the sources of pairs of photo and RAW, the crops of them, and the Lightning data modules."""
 
 from __future__ import annotations
 
@@ -32,11 +32,29 @@ def create_data(name: str, **kwargs: Any) -> DataModule:
     Raises:
         UnknownNameError: no such data set.
         ConfigError: it does not take these arguments, or a value is out of range.
+
+    Example:
+        >>> import tempfile, torch
+        >>> from pathlib import Path
+        >>> from revisp.io.photo import write_png
+        >>> with tempfile.TemporaryDirectory() as photos:
+        ...     for name in ("a.png", "b.png"):
+        ...         write_png(Path(photos) / name, torch.rand(3, 96, 96))
+        ...     options = {"photos": photos, "crop": 64, "num_workers": 0, "demosaic": {"method": "bilinear"}}
+        ...     data = create_data("simulated", **options)
+        ...     batch = next(iter(data.train_dataloader()))
+        >>> batch.srgb.shape, batch.bayer.shape
+        (torch.Size([8, 3, 64, 64]), torch.Size([8, 1, 64, 64]))
     """
     module: DataModule = DATASETS.create(name, **kwargs)
     return module
 
 
 def list_data(pattern: str = "*") -> list[str]:
-    """Return the names of all data sets that match a shell pattern."""
+    """Return the sorted names of all data sets that match a shell pattern.
+
+    Example:
+        >>> list_data("s*")
+        ['simulated', 'stream']
+    """
     return DATASETS.names(pattern)

@@ -48,6 +48,12 @@ def train(overrides: Sequence[str] = ()) -> TrainResult:
 
     Raises:
         RevispError: a setting, file or folder is wrong; the message says which.
+
+    Example:
+        A training takes minutes, so this is no test.
+
+        >>> result = train(["+backbone=unet", "trainer.max_epochs=2"])  # doctest: +SKIP
+        >>> result.metrics["val/psnr"], result.model_folder  # doctest: +SKIP
     """
     return run(compose(overrides))
 
