@@ -17,26 +17,26 @@ __all__ = ["Classical"]
 
 
 class Classical(nn.Module):
-    r"""Undo tone curve, colour matrix, white balance and exposure; guess what clipped pixels hold.
+    r"""Undo tone curve, colour matrix, white balance and exposure; estimate the values of clipped pixels.
 
-    The model of `revisp.camera.fitted.FittedCamera`, with its parameters free to be trained:
+    The network is the model of `revisp.camera.fitted.FittedCamera` with trainable parameters:
 
     .. math:: d = A\, f^{-1}(p) + K\, [c(p), m] + b
 
-    with the shared rising curve :math:`f^{-1}`, whose steps are the softplus of its parameters, the matrix
-    :math:`A` and, for clipped pixels, :math:`K` on the measures `revisp.camera.fitted.clipping` and the mask m.
-    There is no shading: a pixel does not know its place in the photo. It starts as the inverse of the sRGB curve,
-    and `fit` sets it in closed form, so that it needs no training.
+    The curve :math:`f^{-1}` is shared by all channels and rises: its steps are the softplus of its parameters.
+    :math:`A` is the colour matrix. :math:`K` weighs the measures `revisp.camera.fitted.clipping` and the mask m in
+    clipped pixels. There is no shading, since the network does not know the position of a pixel. The network
+    starts as the inverse of the sRGB curve. `fit` sets it in closed form, so it needs no training.
 
     Args:
         in_channels: 3 for sRGB, 4 for sRGB and the overexposure mask.
-        out_channels: 3, or a multiple of it: heads that share the curve.
+        out_channels: 3, or a multiple of 3: heads that share the curve.
 
     Shape:
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``.
 
     Raises:
-        ConfigError: other numbers of channels.
+        ConfigError: a number of channels that it does not support.
     """
 
     def __init__(self, in_channels: int = 3, out_channels: int = 3) -> None:
@@ -68,7 +68,7 @@ class Classical(nn.Module):
         return raw
 
     def fit(self, pairs: Sequence[FitPair]) -> FittedCamera:
-        """Measure the camera on pairs of photo and RAW by `fit_camera`, without shading, and load it.
+        """Fit the camera to pairs of photo and RAW by `fit_camera`, without shading, and load it.
 
         Raises:
             ShapeError: wrong shapes or dtypes.
@@ -80,7 +80,7 @@ class Classical(nn.Module):
 
     @torch.no_grad()
     def load(self, camera: FittedCamera) -> None:
-        """Take over a fitted camera in every head; its shading is left out.
+        """Copy a fitted camera into every head, without its shading.
 
         Raises:
             ConfigError: its curve has another number of knots.
@@ -98,5 +98,5 @@ class Classical(nn.Module):
 
 
 def _slopes(curve: Tensor) -> Tensor:
-    """Return the parameters whose softplus are the slopes of a curve ``[n + 1]`` between its knots."""
+    """Return the parameters whose softplus gives the slopes between the knots of a curve ``[n + 1]``."""
     return (curve.diff() * (len(curve) - 1)).expm1().log().float()

@@ -20,35 +20,37 @@ _REFEED = 2
 
 
 class CoordNet(nn.Module):
-    """A perceptron a RAW pixel, of its position, its colour, and features of the photo around it.
+    """A perceptron for each RAW pixel: from its position, its colour, and features of the photo around it.
 
-    A small convolutional network describes the photo, pixel by pixel and, by its mean, as one vector. For each
-    RAW pixel a perceptron with sine activations (SIREN, Sitzmann et al., arXiv 2006.09661) takes the position in
-    [-1, 1] with sines and cosines of its octaves (NeRF, arXiv 2003.08934), features and colour at its place, and
-    that vector, which also scales and shifts each hidden layer (FiLM, Perez et al., arXiv 1709.07871). With its
-    default arguments it has 183,269 parameters, as published.
+    A small convolutional network computes features of each pixel; their mean, mapped linearly, is one vector for
+    the photo. For each RAW pixel a perceptron with sine activations (SIREN, Sitzmann et al., arXiv 2006.09661)
+    takes the position in [-1, 1] with sines and cosines of its octaves (NeRF, arXiv 2003.08934), the features and
+    the colour at that position, and the vector. The vector also scales and shifts each hidden layer (FiLM, Perez
+    et al., arXiv 1709.07871). With its default arguments it has 183,269 parameters, as published.
 
     Differences from the released code, all without effect on the parameters:
 
-    - Features and colour of a RAW pixel are those in the middle of its 2x2 pixels, the mean of the four, and its
-      position is that of its centre. The released sampling grid is built for aligned corners but read without, so
-      that its samples drift by a pixel across the image.
-    - FiLM, constant over an image, is computed once an image instead of once a pixel: 10.1 instead of 11.8 GMAC at
-      504x504.
+    - Features and colour of a RAW pixel are the mean of its 2x2 pixels, and its position is that of its centre.
+      The released sampling grid is built for aligned corners but read without them: its samples drift by a pixel
+      across the image.
+    - FiLM is constant over an image. It is computed once for each image instead of once for each pixel: 10.1
+      instead of 11.8 GMAC at 504x504.
     - The layer normalisations start at a scale of 1/30, so that ``sin(30 x)`` starts with the unit variance that
       SIREN intends.
 
-    Kept as released: positions are relative to the image's size, so that scales differ between crops and photos,
-    and results of tiles depend on the tiling; and the highest octaves (``k >= 8`` where the RAW has 512 pixels a
-    side) alternate faster than its pixels: fewer ``octaves`` avoid that. Our reading: ReLU in the context network
-    after each normalisation; normalisation after the depthwise and the pointwise convolution; the octaves'
-    frequencies are ``2**k pi``; the position is fed again to the third hidden layer.
+    Two properties are kept as released. Positions are relative to the image's size, so scales differ between crops
+    and photos, and results of tiles depend on the tiling. The highest octaves (``k >= 8`` where the RAW has 512
+    pixels a side) alternate faster than its pixels; fewer ``octaves`` avoid this.
+
+    Our reading: ReLU in the context network after each normalisation; normalisation after the depthwise and the
+    pointwise convolution; the octaves' frequencies are ``2**k pi``; the position is fed again to the third hidden
+    layer.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        head: ``"packed"`` as published, or ``"raw_rgb"``: the last layer makes four times the channels, which a
-            pixel shuffle lays out.
+        head: ``"packed"`` as published, or ``"raw_rgb"``: the last layer has four times the channels, which a
+            pixel shuffle arranges as pixels.
         width: units of each hidden layer, published 200.
         depth: hidden layers, published 4, at least 3.
         context: channels of the context network, published 28.
@@ -133,7 +135,7 @@ class _SineLayer(nn.Module):
 
 
 class _Context(nn.Module):
-    """Three depthwise-separable convolutions, the first and third with attention; the sum of those two.
+    """Three depthwise-separable convolutions, the first and third with attention; the result is their sum.
 
     ``[B, in, H, W]`` to ``[B, width, H, W]``.
     """

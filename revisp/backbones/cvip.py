@@ -16,19 +16,19 @@ UNITS = 3
 """Units of a dense block, each of three convolutions."""
 
 DEVIATION = 0.02 * 64**0.5
-"""Deviation of the initial weights, times the square root of the channels: 0.02 at the published 64."""
+"""Standard deviation of the initial weights, times the square root of the channels: 0.02 at the published 64."""
 
 
 class CVIP(nn.Module):
     """Dense residual blocks with channel and pixel attention at full resolution, up to the demosaiced RAW.
 
-    As the released code SayedNadim/RISP_ECCVW has it, which is this team's by our attribution. It ends with RGGB
-    sampling and a clip to [0, 1] there, which are the pipeline's work here. It has 2,850,203 parameters (260,492
-    more are stored there and never used) and costs about 2800 GMAC a megapixel. Its channel attention averages
-    over the whole image: results of tiles depend on the tiling.
+    The network follows the released code SayedNadim/RISP_ECCVW, which we attribute to this team. The released
+    network ends with RGGB sampling and a clip to [0, 1]; here the pipeline does both. It has 2,850,203 parameters
+    (260,492 more are stored in the released file and never used) and costs about 2800 GMAC a megapixel. Its
+    channel attention averages over the whole image: results of tiles depend on the tiling.
 
-    Weights start as N(0, 0.02) as published, scaled such that another width keeps the size of the signal. The two
-    first convolutions mirror the image at its borders; that all others pad by zeros is our reading.
+    Weights are initialised from N(0, 0.02) as published, scaled so that another width keeps the size of the
+    signal. The first two convolutions mirror the image at its borders. Zero padding in all others is our reading.
 
     Args:
         in_channels: channels of the input.
@@ -85,7 +85,7 @@ class CVIP(nn.Module):
 
 
 class _DenseBlock(nn.Module):
-    """Units that each see all before them, fusion, attention, and the input twice: ``[B, C, H, W]``."""
+    """Densely connected units, fusion and attention; the input is added twice: ``[B, C, H, W]``."""
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class _Unit(nn.Module):
 
 
 class _Attention(nn.Module):
-    """A 1x1 convolution, plus the input weighed by channel and then by pixel and channel: ``[B, C, H, W]``."""
+    """A 1x1 convolution, plus the input weighted by channel and then by pixel and channel: ``[B, C, H, W]``."""
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()

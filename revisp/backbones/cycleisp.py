@@ -15,9 +15,9 @@ __all__ = ["CycleISP"]
 class CycleISP(nn.Module):
     """Recursive residual groups of dual-attention blocks at full resolution, up to the demosaiced RAW.
 
-    The published network ends with Bayer sampling, which is the pipeline's work here. With its default arguments
-    it has 3,143,109 parameters. It costs about 3100 GMAC a megapixel, and its channel attention averages over the
-    whole image: results of tiles depend on the tiling.
+    The published network ends with Bayer sampling; here the pipeline does it. With its default arguments it has
+    3,143,109 parameters and costs about 3100 GMAC a megapixel. Its channel attention averages over the whole
+    image: results of tiles depend on the tiling.
 
     Args:
         in_channels: channels of the input.
@@ -87,7 +87,7 @@ class _ResidualGroup(nn.Module):
 
 
 class _DualAttentionBlock(nn.Module):
-    """Two convolutions, spatial and channel attention side by side, 1x1 fusion, plus the input."""
+    """Two convolutions, spatial and channel attention in parallel, 1x1 fusion, plus the input."""
 
     def __init__(self, width: int, reduction: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""DualRAW, after the description of it: a baseline of the NTIRE 2025 challenge (arXiv 2506.01947)."""
+"""DualRAW, a baseline of the NTIRE 2025 challenge, implemented after its description (arXiv 2506.01947)."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ DARK = 1e-8
 
 
 class DualRAW(nn.Module):
-    """Two embeddings, for over- and underexposed pixels, weighed by exposure masks that it predicts itself.
+    """Two embeddings, for over- and underexposed pixels, weighted by exposure masks that the network predicts.
 
-    What is published is a description, inspired by RawHDR (Zou, Yan, Fu, ICCV 2023, arXiv 2309.02020), and this
-    follows it: one U-Net encoder sees the sRGB, another the same without its gamma; a Uformer-like branch finds
-    global features; two U-Net decoders of all of them give an overexposed and an underexposed embedding; small
-    residual networks predict the exposure masks that weigh them; the final decoder has separate residual
-    connections for R and B, and for G, whose histograms differ. It is the learned form of the overexposure masks
-    of arXiv 2210.11511.
+    Only a description is published, inspired by RawHDR (Zou, Yan, Fu, ICCV 2023, arXiv 2309.02020). This network
+    follows it. One U-Net encoder sees the sRGB, another the sRGB without its gamma. A Uformer-like branch computes
+    global features. From all of these, two U-Net decoders compute an overexposed and an underexposed embedding.
+    Small residual networks predict the exposure masks that weight the embeddings. The final decoder has separate
+    residual connections for R and B, and for G, since their histograms differ. The predicted masks are a learned
+    form of the overexposure masks of arXiv 2210.11511.
 
-    **No number and no code of it is public: all sizes are ours,** and so is what the description leaves open.
-    Everything works at the RAW's resolution, on the pixels of each 2x2 tile as channels. The global branch sees
-    the image at the resolution of the U-Nets' lowest level, and its attention is over channels (arXiv 2111.09881),
-    not in windows, so that it is global whatever the size. The weighed embeddings are added. The residual
+    **No sizes and no code are public: all sizes are ours,** and so are the details that the description leaves
+    open. The network works at the RAW's resolution, with the pixels of each 2x2 tile as channels. The global
+    branch sees the image at the resolution of the U-Nets' lowest level. Its attention is over channels (arXiv
+    2111.09881), not in windows, so it is global at every size. The weighted embeddings are added. The residual
     connections are 1x1 convolutions of the linear photo's R and B, and of its G.
 
     Args:
-        in_channels: 3 for sRGB, 4 for sRGB and the overexposure mask, which all but the residual connections see.
-        out_channels: 4 with ``head="packed"``, 3 with ``head="raw_rgb"``, or a multiple of it.
+        in_channels: 3 for sRGB, 4 for sRGB and the overexposure mask. The residual connections do not see the
+            mask.
+        out_channels: 4 with ``head="packed"``, 3 with ``head="raw_rgb"``, or a multiple of that number.
         head: ``"packed"``: Bayer planes R, Gr, Gb, B, as published; ``"raw_rgb"``: demosaiced RAW.
         width: channels of the first level; each level below has twice as many.
         depth: levels of the U-Nets, at least two.
@@ -48,7 +49,7 @@ class DualRAW(nn.Module):
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, or packed ``[B, out_channels, H/2, W/2]``.
 
     Raises:
-        ConfigError: an argument is too small, other numbers of channels, or an unknown head.
+        ConfigError: an argument is too small, the head is unknown, or a number of channels is not supported.
     """
 
     def __init__(
@@ -105,7 +106,7 @@ class DualRAW(nn.Module):
 
 
 class _Encoder(nn.Module):
-    """Two convolutions a level, 2x2 max pooling between levels: ``[B, in, h, w]`` to a list of all levels."""
+    """Two convolutions for each level, 2x2 max pooling between: ``[B, in, h, w]`` to a list of all levels."""
 
     def __init__(self, in_channels: int, widths: list[int]) -> None:
         super().__init__()
@@ -122,7 +123,7 @@ class _Encoder(nn.Module):
 
 
 class _Decoder(nn.Module):
-    """Up from the lowest level, which holds three sets of features, through skips of two: to ``[B, C, h, w]``."""
+    """From the lowest level, with three sets of features, up through skips with two sets: to ``[B, C, h, w]``."""
 
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
@@ -177,7 +178,7 @@ class _TransformerBlock(nn.Module):
 
 
 class _ExposureMask(nn.Module):
-    """How far each pixel is of one exposure: ``[B, in, h, w]`` to ``[B, 1, h, w]`` in (0, 1)."""
+    """The degree to which each pixel has one exposure: ``[B, in, h, w]`` to ``[B, 1, h, w]`` in (0, 1)."""
 
     def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
@@ -193,7 +194,7 @@ class _ExposureMask(nn.Module):
 class _FinalDecoder(nn.Module):
     """From the fused embedding ``[B, C, h, w]`` and the linear photo ``[B, 3, 2h, 2w]`` to the RAW.
 
-    R and B of all predictions come from one pair of convolutions and residual connection, G from another.
+    One pair of convolutions and one residual connection predict R and B of all predictions; another pair, G.
     """
 
     def __init__(self, width: int, out_channels: int, head: Head) -> None:

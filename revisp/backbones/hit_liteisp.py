@@ -17,18 +17,19 @@ __all__ = ["HITLiteISP"]
 class HITLiteISP(nn.Module):
     """LiteISPNet at the photo's resolution, on the linearised photo.
 
-    The body of LiteISPNet (Zhang et al., ICCV 2021, arXiv 2108.08119) with channel attention only and spectral
-    normalisation of the residual groups' convolutions, whose sum with its input goes to the tail: a convolution to
-    a quarter of the channels, the 2x2 pixels of each tile as channels, and a convolution to the Bayer planes. With
-    ``head="raw_rgb"`` the tail keeps the resolution.
+    The body is that of LiteISPNet (Zhang et al., ICCV 2021, arXiv 2108.08119), with channel attention only and
+    spectral normalisation of the residual groups' convolutions. The tail takes the sum of the body's input and
+    output. It reduces it to a quarter of the channels by a convolution, takes the 2x2 pixels of each tile as
+    channels, and maps these to the Bayer planes by a convolution. With ``head="raw_rgb"`` the tail keeps the
+    resolution.
 
-    With ``head="packed"`` and four outputs it has 8,876,500 parameters; the published count of 8.885 M holds 8192
-    fixed wavelet values too, which are arithmetic here. The network is trained on pairs that do not match exactly:
-    its authors warp the RAW by optical flow. Attention averages over the whole image: results of tiles depend on
-    the tiling.
+    With ``head="packed"`` and four outputs it has 8,876,500 parameters. The published count of 8.885 M includes
+    8192 fixed wavelet values, which are arithmetic here. The network is trained on pairs that do not match
+    exactly: its authors warp the RAW by optical flow. Attention averages over the whole image: results of tiles
+    depend on the tiling.
 
     Args:
-        in_channels: channels of the input, of which the first three are the photo.
+        in_channels: channels of the input; the first three are the photo.
         out_channels: channels of the output.
         head: ``"raw_rgb"``, or ``"packed"`` as published.
         width: channels of the two upper levels; the third level and the bottom have twice as many.

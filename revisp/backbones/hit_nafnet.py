@@ -19,17 +19,18 @@ __all__ = ["HITNAFNet"]
 class HITNAFNet(nn.Module):
     """NAFNet at the RAW's resolution, on the linearised photo averaged over 2x2 pixels.
 
-    The U-Net of Chen et al. (NAFNet, ECCV 2022, arXiv 2204.04676) between convolutions; the features of the first
-    convolution also go round it through a 1x1 convolution. With ``head="packed"`` and four outputs it has
-    116,024,580 parameters. That a 3x3 convolution follows the U-Net before the sum, and another after it gives the
-    planes, is a reading that the published counts (116.02 M parameters, 66.0 GMAC) settle.
+    The U-Net of Chen et al. (NAFNet, ECCV 2022, arXiv 2204.04676) stands between two convolutions. A 1x1
+    convolution of the first one's features bypasses the U-Net and is added. With ``head="packed"`` and four
+    outputs it has 116,024,580 parameters. Our reading has one 3x3 convolution between the U-Net and the sum, and
+    another after the sum that predicts the planes; the published counts (116.02 M parameters, 66.0 GMAC) confirm
+    it.
 
     The network is trained on pairs that do not match exactly: its authors warp the RAW by optical flow. Channel
     attention averages over the whole image, and the authors feed whole photos: results of tiles depend on the
     tiling.
 
     Args:
-        in_channels: channels of the input, of which the first three are the photo.
+        in_channels: channels of the input; the first three are the photo.
         out_channels: channels of the output.
         head: ``"raw_rgb"``, or ``"packed"`` as published.
         width: channels of the first level; each level below has twice as many.

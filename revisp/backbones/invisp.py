@@ -20,31 +20,32 @@ CLAMP = 0.8
 class InvISP(nn.Module):
     """A normalizing flow between sRGB and demosaiced RAW: `forward` goes to RAW, `inverse` back to sRGB.
 
-    The published flow renders RAW and is run backwards to recover it from photos that it rendered itself. Here
-    the direction towards RAW is trained on real pairs; what it then undoes is the camera's rendering. Each step
-    is an invertible 1x1 convolution and an affine coupling of one channel with the two others, by three dense
-    blocks of five 3x3 convolutions. With its default arguments it has 1,413,664 parameters: 9 a step for the LU
-    form of the 1x1 convolution, which is our reading of it, the rest in the dense blocks.
+    The published flow renders RAW and is run backwards to recover the RAW of photos that it rendered itself. Here
+    the direction towards RAW is trained on real pairs, so the flow learns to undo the camera's rendering. Each
+    step is an invertible 1x1 convolution and an affine coupling of one channel with the two others, by three dense
+    blocks of five 3x3 convolutions. With its default arguments it has 1,413,664 parameters: 9 in each step for the
+    LU form of the 1x1 convolution (our reading), the rest in the dense blocks.
 
-    The dense blocks' last convolutions, zero in a plain flow and overwritten by a Xavier pass in released code,
-    start at a tenth of Xavier's rule: nearly a chain of rotations, but no gradient is zero. A mask, or more than
-    one prediction, is no part of a flow of three channels. They are added by 1x1 convolutions before and after it,
-    which start by passing the photo, and the RAW to each prediction; such a network has no `inverse`.
+    The last convolutions of the dense blocks start at a tenth of Xavier's rule. The flow then starts as nearly a
+    chain of rotations, but no gradient is zero. A plain flow sets them to zero, and a Xavier pass in the released
+    code overwrites this. A flow of three channels has no room for a mask or for more than one prediction. 1x1
+    convolutions before and after the flow add these. At the start they pass the photo on, and copy the RAW to each
+    prediction. Such a network has no `inverse`.
 
     Args:
         in_channels: 3 for sRGB as published, 4 for sRGB and the overexposure mask.
-        out_channels: 3 as published, or a multiple of it: predictions that share the flow.
+        out_channels: 3 as published, or a multiple of 3: predictions that share the flow.
         steps: number of steps.
         growth: channels that each convolution of a dense block adds.
 
     Attributes:
-        receptive_field: ``20 * steps + 1``: two dense blocks one after the other in each step.
+        receptive_field: ``20 * steps + 1``, since each step has two dense blocks in series.
 
     Shape:
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, any H and W.
 
     Raises:
-        ConfigError: an argument is less than 1, or other numbers of channels.
+        ConfigError: an argument is less than 1, or a number of channels is not supported.
     """
 
     def __init__(self, in_channels: int = 3, out_channels: int = 3, steps: int = 8, growth: int = 32) -> None:
@@ -119,7 +120,7 @@ class _Step(nn.Module):
 
 
 def _pass_through(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """Return a 1x1 convolution that starts by repeating its first three channels, the others nearly unseen."""
+    """Return a 1x1 convolution that starts by copying its first three channels and nearly ignores the others."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size=1)
     nn.init.normal_(conv.weight, std=1e-3)
     nn.init.zeros_(conv.bias)  # type: ignore[arg-type]

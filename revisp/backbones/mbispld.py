@@ -1,4 +1,4 @@
-"""The reverse chain of MBISPLD: camera steps with parameters that encoders choose from learned dictionaries.
+"""The reverse chain of MBISPLD: camera steps whose parameters are blends of learned dictionaries.
 
 Conde, McDonagh, Maggioni, Leonardis, Pérez-Pellitero, "Model-Based Image Signal Processors via Learnable
 Dictionaries" (AAAI 2022, arXiv 2201.03210).
@@ -24,44 +24,45 @@ from revisp.errors import ConfigError
 __all__ = ["MBISPLD"]
 
 GAMMAS = (2.0, 2.2, 2.4, 2.6)
-"""Exponents that the paper's figure draws."""
+"""Exponents in the paper's figure."""
 
 PUBLISHED_GAINS = ((1.44, 1.70, 1.85), (1.33, 1.72, 1.80))
-"""Global, red and blue gains that the paper's figure shows as atoms."""
+"""Global, red and blue gains of the atoms in the paper's figure."""
 
 CORNER = 0.66
-"""Lens shading in the corners as the paper's figure draws it."""
+"""Lens shading in the corners in the paper's figure."""
 
 TONE_RANGE = 3.0
 DARK = 1e-8
 
 
 class MBISPLD(nn.Module):
-    r"""Undo a camera's steps one by one, each with parameters read off the image as the step before left it.
+    r"""Undo a camera's steps one by one; each step takes its parameters from the result of the step before.
 
-    For sRGB x, with all steps in closed form and, for given parameters, invertible:
+    For sRGB x, all steps are in closed form. For given parameters they are invertible:
 
     1. tone: :math:`x / (x + e^t (1 - x))`, with three maps t in (-3, 3) from a small convolutional network;
     2. gamma: :math:`x^\gamma`, with :math:`\gamma` a blend of a dictionary of exponents;
     3. colour: :math:`C x`, with C a blend of a dictionary of 3x3 matrices;
     4. white balance: x divided by a blend of a dictionary of (global, red, blue) gains;
-    5. lens shading: x times a 2-D Gaussian of the place in the image times an attention map in (0, 1).
+    5. lens shading: x times a 2-D Gaussian of the position in the image times an attention map in (0, 1).
 
-    The blends are convex, with weights from one encoder a step. Values are multiplied in exactly this chain, no
-    network adds to them: black stays black. As the Gaussian and the encoders see the whole image, results of tiles
-    depend on the tiling.
+    The blends are convex, with weights from one encoder for each step. Values are multiplied only in this chain,
+    and no network adds to them: black stays black. The Gaussian and the encoders see the whole image, so results
+    of tiles depend on the tiling.
 
-    From the paper: the steps and their order, what each takes its parameters from, the widths of the tone network
-    (32, 32, 32, 3) and of the attention (32, 32, 1), the exponents and the first two gain triples, which its
-    figure shows. What follows is our reading, for the figure tells no more: the curve of the tone step, a blend of
-    exponents by an encoder, the encoders' layers, one encoder a step that emits all weights, plain division by the
-    gains, dictionaries of eight atoms, and the colour dictionary's start at UPI's four matrices, one of which the
-    figure shows. All further atoms start as cameras drawn as UPI draws them. The number of parameters is therefore
-    that of our reading.
+    From the paper: the steps and their order, the source of each step's parameters, the widths of the tone network
+    (32, 32, 32, 3) and of the attention (32, 32, 1), and the exponents and the first two gain triples in its
+    figure. Our reading, since the figure shows no more: the curve of the tone step, a blend of exponents by an
+    encoder, the encoders' layers, one encoder for each step that emits all weights, plain division by the gains,
+    and dictionaries of eight atoms. The colour dictionary starts at UPI's four matrices; the figure shows one of
+    them. All further atoms start as cameras drawn by UPI's rule. The number of parameters is therefore that of our
+    reading.
 
     Args:
-        in_channels: 3 for sRGB as published, 4 for sRGB and the overexposure mask, which the tone network sees.
-        out_channels: 3 as published, or a multiple of it: predictions with gains and attention of their own.
+        in_channels: 3 for sRGB as published, 4 for sRGB and the overexposure mask. Only the tone network sees the
+            mask.
+        out_channels: 3 as published, or a multiple of 3: predictions with their own gains and attention.
         colours: number of colour matrices.
         gains: number of gain triples.
         width: channels of the tone network and of the attention.
@@ -70,7 +71,7 @@ class MBISPLD(nn.Module):
         ``[B, in_channels, H, W]`` in [0, 1] to ``[B, out_channels, H, W]``, any H and W.
 
     Raises:
-        ConfigError: an argument is less than 1, or other numbers of channels.
+        ConfigError: an argument is less than 1, or a number of channels is not supported.
     """
 
     def __init__(
@@ -120,10 +121,10 @@ class MBISPLD(nn.Module):
 
 
 class _Shading(nn.Module):
-    """Multiply predictions ``[B, 3 heads, H, W]`` by a Gaussian and, each, by an attention map of its own.
+    """Multiply predictions ``[B, 3 heads, H, W]`` by a Gaussian, and each by its own attention map.
 
-    The Gaussian has a centre and a deviation in both directions, in units of half the image's diagonal, and starts
-    circular as the paper's figure draws it; the attention starts near one.
+    The Gaussian has a centre and a deviation in both directions, in units of half the image's diagonal. It starts
+    circular, as in the paper's figure. The attention starts near 1.
     """
 
     def __init__(self, heads: int, width: int) -> None:
@@ -152,7 +153,7 @@ class _Shading(nn.Module):
 
 
 def _convs(in_channels: int, widths: list[int]) -> nn.Sequential:
-    """Return 3x3 convolutions of these widths with ReLU between them; the last starts at a tenth."""
+    """Return 3x3 convolutions of these widths with ReLU between them; the last one starts near zero."""
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise([in_channels, *widths]):
         layers += [nn.Conv2d(before, after, kernel_size=3, padding=1), nn.ReLU(inplace=True)]
@@ -167,7 +168,7 @@ def _convs(in_channels: int, widths: list[int]) -> nn.Sequential:
 
 
 def _parameter(values: Any) -> nn.Parameter:
-    """Return a parameter that starts at an array, wherever parameters are being made."""
+    """Return a parameter that starts at an array, on torch's current default device."""
     parameter = nn.Parameter(torch.empty(np.shape(values)))
     with torch.no_grad():
         parameter.copy_(torch.from_numpy(np.asarray(values)))
@@ -175,7 +176,7 @@ def _parameter(values: Any) -> nn.Parameter:
 
 
 def _atoms(colours: int, gains: int) -> tuple[Any, Any]:
-    """Return what the dictionaries start with: known values, then cameras drawn as UPI draws them.
+    """Return the initial dictionaries: known values, then cameras drawn by UPI's rule.
 
     Returns:
         Colour matrices from linear sRGB ``[colours, 3, 3]``, and (global, red, blue) gains ``[gains, 3]``.

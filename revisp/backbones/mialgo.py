@@ -17,16 +17,17 @@ __all__ = ["MiAlgo"]
 class MiAlgo(nn.Module):
     """LiteISPNet-s: a wavelet U-Net at RAW resolution that ends with learned gains and shading.
 
-    A convolution of stride 2 leads to the RAW's resolution at once; three levels of residual groups with channel
-    and spatial attention follow, joined by Haar wavelets and sums (LiteISPNet, Zhang et al., ICCV 2021, arXiv
-    2108.08119). Two factors in (0, 1) then scale the predicted planes, as a camera does: a gain for each plane,
-    from the planes' means (white balance), and a gain for each pixel, from the last features (lens shading). With
-    ``head="raw_rgb"`` they scale the planes that sub-pixel convolution lays out.
+    A convolution of stride 2 first reduces the photo to the RAW's resolution. Three levels of residual groups with
+    channel and spatial attention follow, joined by Haar wavelets and sums (LiteISPNet, Zhang et al., ICCV 2021,
+    arXiv 2108.08119). Two factors in (0, 1) then scale the predicted planes, as a camera does: a gain for each
+    plane, from the planes' means (white balance), and a gain for each pixel, from the last features (lens
+    shading). With ``head="raw_rgb"`` they scale the planes before sub-pixel convolution arranges them as pixels.
 
-    With ``head="packed"`` and four outputs it has 4,533,106 parameters; the published 4,537,202 count 4096 fixed
-    wavelet values too, which are arithmetic here. All convolutions have biases, the shading's hidden layer is as
-    wide as the features, and the gains' as wide as one channel: a reading that the published count settles.
-    Starting the shading near 1 and the gains' hidden channel above 0 is our choice: it steadies the first steps.
+    With ``head="packed"`` and four outputs it has 4,533,106 parameters. The published 4,537,202 include 4096 fixed
+    wavelet values, which are arithmetic here. In our reading all convolutions have biases, the shading's hidden
+    layer is as wide as the features, and the gains' hidden layer has one channel; the published count confirms it.
+    The shading starts near 1 and the gains' hidden channel above 0. This is our choice and stabilises the first
+    steps.
 
     Attention and gains average over the whole image; the authors feed whole photos. Results of tiles depend on
     the tiling.
@@ -47,7 +48,7 @@ class MiAlgo(nn.Module):
         H and W are multiples of 16.
 
     Raises:
-        ConfigError: ``width`` or ``blocks`` is less than 1, or an unknown ``head``.
+        ConfigError: ``width`` or ``blocks`` is less than 1, or ``head`` is unknown.
     """
 
     def __init__(

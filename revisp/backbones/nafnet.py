@@ -15,15 +15,15 @@ __all__ = ["NAFNet"]
 
 
 class NAFNet(nn.Module):
-    """A U-Net without nonlinear activation functions between two convolutions, plus the photo.
+    """A U-Net without nonlinear activation functions between two convolutions; the photo is added.
 
-    The paper's networks restore photos, with widths of 32 and 64 and 36 blocks; the default here is a fraction of
-    that, for processors: 438,387 parameters, 4.8 GMAC for 504 x 504 pixels. Its channel attention averages over
-    the whole image: results of tiles depend on the tiling.
+    The paper's networks restore photos, with widths of 32 and 64 and 36 blocks. The default here is much smaller,
+    for CPUs: 438,387 parameters, 4.8 GMAC for 504 x 504 pixels. Its channel attention averages over the whole
+    image: results of tiles depend on the tiling.
 
     Args:
         in_channels: 3 for sRGB, 4 for sRGB and the overexposure mask.
-        out_channels: 3, or a multiple of it; the photo is added to each three.
+        out_channels: 3, or a multiple of 3; the photo is added to each group of three.
         width: channels of the first level; each level below has twice as many.
         encoder: blocks of each level on the way down, the first level first.
         middle: blocks at the bottom.
@@ -36,8 +36,8 @@ class NAFNet(nn.Module):
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``; H and W are multiples of ``multiple_of``.
 
     Raises:
-        ConfigError: other numbers of channels, ``width`` or a number of blocks less than 1, or ``encoder`` and
-            ``decoder`` of different lengths.
+        ConfigError: a number of channels is not supported, ``width`` or a number of blocks is less than 1, or
+            ``encoder`` and ``decoder`` have different lengths.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""ReRAW (Berdan et al., CVPR 2025, arXiv 2503.03782): several predictions in gamma domains, weighed and summed."""
+"""ReRAW (Berdan et al., CVPR 2025, arXiv 2503.03782): a weighted sum of predictions in several gamma domains."""
 
 from __future__ import annotations
 
@@ -24,27 +24,28 @@ class ReRAW(nn.Module):
 
     .. math:: y = \sum_i w_i\, h_i^{1/\gamma_i}
 
-    A 3x3 convolution of each colour by itself and a 2x2 convolution of stride 2 make features of the RAW's
-    resolution. One ResNet-18 of the photo, resized, gives a vector that they are multiplied by; another the
-    weights :math:`w_i`, a softmax. Each head :math:`h_i` is a row of residual 1x1 convolutions. The loss
-    ``log_gamma`` compares each with the target in its domain.
+    A 3x3 convolution of each colour by itself and a 2x2 convolution of stride 2 compute features at the RAW's
+    resolution. A ResNet-18 of the resized photo predicts a vector, by which these features are multiplied. Another
+    ResNet-18 predicts the weights :math:`w_i`, a softmax. Each head :math:`h_i` is a stack of residual 1x1
+    convolutions. The loss ``log_gamma`` compares each head with the target in its domain.
 
     The default arguments with three inputs and packed planes give 23,800,178 parameters (published: about 23.8
-    million). Our reading, as far as that leaves it open: all heads share the two first convolutions, the vector
+    million). Our reading, consistent with that number: all heads share the first two convolutions, the vector
     multiplies their result, and each head has 8 residual layers of its own, of the form ``x + conv(relu(x))``.
 
     The published network maps patches of 66x66 pixels to RAW of 32x32, without padding. Here the input is padded
-    by one pixel of reflection, so that any even size works and keeps its size. The photo that the ResNets see is
-    the whole input: results of tiles depend on the tiling.
+    by one pixel of reflection, so the network takes any even size and keeps it. The ResNets see the whole input:
+    results of tiles depend on the tiling.
 
-    Our own: heads start at the value of a RAW of 0.1 in their domain; below 0 a power is 0, and above 1 it goes on
-    along its tangent, since the tenth power of an overshoot would explode. A head of gamma 1 is taken as it is.
+    Our own choices: heads start at the value of a RAW of 0.1 in their domain. The power is 0 below 0 and continues
+    along its tangent above 1, since the tenth power of an overshoot would be too large. A head of gamma 1 has no
+    power.
 
     Args:
         in_channels: channels of the input, a divisor of ``stem``.
         out_channels: channels of the output.
-        head: ``"packed"`` as published, or ``"raw_rgb"``: each head makes four times the channels, which a pixel
-            shuffle lays out.
+        head: ``"packed"`` as published, or ``"raw_rgb"``: each head has four times the channels, which a pixel
+            shuffle arranges as pixels.
         stem: channels of the first convolution, published 96.
         width: channels of all other features, published 128.
         depth: residual layers of each head, published 8.
@@ -106,10 +107,10 @@ class ReRAW(nn.Module):
         return self._predict(x)[0]
 
     def forward_auxiliary(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the prediction, and as ``"gamma_heads"`` what each head predicts in its domain.
+        """Return the prediction, and as ``"gamma_heads"`` the predictions of all heads in their domains.
 
-        The latter is ``[B, heads * out_channels, ...]`` of the prediction's height and width: all channels of the
-        first of ``gammas``, then of the second, and so on.
+        ``"gamma_heads"`` is ``[B, heads * out_channels, ...]`` with the prediction's height and width: all
+        channels of the first of ``gammas``, then of the second, and so on.
 
         Raises:
             ShapeError: as `forward`.
@@ -131,7 +132,7 @@ class ReRAW(nn.Module):
 
 
 class _GammaHead(nn.Module):
-    """Residual 1x1 convolutions and a linear end: ``[B, width, h, w]`` to the RAW in one gamma domain."""
+    """Residual 1x1 convolutions and a linear last layer: ``[B, width, h, w]`` to the RAW in one gamma domain."""
 
     def __init__(self, width: int, depth: int, out_channels: int, head: Head, gamma: float) -> None:
         super().__init__()
@@ -147,7 +148,7 @@ class _GammaHead(nn.Module):
 
 
 def _to_linear(x: Tensor, gamma: float) -> Tensor:
-    """Return ``x ** (1 / gamma)``, 0 below 0 and along the tangent above 1, in float32 or better."""
+    """Return ``x ** (1 / gamma)``, 0 below 0 and along the tangent above 1, in at least float32."""
     x = x.to(torch.promote_types(x.dtype, torch.float32))
     if gamma == 1:
         return x

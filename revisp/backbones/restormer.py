@@ -1,4 +1,4 @@
-"""Restormer (Zamir et al., CVPR 2022, arXiv 2111.09881), at a size that suits reverse ISP."""
+"""Restormer (Zamir et al., CVPR 2022, arXiv 2111.09881), at a smaller size for reverse ISP."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ __all__ = ["Restormer"]
 class Restormer(nn.Module):
     """A U-shape of transformer blocks whose attention is over channels, hence over the whole image.
 
-    The published network restores sRGB images and adds its input to the output; here the output is RAW, of another
-    domain, and nothing is added. The defaults are a small version of ours. The published size is ``width=48``,
-    ``blocks=(4, 6, 6, 8)``, ``refinement=4``: 26,111,668 parameters with the normalisation free of shifts that is
-    used here, and 154.9 GMAC at 256x256, of which 13.9 are attention's matrix products, which the paper does not
-    count. Results of tiles depend on the tiling.
+    The published network restores sRGB images and adds its input to the output. Here the output is RAW, of another
+    domain, so nothing is added. The defaults are our small version. The published size is ``width=48``,
+    ``blocks=(4, 6, 6, 8)``, ``refinement=4``. With the shift-free normalisation used here it has 26,111,668
+    parameters and costs 154.9 GMAC at 256x256; 13.9 of these are attention's matrix products, which the paper does
+    not count. Results of tiles depend on the tiling.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
         width: channels of the first level, even; each level below has twice as many, and twice the heads.
-        blocks: transformer blocks of each level, from the first down, in encoder and decoder alike.
+        blocks: transformer blocks of each level, from the first down, the same in encoder and decoder.
         refinement: transformer blocks after the decoder, at ``2 * width`` channels and full resolution.
         expansion: the feed-forward parts widen the channels by this factor.
 
@@ -45,8 +45,8 @@ class Restormer(nn.Module):
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``.
 
     Raises:
-        ConfigError: odd or no width, fewer than two levels, a level without blocks, a negative refinement, or an
-            expansion that is not positive.
+        ConfigError: ``width`` is odd or less than 2, there are fewer than two levels, a level has no blocks,
+            ``refinement`` is negative, or ``expansion`` is not positive.
     """
 
     def __init__(
@@ -78,7 +78,10 @@ class Restormer(nn.Module):
 
 
 class _Block(nn.Module):
-    """Attention over channels and a gated feed-forward part, each normalised first and added: ``[B, C, H, W]``."""
+    """Attention over channels and a gated feed-forward part, each on normalised input and added to the input.
+
+    ``[B, C, H, W]`` to the same.
+    """
 
     def __init__(self, channels: int, heads: int, expansion: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""RST-ISP-Net (team OzU VGL, AIM 2022 challenge report, arXiv 2210.11153): the ISP as a style to be removed."""
+"""RST-ISP-Net (team OzU VGL, AIM 2022 challenge report, arXiv 2210.11153), which removes the ISP as a style."""
 
 from __future__ import annotations
 
@@ -21,38 +21,39 @@ _EPSILON = 1e-5
 
 
 class RSTISP(nn.Module):
-    """Six encoder blocks, each restyled by statistics of the whole tile, and a decoder that mixes no pixels.
+    """Six encoder blocks, each restyled by statistics of the whole input, and a decoder that mixes no pixels.
 
     An encoder block sets level and contrast of its channels by adaptive instance normalisation (Huang, Belongie,
     arXiv 1703.06868) from the Gram matrix of its input. The decoder has no skip connections and only 1x1
-    convolutions before pixel shuffles: one vector makes a block of 8x8 RAW pixels, up to the 3x3 convolutions of
-    the head. All statistics are of the whole image: results of tiles depend on the tiling.
+    convolutions before pixel shuffles, so one vector becomes a block of 8x8 RAW pixels. Only the 3x3 convolutions
+    of the head mix these blocks. All statistics are of the whole image: results of tiles depend on the tiling.
 
     The released network has one variant for each challenge camera. Parameters used: 86,310,148 (``"s7"``) and
-    86,300,932 (``"p20"``); 6,920 more are stored there, in batch normalisations of the decoder that are never
-    called, and left out here. The variants take different sizes as released; here ``"s7"`` takes all multiples of
-    8: an even multiple is padded by 8 more pixels by reflection, and the result cropped.
+    86,300,932 (``"p20"``). The released file stores 6,920 more, in batch normalisations of the decoder that are
+    never called; they are left out here. The released variants take different sizes. Here ``"s7"`` takes all
+    multiples of
+    8: an even multiple is padded by 8 more pixels by reflection, and the result is cropped.
 
-    Our own: the epsilon of the normalisation, without which a black image gives NaN as released; the equalised
-    convolutions start from N(0, 1), as their scale expects, and the styles near the identity (scale 1, shift 0),
-    where the released code draws all from N(0, 0.02). Our reading: only the 3x3 and 5x5 convolutions of the
-    encoder are equalised; its skips, the decoder and the head are ordinary ones.
+    Our own choices: the epsilon of the normalisation, since a black image gives NaN in the released code. The
+    equalised convolutions start from N(0, 1), as their scale expects, and the styles near the identity (scale 1,
+    shift 0); the released code draws all from N(0, 0.02). Our reading: only the 3x3 and 5x5 convolutions of the
+    encoder are equalised; its skips, the decoder and the head have ordinary convolutions.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        head: ``"packed"`` as published, or ``"raw_rgb"``: the last convolution makes four times the channels,
-            which a pixel shuffle lays out.
-        variant: ``"s7"`` or ``"p20"``: padding of the deepest block, and the head (two 3x3 convolutions without
-            padding, or one with).
+        head: ``"packed"`` as published, or ``"raw_rgb"``: the last convolution has four times the channels, which
+            a pixel shuffle arranges as pixels.
+        variant: ``"s7"`` or ``"p20"``. They differ in the padding of the deepest block and in the head: two 3x3
+            convolutions without padding (``"s7"``), or one with padding (``"p20"``).
         width: channels of the first block, published 32; the others have 2, 2, 4, 8 and 16 times as many.
-        style: width between the two linear maps of each style layer; None, as published, for as many as its
+        style: width between the two linear maps of each style layer. None, as published, means the number of its
             outputs (1024 in the deepest block). The first map sees all entries of a Gram matrix: with None it
             holds most of the network's parameters.
 
     Attributes:
         multiple_of: 8 (``"s7"``) or 16 (``"p20"``).
-        min_size: 16 or 32: at least 2x2 vectors in the deepest block, so that they have a deviation.
+        min_size: 16 or 32. The deepest block then has at least 2x2 vectors, which have a standard deviation.
 
     Shape:
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H/2, W/2]``, or to ``[B, out_channels, H, W]``.
@@ -99,8 +100,8 @@ class RSTISP(nn.Module):
         """Map ``[B, in_channels, H, W]`` to ``[B, out_channels, H/2, W/2]`` or ``[..., H, W]``, unclamped.
 
         Raises:
-            ShapeError: wrong channel count, an integer input, or sides that are no multiples of ``multiple_of`` or
-                less than ``min_size``.
+            ShapeError: wrong channel count, an integer input, or sides that are not multiples of ``multiple_of``
+                or less than ``min_size``.
         """
         check_input(x, self.in_channels, self.multiple_of, "rst_isp", self.min_size)
         if not self.odd:
@@ -108,12 +109,12 @@ class RSTISP(nn.Module):
         bottom, right = (_to_odd(side) for side in x.shape[-2:])
         x = F.pad(x, (0, right, 0, bottom), mode="reflect")
         output = F.pixel_shuffle(self.head(self.decoder(self.encoder(x))), self.scale)
-        # padding by a negative number crops, also where the sides are symbolic
+        # Padding by a negative number crops, even if the sides are symbolic.
         return F.pad(output, (0, -(right // 2 * self.scale), 0, -(bottom // 2 * self.scale)))
 
 
 class _EncoderBlock(nn.Module):
-    """Two equalised convolutions, adaptive normalisation, attention, and a skip; halved in size if ``down``."""
+    """Two equalised convolutions, adaptive normalisation, attention, and a skip; ``down`` halves the size."""
 
     def __init__(
         self,
@@ -150,7 +151,7 @@ class _EncoderBlock(nn.Module):
 
 
 class _DecoderBlock(nn.Module):
-    """Two 1x1 convolutions with nothing between, plus a skip, then leaky ReLU and pixel shuffle.
+    """Two 1x1 convolutions without activation between them, plus a skip, then leaky ReLU and pixel shuffle.
 
     ``[B, in, h, w]`` to ``[B, out / 4, 2h, 2w]``.
     """
@@ -182,7 +183,7 @@ class _EqualConv(nn.Module):
 
 
 class _BiasedLeakyReLU(nn.Module):
-    """A bias a channel, then leaky ReLU times sqrt(2), which keeps the variance: ``[B, C, H, W]``."""
+    """A bias for each channel, then leaky ReLU times sqrt(2), which keeps the variance: ``[B, C, H, W]``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -193,7 +194,7 @@ class _BiasedLeakyReLU(nn.Module):
 
 
 class _Blur(nn.Module):
-    """Low-pass [1, 3, 3, 1] in both directions, before every second pixel is taken: sides grow by one pixel."""
+    """Low-pass filter [1, 3, 3, 1] in both directions, applied before subsampling: sides grow by one pixel."""
 
     kernel: Tensor
 
@@ -235,5 +236,8 @@ def _restyle(x: Tensor, scale: Tensor, shift: Tensor, moments: WholeImage) -> Te
 
 
 def _to_odd(side: int) -> int:
-    """Return how many pixels turn a multiple of 8 into an odd one, without a branch: sides may be symbolic."""
+    """Return the pixels to add so that a multiple of 8 becomes an odd multiple.
+
+    There is no branch, since sides may be symbolic.
+    """
     return 8 * (1 - side // 8 % 2)

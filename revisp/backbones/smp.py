@@ -35,13 +35,13 @@ class SMP(nn.Module):
         encoder_name: an encoder of segmentation-models-pytorch or any model name of timm, with or without ``tu-``.
         encoder_weights: None for random weights; the path of a local file (``.safetensors``, ``.pt``, ``.pth``) as
             timm or segmentation-models-pytorch publish it; or the name of published weights, such as ``imagenet``,
-            which are downloaded (an encoder of timm has one set a name).
-        **kwargs: further arguments of the architecture, such as ``encoder_depth`` or ``decoder_channels``; those
-            it does not know are for timm's encoder.
+            which are downloaded (an encoder of timm has one set of weights for each model name).
+        **kwargs: further arguments of the architecture, such as ``encoder_depth`` or ``decoder_channels``. A timm
+            encoder gets the arguments that the architecture does not have.
 
     Attributes:
-        multiple_of: what the input's sides must be multiples of: the stride of the encoder.
-        min_size: least side of the input.
+        multiple_of: the input's sides must be multiples of this, the stride of the encoder.
+        min_size: least side of the input in pixels.
 
     Shape:
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``.
@@ -49,7 +49,7 @@ class SMP(nn.Module):
     Raises:
         UnknownNameError: no such architecture or encoder; near misses are named.
         ConfigError: the architecture refuses the combination of arguments.
-        WeightsError: the weights cannot be had or do not fit the encoder.
+        WeightsError: the weights cannot be loaded or do not fit the encoder.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ def _find(kind: str, name: str, known: Iterable[str]) -> str:
 
 
 def _find_encoder(name: str) -> str:
-    """Return the name by which segmentation-models-pytorch knows an encoder: its own, or timm's behind ``tu-``."""
+    """Return the name of an encoder in segmentation-models-pytorch: its own, or timm's with the prefix ``tu-``."""
     own = list(segmentation.encoders.encoders)
     if name in own:
         return name
@@ -107,7 +107,7 @@ def _find_encoder(name: str) -> str:
 
 
 def _refuse_unknown(arch: str, encoder: str, kwargs: dict[str, Any]) -> None:
-    """Refuse arguments that the architecture would swallow: only timm's encoders look at the rest."""
+    """Refuse arguments that the architecture would silently ignore: only timm's encoders use the rest."""
     known = inspect.signature(_ARCHITECTURES[arch]).parameters
     unknown = sorted(set(kwargs) - set(known))
     if unknown and not encoder.startswith(_TIMM):
@@ -135,7 +135,7 @@ def _build_with_file(arch: str, arguments: dict[str, Any], path: Path) -> nn.Mod
     encoder: str = arguments["encoder_name"]
     state = {key: value for key, value in read_state_dict(path).items() if not key.startswith(_CLASSIFIERS)}
     if encoder.startswith(_TIMM):
-        # timm adapts the first convolution and renames the keys, but says nothing of missing ones: check first.
+        # timm adapts the first convolution and renames the keys, but does not report missing keys: check first.
         _load(timm.create_model(encoder.removeprefix(_TIMM), num_classes=0), state, encoder, path)
         return _build(
             arch, {**arguments, "encoder_weights": str(path), "pretrained_cfg_overlay": {"state_dict": state}}

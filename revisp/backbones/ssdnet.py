@@ -31,23 +31,24 @@ _PLANES = 4
 class SSDNet(nn.Module):
     """Restormer's U-shape whose blocks join channel attention and a large depth-wise convolution.
 
-    A 3x3 convolution to three channels and the U-shape give features; a 3x3 convolution and GELU turn them into an
-    image, to which the photo is added. A last 3x3 convolution maps it to the mosaic, unshuffled into Bayer planes
-    (``head="packed"``, as published), or to ``out_channels`` at full size. A second branch, which inference does
-    without, predicts from the same image how wrong the prediction is; the loss ``soft_supervision`` trains it.
+    A 3x3 convolution to three channels and the U-shape compute features. A 3x3 convolution and GELU turn them into
+    an image, to which the photo is added. A last 3x3 convolution maps this image to the mosaic, unshuffled into
+    Bayer planes (``head="packed"``, as published), or to ``out_channels`` at full size. A second branch predicts
+    the error of the prediction from the same image. Inference does not use it; the loss ``soft_supervision``
+    trains it.
 
     With its defaults and ``head="packed"``, ``out_channels=4`` it has the released code's 35.56 M parameters at
-    inference (35,563,936) and 36.24 M with the error branch (36,241,628), and costs 190.3 GMAC at 256x256. Where
-    the description leaves it open, these counts decided: gates keep all channels, the 7x7 convolution alone has a
-    bias, attention has no 1x1 convolution of its own, and the error branch starts from the three-channel image.
+    inference (35,563,936) and 36.24 M with the error branch (36,241,628), and costs 190.3 GMAC at 256x256. These
+    counts decided our reading of the description: gates keep all channels, only the 7x7 convolution has a bias,
+    attention has no 1x1 convolution of its own, and the error branch starts from the three-channel image.
     Attention sees the whole image: results of tiles depend on the tiling.
 
     Args:
         in_channels: channels of the input; the first three are the photo.
         out_channels: channels of the output; a multiple of 4 if packed.
-        head: ``"raw_rgb"`` predicts at full size, ``"packed"`` Bayer planes of half of it.
+        head: ``"raw_rgb"`` predicts at full size, ``"packed"`` Bayer planes of half the size.
         width: channels of the first level, even; each level below has twice as many, and twice the heads.
-        blocks: blocks of each level, from the first down, in encoder and decoder alike.
+        blocks: blocks of each level, from the first down, the same in encoder and decoder.
         refinement: blocks after the decoder, at ``2 * width`` channels and full resolution.
         error_blocks: blocks of the error branch, as wide as the refinement.
         kernel_size: side of the depth-wise convolution, odd.
@@ -60,8 +61,9 @@ class SSDNet(nn.Module):
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, or ``[B, out_channels, H/2, W/2]`` if packed.
 
     Raises:
-        ConfigError: odd or no width, fewer than two levels, a level or error branch without blocks, a negative
-            refinement, an even kernel size, an expansion that is not positive, or wrong numbers of channels.
+        ConfigError: ``width`` is odd or less than 2, there are fewer than two levels, a level or the error branch
+            has no blocks, ``refinement`` is negative, ``kernel_size`` is even, ``expansion`` is not positive, or a
+            number of channels is not supported.
     """
 
     auxiliary = ("error",)
@@ -117,15 +119,16 @@ class SSDNet(nn.Module):
 
     @torch.no_grad()
     def sample(self, x: Tensor, draws: int = 50, generator: torch.Generator | None = None) -> Tensor:
-        """Average samples of the normal distribution of mean RAW and deviation error ("test-resampling").
+        """Average samples of a normal distribution ("test-resampling").
 
-        It belongs to a network trained by ``soft_supervision`` with ``resample=False``. The mean of many samples
-        tends to `forward`. A negative error counts as 0.
+        Its mean is the RAW and its standard deviation the predicted error; a negative error counts as 0. Use it
+        with a network trained by ``soft_supervision`` with ``resample=False``. The mean of many samples tends to
+        `forward`.
 
         Args:
             x: ``[B, in_channels, H, W]``.
             draws: number of samples (the paper: 50).
-            generator: source of randomness, on the device of ``x``; None takes torch's own.
+            generator: source of randomness, on the device of ``x``; None: torch's default generator.
 
         Returns:
             The RAW, of the shape of `forward`, without gradient.
@@ -149,11 +152,11 @@ class SSDNet(nn.Module):
 
 
 class _CrossBlock(nn.Module):
-    """Depth-wise convolution and channel attention side by side, each gated by the other: ``[B, C, H, W]``.
+    """Depth-wise convolution and channel attention in parallel, each gated by the other: ``[B, C, H, W]``.
 
-    The convolution's result, averaged over the image, scales the channels of attention's value; the attention's
-    result scales the convolution's, pixel by pixel. A 1x1 convolution joins both; a gated feed-forward part
-    follows. Both parts are normalised before and added.
+    The convolution's result, averaged over the image, scales the channels of attention's value. The attention's
+    result scales the convolution's result, pixel by pixel. A 1x1 convolution joins both; a gated feed-forward part
+    follows. Both parts take normalised input and are added to the input.
     """
 
     def __init__(self, channels: int, heads: int, kernel_size: int, expansion: float) -> None:

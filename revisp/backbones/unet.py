@@ -20,15 +20,15 @@ __all__ = ["UNet"]
 class UNet(UShape):
     """Encoder and decoder of ``depth`` levels with skip connections (Ronneberger et al., arXiv 1505.04597).
 
-    Each encoder level is two 3x3 convolutions with normalisation and ReLU; 2x2 max pooling leads down. Each
-    decoder level doubles the size by nearest neighbour, halves the channels by a 3x3 convolution, appends the
-    result to the skip connection and applies two more convolutions. A 1x1 convolution ends it. The borders of each
-    3x3 convolution are padded by zeros; the input is not padded, the output not clamped.
+    Each encoder level has two 3x3 convolutions with normalisation and ReLU. 2x2 max pooling connects the levels.
+    Each decoder level doubles the size by nearest neighbour, halves the channels by a 3x3 convolution, appends the
+    result to the skip connection and applies two more convolutions. The last layer is a 1x1 convolution. The
+    borders of each 3x3 convolution are padded by zeros; the input is not padded, the output not clamped.
 
     With its default arguments and four inputs this is the published network: 34,527,747 parameters. With
-    ``block=2`` everything happens at half of the photo's size: the four pixels of each tile of 2x2 enter as
-    channels, and leave as channels, laid out by sub-pixel convolution (Shi et al., arXiv 1609.05158), at a quarter
-    of the arithmetic.
+    ``block=2`` the network works at half of the photo's size, at a quarter of the arithmetic. The four pixels of
+    each 2x2 tile enter as channels. Sub-pixel convolution (Shi et al., arXiv 1609.05158) arranges the output
+    channels as pixels.
 
     Args:
         in_channels: channels of the input.
@@ -40,9 +40,9 @@ class UNet(UShape):
 
     Attributes:
         multiple_of: ``block * 2 ** (depth - 1)``.
-        receptive_field: side in pixels of the input square, centred on an output pixel, that it depends on; None
-            with ``norm="group"``, which averages over the whole image.
-        global_context: whether it does.
+        receptive_field: side in pixels of the input square, centred on an output pixel, that this pixel depends
+            on; None with ``norm="group"``, which averages over the whole image.
+        global_context: whether an output pixel depends on the whole image: true with ``norm="group"``.
 
     Shape:
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``.
@@ -89,12 +89,12 @@ class UNet(UShape):
         return F.pixel_shuffle(output, self.block)
 
     def forward_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Return ``forward(x)[..., rows, columns]``, computing little more than that depends on.
+        """Return ``forward(x)[..., rows, columns]`` at less cost: only the pixels that it needs are computed.
 
         Args:
             x: ``[B, in_channels, H, W]``.
-            rows: first and one past the last row, in 0 to H.
-            columns: the same of columns.
+            rows: first row and one past the last row, in 0 to H.
+            columns: first column and one past the last column, in 0 to W.
 
         Raises:
             ShapeError: as `forward`.

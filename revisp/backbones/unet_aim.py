@@ -16,27 +16,29 @@ __all__ = ["UNetAIM"]
 
 
 class UNetAIM(UShape):
-    """A small U-Net (Ronneberger et al., arXiv 1505.04597) at full size, of which every fourth pixel is kept.
+    """A small U-Net (Ronneberger et al., arXiv 1505.04597) at full size; every fourth output pixel is kept.
 
-    Each level is two 3x3 convolutions without bias, each followed by ReLU; 2x2 max pooling leads down, a 2x2
-    transposed convolution of stride 2 that halves the channels leads up, and what it gives is put before the skip
-    connection. A 1x1 convolution ends it. The packed planes are its four outputs at full size, taken at every
-    other row and column (nearest-neighbour resizing). As published (``head="packed"``, four outputs) it has
-    1,861,764 parameters, and its results are clamped to [0, 1], which is the pipeline's work here.
+    Each level has two 3x3 convolutions without bias, each followed by ReLU. 2x2 max pooling leads down. A 2x2
+    transposed convolution of stride 2 leads up; it halves the channels, and its output is concatenated before the
+    skip connection. The last layer is a 1x1 convolution. The packed planes are its four outputs at full size,
+    taken at every other row and column (nearest-neighbour resizing). As published (``head="packed"``, four
+    outputs) it has 1,861,764 parameters. The published code clamps the results to [0, 1]; here the pipeline does
+    so.
 
-    Weights start by He's rule for ReLU (arXiv 1502.01852), which is our choice; the borders of the convolutions
-    are padded by zeros.
+    Weights are initialised by He's rule for ReLU (arXiv 1502.01852), which is our choice. The borders of the
+    convolutions are padded by zeros.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        head: ``"raw_rgb"``, which leaves out the resizing, or ``"packed"`` as published.
+        head: ``"raw_rgb"``, without the resizing, or ``"packed"`` as published.
         width: channels of the first level; each level below has twice as many.
         depth: number of levels.
 
     Attributes:
         multiple_of: ``2 ** (depth - 1)``, at least 2.
-        receptive_field: side in pixels of the input square, centred on an output pixel, that it depends on.
+        receptive_field: side in pixels of the input square, centred on an output pixel, that this pixel depends
+            on.
 
     Shape:
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, or packed to ``[B, out_channels, H/2, W/2]``.
@@ -79,16 +81,16 @@ class UNetAIM(UShape):
         return F.interpolate(output, scale_factor=0.5, mode="nearest") if self.packed else output
 
     def forward_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Return ``forward(x)[..., rows, columns]``, of ``raw_rgb``, computing little more than that depends on.
+        """Return ``forward(x)[..., rows, columns]`` at less cost: only the pixels that it needs are computed.
 
         Args:
             x: ``[B, in_channels, H, W]``.
-            rows: first and one past the last row, in 0 to H.
-            columns: the same of columns.
+            rows: first row and one past the last row, in 0 to H.
+            columns: first column and one past the last column, in 0 to W.
 
         Raises:
             ShapeError: as `forward`.
-            ConfigError: a network of Bayer planes.
+            ConfigError: the head is ``"packed"``.
         """
         if self.packed:
             raise ConfigError("unet_aim: a part is computed of head 'raw_rgb' alone")

@@ -1,4 +1,4 @@
-"""Unprocessing (UPI) as a network: the analytic inverse of a camera, with its few numbers free to be trained."""
+"""Unprocessing (UPI) as a network: the analytic inverse of a camera with a few trainable parameters."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from revisp.errors import DataError
 __all__ = ["UPI"]
 
 PROTECTED = 0.9
-"""Mean of R, G, B from which on a pixel's gains are held back (`revisp.camera.unprocess.safe_inverse_gains`)."""
+"""Mean of R, G, B above which a pixel's gains are reduced (`revisp.camera.unprocess.safe_inverse_gains`)."""
 
 USABLE = 2 / 255, 0.98
-"""Values of the photo, and the upper one of the RAW too, between which pixels count in a fit."""
+"""Range of photo values that count in a fit. The upper bound also holds for the RAW."""
 
 _MOST_PIXELS = 1_000_000
 _FEW_PIXELS = 100
@@ -31,29 +31,30 @@ _FEW_PIXELS = 100
 class UPI(nn.Module):
     r"""Undo tone curve, gamma, colour matrix and gains, pixel by pixel (Brooks et al., arXiv 1811.11127).
 
-    The steps of `revisp.camera.unprocess.unprocess`, without its final clip, and with two terms more:
+    The steps are those of `revisp.camera.unprocess.unprocess` without its final clip, and with two more terms:
 
     .. math:: d = D\big(A\, t(p)^{2.2};\; e^{-l}\big) + h\, m + b
 
-    with the inverse smoothstep :math:`t`, the matrix :math:`A` from linear sRGB to white-balanced camera RGB, the
-    division :math:`D` by the gains with protected highlights (section 3 of the paper), the overexposure mask
-    :math:`m` where there is one, and for each channel the RAW :math:`h` that overexposed pixels hold in excess and
-    what remains of the black level, :math:`b`. The logarithms :math:`l` of the three gains keep these positive.
+    :math:`t` is the inverse smoothstep and :math:`A` the matrix from linear sRGB to white-balanced camera RGB.
+    :math:`D` divides by the gains and protects highlights (section 3 of the paper). :math:`m` is the overexposure
+    mask, if there is one. :math:`h` is the additional RAW of overexposed pixels, and :math:`b` the rest of the
+    black level, both for each channel. The parameters :math:`l` are logarithms, which keep the three gains
+    positive.
 
     It starts as UPI's mean camera, so it works without training: the mean of the four published matrices, its
     rows summing to 1, gains 1.25 (all channels), 2.15 (red) and 1.7 (blue), black 0, and the excess near 0. `fit`
-    measures the gains. All of it may be trained, 15 numbers with three inputs; the rows of the matrix may then
-    leave their sum.
+    measures the gains. All parameters can be trained, 15 numbers with three inputs. Rows of a trained matrix need
+    not sum to 1.
 
     Args:
         in_channels: 3 for sRGB, 4 for sRGB and the overexposure mask.
-        out_channels: 3, or a multiple of it: heads that share the matrix, each with its gains, excess and black.
+        out_channels: 3, or a multiple of 3: heads that share the matrix, each with its gains, excess and black.
 
     Shape:
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``.
 
     Raises:
-        ConfigError: other numbers of channels.
+        ConfigError: a number of channels that it does not support.
     """
 
     def __init__(self, in_channels: int = 3, out_channels: int = 3) -> None:
@@ -66,7 +67,7 @@ class UPI(nn.Module):
         """Logarithms ``[heads, 3]`` of the gains of all channels, of red and of blue."""
         self.black = nn.Parameter(torch.zeros(heads, 3))
         self.excess = nn.Parameter(1e-3 * torch.randn(heads, 3)) if in_channels == 4 else None
-        """RAW ``[heads, 3]`` in excess where the mask is 1; None without mask."""
+        """Additional RAW ``[heads, 3]`` where the mask is 1; None without mask."""
         self.load(mean_camera())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,11 +88,11 @@ class UPI(nn.Module):
         return raw.flatten(1, 2)
 
     def fit(self, pairs: Sequence[FitPair]) -> UPICamera:
-        """Measure the three gains on pairs of photo and RAW, and load them; colour matrix and black are kept.
+        """Fit the three gains to pairs of photo and RAW, and load them. The colour matrix is kept.
 
-        Each channel's gain is the one of least absolute error over all pixels that neither clip nor are protected:
-        the median of photo over RAW, weighed by the photo. No more than a million pixels are looked at, evenly
-        spread.
+        The gain of a channel minimises the absolute error over all pixels that are neither clipped nor protected:
+        it is the median of photo over RAW, weighted by the photo. At most a million pixels are used, evenly
+        spread. The black level becomes 0.
 
         Args:
             pairs: photo ``[3, H, W]`` in [0, 1], its demosaiced RAW ``[3, H, W]``, and the pixels that count
@@ -119,7 +120,7 @@ class UPI(nn.Module):
 
     @torch.no_grad()
     def load(self, camera: UPICamera) -> None:
-        """Take over a camera in every head; the black level becomes 0."""
+        """Copy a camera into every head; the black level becomes 0."""
         gains = (camera.rgb_gain, camera.red_gain, camera.blue_gain)
         self.srgb_to_camera.copy_(torch.as_tensor(camera.srgb_to_camera))
         self.log_gains.copy_(torch.tensor([math.log(gain) for gain in gains]))
@@ -127,9 +128,9 @@ class UPI(nn.Module):
 
 
 def _camera_rgb(srgb: Tensor, matrix: Tensor) -> Tensor:
-    """Undo tone curve, gamma and colour matrix: white-balanced camera RGB, of the shape of ``srgb``.
+    """Undo tone curve, gamma and colour matrix: return white-balanced camera RGB of the shape of ``srgb``.
 
-    The matrix is applied column by column: autocast would round a product of matrices to bfloat16, too coarse
+    The matrix is applied column by column. Autocast would round a matrix product to bfloat16, which is too coarse
     for the protection of highlights.
     """
     linear = inverse_tone_curve(srgb, 1.0).clamp_min(1e-8) ** 2.2
@@ -154,7 +155,7 @@ def _usable(srgb: Tensor, raw_rgb: Tensor, valid: Tensor | None, matrix: Tensor,
 
 
 def _scale(base: Tensor, target: Tensor) -> float:
-    """Return the factor s of least ``sum |s * base - target|``: the median of the ratios, weighed by base."""
+    """Return the factor s that minimises ``sum |s * base - target|``: the median of ratios, weighted by base."""
     ratio, order = (target / base).sort()
     share = base[order].cumsum(0)
     return float(ratio[torch.searchsorted(share, share[-1] / 2)])

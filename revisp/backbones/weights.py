@@ -1,4 +1,4 @@
-"""Reading weights files without running code from them."""
+"""Read weights files without running code from them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     the prefix ``module.`` of data-parallel training is removed. Pickled code is never run (``weights_only=True``).
 
     Raises:
-        WeightsError: the file is missing, unreadable, or holds something else than named tensors.
+        WeightsError: the file is missing or unreadable, or holds anything other than named tensors.
     """
     path = Path(path)
     if not path.is_file():

@@ -13,7 +13,7 @@ from revisp.errors import ConfigError
 __all__ = ["ZeroNoise"]
 
 HEAD_BIAS = 0.25
-"""Value that the output starts near, so that the final ReLU passes a gradient everywhere."""
+"""Value near which the output starts, so that the final ReLU passes a gradient everywhere."""
 
 
 class ZeroNoise(nn.Module):
@@ -29,9 +29,9 @@ class ZeroNoise(nn.Module):
     demosaiced RAW. All runs at the photo's resolution, with SiLU activations and mirrored borders. As published
     (``head="packed"``, four outputs) it has 171,112 parameters.
 
-    How the published network was initialised is unknown. Here weights start by He's rule, :math:`T` and :math:`C`
-    near 1, and the output near 0.25, where the final ReLU lets gradients pass. That the residual block adds its
-    input before its last activation is how its description was read.
+    The initialisation of the published network is unknown. Here weights start by He's rule, :math:`T` and
+    :math:`C` near 1, and the output near 0.25, where the final ReLU passes gradients. In our reading of the
+    description, a residual block adds its input before its last activation.
 
     Args:
         in_channels: channels of the input.
@@ -41,12 +41,12 @@ class ZeroNoise(nn.Module):
 
     Attributes:
         multiple_of: 2, for either head.
-        receptive_field: side in pixels of the input square, centred on an output pixel, that it depends on: 11 for
-            demosaiced RAW; 13 for packed planes, whose convolution also looks at the pixel beside.
+        receptive_field: side in pixels of the input square, centred on an output pixel, that this pixel depends
+            on: 11 for demosaiced RAW; 13 for packed planes, whose convolution also reads the neighbouring pixel.
 
     Shape:
         ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, or packed to ``[B, out_channels, H/2, W/2]``;
-        H and W even. Not negative, not limited above.
+        H and W even. The output is at least 0 and has no upper limit.
 
     Raises:
         ConfigError: ``channels`` is less than 1, or ``head`` is unknown.
@@ -84,7 +84,7 @@ class ZeroNoise(nn.Module):
 
 
 class _Residual(nn.Module):
-    """Two convolutions by way of twice the channels, plus the input, then SiLU: ``[B, C, H, W]``."""
+    """Two convolutions, with twice the channels between them, plus the input, then SiLU: ``[B, C, H, W]``."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

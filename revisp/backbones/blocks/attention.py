@@ -1,4 +1,4 @@
-"""Attention that weighs channels, or pixels."""
+"""Attention that weights channels, or pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ChannelAttention", "SpatialAttention"]
 
 
 class ChannelAttention(nn.Module):
-    """Weigh each channel by a function of its mean over the image (squeeze and excitation, arXiv 1709.01507).
+    """Weight each channel by a function of its mean over the image (squeeze and excitation, arXiv 1709.01507).
 
     ``y = x * sigmoid(W2 relu(W1 mean(x)))``, on ``[B, C, H, W]``.
 
@@ -28,13 +28,13 @@ class ChannelAttention(nn.Module):
         self.excite = nn.Conv2d(hidden, channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` with its channels weighed, ``[B, C, H, W]``."""
+        """Return ``x`` with weighted channels, ``[B, C, H, W]``."""
         hidden = torch.relu(self.squeeze(self.mean(x.mean(dim=(-2, -1), keepdim=True))))
         return x * torch.sigmoid(self.excite(hidden))
 
 
 class SpatialAttention(nn.Module):
-    """Weigh each pixel by a function of its maximum and mean over the channels (CBAM, arXiv 1807.06521).
+    """Weight each pixel by a function of its maximum and mean over the channels (CBAM, arXiv 1807.06521).
 
     ``y = x * sigmoid(conv([max(x), mean(x)]))``, on ``[B, C, H, W]``; one convolution without bias.
 
@@ -47,6 +47,6 @@ class SpatialAttention(nn.Module):
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` with its pixels weighed, ``[B, C, H, W]``."""
+        """Return ``x`` with weighted pixels, ``[B, C, H, W]``."""
         pooled = torch.cat([x.amax(dim=1, keepdim=True), x.mean(dim=1, keepdim=True)], dim=1)
         return x * torch.sigmoid(self.conv(pooled))

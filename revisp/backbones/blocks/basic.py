@@ -1,4 +1,4 @@
-"""Convolutions, normalisation, and what every network asks of its input."""
+"""Convolutions, normalisation, and the check of every network's input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHANNELS_A_GROUP = 8
 def check_input(x: Tensor, channels: int, multiple_of: int, name: str, min_size: int = 1) -> None:
     """Require a floating ``[B, channels, H, W]`` whose sides fit the network ``name``.
 
-    The sides are not examined while the network is traced or exported, where they may be symbolic.
+    The sides are not checked while the network is traced or exported, since they may then be symbolic.
 
     Raises:
         ShapeError: wrong rank, channel count, dtype or size.
@@ -44,7 +44,7 @@ def make_norm(kind: Norm | str, channels: int) -> nn.Module:
 
     Args:
         kind: ``"batch"`` (BatchNorm), ``"group"`` (GroupNorm, Wu and He, arXiv 1803.08494: groups of eight
-            channels, or one group where eight does not divide ``channels``) or ``"none"`` (identity).
+            channels, or one group if 8 does not divide ``channels``) or ``"none"`` (identity).
         channels: number of channels.
 
     Raises:

@@ -35,7 +35,7 @@ class CBAM(nn.Module):
         self.spatial = SpatialAttention(kernel_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` with its channels, then its pixels weighed, ``[B, C, H, W]``."""
+        """Return ``x`` with weighted channels, then weighted pixels, ``[B, C, H, W]``."""
         mean = self.mean(x.mean(dim=(-2, -1), keepdim=True))
         largest = self.largest(x.amax(dim=(-2, -1), keepdim=True))
         weighed: Tensor = self.spatial(x * torch.sigmoid(self.mlp(mean) + self.mlp(largest)))

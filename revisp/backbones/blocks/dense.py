@@ -12,7 +12,7 @@ SLOPE = 0.2
 
 
 class DenseBlock(nn.Module):
-    """3x3 convolutions, each of which sees the input and what all before it found.
+    """3x3 convolutions; each sees the input and the outputs of all convolutions before it.
 
     All but the last yield ``growth`` channels and are followed by LeakyReLU of slope 0.2. Borders are padded by
     zeros. Weights start by Xavier's normal rule (Glorot and Bengio, AISTATS 2010), biases at zero.
@@ -21,7 +21,7 @@ class DenseBlock(nn.Module):
         in_channels: channels of the input.
         out_channels: channels of the output.
         growth: channels that each convolution adds.
-        layers: number of convolutions; the output depends on pixels up to that far away.
+        layers: number of convolutions; the output depends on pixels at most this far away.
         last_gain: factor of the last convolution's initial weights; a small one starts the block near zero.
 
     Shape:

@@ -1,4 +1,4 @@
-"""What an encoder reads off a whole image: weights over the atoms of a dictionary."""
+"""An encoder that predicts weights over the atoms of a dictionary from a whole image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a network: demosaiced RAW at full resolution, or packed Bayer planes at half of it."""
+"""The last layer of a network: demosaiced RAW at full resolution, or packed Bayer planes at half of it."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from revisp.errors import ConfigError
 __all__ = ["Head", "RawHead", "check_head"]
 
 Head = Literal["raw_rgb", "packed"]
-"""What a network predicts: ``"raw_rgb"``, channels of full size; ``"packed"``, Bayer planes of half the size."""
+"""The output of a network: ``"raw_rgb"``, channels of full size; ``"packed"``, Bayer planes of half the size."""
 
 
 def check_head(head: str, name: str) -> None:
-    """Require a kind of output that exists.
+    """Require ``"raw_rgb"`` or ``"packed"`` in the network ``name``.
 
     Raises:
-        ConfigError: neither ``"raw_rgb"`` nor ``"packed"``.
+        ConfigError: ``head`` is neither.
     """
     if head not in ("raw_rgb", "packed"):
         raise ConfigError(f"{name}: unknown head {head!r}: use 'raw_rgb' or 'packed'")
 
 
 class RawHead(nn.Module):
-    """The end of a network whose features have the RAW's resolution, half of the photo's.
+    """The last layer of a network whose features have the RAW's resolution, half of the photo's.
 
     Args:
         width: channels of the features.
         out_channels: channels of the output.
         head: ``"packed"`` keeps the resolution; ``"raw_rgb"`` predicts the four pixels of each tile as four
-            channels and lays them out (sub-pixel convolution, Shi et al., arXiv 1609.05158).
+            channels and arranges them as pixels (sub-pixel convolution, Shi et al., arXiv 1609.05158).
         kernel_size: side of its one convolution, odd.
-        bias: whether that convolution has one.
+        bias: whether that convolution has a bias.
 
     Shape:
         ``[B, width, h, w]`` to ``[B, out_channels, h, w]``, or to ``[B, out_channels, 2h, 2w]``.

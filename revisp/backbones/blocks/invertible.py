@@ -54,7 +54,7 @@ class InvertibleConv1x1(nn.Module):
 
 
 def _unit_inverse(strict: Tensor) -> Tensor:
-    """Return the inverse of ``1 + strict`` for a strictly triangular matrix, whose powers end: a finite series."""
+    """Return the inverse of ``1 + strict`` for a strictly triangular matrix, by its finite Neumann series."""
     eye = torch.eye(len(strict), dtype=strict.dtype, device=strict.device)
     inverse = eye
     for _ in range(len(strict) - 1):

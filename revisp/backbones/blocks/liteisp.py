@@ -13,16 +13,16 @@ __all__ = ["LiteISPBody"]
 class LiteISPBody(nn.Module):
     """Residual groups at four resolutions, joined by Haar wavelets and sums.
 
-    All convolutions are 3x3 with bias and keep the size. Two convolutions surround the residual group of the first
-    level on the way down, and one precedes that of a level below; two groups at the bottom lie between
-    convolutions, and their input is added. On the way up a convolution follows each group, and what the level
-    above gave on the way down is added.
+    All convolutions are 3x3 with bias and keep the size. On the way down, the residual group of the first level
+    stands between two convolutions, and one convolution precedes the group of each level below. Two groups at the
+    bottom stand between two convolutions, and their input is added. On the way up a convolution follows each
+    group, and the output of the same level on the way down is added.
 
     Args:
         widths: channels of the groups at the first, second and third level, and at the bottom.
         blocks: attention blocks in each group.
-        spatial: whether these weigh pixels, beside channels.
-        spectral: whether the groups' convolutions are normalised spectrally.
+        spatial: whether these blocks weight pixels as well as channels.
+        spectral: whether the groups' convolutions have spectral normalisation.
 
     Shape:
         ``[B, widths[0], H, W]`` to the same; H and W are multiples of 8.

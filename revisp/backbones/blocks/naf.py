@@ -19,7 +19,7 @@ class LayerNorm2d(nn.Module):
 
     Args:
         channels: number of channels C; each has a scale and a shift.
-        eps: added to the variance, so that constant pixels become the shift.
+        eps: added to the variance, so that a pixel with equal channels becomes the shift.
     """
 
     def __init__(self, channels: int, eps: float = 1e-6) -> None:
@@ -59,7 +59,7 @@ class _SimplifiedChannelAttention(nn.Module):
 class NAFBlock(nn.Module):
     """Gated depth-wise convolution with channel attention, then a gated pixel-wise layer, each plus its input.
 
-    Both are scaled by a learned factor for each channel that starts at zero: a new block is the identity.
+    A learned factor for each channel scales both. It starts at zero, so a new block is the identity.
 
     Args:
         channels: channels of input and output.
@@ -137,15 +137,15 @@ def _blocks(channels: int, count: int) -> nn.Sequential:
 
 
 def _up(channels: int) -> nn.Sequential:
-    """Return the way from ``[B, C, h, w]`` to ``[B, C / 2, 2h, 2w]``."""
+    """Return the layers from ``[B, C, h, w]`` to ``[B, C / 2, 2h, 2w]``."""
     return nn.Sequential(nn.Conv2d(channels, 2 * channels, kernel_size=1, bias=False), nn.PixelShuffle(2))
 
 
 def check_levels(width: int, encoder: Sequence[int], middle: int, decoder: Sequence[int], name: str) -> None:
-    """Require the arguments of a `NAFBody` in the network ``name`` to make one.
+    """Require valid arguments of a `NAFBody` in the network ``name``.
 
     Raises:
-        ConfigError: ``width`` or a number of blocks is less than 1, or the way down and the way up differ in their
+        ConfigError: ``width`` or a number of blocks is less than 1, or ``encoder`` and ``decoder`` have different
             numbers of levels.
     """
     if min(width, middle, *encoder, *decoder) < 1 or len(encoder) != len(decoder):

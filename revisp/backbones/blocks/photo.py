@@ -1,4 +1,4 @@
-"""What networks that treat the photo's colours apart from its mask ask of their channels."""
+"""The check of channels of networks that treat the photo's colours and its mask differently."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check_channels(in_channels: int, out_channels: int, name: str, planes: int =
         planes: channels of one prediction: 3 for R, G, B, or 4 for R, Gr, Gb, B.
 
     Raises:
-        ConfigError: other numbers.
+        ConfigError: another number of channels.
     """
     if in_channels not in (3, 4) or out_channels < planes or out_channels % planes:
         raise ConfigError(

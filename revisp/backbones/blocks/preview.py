@@ -1,4 +1,4 @@
-"""Undo, as far as a fixed formula can, how a photo was developed."""
+"""Undo the development of a photo approximately, by a fixed formula."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def linearize(x: Tensor) -> Tensor:
     .. math:: \max\big(\tfrac12 - \sin(\tfrac13 \arcsin(1 - 2x)),\ 10^{-8}\big)^{2.2}
 
     Args:
-        x: ``[B, C, H, W]``, C at least 3: the photo in [0, 1], clamped to it, and what else, such as a mask, which
-            passes unchanged.
+        x: ``[B, C, H, W]``, C at least 3: the photo, which is clamped to [0, 1], and further channels such as a
+            mask, which pass unchanged.
 
     Returns:
         ``[B, C, H, W]``.

@@ -11,8 +11,8 @@ __all__ = ["ReflectConv", "mirror_border"]
 def mirror_border(x: Tensor) -> Tensor:
     """Add a border of one pixel that mirrors the image about its outermost pixels, which are not repeated.
 
-    As ``torch.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")``, but with a gradient that is the same in every
-    run on a GPU too.
+    The result equals ``torch.nn.functional.pad(x, (1, 1, 1, 1), mode="reflect")``, but its gradient is
+    deterministic on a GPU too.
 
     Args:
         x: ``[..., H, W]``, H and W at least 2.

@@ -14,15 +14,15 @@ class ResidualGroup(nn.Module):
     """Attention blocks and a 3x3 convolution, plus the input: ``[B, C, H, W]`` to the same.
 
     A block is convolution, ReLU, convolution, channel attention, optionally spatial attention, plus its input. The
-    few hidden channels of the channel attention start with a positive bias: none is dead from the start.
+    few hidden channels of the channel attention start with a positive bias, so that none is dead at the start.
 
     Args:
         channels: number of channels C.
         blocks: number of attention blocks.
-        spatial: weigh pixels too, by a 7x7 convolution with bias of the channels' maximum and mean (CBAM, Woo et
+        spatial: weight pixels too, by a 7x7 convolution with bias of the channels' maximum and mean (CBAM, Woo et
             al., arXiv 1807.06521).
         spectral: divide the weights of every 3x3 convolution by their largest singular value (Miyato et al.,
-            arXiv 1802.05957), which a step of power iteration follows in each forward pass of training.
+            arXiv 1802.05957). A step of power iteration updates its estimate in each forward pass of training.
         reduction: channel attention narrows C by this factor.
     """
 
@@ -65,6 +65,6 @@ class _SpatialAttention(SpatialAttention):
 
 
 def conv3x3(in_channels: int, out_channels: int, *, spectral: bool = False) -> nn.Module:
-    """Return a 3x3 convolution with bias that keeps the size, its weights normalised spectrally or not."""
+    """Return a 3x3 convolution with bias that keeps the size; ``spectral`` adds spectral normalisation."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
     return spectral_norm(conv) if spectral else conv

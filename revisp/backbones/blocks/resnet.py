@@ -9,10 +9,10 @@ __all__ = ["ResNet18"]
 
 
 class ResNet18(nn.Module):
-    """The network of He et al. (CVPR 2016, arXiv 1512.03385, table 1) with 18 layers, its parameters at random.
+    """The network of He et al. (CVPR 2016, arXiv 1512.03385, table 1) with 18 layers and random parameters.
 
-    Built of torchvision's blocks and named as there: with 3 input channels and a width of 64 it takes the weights
-    of ``torchvision.models.resnet18``.
+    It is built of torchvision's blocks and has their names: with 3 input channels and a width of 64 it can load
+    the weights of ``torchvision.models.resnet18``.
 
     Args:
         in_channels: channels of the image.
@@ -46,7 +46,7 @@ class ResNet18(nn.Module):
 
 
 def _stage(in_channels: int, out_channels: int, stride: int) -> nn.Sequential:
-    """Two blocks of two 3x3 convolutions; the first takes every ``stride``-th pixel."""
+    """Return two blocks of two 3x3 convolutions; the first has this stride."""
     shortcut = None
     if stride > 1:
         conv = nn.Conv2d(in_channels, out_channels, kernel_size=1, stride=stride, bias=False)

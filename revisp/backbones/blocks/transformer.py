@@ -1,7 +1,8 @@
 """Blocks of Restormer (Zamir et al., CVPR 2022, arXiv 2111.09881): attention over channels, and its U-shape.
 
-Nothing here has a bias, so that the blocks follow the input's level. Attention compares channels, each a vector of
-all its pixels: its cost grows with the number of pixels, not with its square, and it sees the whole image.
+No layer here has a bias, so the blocks follow the input's level. Attention compares channels, each a vector of
+all its pixels. Its cost grows with the number of pixels, not with the square of that number, and it sees the whole
+image.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ class BiasFreeLayerNorm2d(nn.Module):
 
 
 class TransposedAttention(nn.Module):
-    """Self-attention over channels (Restormer's equation 1), short of its last 1x1 convolution: ``[B, C, H, W]``.
+    """Self-attention over channels (Restormer's equation 1), without its last 1x1 convolution: ``[B, C, H, W]``.
 
-    Query, key and value come from a 1x1 and a depth-wise 3x3 convolution. Within each head, rows q and k of all
-    pixels have length 1, and ``y = softmax(t q kᵀ) v`` with a learnt temperature t.
+    A 1x1 and a depth-wise 3x3 convolution compute query, key and value. Within each head, the rows of q and k over
+    all pixels are normalised to length 1, and ``y = softmax(t q kᵀ) v`` with a learned temperature t.
 
     Args:
         channels: number of channels C.
@@ -69,11 +70,11 @@ class TransposedAttention(nn.Module):
         self.qkv = nn.Sequential(conv1x1(channels, 3 * channels), _depthwise3x3(3 * channels))
 
     def forward(self, x: Tensor, value_gain: Tensor | None = None) -> Tensor:
-        """Return what each channel gathers of the others.
+        """Return the attended channels ``[B, C, H, W]``.
 
         Args:
             x: ``[B, C, H, W]``.
-            value_gain: factors of the value's channels, ``[B, C, 1, 1]``; None leaves it.
+            value_gain: factors of the value's channels, ``[B, C, 1, 1]``; None: no factors.
         """
         q, k, v = self.qkv(x).chunk(3, dim=1)
         if value_gain is not None:
@@ -100,7 +101,7 @@ class GatedFeedForward(nn.Module):
         self.project = conv1x1(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the map ``[B, C, H, W]``, without the input added."""
+        """Return the features ``[B, C, H, W]``; the input is not added."""
         a, b = self.expand(x).chunk(2, dim=1)
         projected: Tensor = self.project(F.gelu(a) * b)
         return projected
@@ -133,9 +134,10 @@ class Upsample(nn.Module):
 class TransformerUNet(nn.Module):
     """Restormer's U-shape of any block, from an image to features.
 
-    A 3x3 convolution, then levels of blocks; each level below has half the sides, twice the channels and twice the
-    heads. On the way up, features are joined with the skip connection, and a 1x1 convolution halves their
-    channels, except at the first level, whose blocks and the refinement keep ``2 * width``.
+    A 3x3 convolution is followed by levels of blocks. Each level below has half the sides, twice the channels and
+    twice the heads. On the way up, features are joined with the skip connection, and a 1x1 convolution halves
+    their channels. The first level has no such convolution: its blocks and the refinement have ``2 * width``
+    channels.
 
     Args:
         in_channels: channels of the input.
@@ -196,11 +198,11 @@ class TransformerUNet(nn.Module):
 
 
 def check_sizes(name: str, width: int, blocks: Sequence[int], refinement: int, expansion: float) -> None:
-    """Require arguments of which a `TransformerUNet` can be built.
+    """Require valid arguments of a `TransformerUNet` in the network ``name``.
 
     Raises:
-        ConfigError: odd or no width, fewer than two levels, a level without blocks, a negative refinement, or an
-            expansion that is not positive.
+        ConfigError: ``width`` is odd or less than 2, there are fewer than two levels, a level has no blocks,
+            ``refinement`` is negative, or ``expansion`` is not positive.
     """
     if width < 1 or width % 2:
         raise ConfigError(f"{name}: width must be even and at least 2, got {width}")

@@ -1,4 +1,4 @@
-"""Twice the size by nearest neighbour, then a convolution."""
+"""Upsampling by nearest neighbour, then a convolution."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ _DOWN = 2
 
 
 class UShape(nn.Module):
-    """Levels that lead down by 2x2 max pooling, and up again past what each level left (arXiv 1505.04597).
+    """Encoder levels with 2x2 max pooling between them, and decoder levels with skips (arXiv 1505.04597).
 
     Args:
-        encoder: a module for each level, from the first down, the bottom included, of two 3x3 convolutions.
-        decoder: a module for each level but the bottom, from the lowest up; called with the features below and
-            the skip connection, which has twice their size.
-        growth: 3x3 convolutions of a level of the decoder.
+        encoder: a module for each level, from the first down, the bottom included. Each has two 3x3 convolutions.
+        decoder: a module for each level but the bottom, from the lowest up. It is called with the features of the
+            level below and the skip connection, which has twice their size.
+        growth: number of 3x3 convolutions in a level of the decoder.
     """
 
     def __init__(self, encoder: Iterable[nn.Module], decoder: Iterable[nn.Module], growth: int) -> None:
@@ -42,12 +42,12 @@ class UShape(nn.Module):
         return x
 
     def features_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Return ``features(x)[..., rows, columns]``; each level computes what that depends on, and no more.
+        """Return ``features(x)[..., rows, columns]``; each level computes only the pixels that this part needs.
 
         Args:
             x: ``[B, C, H, W]``.
-            rows: first and one past the last row, in 0 to H.
-            columns: the same of columns.
+            rows: first row and one past the last row, in 0 to H.
+            columns: first column and one past the last column, in 0 to W.
         """
         seen, needed = self._plan(_Rectangle((rows.start, rows.stop), (columns.start, columns.stop)), x.shape[-2:])
         skips: list[Tensor] = []
@@ -63,14 +63,14 @@ class UShape(nn.Module):
         return x
 
     def _plan(self, part: _Rectangle, size: Sequence[int]) -> tuple[list[_Rectangle], list[_Rectangle]]:
-        """Follow what matters from a part of the result back to the input of this height and width.
+        """Find the rectangles that a part of the result depends on, back to an input of this height and width.
 
-        A level of the decoder takes whole places of the level below, and makes four of each; a level of the
-        encoder makes four for each place that the level below sees.
+        A level of the decoder takes whole pixels of the level below and makes four pixels of each. A level of the
+        encoder must make four pixels for each pixel that the level below sees.
 
         Returns:
-            For each level, from the first down, what the encoder sees; and what is needed of the decoder's result,
-            or at the bottom of the encoder's.
+            Two rectangles for each level, from the first down: the one that the encoder sees, and the one that is
+            needed of the decoder's result (at the bottom: of the encoder's result).
         """
         sizes = [(size[0] >> level, size[1] >> level) for level in range(len(self.encoder))]
         needed = [part]
@@ -84,13 +84,13 @@ class UShape(nn.Module):
 
 
 class _Rectangle(NamedTuple):
-    """Rows and columns, first and one past the last, in one level's places."""
+    """Rows and columns, first and one past the last, in pixels of one level."""
 
     rows: tuple[int, int]
     columns: tuple[int, int]
 
     def grown(self, by: int, size: tuple[int, int]) -> _Rectangle:
-        """Add places on each side, as far as there are any."""
+        """Add pixels on each side, within the height and width ``size``."""
         (top, bottom), (left, right) = self
         height, width = size
         return _Rectangle(
@@ -99,17 +99,17 @@ class _Rectangle(NamedTuple):
         )
 
     def doubled(self) -> _Rectangle:
-        """Return the same in the places of the level above."""
+        """Return the same rectangle in pixels of the level above."""
         (top, bottom), (left, right) = self
         return _Rectangle((2 * top, 2 * bottom), (2 * left, 2 * right))
 
     def halved(self) -> _Rectangle:
-        """Return the places of the level below that hold all of it."""
+        """Return the smallest rectangle of the level below that contains it."""
         (top, bottom), (left, right) = self
         return _Rectangle((top // 2, (bottom + 1) // 2), (left // 2, (right + 1) // 2))
 
     def read(self, x: Tensor, of: _Rectangle | None = None) -> Tensor:
-        """Read it in features ``[B, C, h, w]`` of all places, or of those of another rectangle."""
+        """Cut it out of features ``[B, C, h, w]`` of the whole level, or of the rectangle ``of``."""
         down, across = (of.rows[0], of.columns[0]) if of else (0, 0)
         (top, bottom), (left, right) = self
         return x[..., top - down : bottom - down, left - across : right - across]
@@ -118,14 +118,14 @@ class _Rectangle(NamedTuple):
 def reach(depth: int, growth: int, *, packed: bool = False) -> int:
     """Return the farthest distance of an input pixel that an output pixel of a `UShape` can depend on.
 
-    The interval of pixels that matter is followed from the output back to the input: it grows by ``growth`` pixels
-    a side at each level of the decoder and by two at each of the encoder, halves where the decoder doubles the
-    size, and doubles through pooling. What is lost by halving depends on the output's position, hence the maximum
-    over the positions of one bottom cell.
+    The function follows the interval of relevant pixels from the output back to the input. The interval grows by
+    ``growth`` pixels on each side at each level of the decoder, and by two at each level of the encoder. It halves
+    where the decoder doubles the size, and doubles through pooling. The rounding of a half depends on the output's
+    position, so the result is the maximum over the positions of one bottom pixel.
 
     Args:
         depth: number of levels.
-        growth: 3x3 convolutions of a level of the decoder.
+        growth: number of 3x3 convolutions in a level of the decoder.
         packed: whether all four samples of a tile of 2x2 pixels come from its first pixel.
     """
     farthest = 0

@@ -40,7 +40,7 @@ def inverse_haar(x: Tensor) -> Tensor:
         ``[B, C, 2 H, 2 W]``.
 
     Raises:
-        RuntimeError: the number of channels is no multiple of 4.
+        RuntimeError: the number of channels is not a multiple of 4.
     """
     average, columns, rows, both = (0.5 * band for band in x.chunk(4, dim=1))
     a = average + columns + rows + both

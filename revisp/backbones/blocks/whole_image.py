@@ -1,4 +1,4 @@
-"""Statistics of a whole image inside a network, in places of their own, so that tiles can be given the photo's."""
+"""Modules for statistics of the whole image inside a network, so that tiles can use those of the photo."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["GroupNorm", "WholeImage"]
 
 
 class WholeImage(nn.Module):
-    """The place in a network where a statistic of the whole image passes, unchanged.
+    """A module through which a statistic of the whole image passes unchanged.
 
-    Every mean, maximum or matrix of products over all pixels goes through a module of its own. Who predicts a
-    photo in tiles can watch them (by forward hooks) and give all tiles the photo's values, so that the network
-    sees no more than its neighbourhood (`revisp.inference.whole_photo`). It has no parameters.
+    Every mean, maximum or matrix of products over all pixels goes through its own `WholeImage`. Prediction in
+    tiles can watch them by forward hooks and give all tiles the photo's values. The rest of the network then sees
+    only a neighbourhood of each pixel (`revisp.inference.whole_photo`). It has no parameters.
 
     Shape:
         ``[B, ...]`` to the same.
@@ -22,7 +22,7 @@ class WholeImage(nn.Module):
 
     @property
     def watched(self) -> bool:
-        """Whether someone gathers or replaces the statistic."""
+        """Whether a forward hook gathers or replaces the statistic."""
         return bool(self._forward_hooks)
 
     def forward(self, value: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ class WholeImage(nn.Module):
 
 
 class GroupNorm(nn.GroupNorm):
-    """`torch.nn.GroupNorm` whose moments, which are of the whole image, pass a `WholeImage`."""
+    """`torch.nn.GroupNorm` whose moments, statistics of the whole image, pass through a `WholeImage`."""
 
     def __init__(self, groups: int, channels: int) -> None:
         super().__init__(groups, channels)
