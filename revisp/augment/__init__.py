@@ -1,4 +1,4 @@
-"""RGB to RAW as an augmentation, in anyone's training loop."""
+"""RGB to RAW as an augmentation for any training loop."""
 
 import lazy_loader as _lazy
 

@@ -1,8 +1,8 @@
-"""The light on the sensors of a batch of shots: `revisp.camera.simulate.sensor_light`, many photos at once.
+"""The light on the sensors of a batch of shots: `revisp.camera.simulate.sensor_light` for many photos at once.
 
-All that bends a camera's values is a curve of one channel, or of a pixel's brightest channel. Each curve is read
-from a table: one entry for each 8-bit value, which is exact, or `FINE_INTERVALS` intervals for floating point.
-Only what the filter array lets through is computed.
+Every nonlinear step of a camera is a curve of one channel, or of a pixel's brightest channel. Each curve is read
+from a table: one entry for each 8-bit value, which is exact, or `FINE_INTERVALS` intervals for floating point. Only
+the samples that the filter array passes are computed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["FINE_INTERVALS", "as_float", "even", "packed_light"]
 
 FINE_INTERVALS = 16384
-"""Intervals of a table for floating point, linear between: within 5e-4 of the light, in bright highlights."""
+"""Intervals of a table for floating point, with linear interpolation. The error is at most 5e-4 of the light."""
 
 PLANE_COLOURS = [0, 1, 1, 2]
 """Colour of the packed planes R, Gr, Gb, B."""
@@ -40,13 +40,13 @@ def packed_light(
 
     Args:
         photos: sRGB ``[B, 3, H, W]``: uint8, or float32 in [0, 1].
-        cameras: one a photo; their own phase is of no effect.
-        exposures: of each shot, in EV.
-        cfa: the phase.
+        cameras: one for each photo; their own phase is ignored.
+        exposures: exposure of each shot, in EV.
+        cfa: the Bayer phase.
 
     Returns:
-        Planes R, Gr, Gb, B ``[B, 4, ceil(H / 2), ceil(W / 2)]``, float32, the sensor's saturation at 1. At odd
-        sizes the photos' last row and column count twice.
+        Planes R, Gr, Gb, B ``[B, 4, ceil(H / 2), ceil(W / 2)]``, float32, the sensor's saturation at 1. At an odd
+        size the photos' last row or column is repeated.
     """
     whole = Place(0, 0, *photos.shape[-2:])
     photos = even(photos)
@@ -60,14 +60,14 @@ def packed_light(
 
 
 def even(x: Tensor) -> Tensor:
-    """Repeat the last row or column of ``[..., H, W]`` where there is an odd number of them."""
+    """Repeat the last row or column of ``[..., H, W]`` if their number is odd."""
     if x.shape[-2] % 2:
         x = torch.cat([x, x[..., -1:, :]], dim=-2)
     return torch.cat([x, x[..., -1:]], dim=-1) if x.shape[-1] % 2 else x
 
 
 def as_float(photos: Tensor) -> Tensor:
-    """Return photos of 8 bits as float32 in [0, 1]; those of floating point clamped to that."""
+    """Return photos as floating point in [0, 1]: 8-bit photos as float32, others clamped."""
     return photos.float() / 255 if photos.dtype == torch.uint8 else photos.clamp(0, 1)
 
 
@@ -96,9 +96,10 @@ def _by_tables(
 
 
 def _curves(camera: SimulatedCamera, ramp: Tensor) -> Tensor:
-    """Return tables ``[4, n]`` over the sRGB values ``ramp``, one to read by channel, three by brightest channel.
+    """Return tables ``[4, n]`` over the sRGB values ``ramp``.
 
-    Linear light is (first - second) * third, where that is positive; the last is `highlight_share`.
+    The first is read by channel, the other three by the brightest channel. Linear light is
+    ``max(first - second, 0) * third``; the fourth table is `highlight_share`.
     """
     settings, linear = camera.settings, srgb_to_linear(ramp)
     share = highlight_share(linear)
@@ -120,7 +121,7 @@ def _desaturates(camera: SimulatedCamera) -> bool:
 
 
 def _matrices(cameras: Sequence[SimulatedCamera], exposures: Sequence[float]) -> Tensor:
-    """Return what takes linear sRGB to the planes, ``[B, 4, 3]``: exposure, headroom, colour and white balance."""
+    """Return matrices ``[B, 4, 3]`` from linear sRGB to the planes: exposure, headroom, colour, white balance."""
     matrices = [
         camera.profile.srgb_to_camera
         / np.asarray(camera.profile.gains)[:, None]
@@ -140,7 +141,7 @@ def _mix(values: Tensor, matrices: Tensor) -> Tensor:
 
 
 def _read(tables: Tensor, values: Tensor) -> Tensor:
-    """Read each picture's table ``[B, n]`` at ``[B, ...]``: entries of uint8, or floating point in [0, 1]."""
+    """Read each picture's table ``[B, n]`` at values ``[B, ...]``: uint8 indices, or floats in [0, 1]."""
     count = tables.shape[-1]
     first = torch.arange(0, tables.numel(), count, dtype=torch.int32, device=values.device)
     first = first.view(-1, *(1,) * (values.ndim - 1))
@@ -148,7 +149,7 @@ def _read(tables: Tensor, values: Tensor) -> Tensor:
     if values.dtype == torch.uint8:
         return flat.index_select(0, (values + first).flatten()).view(values.shape)
     position = values * (count - 1)
-    knot = position.to(torch.int32).clamp_(0, count - 2)  # also where a value is not a number
+    knot = position.to(torch.int32).clamp_(0, count - 2)  # a NaN too must give a valid index
     rest = position.sub_(knot)
     at = (knot + first).flatten()
     slopes = torch.cat([flat.diff(), flat.new_zeros(1)])

@@ -1,4 +1,4 @@
-"""From light to what a file holds: noise and quantisation of a batch of shots, in packed planes."""
+"""From light to stored values: noise and quantisation of a batch of shots, in packed planes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def add_noise_(planes: Tensor, levels: Sequence[NoiseLevels], generator: Generat
 
 
 def store_(planes: Tensor, profiles: Sequence[CameraProfile], *, quantise: bool) -> Tensor:
-    """Clip planes in place to what a camera can store, and round them to its bits.
+    """Clip planes in place to the range of stored values of a camera, and round them to its bits.
 
     Args:
         planes: normalised ``[B, 4, h, w]``: R, Gr, Gb, B.
@@ -38,7 +38,7 @@ def store_(planes: Tensor, profiles: Sequence[CameraProfile], *, quantise: bool)
         quantise: round to whole stored values; otherwise only clip.
 
     Returns:
-        Normalised again: noise around black makes some values slightly negative, and none exceeds 1.
+        The normalised planes. Noise around black makes some values slightly negative; no value exceeds 1.
     """
     black = planes.new_tensor([profile.black_level for profile in profiles])[..., None, None]
     white = _column([profile.white_level for profile in profiles], planes)

@@ -1,4 +1,4 @@
-"""What is drawn for one photo: camera, exposure and noise."""
+"""The random draws for one photo: camera, exposure and noise."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Noise = NoiseLevels | Literal["camera", "random"] | None
 Range = tuple[float, float]
 
 MOST_EV = 8.0
-"""Most exposure or underexposure of a shot, as for ``data=simulated``."""
+"""Limit of the exposure of a shot in EV, in both directions, as for ``data=simulated``."""
 
 
 class Shot(NamedTuple):
@@ -61,11 +61,11 @@ def draw_shot(
 
     Args:
         generator: source of randomness, on the CPU.
-        cameras: cameras to choose from; empty: random ones (`random_simulated_camera`); None: a model predicts.
+        cameras: cameras to choose from; empty: random cameras (`random_simulated_camera`); None: a model predicts.
         cfa: Bayer phase of a random camera.
-        exposures: least and most exposure in EV, drawn evenly.
+        exposures: least and most exposure in EV, drawn uniformly.
         noise: as for `RGBToRAW`.
-        gain: least and most gain over the noise's own, drawn evenly in EV.
+        gain: least and most amplification of the noise, drawn uniformly in EV.
     """
     exposure = 0.0 if cameras is None else _uniform(generator, *exposures)
     camera = None
@@ -83,10 +83,10 @@ def draw_shot(
 
 
 def amplified(levels: NoiseLevels, gain: float) -> NoiseLevels:
-    """Return the noise at a gain, as ISO raises it.
+    """Return the noise at a higher gain, as a higher ISO causes it.
 
-    The same normalised signal then comes of 1 / gain of the light: the variance of shot noise grows with the gain,
-    that of read noise, which is amplified with the signal, with its square.
+    At a gain g the same normalised signal comes from 1 / g of the light. The variance of shot noise grows by g.
+    Read noise is amplified with the signal, so its variance grows by g squared.
     """
     return NoiseLevels(levels.shot * gain, levels.read * gain**2)
 
@@ -97,11 +97,11 @@ def with_phase(
     """Return cameras of one Bayer phase, and the phase.
 
     Args:
-        cameras: the cameras; none: random ones, which may have any phase.
-        cfa: the phase; None: the cameras' own, RGGB of random ones.
+        cameras: the cameras; empty: random cameras, which can have any phase.
+        cfa: the phase; None: the cameras' own phase, or RGGB for random cameras.
 
     Raises:
-        ConfigError: not a Bayer phase, or none is given and the cameras' differ.
+        ConfigError: ``cfa`` is not a Bayer phase, or it is None and the cameras have different phases.
     """
     if cfa is not None:
         phase = CFA.parse(cfa)
@@ -113,10 +113,10 @@ def with_phase(
 
 
 def check_range(name: str, values: Any, low: float, high: float) -> Range:
-    """Require two numbers, the least and the most, within bounds.
+    """Require two numbers, the least and the most, within [low, high].
 
     Raises:
-        ConfigError: otherwise.
+        ConfigError: there are not two numbers, they lie outside, or the least exceeds the most.
     """
     try:
         least, most = (float(value) for value in values)

@@ -1,4 +1,4 @@
-"""Photos to RAW inside a training loop: one class, a torchvision v2 transform and a module for batches."""
+"""Photos to RAW inside a training loop: one class that is a torchvision v2 transform and a module for batches."""
 
 from __future__ import annotations
 
@@ -29,47 +29,49 @@ if TYPE_CHECKING:
 __all__ = ["Output", "RGBToRAW"]
 
 Output = Literal["bayer", "packed", "raw_rgb"]
-"""What comes out: the mosaic, its four planes, or the mosaic demosaiced."""
+"""The output: the mosaic, its four planes, or the demosaiced mosaic."""
 
 MIN_VALUE, MAX_VALUE = -0.5, 1.5
-"""Values of a floating photo outside of which it is not one in [0, 1], which resizing overshoots a little."""
+"""Range of values of a floating-point photo: [0, 1] with some tolerance, since resizing overshoots a little."""
 
 
 class RGBToRAW(v2.Transform):
-    """Turn photos into the RAW that a camera would have stored of them; boxes, masks and labels pass untouched.
+    """Turn photos into the RAW that a camera would have stored; boxes, masks and labels stay unchanged.
 
     As a transform it takes any sample that torchvision v2 takes, and turns its `tv_tensors.Image` or PIL images
     into `tv_tensors.Image`. As a module it takes a batch and leaves it on its device. Images of one sample share
-    camera and exposure; each photo of a batch has its own. All that is random follows torch's seed, so that the
-    workers of a `DataLoader` draw differently and repeatably.
+    camera and exposure; each photo of a batch has its own. All random values follow torch's seed, so the workers
+    of a `DataLoader` draw different values, which a seed repeats.
 
-    Put it after all that changes geometry: a flip or an odd crop of a mosaic changes its Bayer phase.
+    Put it after all transforms of geometry: a flip or an odd crop of a mosaic changes its Bayer phase.
 
     Args:
-        source: a `ReverseISP`, whose prediction becomes the RAW; a simulated camera, or several, of which one is
-            drawn for each photo; None: a random camera for each photo (`random_simulated_camera`).
-        cfa: Bayer phase; None: that of the source, RGGB of random cameras.
-        exposures: least and most exposure of simulated shots in EV, drawn evenly; 0 keeps the photo's brightness.
-            A model predicts the exposure of its own camera.
-        noise: ``"camera"``: that of the simulated camera; a model's RAW stays as it is predicted. ``"random"``:
-            drawn for each photo as UPI does (`random_noise_levels`). `NoiseLevels`: these. None: none.
-        gain: least and most amplification of that noise, drawn evenly in EV (`amplified`): ISO over the camera's
-            base.
-        quantise: round to the bits of the camera; RAW of a model without a camera profile stays unrounded.
+        source: a `ReverseISP`, whose prediction becomes the RAW; a simulated camera; several of them, one of which
+            is drawn for each photo; or None: a random camera for each photo (`random_simulated_camera`).
+        cfa: Bayer phase; None: that of the source, or RGGB for random cameras.
+        exposures: least and most exposure of simulated shots in EV, drawn uniformly; 0 keeps the photo's
+            brightness. A model predicts the exposure of its own camera, so ``exposures`` cannot be given with a
+            model.
+        noise: ``"camera"``: that of the simulated camera; a model's RAW gets none. ``"random"``: drawn for each
+            photo by UPI's rule (`random_noise_levels`). `NoiseLevels`: these levels. None: no noise.
+        gain: least and most amplification of that noise, drawn uniformly in EV (`amplified`): the ISO relative to
+            the camera's base ISO.
+        quantise: round to the bits of the camera. The RAW of a model without a camera profile is not rounded.
         output: ``"bayer"``, ``"packed"`` or ``"raw_rgb"``.
-        p: probability that a photo becomes RAW; below 1 only with ``"raw_rgb"``, whose shape a photo has, too. A
-            photo that stays becomes float32 in [0, 1].
+        p: probability that a photo becomes RAW. It may be below 1 only with ``"raw_rgb"``, which has the shape of
+            a photo. A photo that is not converted becomes float32 in [0, 1].
 
     Shape:
-        ``[3, H, W]`` or ``[B, 3, H, W]``, uint8 or floating point in [0, 1], to float32 of as many axes:
-        ``bayer`` 1 channel; ``packed`` R, Gr, Gb, B of half the height and width, which must be even; ``raw_rgb``
-        3 channels. Values are normalised as everywhere in revisp, black 0 and white 1, not white-balanced; noise
-        makes some slightly negative, and demosaicing overshoots at edges.
+        ``[3, H, W]`` or ``[B, 3, H, W]``, uint8 or floating point in [0, 1], to float32 with the same number of
+        axes: ``bayer`` 1 channel; ``packed`` R, Gr, Gb, B of half the height and width, which must be even;
+        ``raw_rgb`` 3 channels. Values are normalised as everywhere in revisp: black 0 and white 1, not
+        white-balanced. Noise makes some slightly negative, and demosaicing overshoots at edges.
 
     Raises:
-        ConfigError: an argument outside its range, cameras whose phases differ, or a phase that a model has not;
-            exposures of a model.
-        ShapeError: when called with a photo of another shape, type or range, of an odd size to pack, or a video.
+        ConfigError: an argument is outside its range, the cameras have different phases, ``cfa`` differs from the
+            model's phase, or ``exposures`` are given with a model.
+        ShapeError: when called with a photo of another shape, type or range, with an odd size to pack, or with a
+            video.
 
     Example:
         >>> import torch
@@ -115,23 +117,23 @@ class RGBToRAW(v2.Transform):
         self.p = p
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
-        """Refuse videos, which would otherwise pass as they are.
+        """Refuse videos, which would otherwise stay unchanged.
 
         Raises:
-            ShapeError: there is one.
+            ShapeError: the sample contains a video.
         """
         if any(isinstance(each, tv_tensors.Video) for each in flat_inputs):
             raise ShapeError("videos are not supported: give their frames as a batch, a plain tensor [B, 3, H, W]")
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
-        """Draw what happens to the images of a sample.
+        """Draw the shots for the images of a sample.
 
         Args:
             flat_inputs: its images.
 
         Returns:
-            ``shots``: a `Shot` for each photo of the largest batch, None for one that stays; ``generator``: source
-            of the noise.
+            ``shots``: for each photo of the largest batch a `Shot`, or None if it is not converted; ``generator``:
+            source of the noise.
         """
         count = max((len(_photos(image)) for image in flat_inputs), default=0)
         seed = int(torch.randint(2**62, ()).item())
@@ -141,7 +143,7 @@ class RGBToRAW(v2.Transform):
 
     @torch.no_grad()
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Turn one image, or batch of photos, into RAW by what `make_params` has drawn."""
+        """Turn one image, or a batch of photos, into RAW by the draws of `make_params`."""
         photos = _photos(inpt)
         if self.output == "packed" and (photos.shape[-2] % 2 or photos.shape[-1] % 2):
             raise ShapeError(
@@ -161,7 +163,7 @@ class RGBToRAW(v2.Transform):
         return raw if v2.functional.is_pure_tensor(inpt) else tv_tensors.Image(raw)
 
     def extra_repr(self) -> str:
-        """Show what photos become and how."""
+        """Return the source and the settings for ``repr``."""
         source = "model" if self.model is not None else f"{len(self.cameras) or 'random'} cameras"
         names = ("exposures", "noise", "gain", "quantise", "output", "p")
         rest = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
@@ -208,7 +210,7 @@ class RGBToRAW(v2.Transform):
     def _lay_out(
         self, planes: Tensor, profiles: Sequence[CameraProfile | None], height: int, width: int
     ) -> Tensor:
-        """Bring packed planes into the shape that is asked for."""
+        """Bring packed planes into the shape of ``output``."""
         if self.output == "packed":
             return planes
         if self.output == "bayer":
@@ -220,7 +222,7 @@ class RGBToRAW(v2.Transform):
 
 
 def _phase_of(source: Any, cfa: CFA | str | None) -> tuple[tuple[SimulatedCamera, ...], CFA]:
-    """Return the cameras to draw from, none for random ones and for a model, and the Bayer phase."""
+    """Return the cameras to draw from (empty for random cameras and for a model), and the Bayer phase."""
     if isinstance(source, nn.Module):
         from revisp.pipeline import ReverseISP
 
@@ -245,7 +247,7 @@ def _photos(image: Any) -> Tensor:
     """Return an image as a plain batch ``[B, 3, H, W]``, uint8 or float32.
 
     Raises:
-        ShapeError: not a photo, or not of these types, or plainly not in [0, 1].
+        ShapeError: the image is not a photo, has another type, or is clearly not in [0, 1].
     """
     x = v2.functional.pil_to_tensor(image) if isinstance(image, Image.Image) else image.as_subclass(Tensor)
     if x.ndim not in (3, 4) or x.shape[-3] != 3 or not x.numel():
@@ -264,7 +266,7 @@ def _photos(image: Any) -> Tensor:
 
 
 def _on(generator: torch.Generator, device: torch.device) -> torch.Generator:
-    """Return a generator on a device that one on the CPU decides."""
+    """Return a generator on a device, seeded by a generator on the CPU."""
     if device == generator.device:
         return generator
     seed = int(torch.randint(2**62, (), generator=generator).item())

@@ -1,4 +1,4 @@
-"""What a training asks of a data module."""
+"""The interface between a training and its data."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ __all__ = ["DataModule", "check_whole"]
 
 
 class DataModule(LightningDataModule, ABC):
-    """Loaders of samples (`Sample`) of one Bayer phase, and some of them to look at.
+    """Loaders of samples (`Sample`) of one Bayer phase, and some samples to show.
 
-    A `Trainer` needs ``use_distributed_sampler=False``: the training loader divides crops among ranks itself.
+    A `Trainer` needs ``use_distributed_sampler=False``, since the training loader itself divides crops among
+    ranks.
     """
 
     @property
     @abstractmethod
     def profile(self) -> CameraProfile:
-        """The camera of the data set, whose Bayer phase all samples have."""
+        """The camera of the data set. All samples have its Bayer phase."""
 
     @abstractmethod
     def train_dataloader(self) -> DataLoader[Sample]:
@@ -35,7 +36,7 @@ class DataModule(LightningDataModule, ABC):
 
     @abstractmethod
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of validation tiles, one a batch: some, or all."""
+        """Return the loader of validation tiles, one tile in a batch: some tiles, or all."""
 
     @abstractmethod
     def test_dataloader(self) -> DataLoader[Sample]:
@@ -43,18 +44,21 @@ class DataModule(LightningDataModule, ABC):
 
     @abstractmethod
     def training_samples(self, limit: int = 64) -> list[Sample]:
-        """Return at most ``limit`` samples to fit a simple model to, of the training pictures, always the same."""
+        """Return at most ``limit`` samples of the training pictures, to which a simple model is fitted.
+
+        They are always the same.
+        """
 
     @abstractmethod
     def validation_samples(self, limit: int = 4) -> list[Sample]:
-        """Return at most ``limit`` samples to look at, of the validation pictures, always the same."""
+        """Return at most ``limit`` samples of the validation pictures to show, always the same."""
 
 
 def check_whole(value: Any, name: str, least: int = 1) -> None:
-    """Refuse what is no whole number of at least ``least`` for the setting ``data.NAME``.
+    """Require a whole number of at least ``least`` for the setting ``data.NAME``.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: ``value`` is not such a number.
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"data.{name} must be a whole number of at least {least}, got {value!r}")

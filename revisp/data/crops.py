@@ -1,4 +1,4 @@
-"""Which crops an epoch sees: rich in overexposed pixels on purpose, and a function of seed and epoch."""
+"""The crops of an epoch. Many contain overexposed pixels; they depend only on seed and epoch."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class CropSpec(NamedTuple):
         image: index of the picture in its data set.
         top: first row of the window.
         left: first column of the window.
-        symmetry: what to apply to the window, which then has the data set's Bayer phase.
-        seed: of what is random in a picture that is made when it is read.
+        symmetry: the symmetry to apply to the window. The result has the data set's Bayer phase.
+        seed: seed of a picture that is simulated when it is read.
     """
 
     image: int
@@ -42,37 +42,38 @@ class CropSpec(NamedTuple):
 class CropSampler(Sampler[CropSpec]):
     """Draw the crops of each epoch.
 
-    An epoch is a function of ``(seed, epoch)`` alone: a resumed training sees what an uninterrupted one would have
-    seen, whatever the number of workers. The crops of an epoch are dealt out to the ranks of distributed training,
-    so that together they see what one process would.
+    An epoch depends only on ``(seed, epoch)``. A resumed training therefore sees the crops of an uninterrupted
+    one, with any number of workers. In distributed training, the crops of an epoch are divided among the ranks,
+    which together see the crops of a single process.
 
-    A share of the crops is drawn around overexposed pixels: a picture that has some, uniformly; one of its
-    overexposed pixels, uniformly; a window that holds it, uniformly. The other crops are uniform over all pixels;
-    or, with ``strata``, over the bins of brightness that the pictures' RAW has in each of its channels (`Strata`).
+    A share of the crops is drawn around overexposed pixels. Three draws are uniform: a picture with overexposed
+    pixels, one of these pixels, and a window that contains it. The other crops are uniform over all pixels or,
+    with ``strata``, over the bins of brightness of each channel of the pictures' RAW (`Strata`).
 
-    Only geometry is augmented. A change of exposure or white balance would act on the RAW as a factor, but on the
-    photo through the camera's unknown, nonlinear processing, so no simple jitter of a pair stays a pair; simulated
-    data vary exposure, white balance and camera instead.
+    Only geometry is augmented. A change of exposure or white balance is a factor in the RAW, but acts on the photo
+    through the camera's unknown, nonlinear processing. Photo and RAW would no longer be a pair. Simulated data
+    vary exposure, white balance and camera instead.
 
     Args:
-        pictures: those of the data set. Their overexposed pixels are asked for when a crop is drawn around one, so
-            that any number of pictures takes little memory; a pixel at a border stands for its inner neighbour.
-        cfa: Bayer phase that crops shall have; pictures of another one are cut a row or a column off.
+        pictures: the pictures of the data set. Their overexposed pixels are read when a crop is drawn around one,
+            so any number of pictures takes little memory. A pixel at the border is replaced by its inner
+            neighbour.
+        cfa: Bayer phase of the crops. Windows of a picture with another phase are shifted by a row or a column.
         crop: side of a crop in pixels, even.
         length: crops in an epoch, over all ranks; a remainder that does not fill all ranks is dropped.
         oe_share: share of crops drawn around overexposed pixels, in [0, 1].
         strata: bins of brightness over which the other crops are drawn evenly, at least 2; None draws them from
-            all pixels. Every picture is then looked at once, now.
-        augment: apply a random one of the eight symmetries; a window at the picture's edge that leaves no room for
-            the pixel by which a symmetry must move it is moved the other way, or left as it is where it fills the
-            picture.
+            all pixels. With strata, the constructor reads the brightness of every picture.
+        augment: apply a random one of the eight symmetries. Some symmetries move a window by one pixel. If a
+            window at the picture's edge has no room for this, it moves in the other direction; if it fills the
+            picture, it gets no symmetry.
         seed: seed of the training.
-        rank: this process among those of a distributed training.
+        rank: index of this process in a distributed training.
         world_size: number of such processes.
 
     Raises:
-        ConfigError: an argument outside its range.
-        DataError: no pictures, or a picture too small for a crop.
+        ConfigError: an argument is outside its range.
+        DataError: there are no pictures, or a picture is too small for a crop.
     """
 
     def __init__(
@@ -110,7 +111,7 @@ class CropSampler(Sampler[CropSpec]):
         self._with_oe = np.flatnonzero([picture.has_overexposed for picture in pictures])
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration draws; Lightning calls this before each."""
+        """Choose the epoch of the next iteration; Lightning calls this before each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -141,13 +142,13 @@ class CropSampler(Sampler[CropSpec]):
 
     @staticmethod
     def _overexposed_pixel(picture: Picture, pixel: float) -> tuple[int, int]:
-        """Choose one by a number in [0, 1), and keep away from the border, which a moved window may miss."""
+        """Choose a pixel by a number in [0, 1). It is not at the border, which a moved window may not contain."""
         found = picture.overexposed()
         y, x = found[int(pixel * len(found))].tolist()
         return min(max(y, 1), picture.height - 2), min(max(x, 1), picture.width - 2)
 
     def _fit(self, index: int, top: int, left: int, symmetry: Symmetry, seed: int) -> CropSpec:
-        """Move a window into the picture, to the nearest place above and left whose phase fits the symmetry."""
+        """Move a window into the picture, to the nearest position above and left whose phase fits the symmetry."""
         picture = self.pictures[index]
         offsets = symmetry.window_offset(picture.cfa, self.crop, self.cfa)
         place = []
@@ -163,10 +164,10 @@ class CropSampler(Sampler[CropSpec]):
 
 
 def _check_size(picture: Picture, cfa: CFA, crop: int) -> None:
-    """Require room for a crop of the wanted phase, so that every window can at least be used as it is."""
+    """Require room for a crop of the data set's phase, so that every window fits at least without symmetry."""
     for side, offset in zip((picture.height, picture.width), picture.cfa.offset_to(cfa), strict=True):
         if side < crop + offset:
-            moved = ", which its Bayer phase moves by a pixel" if offset else ""
+            moved = " and the pixel by which its Bayer phase moves it" if offset else ""
             size = f"{picture.height}x{picture.width}"
             raise DataError(f"the image {picture.name!r} of {size} is smaller than the crop of {crop}{moved}")
 
@@ -185,10 +186,10 @@ def _check(crop: int, length: int, oe_share: float, strata: int | None, rank: in
 
 
 class CropDataset(Dataset[Sample]):
-    """Crops, indexed by the `CropSpec` that a `CropSampler` yields; photo, RAW and target move together.
+    """Crops, indexed by the `CropSpec` of a `CropSampler`. Photo, RAW and target get the same symmetry.
 
     Args:
-        pictures: where they are read from.
+        pictures: the pictures of the data set.
         crop: side of a crop in pixels.
     """
 

@@ -1,4 +1,4 @@
-"""Lightning data module: pictures to training crops and validation tiles."""
+"""The Lightning data module that makes training crops and validation tiles of pictures."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ SAMPLE_SIDE = 1024
 """Longest side in pixels of a sample of `PairDataModule.training_samples`."""
 
 MIN_TILE = 64
-"""Smallest `val_tile`: cut in about equal parts, tiles have at least half of it, and SSIM needs 22 pixels."""
+"""Least `val_tile`. Pictures are cut into about equal parts of at least half of it, and SSIM needs 22 pixels."""
 
 
 class PairDataModule(DataModule):
-    """Serve the pictures of a source: random crops to learn from, and tiles to validate with.
+    """Serve the pictures of a source as random training crops and as validation tiles.
 
-    Windows are read when they are needed; nothing is kept but what the source keeps.
+    Windows are read when they are needed and are not kept.
 
     Args:
-        source: where the pictures come from.
+        source: the source of the pictures.
         crop: side of a training crop in pixels, even.
         batch_size: training crops in a batch of one process.
         crops_per_epoch: training crops in an epoch, over all processes.
         oe_share: share of crops drawn around overexposed pixels, in [0, 1] (`CropSampler`).
         strata: bins of brightness over which the other crops are drawn evenly; None draws them from all pixels.
         augment: flip and transpose crops, keeping their Bayer phase.
-        num_workers: processes that cut crops; they do not change which.
+        num_workers: processes that cut crops; their number does not change the crops.
         seed: seed of the crops.
-        val_tile: longest side in pixels of a tile in validation and test, even, at least `MIN_TILE`; each counts
-            as an image in the scores. None takes whole pictures.
-        val_tiles: most tiles of a picture in a validation during training, spread evenly over it; a test looks at
-            all. None takes all.
+        val_tile: longest side in pixels of a tile in validation and test, even, at least `MIN_TILE`; each tile
+            counts as an image in the scores. None takes whole pictures.
+        val_tiles: most tiles of a picture in a validation during training, spread evenly over it; a test uses all.
+            None takes all.
 
     Raises:
-        ConfigError: a size or number that is none, or a `val_tile` that is odd or too small.
+        ConfigError: a size or count is not a whole number in its range, or ``val_tile`` is odd or too small.
     """
 
     def __init__(
@@ -94,19 +94,19 @@ class PairDataModule(DataModule):
 
     @property
     def profile(self) -> CameraProfile:
-        """The camera of the data set, whose Bayer phase all samples have."""
+        """The camera of the data set. All samples have its Bayer phase."""
         return self.source.profile
 
     @property
     def train_pictures(self) -> Sequence[Picture]:
-        """The pictures to learn from; the source is asked for them once."""
+        """The training pictures; the source is asked for them once."""
         if self._train is None:
             self._train = self.source.train_pictures()
         return self._train
 
     @property
     def val_pictures(self) -> Sequence[Picture]:
-        """The pictures to validate with; the source is asked for them once."""
+        """The validation pictures; the source is asked for them once."""
         if self._val is None:
             self._val = self.source.val_pictures()
         return self._val
@@ -115,10 +115,11 @@ class PairDataModule(DataModule):
         """Ask the source for the pictures that a stage needs.
 
         Args:
-            stage: ``"fit"`` or None for all, ``"validate"``, ``"test"`` or ``"predict"`` for the validation's.
+            stage: ``"fit"`` or None: all pictures; ``"validate"``, ``"test"`` or ``"predict"``: the validation
+                pictures.
 
         Raises:
-            DataError: the source cannot give its pictures.
+            DataError: the source cannot provide its pictures.
         """
         _ = self.val_pictures
         if stage in (None, "fit"):
@@ -128,7 +129,7 @@ class PairDataModule(DataModule):
         """Return the loader of training crops.
 
         Raises:
-            ConfigError: an argument outside its range.
+            ConfigError: an argument is outside its range.
             DataError: a picture is smaller than a crop.
         """
         sampler = CropSampler(
@@ -153,24 +154,26 @@ class PairDataModule(DataModule):
         )
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of validation tiles, one a batch: at most `val_tiles` of a picture."""
+        """Return the loader of validation tiles, one tile in a batch: at most `val_tiles` of a picture."""
         return self._tile_loader(self.val_tiles)
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of all tiles of the validation pictures: there is no third set."""
+        """Return the loader of all tiles of the validation pictures. There is no separate test set."""
         return self._tile_loader(None)
 
     def training_samples(self, limit: int = 64) -> list[Sample]:
-        """Return samples to fit a simple model to: spread evenly over the training pictures, always the same.
+        """Return samples to which a simple model is fitted, spread evenly over the training pictures.
+
+        They are always the same.
 
         Args:
-            limit: most samples. Pictures up to `SAMPLE_SIDE` pixels come whole, where `val_tile` is not smaller;
-                of larger ones come tiles.
+            limit: most samples. A sample is a whole picture or, of a picture larger than `SAMPLE_SIDE` or
+                `val_tile`, a tile.
         """
         return self._spread_samples(self.train_pictures, limit)
 
     def validation_samples(self, limit: int = 4) -> list[Sample]:
-        """Return samples to look at: spread evenly over the validation pictures, as `training_samples`."""
+        """Return samples to show: spread evenly over the validation pictures, as in `training_samples`."""
         return self._spread_samples(self.val_pictures, limit)
 
     def _spread_samples(self, pictures: Sequence[Picture], limit: int) -> list[Sample]:
@@ -189,10 +192,10 @@ class PairDataModule(DataModule):
 
 
 class _EpochLoader(DataLoader[Sample]):
-    """A loader that asks its sampler for indices at the first batch, not when iteration is set up.
+    """A loader that asks its sampler for indices at the first batch, not when the iterator is made.
 
-    On resuming, Lightning makes the iterator before it tells the sampler the epoch; worker processes would be
-    given indices of epoch 0.
+    When Lightning resumes a training, it makes the iterator before it tells the sampler the epoch. Worker
+    processes would otherwise get the indices of epoch 0.
     """
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
@@ -206,12 +209,12 @@ def embedded(
     mask: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> PairDataModule:
-    """Return the data module of the embedded photographs, seen by a simulated camera.
+    """Return the data module of the embedded photographs, taken by a simulated camera.
 
     Args:
         exposures: exposures of each photograph in EV; None takes `revisp.data.embedded.EXPOSURES`.
-        demosaic: arguments of `revisp.Demosaic`, by which targets are made.
-        mask: arguments of `revisp.OverexposureMask`, by which overexposed crops are found.
+        demosaic: arguments of `revisp.demosaic.Demosaic`, which makes the targets.
+        mask: arguments of `revisp.mask.OverexposureMask`, which finds overexposed pixels.
         options: arguments of `PairDataModule`.
     """
     from revisp.data.embedded import EXPOSURES, EmbeddedPhotos
@@ -233,13 +236,14 @@ def prepared(
 
     Args:
         root: its folder.
-        val: scenes or images to validate with, instead of those that were set apart.
+        val: scenes or images to validate with, instead of those that ``revisp-prepare`` set apart.
         camera: take the images of this camera only.
-        demosaic: of no effect, as targets were made when the data set was.
+        demosaic: ignored, since the data set contains its targets.
         options: arguments of `PairDataModule`.
 
     Raises:
-        DataError: the folder is no prepared data set, incomplete or inconsistent, or a name is not in it.
+        DataError: the folder is not a prepared data set, it is incomplete or inconsistent, or it does not contain
+            a name.
     """
     from revisp.data.prepared import PreparedSource
 

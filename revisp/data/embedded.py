@@ -1,7 +1,7 @@
-"""The embedded data set: photographs that ship inside scikit-image and scikit-learn, through a simulated camera.
+"""The embedded data set: photographs of scikit-image and scikit-learn, taken by a simulated camera.
 
-It needs no download and no camera files, so that training, tests and notebooks run right after installation. The
-files are read from the installed packages; neither package is imported.
+It needs no download and no camera files, so training, tests and notebooks run right after installation. The files
+are read from the installed packages; neither package is imported.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class Photograph(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where it is installed.
+        """The path of the installed file.
 
         Raises:
-            DataError: the package is missing, or ships without the file.
+            DataError: the package is missing, or does not contain the file.
         """
         spec = importlib.util.find_spec(self.package)
         folders = spec.submodule_search_locations if spec is not None else None
@@ -78,33 +78,33 @@ VAL_PHOTOS = (
     Photograph("skimage", "data/chelsea.png"),
     Photograph("sklearn", "datasets/images/flower.jpg"),
 )
-"""The two stereo views of the motorcycle stay on one side, so that no scene is both learnt and validated."""
+"""Both stereo views of the motorcycle are training photos, so no scene is both learned and validated."""
 
 EXPOSURES = (-0.7, 0.3, 1.3)
-"""Exposures of each photograph in EV from the metered one: from little overexposed to washed out."""
+"""Exposures of each photograph in EV relative to the metered one: from few overexposed pixels to very many."""
 
 PERMUTATIONS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1), (1, 0, 2), (2, 1, 0))
-"""Orders of a photograph's channels: each order makes another scene of it, whose colours lie elsewhere."""
+"""Orders of a photograph's channels. Each order gives a scene with other colours."""
 
 RECOLOURED = 2
-"""How often each training shot is repeated in other colours: six photographs alone leave most colours unseen."""
+"""Number of repetitions of each training shot in other colours. Six photographs alone contain too few colours."""
 
 GREY = 0.18
 """Mean luminance that the meter aims at, as light meters do."""
 
 METER_RANGE = 1.0
-"""Most EV by which the meter corrects a photograph: a night launch stays dark."""
+"""Most EV by which the meter corrects a photograph, so that the night scene of the rocket stays dark."""
 
 
 class EmbeddedPhotos:
-    """Source of simulated pairs; the same on every machine up to rounding, whatever the seed of the training.
+    """Source of simulated pairs. They are the same on every machine, up to rounding, and for every training seed.
 
     Args:
         exposures: exposures of each photograph, in EV relative to the metered one.
-        camera: the camera that photographs them.
+        camera: the simulated camera.
 
     Raises:
-        DataError: no exposures.
+        DataError: ``exposures`` is empty.
     """
 
     def __init__(self, exposures: Sequence[float] = EXPOSURES, camera: SimulatedCamera = SIMULATED) -> None:
@@ -119,11 +119,11 @@ class EmbeddedPhotos:
         return self.camera.profile
 
     def train_pairs(self) -> list[Pair]:
-        """Photograph the training photos at all exposures, in their own and in permuted colours."""
+        """Simulate shots of the training photos at all exposures, in their own and in permuted colours."""
         return [pair for photo in TRAIN_PHOTOS for pair in self._shoot(photo, recoloured=RECOLOURED)]
 
     def val_pairs(self) -> list[Pair]:
-        """Photograph the validation photos at all exposures."""
+        """Simulate shots of the validation photos at all exposures."""
         return [pair for photo in VAL_PHOTOS for pair in self._shoot(photo, recoloured=0)]
 
     def _shoot(self, photo: Photograph, recoloured: int) -> list[Pair]:

@@ -1,4 +1,4 @@
-"""The list of a prepared data set: what each image is, where it came from, and which images were refused.
+"""The manifest of a prepared data set: a line for each image, with its sources, and for each refused input.
 
 Layout::
 
@@ -6,8 +6,8 @@ Layout::
     ROOT/arrays/NAME.raw.npy       uint16 [H, W], the mosaic in the stored units of the entry's profile; H, W even
     ROOT/arrays/NAME.srgb.npy      uint8 or uint16 [H, W, 3], the photo on the RAW's grid
     ROOT/arrays/NAME.target.npy    float16 [3, H, W], the demosaiced RAW, normalised
-    ROOT/arrays/NAME.valid.npy     uint8 [ceil(H / 32), ceil(W / 32)], 1 = it counts; only where one does not
-    ROOT/arrays/NAME.oe.npy        int32 [n, 2], (row, column) of at most 4096 overexposed pixels
+    ROOT/arrays/NAME.valid.npy     uint8 [ceil(H / 32), ceil(W / 32)], 1 = the block counts; absent if all blocks
+    do ROOT/arrays/NAME.oe.npy        int32 [n, 2], (row, column) of at most 4096 overexposed pixels
 
 All arrays open by ``numpy.load(path, mmap_mode="r", allow_pickle=False)``.
 """
@@ -46,14 +46,14 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.jsonl"
-"""Name of the list in its data set's folder."""
+"""File name of the manifest in its data set's folder."""
 
 Array = Literal["raw", "srgb", "target", "valid", "oe"]
 ARRAYS: tuple[Array, ...] = get_args(Array)
-"""What is stored of an image; all have a file, but for ``"valid"``, which is there where `Entry.has_valid` is."""
+"""The stored arrays of an image, one file each. ``"valid"`` exists only if `Entry.has_valid` is true."""
 
 KINDS = ("raw+jpeg", "raw+preview", "raw+developer", "aim2022", "ntire2025", "pair", "simulated")
-"""Where the photo of a pair comes from."""
+"""The origins of the photo of a pair."""
 
 SPLITS = ("train", "val")
 
@@ -61,10 +61,10 @@ VALID_BLOCK = 32
 """Pixels at each side of a block of the map of valid pixels."""
 
 MIN_SIDE = 24
-"""Fewest pixels at each side of an image: SSIM needs planes of 11, and a foreign Bayer phase costs two pixels."""
+"""Least pixels at each side of an image: SSIM needs planes of 11, and another Bayer phase costs two pixels."""
 
 MAX_OE = 4096
-"""Most overexposed positions that are stored of an image."""
+"""Most overexposed positions that are stored for an image."""
 
 _NAME = re.compile(r"[^./\\:*?\"<>|\x00-\x1f\x7f][^/\\:*?\"<>|\x00-\x1f\x7f]*")
 
@@ -75,24 +75,24 @@ class Entry:
 
     Attributes:
         name: unique in its data set; the stem of its arrays.
-        kind: where its photo comes from, one of `KINDS`.
-        scene: what is to be seen; images of one scene are on one side of a split.
+        kind: the origin of its photo, one of `KINDS`.
+        scene: name of the scene that it shows; all images of a scene are in the same split.
         split: ``"train"`` or ``"val"``.
         camera: make and model, such as ``"GoPro HERO7 Black"``.
         profile: constants of the stored mosaic.
         height: rows of the arrays, even, at least `MIN_SIDE`.
-        width: columns of the arrays, likewise.
+        width: columns of the arrays, even, at least `MIN_SIDE`.
         oe_share: share of overexposed pixels, in [0, 1].
-        sources: the files it was made from: ``{"path": str, "size": int, "mtime_ns": int}`` each.
-        fingerprint: of sources and settings; another one means that it must be made anew.
-        alignment: how photo and RAW were registered, or None.
-        developer: which program made the photo from the RAW, or None.
-        style: in which of its styles, or None.
+        sources: the files from which it was made: ``{"path": str, "size": int, "mtime_ns": int}`` each.
+        fingerprint: hash of sources and settings. If it differs, the image must be made again.
+        alignment: the registration of photo and RAW, or None.
+        developer: the program that developed the photo from the RAW, or None.
+        style: the style of that program, or None.
         fitted: figures of the camera model fitted to the pair, such as ``{"psnr": dB}``, or None.
-        has_valid: some pixels do not count, and there is a file that says which.
+        has_valid: whether some pixels do not count; a file then lists them by blocks.
 
     Raises:
-        DataError: a value of the wrong type or outside its range; the message names the field.
+        DataError: a value has the wrong type or is outside its range; the message names the field.
     """
 
     name: str
@@ -143,7 +143,7 @@ class Entry:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Entry:
-        """Build an entry from what `to_dict` returns.
+        """Build an entry from the result of `to_dict`.
 
         Raises:
             DataError: a field is missing, unknown or wrong.
@@ -163,13 +163,13 @@ class Reject:
     """An input that did not become an image.
 
     Attributes:
-        name: what the image would have been called; unique in the data set.
+        name: the name that the image would have; unique in the data set.
         sources: its files, as `Entry.sources`.
-        fingerprint: as `Entry.fingerprint`: while it is the same, the input need not be tried again.
-        reason: why, in one line.
+        fingerprint: as `Entry.fingerprint`. While it is the same, the input is not tried again.
+        reason: the reason of the refusal, in one line.
 
     Raises:
-        DataError: a value of the wrong type.
+        DataError: a value has the wrong type.
     """
 
     name: str
@@ -189,7 +189,7 @@ class Reject:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Reject:
-        """Build a rejection from what `to_dict` returns.
+        """Build a rejection from the result of `to_dict`.
 
         Raises:
             DataError: a field is missing, unknown or wrong.
@@ -199,12 +199,12 @@ class Reject:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a prepared data set holds.
+    """The content of a prepared data set.
 
     Attributes:
         root: its folder.
         entries: its images, in natural order of their names.
-        rejects: what was refused, in that order too.
+        rejects: the refused inputs, in the same order.
     """
 
     root: Path
@@ -213,10 +213,10 @@ class Manifest:
 
 
 def read_manifest(root: str | Path) -> Manifest:
-    """Read the list of a prepared data set.
+    """Read the manifest of a prepared data set.
 
     Raises:
-        DataError: there is none, or a line is not an entry; the message gives file and line.
+        DataError: there is no manifest, or a line is not valid; the message gives file and line.
     """
     path = Path(root) / MANIFEST
     try:
@@ -232,7 +232,7 @@ def read_manifest(root: str | Path) -> Manifest:
         try:
             item = _parse(line)
             if item.name in found:
-                raise DataError(f"the name {item.name!r} is there twice")
+                raise DataError(f"the name {item.name!r} occurs twice")
         except DataError as error:
             raise DataError(f"{path}:{number}: {error}") from error
         found[item.name] = item
@@ -242,16 +242,16 @@ def read_manifest(root: str | Path) -> Manifest:
 
 
 def write_manifest(root: str | Path, entries: Iterable[Entry], rejects: Iterable[Reject] = ()) -> Path:
-    """Write the list of a prepared data set, whole or not at all, and return its path.
+    """Write the manifest of a prepared data set, completely or not at all, and return its path.
 
     Raises:
-        DataError: a name is there twice, or metadata hold something that is not JSON.
+        DataError: a name occurs twice, or metadata contain a value that is not JSON.
         OutputError: the file cannot be written.
     """
     items: list[Entry | Reject] = sorted((*entries, *rejects), key=lambda item: natural_key(item.name))
     for one, two in itertools.pairwise(items):
         if one.name == two.name:
-            raise DataError(f"{root}: the name {one.name!r} is there twice")
+            raise DataError(f"{root}: the name {one.name!r} occurs twice")
     lines = []
     for item in items:
         try:
@@ -270,7 +270,7 @@ def array_path(root: str | Path, name: str, what: Array) -> Path:
     Args:
         root: the data set's folder.
         name: the image's name.
-        what: which array, one of `ARRAYS`.
+        what: the array, one of `ARRAYS`.
     """
     return Path(root) / "arrays" / f"{name}.{what}.npy"
 
@@ -289,7 +289,7 @@ def _parse(line: str) -> Entry | Reject:
 
 
 def _fields(cls: type[Entry] | type[Reject], values: Mapping[str, Any], status: str) -> dict[str, Any]:
-    """Return the fields that a dictionary gives, which must be exactly those of the class."""
+    """Return the fields of a dictionary, which must be exactly those of the class."""
     fields = {key: value for key, value in values.items() if key != "status"}
     expected = {field.name for field in dataclasses.fields(cls)}
     if values.get("status") != status:
@@ -306,7 +306,7 @@ def _shallow(item: Entry | Reject) -> dict[str, Any]:
 
 
 def _check_name(name: Any) -> None:
-    """Refuse what is no plain file name: a separator would lead out of the data set's folder."""
+    """Require a plain file name: a name with a separator could leave the data set's folder."""
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode(errors="surrogatepass")) > 200:
         _wrong("name", "a file name without folder, of at most 200 bytes, not beginning with a dot", name)
 

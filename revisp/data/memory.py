@@ -1,4 +1,4 @@
-"""Pictures that are kept in memory, demosaiced once."""
+"""Pictures in memory, which are demosaiced once."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["MemoryPicture", "MemorySource"]
 
 
 class MemoryPicture:
-    """A picture in memory, all of whose pixels are valid.
+    """A picture in memory with valid pixels only.
 
     Args:
         sample: the whole picture.
         cfa: its Bayer phase.
-        mask: overexposure mask ``[1, H, W]``; values of at least 0.5 count as overexposed. The picture's border is
-            left out, which a window moved by one pixel may miss.
+        mask: overexposure mask ``[1, H, W]``; values of at least 0.5 count as overexposed. The border of one pixel
+            is left out, since a window that a symmetry moves by one pixel may not contain it.
     """
 
     def __init__(self, sample: Sample, cfa: CFA, mask: torch.Tensor) -> None:
@@ -64,16 +64,16 @@ class MemoryPicture:
 class MemorySource:
     """Pictures of pairs that fit into memory.
 
-    Each pair is demosaiced when its side of the split is asked for, by the profile's white balance, and the
-    measured samples are written back, so that the mosaic of a target is its RAW exactly.
+    The pairs of a split are demosaiced when they are requested, with the profile's white balance. Measured samples
+    are written back, so the mosaic of a target equals its RAW exactly.
 
     Args:
-        source: where the pairs come from.
+        source: the source of the pairs.
         demosaic: arguments of `Demosaic` (``method``, ...); its CFA and gains are the profile's.
-        mask: arguments of `OverexposureMask`, by which overexposed crops are found.
+        mask: arguments of `OverexposureMask`, which finds overexposed pixels.
 
     Raises:
-        ConfigError: an argument of theirs outside its range.
+        ConfigError: an argument of either is outside its range.
         WeightsError: DemosaicNet's weights are missing.
     """
 
@@ -96,11 +96,11 @@ class MemorySource:
         return self.source.profile
 
     def train_pictures(self) -> list[MemoryPicture]:
-        """Read and demosaic the pairs to learn from."""
+        """Read and demosaic the training pairs."""
         return self._prepare(self.source.train_pairs())
 
     def val_pictures(self) -> list[MemoryPicture]:
-        """Read and demosaic the pairs to validate with."""
+        """Read and demosaic the validation pairs."""
         return self._prepare(self.source.val_pairs())
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Packing a prepared data set into LitData shards (`revisp.data.shards`)."""
+"""Pack a prepared data set into LitData shards (`revisp.data.shards`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Array = np.ndarray[Any, Any]
 
 
 class _Place(NamedTuple):
-    """A tile that is to be packed."""
+    """A tile to pack."""
 
     picture: PreparedPicture
     tile: PictureTile
@@ -57,31 +57,31 @@ def write_shards(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Pack a prepared data set into shards; they take their place once they are complete.
+    """Pack a prepared data set into shards, completely or not at all.
 
-    The pictures to learn from are cut into equal tiles that overlap, and all are packed in random order: a reader
-    shuffles the chunks, and tiles within a chunk only. Those to validate with are cut into tiles that do not
-    overlap.
+    Training pictures are cut into overlapping tiles of equal size, which are packed in random order: a reader
+    shuffles the chunks, but tiles only within a chunk. Validation pictures are cut into tiles that do not overlap.
 
     Args:
         root: the data set's folder.
-        out: where the shards go; None takes ``ROOT/shards``. Shards that are there are replaced.
-        tile: side of a tile to learn from in pixels, even; a smaller picture makes one tile. Crops of up to
-            ``tile - 2`` pixels can be drawn from it in all symmetries.
-        overlap: pixels that neighbours have at least in common, even. No crop reaches across two tiles: with an
-            overlap of a crop any place can be its centre, with less, not those where tiles meet.
-        val_tile: longest side of a tile to validate with, even.
+        out: the folder of the shards; None takes ``ROOT/shards``. Existing shards are replaced.
+        tile: side of a training tile in pixels, even; a smaller picture is one tile. Crops of up to ``tile - 2``
+            pixels can be drawn from it in all symmetries.
+        overlap: least overlap of neighbouring tiles in pixels, even. A crop lies within one tile. If the overlap
+            is at least the side of a crop, a crop can lie anywhere; otherwise some positions at the borders of
+            tiles never occur.
+        val_tile: longest side of a validation tile, even.
         chunk_bytes: size of a chunk.
-        seed: of the order.
-        progress: called with the number of packed tiles and of all.
+        seed: seed of the order.
+        progress: called with the number of packed tiles and the number of all tiles.
 
     Returns:
         The folder of the shards.
 
     Raises:
-        ConfigError: LitData is missing, or a size that cannot be.
+        ConfigError: LitData is missing, or a size is outside its range.
         DataError: the data set is missing, incomplete or inconsistent.
-        OutputError: the shards cannot be written, or another folder is in their place.
+        OutputError: the shards cannot be written, or ``out`` contains other files.
     """
     require_litdata()
     _check_sizes(tile, overlap, val_tile, chunk_bytes)
@@ -90,7 +90,7 @@ def write_shards(
     sides = [min(place.tile.height, place.tile.width) for part in PARTS[:2] for place in parts[part]]
     info = ShardInfo(source.profile, {part: len(parts[part]) for part in PARTS}, min(sides, default=0))
     if not sides:
-        raise DataError(f"{root}: no tile to learn from has a valid pixel")
+        raise DataError(f"{root}: no training tile has a valid pixel")
     out = Path(root, "shards") if out is None else Path(out)
     with _replacing(out, _bytes_needed(parts)) as folder:
         done = 0
@@ -103,7 +103,7 @@ def write_shards(
 
 
 def _train_places(source: PreparedSource, side: int, overlap: int, seed: int) -> dict[str, list[_Place]]:
-    """Return the tiles to learn from in random order, by part; those without a valid pixel are left out."""
+    """Return the training tiles in random order, by part; tiles without a valid pixel are left out."""
     parts: dict[str, list[_Place]] = {"train": [], "train-oe": []}
     for index, picture in enumerate(source.train_pictures()):
         found, valid = picture.overexposed(), picture.valid_blocks()
@@ -126,7 +126,7 @@ def _val_places(source: PreparedSource, side: int) -> Iterator[_Place]:
 
 
 def _starts(size: int, side: int, overlap: int) -> list[int]:
-    """Return even positions, at about equal distances, of pieces that cover an even size and overlap."""
+    """Return even positions, at about equal distances, of overlapping pieces that cover an even size."""
     count = max(1, -(-(size - overlap) // (side - overlap)))
     return [2 * round(at) for at in np.linspace(0, max(0, size - side) / 2, count)]
 
@@ -153,8 +153,8 @@ def _pack(folder: Path, places: Iterable[_Place], info: ShardInfo, chunk_bytes: 
         writer[index] = _encode(place, info)
         yield
     writer.done()
-    # One process wrote, so its index is the index. LitData's own merge would wait for the other processes of
-    # WORLD_SIZE; its time stamp tells caches of remote shards that these are others.
+    # Only one process writes, so its index is complete. LitData's own merge would wait for the other processes of
+    # WORLD_SIZE. The time stamp tells caches of remote shards that the shards have changed.
     for found in folder.glob("*.index.json"):
         index = json.loads(found.read_text())
         (folder / "index.json").write_text(json.dumps({**index, "updated_at": str(time.time())}, sort_keys=True))
@@ -184,13 +184,13 @@ def _encode(place: _Place, info: ShardInfo) -> bytes:
 
 
 def _bytes_needed(parts: dict[str, list[_Place]]) -> int:
-    """RAW, photo and target take 11 bytes a pixel, 14 where the photo has 16 bits."""
+    """Return an upper bound: RAW, photo and target take 11 bytes a pixel, or 14 if the photo has 16 bits."""
     return sum(14 * place.tile.height * place.tile.width for places in parts.values() for place in places)
 
 
 @contextmanager
 def _replacing(out: Path, size: int) -> Iterator[Path]:
-    """Give a folder to fill, which replaces ``out`` once it is filled and is removed if anything fails."""
+    """Yield a new folder. It replaces ``out`` at the end of the block, and is removed if the block fails."""
     try:
         if out.exists() and {item.name for item in out.iterdir()} - set(PARTS):
             raise OutputError(f"cannot write shards to {out}: the folder holds other files")

@@ -1,4 +1,4 @@
-"""Photos decoded once to arrays on disk, of which windows are read at the cost of their pixels."""
+"""Photos that are decoded once to arrays on disk. To read a window costs only the window's pixels."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ __all__ = ["PhotoCache"]
 
 
 class PhotoCache:
-    """A folder of decoded photos: three bytes a pixel, found again while file and settings are the same.
+    """A folder of decoded photos, three bytes a pixel. A photo is decoded again if its file or a setting changes.
 
     Args:
-        folder: where they are kept.
-        exposure: EV at which overexposed pixels are looked for.
-        max_side: reduce larger photos to this longest side, in linear light; None keeps their size. That averages
-            their own noise and compression away, too.
+        folder: the folder.
+        exposure: exposure in EV for which overexposed pixels are found.
+        max_side: reduce larger photos to this longest side, in linear light; None keeps their size. The reduction
+            also averages out their own noise and compression artefacts.
 
     Raises:
-        ConfigError: ``max_side`` is no whole number, or too small.
+        ConfigError: ``max_side`` is not a whole number, or too small.
         OutputError: the folder cannot be made.
     """
 
@@ -48,14 +48,15 @@ class PhotoCache:
         make_folder(folder)
 
     def add(self, path: Path) -> tuple[Path, Path]:
-        """Decode a photo where it has not been.
+        """Decode a photo, unless the folder contains it already.
 
         Returns:
-            Two files of numpy: the pixels, uint8 ``[H, W, 3]``, H and W even; and (row, column) of the pixels that
-            are overexposed at ``exposure``, or of `MAX_OE` drawn from them, int32 ``[n, 2]``.
+            Two NumPy files: the pixels, uint8 ``[H, W, 3]``, H and W even; and (row, column) of the pixels that
+            are overexposed at ``exposure``, int32 ``[n, 2]``. If there are more than `MAX_OE`, so many are drawn
+            of them.
 
         Raises:
-            ImageError: it cannot be read, or is too small.
+            ImageError: the photo cannot be read, or is too small.
             OutputError: the files cannot be written.
         """
         pixels, positions = self._files(path)
@@ -70,10 +71,10 @@ class PhotoCache:
         return pixels, positions
 
     def require_space(self, paths: Iterable[Path]) -> None:
-        """Check that the photos which have not been decoded yet fit on the disk.
+        """Require disk space for the photos that are not decoded yet.
 
         Raises:
-            OutputError: they do not.
+            OutputError: there is not enough space.
         """
         missing = [path for path in paths if not self._files(path)[0].is_file()]
         needed = sum(3 * self._pixels(path) for path in missing)
@@ -109,7 +110,7 @@ class PhotoCache:
         light = srgb_to_linear(torch.arange(256) / 255) * 2.0**self.exposure
         exposed = linear_to_srgb(light.clamp(0, 1))
         bright = (exposed >= THRESHOLDS["luma"]).nonzero()
-        maybe = stored.amax(dim=0) >= (bright.min() if len(bright) else 256)  # few: luma is at most the maximum
+        maybe = stored.amax(dim=0) >= (bright.min() if len(bright) else 256)  # few pixels: luma <= maximum
         mask = overexposure_mask(exposed[stored[:, maybe].int()].unsqueeze(1))[0, 0] >= 0.5
         found = maybe.nonzero()[mask].int().numpy()
         return found if len(found) <= MAX_OE else np.random.default_rng(0).choice(found, MAX_OE, replace=False)

@@ -1,4 +1,4 @@
-"""Pictures: a photo and its RAW, of which windows are read."""
+"""Pictures: a photo and its RAW, which are read in windows."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Pair:
     """A photo and its RAW, both of even height and width.
 
     Attributes:
-        name: what to call it in reports.
+        name: its name in reports.
         srgb: the camera's rendering ``[3, H, W]``, display-referred, in [0, 1].
         bayer: the RAW mosaic ``[1, H, W]``, (value - black) / (white - black).
 
     Raises:
-        ShapeError: wrong shapes or dtypes, odd sizes, or sizes that differ.
+        ShapeError: wrong shapes or dtypes, odd sizes, or different sizes.
     """
 
     name: str
@@ -56,29 +56,28 @@ class Pair:
 
 
 class PairSource(Protocol):
-    """Where pairs come from that fit into memory: the embedded photographs."""
+    """A source of pairs that fit into memory, such as the embedded photographs."""
 
     @property
     def profile(self) -> CameraProfile:
         """The camera of all pairs."""
 
     def train_pairs(self) -> list[Pair]:
-        """Read or make the pairs to learn from."""
+        """Read or make the training pairs."""
 
     def val_pairs(self) -> list[Pair]:
-        """Read or make the pairs to validate with, none of which is in `train_pairs`."""
+        """Read or make the validation pairs. None of them is in `train_pairs`."""
 
 
 class Sample(NamedTuple):
-    """What a data loader yields; a batch has a leading axis B, and a list of names.
+    """One item of a data loader. A batch has a leading axis B, and a list of names.
 
     Attributes:
         srgb: photo ``[3, H, W]`` in [0, 1].
         bayer: RAW mosaic ``[1, H, W]``, of the data set's CFA.
         target: demosaiced RAW ``[3, H, W]``, whose mosaic is ``bayer``.
-        name: of the picture.
-        valid: ``[1, H, W]``, 1 where photo and RAW show the same; where it is 0, a pixel counts in no loss and in
-            no score.
+        name: name of the picture.
+        valid: ``[1, H, W]``: 1 where photo and RAW show the same; 0 excludes a pixel from losses and scores.
     """
 
     srgb: Tensor
@@ -89,11 +88,11 @@ class Sample(NamedTuple):
 
 
 class Picture(Protocol):
-    """A photo and its RAW, of which windows are read when they are asked for; pickled for worker processes."""
+    """A photo and its RAW, which are read in windows on demand. It is pickled for worker processes."""
 
     @property
     def name(self) -> str:
-        """What to call it in reports."""
+        """Its name in reports."""
 
     @property
     def height(self) -> int:
@@ -105,14 +104,14 @@ class Picture(Protocol):
 
     @property
     def cfa(self) -> CFA:
-        """Bayer phase at its first pixel; windows are placed so that they show the data set's."""
+        """Bayer phase at its first pixel. Windows are placed so that they have the data set's phase."""
 
     @property
     def has_overexposed(self) -> bool:
-        """Whether `overexposed` gives any pixel."""
+        """Whether `overexposed` returns any pixel."""
 
     def overexposed(self) -> np.ndarray[Any, Any]:
-        """Return (row, column) of overexposed pixels, ``[n, 2]`` integers: all, or a random share of them."""
+        """Return (row, column) of overexposed pixels, ``[n, 2]`` integers: all, or a random subset."""
 
     def brightness(self) -> np.ndarray[Any, Any]:
         """Return the target at every `BRIGHTNESS_STEP`-th row and column, ``[3, ceil(H/8), ceil(W/8)]`` floats."""
@@ -125,19 +124,19 @@ class Picture(Protocol):
             left: its first column.
             height: its rows.
             width: its columns.
-            seed: of what is random in a picture that is made when it is read; another one for each crop.
+            seed: seed of a picture that is simulated when it is read; each crop has another seed.
         """
 
 
 class PictureSource(Protocol):
-    """Where pictures come from."""
+    """A source of training and validation pictures."""
 
     @property
     def profile(self) -> CameraProfile:
-        """The camera of the data set, whose Bayer phase all samples have."""
+        """The camera of the data set. All samples have its Bayer phase."""
 
     def train_pictures(self) -> Sequence[Picture]:
-        """Return the pictures to learn from."""
+        """Return the training pictures."""
 
     def val_pictures(self) -> Sequence[Picture]:
-        """Return the pictures to validate with, of scenes that are not in `train_pictures`."""
+        """Return the validation pictures. Their scenes are not in `train_pictures`."""

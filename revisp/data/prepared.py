@@ -1,4 +1,4 @@
-"""A prepared data set as a source of pictures: arrays on disk, of which only the windows asked for are read."""
+"""A prepared data set as a source of pictures. Only the requested windows of its arrays are read from disk."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _MODES: dict[Array, Literal["r"] | None] = {"raw": "r", "srgb": "r", "target": "
 class PreparedPicture:
     """One image of a prepared data set.
 
-    Its arrays are mapped into memory for as long as a window is copied from them: a process holds no open files
-    and no pixels between two reads, however many images there are and however long it reads.
+    Its arrays are mapped into memory only while a window is copied from them. Between two reads a process holds no
+    open files and no pixels, so the number of images is not limited.
 
     Args:
         root: the data set's folder.
@@ -99,7 +99,7 @@ class PreparedPicture:
         return self._open("target")[:, ::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP].astype(np.float32)
 
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
-        """Read a window; ``mosaic(target) == bayer`` exactly, for the phase at the window's place.
+        """Read a window; ``mosaic(target) == bayer`` exactly, for the phase at the window's position.
 
         Raises:
             DataError: as `check`.
@@ -123,7 +123,7 @@ class PreparedPicture:
         )
 
     def valid_blocks(self) -> np.ndarray[Any, Any] | None:
-        """Return which blocks of `VALID_BLOCK` pixels count, ``[ceil(H / 32), ceil(W / 32)]``; None: all.
+        """Return the map of valid blocks of `VALID_BLOCK` pixels, ``[ceil(H / 32), ceil(W / 32)]``; None: all.
 
         Raises:
             DataError: as `check`.
@@ -157,7 +157,7 @@ class PreparedPicture:
         }[what]
         if array.shape != shape or array.dtype not in _DTYPES[what]:
             raise DataError(
-                f"{path} holds {array.dtype} {list(array.shape)}, but {MANIFEST} asks for "
+                f"{path} holds {array.dtype} {list(array.shape)}, but {MANIFEST} requires "
                 f"{' or '.join(map(str, _DTYPES[what]))} {list(shape)}: run revisp-prepare again"
             )
         return array
@@ -168,13 +168,13 @@ class PreparedSource:
 
     Args:
         root: its folder.
-        val: scenes or images to validate with, instead of those that were set apart. Other images of a scene of
-            which an image is named are left out of the training.
+        val: scenes or images to validate with, instead of those that ``revisp-prepare`` set apart. If an image is
+            named, the other images of its scene are left out of the training.
         camera: take the images of this camera only.
 
     Raises:
-        DataError: the folder is no prepared data set, a scene, image or camera is not in it, or nothing is left to
-            train or to validate with.
+        DataError: the folder is not a prepared data set, it does not contain a scene, image or camera, or no image
+            is left for training or validation.
     """
 
     def __init__(
@@ -190,14 +190,14 @@ class PreparedSource:
         if not self.train_entries or not self.val_entries:
             raise DataError(
                 f"{self.root}: {len(entries)} images leave {len(self.train_entries)} to train and "
-                f"{len(self.val_entries)} to validate with; at least one of each is needed (data.val names scenes "
-                "or images to validate with)"
+                f"{len(self.val_entries)} to validate with, but at least one of each is needed: set data.val to "
+                "scenes or images to validate with"
             )
         self.profile = _profile(self.train_entries)
         self._report_mixture()
 
     def train_pictures(self) -> list[PreparedPicture]:
-        """Return the pictures to learn from, whose files have been checked.
+        """Check the files of the training pictures and return these.
 
         Raises:
             DataError: see `PreparedPicture.check`.
@@ -205,7 +205,7 @@ class PreparedSource:
         return self._pictures(self.train_entries)
 
     def val_pictures(self) -> list[PreparedPicture]:
-        """Return the pictures to validate with, whose files have been checked.
+        """Check the files of the validation pictures and return these.
 
         Raises:
             DataError: see `PreparedPicture.check`.
@@ -237,7 +237,7 @@ class PreparedSource:
         pixels = _count_pixels(self.train_entries, lambda entry: entry.camera)
         if len(pixels) > 1:
             log.warning(
-                "Data of %d cameras are mixed: %s; the model is made for %s. data.camera=NAME takes one.",
+                "Data of %d cameras are mixed: %s. The model is for %s. Set data.camera=NAME to train with one.",
                 len(pixels),
                 _some(set(pixels)),
                 self.profile.name,
@@ -247,8 +247,8 @@ class PreparedSource:
 def _profile(entries: Sequence[Entry]) -> CameraProfile:
     """Return the profile of the camera with most pixels, with the median of its white balances.
 
-    Its other constants are those that most of its pixels have: shots upright and on their side differ in phase. Of
-    many simulated cameras none stands out: `revisp.camera.cameras.typical_profile` does for them.
+    Its other constants are those of most of its pixels: shots in portrait and landscape differ in phase. Data of
+    many simulated cameras have no main camera; they get `revisp.camera.cameras.typical_profile`.
     """
     if len({entry.camera for entry in entries}) > 1 and all(entry.kind == "simulated" for entry in entries):
         return typical_profile()

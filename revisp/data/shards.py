@@ -2,14 +2,14 @@
 
 Layout::
 
-    OUT/train/index.json, chunk-0-*.bin        tiles to learn from, without overexposed pixels
-    OUT/train-oe/index.json, chunk-0-*.bin     tiles to learn from, with overexposed pixels
-    OUT/val/index.json, chunk-0-*.bin          tiles to validate with, in the order of the pictures
+    OUT/train/index.json, chunk-0-*.bin        training tiles without overexposed pixels
+    OUT/train-oe/index.json, chunk-0-*.bin     training tiles with overexposed pixels
+    OUT/val/index.json, chunk-0-*.bin          validation tiles, in the order of the pictures
 
-These are LitData's own chunks and index. Each sample is one ``bytes`` leaf: a safetensors file of the arrays
-``raw``, ``srgb``, ``target`` and, where not all pixels count, ``valid`` (see `revisp.data.window.StoredWindow`),
+Chunks and index have LitData's own format. Each sample is one ``bytes`` leaf: a safetensors file of the arrays
+``raw``, ``srgb``, ``target`` and, if some pixels do not count, ``valid`` (see `revisp.data.window.StoredWindow`),
 ``oe`` (uint16 ``[n, 2]``, row and column of overexposed pixels) and ``about`` (JSON in UTF-8). LitData pickles
-objects that it does not know; an index that declares anything but ``bytes`` is refused: nothing is ever unpickled.
+objects of unknown types. An index that declares anything but ``bytes`` is refused, so nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ PARTS = ("train", "train-oe", "val")
 """Folders of shards."""
 
 FORMAT = 1
-"""Of a sample; another number means other arrays."""
+"""Format of a sample; another number means other arrays."""
 
 Array = np.ndarray[Any, Any]
 
 
 def require_litdata() -> Any:
-    """Return the ``litdata`` package, silent on what goes well, and without its look for a newer version online.
+    """Return the ``litdata`` package, which then logs only warnings and does not look for a newer version online.
 
     Raises:
         ConfigError: it is not installed.
     """
-    os.environ.setdefault("LITDATA_DISABLE_VERSION_CHECK", "1")  # read at import; old versions ask PyPI otherwise
+    os.environ.setdefault("LITDATA_DISABLE_VERSION_CHECK", "1")  # read at import; else old versions ask PyPI
     try:
         import litdata
     except ImportError as error:
@@ -77,12 +77,12 @@ def require_litdata() -> Any:
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What all shards of a data set have in common; written into every sample.
+    """The facts that all shards of a data set share. They are written into every sample.
 
     Attributes:
-        profile: the camera of the data set, whose Bayer phase samples shall have.
+        profile: the camera of the data set. Samples get its Bayer phase.
         tiles: number of tiles in each of `PARTS`.
-        side: shortest side of a tile to learn from, in pixels.
+        side: shortest side of a training tile, in pixels.
     """
 
     profile: CameraProfile
@@ -95,18 +95,18 @@ class ShardInfo:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ShardInfo:
-        """Build it from what `to_dict` returns."""
+        """Build it from the result of `to_dict`."""
         tiles = {part: int(values["tiles"][part]) for part in PARTS}
         return cls(CameraProfile.from_dict(values["profile"]), tiles, int(values["side"]))
 
 
 class ShardTile:
-    """A tile read from a shard, as a picture of which crops are cut.
+    """A tile of a shard, as a picture from which crops are cut.
 
     Args:
         window: its arrays.
         overexposed: (row, column) of overexposed pixels, ``[n, 2]``.
-        info: of the data set.
+        info: the facts of its data set.
     """
 
     def __init__(self, window: StoredWindow, overexposed: Array, info: ShardInfo) -> None:
@@ -123,11 +123,11 @@ class ShardTile:
 
     @property
     def has_overexposed(self) -> bool:
-        """Whether it was packed as one that has overexposed pixels."""
+        """Whether it was packed as a tile with overexposed pixels."""
         return len(self._overexposed) > 0
 
     def overexposed(self) -> Array:
-        """Return (row, column) of those overexposed pixels that the data set lists."""
+        """Return (row, column) of its overexposed pixels in the data set's list."""
         return self._overexposed
 
     def brightness(self) -> Array:
@@ -135,7 +135,7 @@ class ShardTile:
         return self._window.target[:, ::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP].astype(np.float32)
 
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
-        """Return a window, as `PreparedPicture.read`."""
+        """Return a window, as `PreparedPicture.read` does."""
         return self._window.crop(top, left, height, width).sample()
 
 
@@ -144,10 +144,10 @@ def read_tile(blob: bytes | memoryview, where: str) -> ShardTile:
 
     Args:
         blob: its bytes.
-        where: what to call it in an error.
+        where: its name in an error message.
 
     Raises:
-        DataError: damaged, or of another format.
+        DataError: the sample is damaged or has another format.
     """
     try:
         arrays = load(bytes(blob))
@@ -171,14 +171,15 @@ class Shards:
     """The shards of a data set, in a folder or in object storage.
 
     Args:
-        root: folder that `revisp.data.packing.write_shards` made, or its copy's address: ``s3://bucket/path``.
-        cache: folder for what is downloaded; None takes LitData's own (``LITDATA_CACHE_DIR``, or one below the
-            home folder). Its disk should hold all: LitData takes three quarters of what is free, and where that is
-            too little, a stream that was left before its end can make the next wait half a minute for a chunk.
+        root: folder that `revisp.data.packing.write_shards` made, or the address of a copy: ``s3://bucket/path``.
+        cache: folder for downloads; None takes LitData's own (``LITDATA_CACHE_DIR``, or one below the home
+            folder). Its disk should have room for all shards. LitData uses three quarters of the free space. If
+            this is too little and a stream is stopped before its end, the next stream can wait half a minute for a
+            chunk.
 
     Raises:
         ConfigError: LitData is not installed.
-        DataError: no shards there, or damaged ones.
+        DataError: there are no shards, or they are damaged.
     """
 
     def __init__(self, root: str | Path, cache: str | Path | None = None) -> None:
@@ -188,15 +189,15 @@ class Shards:
         self.info: ShardInfo = self.random_access("val")[0].info
 
     def stream(self, part: str, seed: int) -> Any:
-        """Return a part's `litdata.StreamingDataset`, shuffled; it yields bytes.
+        """Return a part's shuffled `litdata.StreamingDataset`, which yields bytes.
 
         Raises:
-            DataError: no shards there, or damaged ones.
+            DataError: there are no shards, or they are damaged.
         """
         return self._open(part, shuffle=True, seed=seed)
 
     def random_access(self, part: str) -> TileReader:
-        """Return the tiles of a part, each read when it is asked for."""
+        """Return the tiles of a part. Each is read when it is indexed."""
         return TileReader(self._open(part), f"{self.root}/{part}")
 
     def _open(self, part: str, **options: Any) -> Any:
@@ -214,7 +215,7 @@ class Shards:
 
 
 class TileReader:
-    """Tiles by index, by LitData's random access."""
+    """Tiles by index, through LitData's random access."""
 
     def __init__(self, dataset: Any, where: str) -> None:
         self.dataset = dataset
@@ -227,10 +228,10 @@ class TileReader:
 
 @contextmanager
 def reading(where: str) -> Iterator[None]:
-    """Turn whatever LitData or a client for object storage raises into a `DataError` of one line.
+    """Turn all errors of LitData or of a client for object storage into a `DataError` of one line.
 
     Args:
-        where: what is being read.
+        where: the file or address that is read.
     """
     try:
         yield
@@ -243,9 +244,10 @@ def reading(where: str) -> Iterator[None]:
 
 
 def _check_index(folder: Path, where: str, *, chunks: bool) -> int:
-    """Refuse an index whose samples LitData would unpickle, and one whose chunks are not there; return their size.
+    """Check an index and return the size of its chunks in bytes.
 
-    LitData would wait minutes for a missing chunk.
+    An index whose samples LitData would unpickle is refused. So is one whose chunks are missing: LitData would
+    wait minutes for them.
     """
     try:
         index = json.loads((folder / "index.json").read_text())
@@ -263,13 +265,13 @@ def _check_index(folder: Path, where: str, *, chunks: bool) -> int:
 
 
 def _warn_of_size(folder: Path, where: str, size: int) -> None:
-    """Tell that what is still to be downloaded does not fit."""
+    """Warn if the remaining download does not fit on the disk."""
     size -= sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     free = shutil.disk_usage(folder).free
     if size > 0.75 * free:
         log.warning(
-            "%s: %.1f GB are to be downloaded, but the disk of %s has %.1f GB free: reading will be slow. "
-            "data.cache=FOLDER takes another disk.",
+            "%s: %.1f GB must be downloaded, but the disk of %s has %.1f GB free: reading will be slow. "
+            "Set data.cache to a folder on a larger disk.",
             where,
             size / 1e9,
             folder,

@@ -1,8 +1,8 @@
-"""Photographs that simulated cameras take anew for every crop: endless pairs from plain photos.
+"""Photos of which a simulated camera takes every crop again: any number of pairs from plain photos.
 
-A crop's photo is sent through a camera drawn for it, at a random exposure and with its own noise
-(`revisp.camera.simulate`). Varying the light is sound here, as the RAW is made after it. All that is random in a
-crop is a function of the training's seed, the epoch and the crop's number in it.
+A camera is drawn for each crop, with a random exposure and its own noise (`revisp.camera.simulate`). The exposure
+may vary here, since the RAW is made after it. All random values of a crop depend only on the training's seed, the
+epoch and the crop's number in the epoch.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ __all__ = ["SimulatedPhoto", "SimulatedSource", "simulated"]
 log = logging.getLogger(__name__)
 
 MARGIN = 32
-"""Pixels around a window that are simulated with it: DemosaicNet and local tone see that far beyond its edges."""
+"""Pixels around a window that are simulated with it: DemosaicNet and local tone mapping depend on them."""
 
 JPEG_GRID = 16
-"""Windows to simulate begin at a multiple of it, so that the blocks of the JPEG lie as in the whole photo's."""
+"""Simulated windows begin at a multiple of it, so that JPEG blocks lie as in the whole photo."""
 
 VAL_SHARE = 0.2
 
 
 class SimulatedPhoto:
-    """One photo, of which each window that is read is photographed anew.
+    """One photo; each window that is read is a new simulated shot.
 
     Args:
-        name: what to call it in reports.
-        pixels: the decoded photo, uint8 ``[H, W, 3]``, H and W even: a file of numpy.
-        overexposed: positions around which overexposed crops are cut (`PhotoCache`): a file of numpy.
-        profile: of the data set; the simulated cameras have its Bayer phase.
+        name: its name in reports.
+        pixels: the decoded photo, a NumPy file of uint8 ``[H, W, 3]``, H and W even.
+        overexposed: NumPy file of the positions around which overexposed crops are cut (`PhotoCache`).
+        profile: the data set's camera; the simulated cameras have its Bayer phase.
         camera: the camera; None draws one for each window.
         exposures: range from which the exposure of a window is drawn, in EV.
-        demosaic: makes the targets; its phase and gains are of no effect.
-        fixed: draw camera and exposure for the photo rather than for the window: for validation.
+        demosaic: makes the targets; its phase and gains are ignored.
+        fixed: draw camera and exposure once for the photo, not for each window: for validation.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class SimulatedPhoto:
     def overexposed(self) -> np.ndarray[Any, Any]:
         """Return (row, column) of pixels that a shot of mean exposure overexposes, ``[n, 2]`` int32.
 
-        They are found in the photo, before any camera: an underexposed shot may leave a crop around them without
-        an overexposed pixel, and an overexposed one makes many more.
+        They are found in the photo, before any camera. In a shot of less exposure, a crop around them may have no
+        overexposed pixel; in a shot of more exposure, it has many more.
         """
         positions: np.ndarray[Any, Any] = np.load(self._positions, allow_pickle=False)
         return positions
@@ -98,7 +98,7 @@ class SimulatedPhoto:
     def brightness(self) -> np.ndarray[Any, Any]:
         """Return the photo's own linear light at every `BRIGHTNESS_STEP`-th row and column, before any camera.
 
-        How bright the RAW becomes is drawn with the camera and the exposure; which places are brighter is not.
+        Camera and exposure decide how bright the RAW becomes, but not which positions are brighter than others.
         """
         stored = np.load(self._pixels, mmap_mode="r", allow_pickle=False)[::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP]
         light: np.ndarray[Any, Any] = srgb_to_linear(torch.from_numpy(stored.astype(np.float32) / 255)).numpy()
@@ -106,9 +106,10 @@ class SimulatedPhoto:
 
     @torch.no_grad()
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
-        """Photograph a window, with the pixels around it that its processing sees; ``mosaic(target) == bayer``.
+        """Simulate a shot of a window, with the surrounding pixels that its processing sees.
 
-        The camera's noise, lens shading and JPEG blocks are those of the window's place in the whole photo.
+        ``mosaic(target) == bayer``. Noise, lens shading and JPEG blocks are those of the window's position in the
+        whole photo.
         """
         y, x = (max(0, start - MARGIN) // JPEG_GRID * JPEG_GRID for start in (top, left))
         bottom, right = min(top + height + MARGIN, self.height), min(left + width + MARGIN, self.width)
@@ -146,17 +147,18 @@ class SimulatedSource:
     """Photos of a folder as pictures.
 
     Args:
-        photos: the folder; photos in folders below it count too.
+        photos: the folder; photos in its subfolders count too.
         camera: file of one camera that takes all pictures (`revisp.io.camera_file`); None draws cameras.
-        exposures: least and most exposure in EV, around the photo's own.
+        exposures: least and most exposure in EV, relative to the photo's own.
         val: photos or folders of photos to validate with; None takes the last fifth in natural order.
-        cache: folder in which decoded photos are kept for the next training; None: they go when the program ends.
+        cache: folder that keeps decoded photos for the next training; None: they are deleted when the program
+            ends.
         max_side: reduce larger photos to this longest side; None keeps their size.
-        demosaic: arguments of `Demosaic` (``method``, ``weights``); without any, ``"malvar"`` makes the targets.
+        demosaic: arguments of `Demosaic` (``method``, ``weights``); by default ``"malvar"`` makes the targets.
 
     Raises:
-        DataError: no folder, too few photos in it, or none of a name that is to validate.
-        ConfigError: an exposure that is none, or a camera file that is none.
+        DataError: the folder does not exist, it has too few photos, or ``val`` names no photo of it.
+        ConfigError: an exposure is outside its range, or the camera file is not valid.
     """
 
     def __init__(
@@ -182,19 +184,19 @@ class SimulatedSource:
         self._cache = PhotoCache(cache, exposure=sum(self.exposures) / 2, max_side=max_side)
 
     def train_pictures(self) -> list[SimulatedPhoto]:
-        """Return the photos to learn from, which are decoded now where they have not been.
+        """Return the training photos, after decoding those that are not decoded yet.
 
         Raises:
-            DataError: none can be read.
+            DataError: no photo can be read.
             OutputError: the decoded photos cannot be stored.
         """
         return self._pictures(self._train, fixed=False)
 
     def val_pictures(self) -> list[SimulatedPhoto]:
-        """Return the photos to validate with, each taken by one camera at one exposure, always the same.
+        """Return the validation photos, each taken by one camera at one exposure, always the same.
 
         Raises:
-            DataError: none can be read.
+            DataError: no photo can be read.
             OutputError: the decoded photos cannot be stored.
         """
         return self._pictures(self._val, fixed=True)
@@ -238,21 +240,21 @@ def simulated(
     demosaic: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> PairDataModule:
-    """Return the data module of photos that are photographed anew for every crop.
+    """Return the data module of photos of which simulated cameras take every crop again.
 
     Args:
-        photos: as `SimulatedSource`, like all but the last.
+        photos: folder of photos; this and the next six arguments are those of `SimulatedSource`.
         camera: file of one camera.
         exposures: range of the exposure in EV.
-        val: what to validate with.
+        val: photos or folders to validate with.
         cache: folder of decoded photos.
-        max_side: longest side to reduce photos to.
-        demosaic: how targets are made.
+        max_side: longest side of a photo, to which larger ones are reduced.
+        demosaic: arguments of `Demosaic`, which makes the targets.
         options: arguments of `PairDataModule`.
 
     Raises:
-        DataError: no folder, or too few photos in it.
-        ConfigError: an argument outside its range, or a camera file that is none.
+        DataError: the folder does not exist, or has too few photos.
+        ConfigError: an argument is outside its range, or the camera file is not valid.
     """
     source = SimulatedSource(
         photos, camera=camera, exposures=exposures, val=val, cache=cache, max_side=max_side, demosaic=demosaic
@@ -261,7 +263,7 @@ def simulated(
 
 
 def _generator(name: str, *numbers: int) -> torch.Generator:
-    """Return a generator whose numbers are a function of a photo's name and some numbers."""
+    """Return a generator that is seeded by a photo's name and some numbers."""
     state = np.random.SeedSequence([zlib.crc32(name.encode()), *numbers]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0]))
 
@@ -283,14 +285,14 @@ def _find(root: Path) -> list[Path]:
     found = list(folder.photos)
     if len(found) < 2:
         raise DataError(
-            f"{root}: {len(found)} photos ({', '.join(PHOTO_ENDINGS)}); at least one to learn from and one to "
+            f"{root}: {len(found)} photos ({', '.join(PHOTO_ENDINGS)}), but at least one to train and one to "
             "validate with are needed"
         )
     return found
 
 
 def _split(root: Path, found: list[Path], val: Sequence[str] | str | None) -> tuple[list[Path], list[Path]]:
-    """Return the photos to learn from and those to validate with."""
+    """Return the training and the validation photos."""
     if val is None:
         held = found[-max(1, round(VAL_SHARE * len(found))) :]
     else:
@@ -303,11 +305,11 @@ def _split(root: Path, found: list[Path], val: Sequence[str] | str | None) -> tu
     chosen = set(held)
     train = [path for path in found if path not in chosen]
     if not train:
-        raise DataError(f"{root}: all photos are to validate with, none is left to learn from")
+        raise DataError(f"{root}: data.val names all photos, so none is left to train with: name fewer")
     return train, [path for path in found if path in chosen]
 
 
 def _names(relative: Path) -> set[str]:
-    """Return by what a photo can be named: its path with or without ending, and the folders it lies in."""
+    """Return the names by which ``val`` selects a photo: its path with or without ending, and its folders."""
     folders = [parent.as_posix() for parent in relative.parents if parent.name]
     return {relative.as_posix(), relative.with_suffix("").as_posix(), *folders}

@@ -1,8 +1,8 @@
-"""Where crops of each brightness lie, so that they can be drawn evenly over all of them.
+"""The positions of crops of each brightness, so that crops can be drawn evenly over all brightnesses.
 
 Berdan et al., "ReRAW: RGB-to-RAW Image Reconstruction via Stratified Sampling for Efficient Object Detection on
-the Edge" (CVPR 2025, arXiv 2503.03782): RAW values are mostly dark, so crops drawn anywhere hold few bright ones,
-and a network fits those badly. The released code draws within each image; here one draw is over all pictures.
+the Edge" (CVPR 2025, arXiv 2503.03782): RAW values are mostly dark. Uniform crops contain few bright values, and a
+network fits these badly. The released code draws within each image; here one draw is over all pictures.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Strata", "Stratum"]
 
 MOST_WINDOWS = 1024
-"""Windows of a picture that are looked at, evenly spread: a large picture has far more, which hardly differ."""
+"""Most windows of a picture that are examined, evenly spread. Neighbouring windows hardly differ."""
 
 Array = np.ndarray[Any, Any]
 
@@ -44,16 +44,17 @@ class Stratum(NamedTuple):
 class Strata:
     """The windows of pictures, by the mean of each channel of their RAW.
 
-    A window belongs to one bin in each channel. Bins are equal parts of [0, 1]; those that hold no window are left
-    out, so that what there is counts alike, over all pictures together.
+    A window belongs to one bin in each channel. Bins are equal parts of [0, 1] and hold the windows of all
+    pictures together. Empty bins are left out; all others have the same probability.
 
     Args:
-        pictures: those of the data set. Each is looked at once, at every `BRIGHTNESS_STEP`-th row and column.
+        pictures: the pictures of the data set. The constructor reads each once, at every `BRIGHTNESS_STEP`-th row
+            and column.
         crop: side of a window in pixels, no larger than a picture.
         bins: brightness bins of each channel; published: 10.
 
     Attributes:
-        strata: what there is, by channel and bin.
+        strata: the bins with windows, by channel and level.
     """
 
     def __init__(self, pictures: Sequence[Picture], crop: int, bins: int) -> None:
@@ -72,13 +73,13 @@ class Strata:
         """Turn four numbers, uniform in [0, 1), into a window.
 
         Args:
-            which: chooses the channel, uniformly, and the bin among its bins, uniformly.
-            at: chooses the window in it, uniformly.
-            row: moves it a little up or down, so that places between those looked at are seen as well.
-            column: moves it left or right.
+            which: chooses the channel, uniformly, and one of its bins, uniformly.
+            at: chooses the window in the bin, uniformly.
+            row: moves the window a little up or down, so that positions between the examined windows occur too.
+            column: moves the window left or right.
 
         Returns:
-            Index of the picture, first row and first column; the place may lie a little outside the picture.
+            Index of the picture, first row and first column; the window may lie slightly outside the picture.
         """
         which *= 3
         of_channel = self._by_channel[int(which)]

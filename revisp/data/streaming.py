@@ -1,7 +1,7 @@
 """Training from LitData shards: tiles are streamed from a disk or object storage, and crops are cut from them.
 
-LitData divides the chunks among the processes of a distributed training and their workers, shuffles them, and
-downloads and deletes those of a remote folder as they are needed.
+LitData divides the chunks among the processes of a distributed training and their workers, and shuffles them. It
+downloads the chunks of a remote folder when they are needed, and deletes them afterwards.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ if TYPE_CHECKING:
 __all__ = ["ShardCrops", "StreamDataModule", "stream"]
 
 EPOCH_STRIDE = 2**16
-"""Added to the epoch by which LitData shuffles when shards are read again within an epoch."""
+"""Added to LitData's epoch when shards are read again within an epoch, so that they are shuffled differently."""
 
 
 class ShardCrops(IterableDataset[Sample]):
     """The crops of one process.
 
-    A crop of two kinds is drawn at random: around an overexposed pixel of the next tile that has some, or anywhere
-    in the next of all tiles. Tiles come as LitData shuffles and divides them; an epoch starts at another place of
-    the shards than the one before. With the same numbers of processes and workers, an epoch is a function of
-    ``(seed, epoch)``.
+    There are two kinds of crops, chosen at random. One lies around an overexposed pixel of the next tile with
+    overexposed pixels. The other lies anywhere in the next of all tiles. LitData shuffles and divides the tiles;
+    each epoch starts at another position of the shards. With the same numbers of processes and workers, an epoch
+    depends only on ``(seed, epoch)``.
 
     Args:
         everything: all tiles.
         rich: tiles with overexposed pixels, or None.
-        cfa: phase that crops shall have.
+        cfa: Bayer phase of the crops.
         crop: side of a crop.
         batches: batches in an epoch.
         batch_size: crops in a batch.
         oe_share: share of the crops around overexposed pixels.
         augment: apply a random symmetry.
-        seed: of the training.
-        rank: of the process.
-        where: what to call the shards in an error.
+        seed: seed of the training.
+        rank: rank of the process.
+        where: name of the shards in an error message.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class ShardCrops(IterableDataset[Sample]):
                 tile = next(everything, None)
             if tile is None:
                 raise DataError(
-                    f"{self.where}: too few tiles to give each process and each of its {workers} workers one: use "
-                    "fewer, or the prepared data set itself (data=prepared)"
+                    f"{self.where}: too few tiles: each of the {workers} workers of each process needs one. Use "
+                    "fewer processes or workers, or train on the prepared data set itself (data=prepared)"
                 )
             yield self._crop(tile, around, seed)
 
     def _tiles(self, dataset: Any) -> Iterator[ShardTile]:
-        """Yield tiles, over and over; none where LitData gives this worker none."""
+        """Yield tiles again and again; no tile if LitData gives this worker none."""
         for turn in itertools.count():
             dataset.set_epoch(self.epoch + turn * EPOCH_STRIDE)
             blob = None
@@ -124,7 +124,7 @@ class ShardCrops(IterableDataset[Sample]):
 
 
 class _CropLoader(DataLoader[Sample]):
-    """A loader that asks for the epoch when its first batch is asked for."""
+    """A loader that reads the current epoch when its first batch is requested."""
 
     def __init__(self, dataset: ShardCrops, epoch: Callable[[], int], num_workers: int) -> None:
         super().__init__(dataset, batch_size=dataset.batch_size, num_workers=num_workers)
@@ -136,7 +136,7 @@ class _CropLoader(DataLoader[Sample]):
 
 
 class _TileSamples(Dataset[Sample]):
-    """Whole tiles of a part, some or all, less the border that another phase than the data set's costs."""
+    """Whole tiles of a part, some or all. A tile of another phase than the data set's loses a border."""
 
     def __init__(self, tiles: TileReader, indices: Sequence[int], cfa: CFA) -> None:
         self.tiles = tiles
@@ -156,20 +156,21 @@ class StreamDataModule(DataModule):
     """Serve crops and tiles from shards.
 
     Args:
-        shards: where from.
+        shards: the shards.
         crop: side of a training crop in pixels, even.
         batch_size: training crops in a batch of one process.
-        crops_per_epoch: training crops in an epoch, over all processes; what fills no batch on all of them is left
-            out. None: as many as there are tiles.
+        crops_per_epoch: training crops in an epoch, over all processes; a remainder that does not fill a batch on
+            every process is left out. None: the number of tiles.
         oe_share: share of crops drawn around overexposed pixels, in [0, 1].
         augment: flip and transpose crops, keeping their Bayer phase.
         num_workers: processes that read shards and cut crops.
         seed: seed of the crops.
-        val_tiles: most tiles in a validation during training, spread evenly over all; a test looks at all. None
-            takes all.
+        val_tiles: most tiles in a validation during training, spread evenly over all; a test uses all. None takes
+            all.
 
     Raises:
-        ConfigError: a number that is none.
+        ConfigError: a count is not a whole number of at least 1 (``num_workers``: of at least 0), or ``crop`` is
+            too large for the tiles.
     """
 
     def __init__(
@@ -210,14 +211,14 @@ class StreamDataModule(DataModule):
 
     @property
     def profile(self) -> CameraProfile:
-        """The camera of the data set, whose Bayer phase all samples have."""
+        """The camera of the data set. All samples have its Bayer phase."""
         return self.shards.info.profile
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the loader of training crops.
 
         Raises:
-            ConfigError: an argument outside its range.
+            ConfigError: an argument is outside its range.
             DataError: the shards are damaged or cannot be reached.
         """
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -227,7 +228,7 @@ class StreamDataModule(DataModule):
                 f"{self.crops_per_epoch} crops an epoch fill no batch of {self.batch_size} on {ranks} processes: "
                 "set data.crops_per_epoch or data.batch_size"
             )
-        # Lightning's doubt about the length is unfounded: each worker makes its own share of the batches.
+        # Lightning warns about the length without need: each worker makes its own share of the batches.
         warnings.filterwarnings("ignore", message="Your `IterableDataset` has `__len__` defined")
         everything, rich = self._streams(ranks)
         crops = ShardCrops(
@@ -246,15 +247,15 @@ class StreamDataModule(DataModule):
         return _CropLoader(crops, lambda: self.trainer.current_epoch if self.trainer else 0, self.num_workers)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of validation tiles, one a batch: at most `val_tiles`."""
+        """Return the loader of validation tiles, one tile in a batch: at most `val_tiles`."""
         return self._loader(self.val_tiles)
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        """Return the loader of all validation tiles: there is no third set."""
+        """Return the loader of all validation tiles. There is no separate test set."""
         return self._loader(None)
 
     def training_samples(self, limit: int = 64) -> list[Sample]:
-        """Return whole tiles to fit a simple model to, spread evenly over all, always the same."""
+        """Return whole tiles to which a simple model is fitted, spread evenly over all, always the same."""
         tiles = self.shards.info.tiles
         samples: list[Sample] = []
         for part, first in (("train", 0), ("train-oe", tiles["train"])):
@@ -263,11 +264,11 @@ class StreamDataModule(DataModule):
         return samples
 
     def validation_samples(self, limit: int = 4) -> list[Sample]:
-        """Return whole tiles to look at, spread evenly over those to validate with."""
+        """Return whole tiles to show, spread evenly over the validation tiles."""
         return self._samples("val", spread(range(self.shards.info.tiles["val"]), limit))
 
     def _streams(self, ranks: int) -> tuple[Any, Any]:
-        """Return the streams of all tiles, each once a turn, and of those with overexposed pixels."""
+        """Return a stream of all tiles, each once in a turn, and a stream of tiles with overexposed pixels."""
         litdata = require_litdata()
         parts = [part for part in ("train", "train-oe") if self.shards.info.tiles[part]]
         streams = [self.shards.stream(part, self.seed) for part in parts]
@@ -303,13 +304,13 @@ def stream(
     """Return the data module of shards.
 
     Args:
-        root: their folder, or its copy's address in object storage.
-        cache: folder for what is downloaded from there.
-        demosaic: of no effect, as targets were made when the data set was.
+        root: their folder, or the address of a copy in object storage.
+        cache: folder for downloads.
+        demosaic: ignored, since the shards contain their targets.
         options: arguments of `StreamDataModule`.
 
     Raises:
-        ConfigError: LitData is not installed, or an argument outside its range.
-        DataError: no shards there, or damaged ones.
+        ConfigError: LitData is not installed, or an argument is outside its range.
+        DataError: there are no shards, or they are damaged.
     """
     return StreamDataModule(Shards(root, cache), **options)

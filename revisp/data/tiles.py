@@ -1,4 +1,4 @@
-"""Tiles of pictures: all that a validation looks at, or some spread evenly over many pictures."""
+"""Tiles of pictures for validation: all tiles of a picture, or some that are spread evenly over many pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class PictureTile(NamedTuple):
-    """A window of a picture that shows the data set's Bayer phase.
+    """A window of a picture that has the data set's Bayer phase.
 
     Attributes:
         image: index of the picture in its data set.
@@ -41,11 +41,11 @@ class PictureTile(NamedTuple):
 def picture_tiles(pictures: Sequence[Picture], image: int, cfa: CFA, side: int | None) -> list[PictureTile]:
     """Cut a picture into tiles of about equal size that do not overlap.
 
-    They cover the picture, but for its outermost pixels where its Bayer phase is not the data set's: those are
-    left out in pairs, so that every tile begins with the data set's phase.
+    They cover the picture. If the picture has another Bayer phase than the data set, its outermost rows or columns
+    are left out on both sides, so that every tile begins with the data set's phase.
 
     Args:
-        pictures: those of the data set.
+        pictures: the pictures of the data set.
         image: index of the picture.
         cfa: the data set's Bayer phase.
         side: longest side of a tile in pixels, even; None takes the picture whole.
@@ -58,10 +58,10 @@ def picture_tiles(pictures: Sequence[Picture], image: int, cfa: CFA, side: int |
 
 
 def spread_tiles(pictures: Sequence[Picture], cfa: CFA, side: int | None, limit: int) -> list[PictureTile]:
-    """Choose tiles spread over as many pictures as there are, and evenly within each.
+    """Choose tiles that are spread over as many pictures as possible, and evenly within each.
 
     Args:
-        pictures: those of the data set.
+        pictures: the pictures of the data set.
         cfa: its Bayer phase.
         side: longest side of a tile in pixels, even; None takes pictures whole.
         limit: most tiles to return.
@@ -72,7 +72,7 @@ def spread_tiles(pictures: Sequence[Picture], cfa: CFA, side: int | None, limit:
 
 
 def spread(items: Sequence[T], limit: int | None) -> list[T]:
-    """Return at most ``limit`` of some things, at even distances and in order; None returns all."""
+    """Return at most ``limit`` items, at even distances and in order; None returns all."""
     if limit is None or len(items) <= limit:
         return list(items)
     return [items[(2 * at + 1) * len(items) // (2 * limit)] for at in range(limit)]
@@ -89,8 +89,8 @@ class TileDataset(Dataset[Sample]):
     """Tiles of pictures, in order.
 
     Args:
-        pictures: where they are read from.
-        tiles: which.
+        pictures: the pictures of the data set.
+        tiles: the tiles to read.
     """
 
     def __init__(self, pictures: Sequence[Picture], tiles: Sequence[PictureTile]) -> None:

@@ -1,4 +1,4 @@
-"""A window of a picture as it is stored on disk, and the sample it stands for."""
+"""A window of a picture as it is stored on disk, and its conversion to a sample."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StoredWindow:
     """Arrays of a window in the types of a prepared data set, which take a third of a `Sample`'s memory.
 
     Attributes:
-        name: of the picture.
+        name: name of the picture.
         profile: constants of the RAW; its phase is that of the window's first pixel.
         raw: the mosaic ``[H, W]`` uint16, in stored units.
         srgb: the photo ``[H, W, 3]``, uint8 or uint16.
@@ -54,8 +54,8 @@ class StoredWindow:
     def sample(self) -> Sample:
         """Return the window as tensors; ``mosaic(target) == bayer`` exactly, for the window's own phase.
 
-        The RAW is normalised by the levels of its planes, unclamped, and its samples are written into the target,
-        which is stored in half precision.
+        The RAW is normalised by the levels of its planes, unclamped. The target is stored in half precision, so
+        the RAW's samples are written into it.
         """
         bayer = torch.from_numpy(self.profile.normalise(self.raw))[None]
         target = torch.from_numpy(self.target.astype(np.float32))

@@ -1,4 +1,4 @@
-"""The whole method as one module: mask, networks, fusion, mosaic, optional refinement."""
+"""The whole method as one module: mask, networks, fusion, mosaic and optional refinement."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The networks of a pipeline: which there are, and how they are built."""
+"""The choice of a pipeline's networks, and their construction."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "shared": {"shared": ("oe", "noe")},
     "plain": {"plain": ("plain",)},
 }
-"""By the choice of branches: the parts of the RAW that each network predicts, three channels each, in order."""
+"""For each choice of branches, the parts of the RAW that each network predicts: three channels each, in order."""
 
 
 def check_choice(name: str, value: object, choices: Sequence[str | None]) -> None:
-    """Require one of at least two choices; None is called null, as in a configuration.
+    """Require one of at least two choices. The message calls None null, as in a configuration.
 
     Raises:
-        ConfigError: another one.
+        ConfigError: ``value`` is not one of the choices.
     """
     if value not in choices:
         *words, last = ("null" if choice is None else repr(choice) for choice in choices)
@@ -36,7 +36,7 @@ def check_choice(name: str, value: object, choices: Sequence[str | None]) -> Non
 def resolve_camera(
     profile: CameraProfile | Mapping[str, Any] | None, cfa: CFA | str | None
 ) -> tuple[CameraProfile | None, CFA]:
-    """Return the camera and its Bayer phase, which is RGGB if nobody says.
+    """Return the camera and its Bayer phase. Without profile and phase, this is RGGB.
 
     Raises:
         ConfigError: the phase contradicts the profile.
@@ -51,7 +51,7 @@ def resolve_camera(
 
 
 def predicts_planes(backbone: str, kwargs: Mapping[str, Any]) -> bool:
-    """Return whether a plain network predicts Bayer planes: by its arguments, or else as it was published."""
+    """Return whether a plain network predicts Bayer planes, by its argument ``head`` or its published output."""
     spec = BACKBONES.spec(family(backbone)[0])
     return str(kwargs.get("head") or (spec.native if spec else "raw_rgb")) == "packed"
 
@@ -64,17 +64,17 @@ def build_branches(
     *,
     planes: bool,
 ) -> nn.ModuleDict:
-    """Build the networks.
+    """Build the networks of all branches.
 
     Args:
         backbone: name of the network.
         kwargs: its arguments.
         parts: the parts that each network predicts, one of `PARTS`.
-        in_channels: channels of their input.
-        planes: whether the network, a plain one, predicts Bayer planes.
+        in_channels: channels of the networks' input.
+        planes: whether a plain network predicts Bayer planes.
 
     Raises:
-        ConfigError: networks of Bayer planes for a fusion, or wrong arguments.
+        ConfigError: the networks of a fusion predict Bayer planes, or an argument is wrong.
     """
     if planes:
         shapes = {name: {"out_channels": 4, "head": "packed"} for name in parts}
@@ -93,9 +93,10 @@ def build_branches(
 
 
 def build_refiner(kwargs: Mapping[str, Any]) -> nn.Module:
-    """Return a U-Net that changes nothing before it is trained.
+    """Return a U-Net that predicts no correction before it is trained.
 
-    Its loss sees the mean of the two greens, so that nothing would undo a difference that it began with.
+    Its loss sees only the mean of the two greens, so it could never remove a difference that a random start puts
+    between them.
     """
     network = create_backbone("unet", in_channels=4, out_channels=4, **kwargs)
     for parameter in network.get_submodule("head").parameters():

@@ -1,4 +1,4 @@
-"""The frame around a photo that brings it to a size that networks take."""
+"""The padding around a photo that gives it a size that networks take."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Padding = Literal["reflect", "ones4"]
 
 
 class PaddedFrame:
-    """Pads photos for networks, and says where the photo lies in the result.
+    """Pad photos for networks, and find the photo's position in the result.
 
     Args:
-        spec: the networks.
+        spec: size contract of the networks.
         padding: ``"reflect"``: below and to the right; ``"ones4"``: four pixels of constant 1 on each side, and
             more below and to the right.
 
     Attributes:
-        margin: rows above the photo, and columns on its left.
+        margin: padded rows above the photo, and padded columns on its left.
     """
 
     def __init__(self, spec: BackboneSpec, padding: Padding) -> None:
@@ -34,7 +34,7 @@ class PaddedFrame:
         self.margin = 4 if padding == "ones4" else 0
 
     def put_around(self, x: Tensor) -> Tensor:
-        """Return ``x``, ``[B, C, H, W]``, in its frame."""
+        """Return ``x``, ``[B, C, H, W]``, with its frame."""
         margin = self.margin
         height, width = (self._allowed(size + 2 * margin) for size in x.shape[-2:])
         down, right = height - x.shape[-2] - margin, width - x.shape[-1] - margin
@@ -43,7 +43,7 @@ class PaddedFrame:
         return reflect_pad(x, 0, down, 0, right)
 
     def shift(self, span: slice) -> slice:
-        """Return where rows, or columns, of the photo lie in the frame."""
+        """Return the rows, or columns, of the frame that hold these rows, or columns, of the photo."""
         return slice(self.margin + span.start, self.margin + span.stop)
 
     def cut_out(self, y: Tensor, height: int, width: int) -> Tensor:
@@ -51,7 +51,7 @@ class PaddedFrame:
         return y[..., self.margin : self.margin + height, self.margin : self.margin + width]
 
     def cut_out_planes(self, y: Tensor, height: int, width: int) -> Tensor:
-        """Return the photo's part of planes of half the frame's size; of an odd photo without its last row."""
+        """Return the photo's part of planes of half the frame's size; an odd photo loses its last line."""
         margin, height, width = self.margin // 2, height // 2, width // 2
         return y[..., margin : margin + height, margin : margin + width]
 
@@ -61,5 +61,5 @@ class PaddedFrame:
         allowed = next_multiple(size, multiple)
         if least <= next_multiple(MINIMUM_SIZE, multiple):
             return allowed
-        at_least = torch.sym_max(allowed, next_multiple(least, multiple))  # also where an export leaves sizes open
+        at_least = torch.sym_max(allowed, next_multiple(least, multiple))  # max, also of an export's open sizes
         return cast("int", at_least)

@@ -1,4 +1,4 @@
-"""The whole method as one module: mask, networks, fusion, mosaic, optional refinement.
+"""The whole method as one module: mask, networks, fusion, mosaic and optional refinement.
 
 Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step Refinement" (AIM 2022)::
 
@@ -6,9 +6,9 @@ Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step 
           ├─▶ NOE branch ([srgb, M]) ─┤
           └─▶ OE branch  ([srgb, M]) ─┴─▶ fusion ─▶ raw_rgb ─▶ mosaic ─▶ bayer (─▶ refine)
 
-Or, to compare with, one network alone, as other methods have it: plain. And beyond the paper: on a base, where the
-networks learn only what a fitted classical inverse leaves. The same object is trained, saved, tiled over a large
-photo and called in a notebook.
+A plain model is one network alone, as other methods have it, for comparison. A model on a base is our addition to
+the paper: the networks learn only the difference to a fitted classical inverse. The same object is trained, saved,
+run in tiles over a large photo and called in a notebook.
 """
 
 from __future__ import annotations
@@ -51,28 +51,28 @@ class ReverseISP(nn.Module):
     Args:
         backbone: a name of `revisp.list_backbones`.
         backbone_kwargs: arguments of that network (width, depth, ...), the same for both branches.
-        branches: ``"separate"``: two networks, as the paper; ``"shared"``: one network with two 3-channel heads;
-            ``"plain"``: one network and no fusion. A plain network that was published as predicting Bayer planes
-            does so, unless ``backbone_kwargs`` ask for ``head="raw_rgb"``.
+        branches: ``"separate"``: two networks, as in the paper; ``"shared"``: one network with two 3-channel
+            heads; ``"plain"``: one network and no fusion. A plain network whose published form predicts Bayer
+            planes predicts them here too, unless ``backbone_kwargs`` contain ``head="raw_rgb"``.
         mask_channel: append the mask to the networks' input as a fourth channel, as the released code does.
         mask: arguments of `OverexposureMask`.
         fusion: arguments of `Fusion`.
-        base: None: the networks predict the RAW, as the paper's do. ``"classical"``: they predict what is to be
-            added to that of `Classical`, by gains that start at zero (ReZero, Bachlechner et al., arXiv
-            2003.04887). The base is computed in full precision, whatever the networks are computed in.
+        base: None: the networks predict the RAW, as in the paper. ``"classical"``: they predict a correction,
+            which is added to the RAW of `Classical` with gains that start at zero (ReZero, Bachlechner et al.,
+            arXiv 2003.04887). The base is always computed in full precision.
         refine: None, or the arguments of the refining U-Net (RAW to RAW, residual).
-        padding: how sizes are brought to the network's multiple: ``"reflect"`` below and to the right, or
+        padding: how photos are padded to the network's multiple: ``"reflect"`` below and to the right, or
             ``"ones4"``: four pixels of constant 1 (mask included) on each side, as the released code does.
         cfa: phase of the mosaic; taken from ``profile`` when that is given.
         profile: the camera whose RAW the model predicts; needed to write a DNG.
 
-    All arguments are JSON values or can be made from them, so that a model folder can rebuild the module.
+    All arguments are JSON values or can be made from them, so a model folder can rebuild the module.
 
     Values are unclamped in training mode, and clamped to [0, 1] in evaluation mode.
 
     Attributes:
         branches: the networks by name: ``oe`` and ``noe``, ``shared``, or ``plain``.
-        heads: by the name of a network, the parts of the RAW that it predicts: ``oe``, ``noe`` or ``plain``.
+        heads: the parts of the RAW that each network predicts, by its name: ``oe``, ``noe`` or ``plain``.
         spec: size contract and reach of the networks.
         config: all arguments, as JSON values.
 
@@ -125,7 +125,7 @@ class ReverseISP(nn.Module):
         self.refine = None if refine is None else BayerRefiner(build_refiner(refine), self.cfa)
 
     def _build_networks(self) -> None:
-        """Build the branches, and the base that they add to."""
+        """Build the branches, and the base to which they add."""
         name, kwargs, branches = (self.config[key] for key in ("backbone", "backbone_kwargs", "branches"))
         channels = 3 + self.config["mask_channel"]
         self.heads = PARTS[branches]
@@ -155,14 +155,14 @@ class ReverseISP(nn.Module):
         return out._replace(bayer=self.refined(out.mosaiced))
 
     def reconstruct(self, srgb: Tensor) -> Reconstruction:
-        """Do all of `forward` but the refinement."""
+        """Reconstruct the RAW as `forward` does, but without the refinement."""
         check_photos(srgb)
         return self.compose(srgb, self.overexposure_mask(srgb))[0]
 
     def compose(
         self, srgb: Tensor, mask: Tensor, *, auxiliary: Iterable[str] = ()
     ) -> tuple[Reconstruction, Auxiliary]:
-        """Run the branches on photos and put the RAW together, in one piece and without the refinement.
+        """Run the branches on photos and compose the RAW, in one piece and without the refinement.
 
         The steps can also be called one by one, as `revisp.predict` does for the tiles of a large photo:
         `run_branch` for each of ``branches``, `shares`, `mix`, `finish`.
@@ -170,13 +170,13 @@ class ReverseISP(nn.Module):
         Args:
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
-            auxiliary: names of predictions beside the RAW that are wanted, too (`BackboneSpec.auxiliary`).
+            auxiliary: names of additional predictions to return (`BackboneSpec.auxiliary`).
 
         Returns:
-            The reconstruction; and the auxiliary predictions.
+            The reconstruction, and the auxiliary predictions.
 
         Raises:
-            ConfigError: the networks predict no such thing.
+            ConfigError: the networks do not make such a prediction.
 
         Example:
             >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}).eval()
@@ -199,7 +199,7 @@ class ReverseISP(nn.Module):
 
     @property
     def fused(self) -> tuple[str, ...]:
-        """Names of the parts that the fusion joins: ``("oe", "noe")``, or ``()`` of a plain model."""
+        """Names of the parts that the fusion joins: ``("oe", "noe")``, or ``()`` for a plain model."""
         return () if self.plain else ("oe", "noe")
 
     @property
@@ -209,12 +209,12 @@ class ReverseISP(nn.Module):
 
     @property
     def description(self) -> str:
-        """The model in a few words: its network, whether two branches are fused, its size."""
+        """A short description: the network, whether two branches are fused, and the number of parameters."""
         kind = "one network" if self.plain else "overexposure mask fusion"
         return f"{self.config['backbone']}, {kind}, {sum(p.numel() for p in self.parameters()):,} parameters"
 
     def replace_networks(self, change: Callable[[nn.Module], nn.Module]) -> None:
-        """Replace each network, that of the refinement included.
+        """Replace each network, including that of the refinement.
 
         Args:
             change: maps a network to its replacement, a module of the same inputs and outputs.
@@ -252,7 +252,7 @@ class ReverseISP(nn.Module):
             mask: ``[B, 1, H, W]`` in [0, 1].
 
         Returns:
-            Shares ``[B, 1, H, W]`` in [0, 1] by part: ``oe`` and ``noe``, which add up to 1, or ``plain``. A share
+            Shares ``[B, 1, H, W]`` in [0, 1] by part: ``oe`` and ``noe``, which sum to 1, or ``plain``. A share
             depends on the mask up to ``fusion.reach`` pixels away.
         """
         if self.plain:
@@ -263,19 +263,19 @@ class ReverseISP(nn.Module):
     def run_branches(
         self, srgb: Tensor, mask: Tensor, *, auxiliary: Iterable[str] = ()
     ) -> tuple[Parts, Auxiliary]:
-        """Run all networks, the only part of the pipeline that looks far.
+        """Run all networks.
 
         Args:
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
-            auxiliary: names of predictions beside the RAW that are wanted, too.
+            auxiliary: names of additional predictions to return.
 
         Returns:
-            The predictions ``[B, C, H, W]`` by part, with C as of `raw_channels`, clamped in evaluation mode; and
-            the auxiliary predictions, of the same height and width (of a network of Bayer planes, half of them).
+            The predictions ``[B, C, H, W]`` by part, with C = `raw_channels`, clamped in evaluation mode; and the
+            auxiliary predictions of the same height and width, or half of them for a network of Bayer planes.
 
         Raises:
-            ConfigError: the networks predict no such thing.
+            ConfigError: the networks do not make such a prediction.
         """
         wanted = self.check_auxiliary(auxiliary)
         x, base_raw = self._input(srgb, mask), self.base_raw(srgb, mask)
@@ -296,15 +296,15 @@ class ReverseISP(nn.Module):
         base_raw: Tensor | None = None,
         part: tuple[slice, slice] | None = None,
     ) -> Parts:
-        """Run one of ``branches`` alone, as `run_branches` runs it.
+        """Run one of ``branches`` alone, with the same result as in `run_branches`.
 
         Args:
             name: its name in ``branches``.
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
-            base_raw: the result of `base_raw` for both, if it is known already.
-            part: rows and columns that are wanted, first and one past the last; None: all. A network that can
-                (`run_part`) computes only the pixels that these depend on.
+            base_raw: the result of `base_raw` for ``srgb`` and ``mask``, if it is already known.
+            part: rows and columns to return, first and one past the last; None: all. A network with a method
+                ``forward_part`` computes only the pixels that these depend on.
 
         Returns:
             The parts ``heads[name]`` at these rows and columns.
@@ -328,7 +328,7 @@ class ReverseISP(nn.Module):
             shares: the parts' shares of each pixel, from `shares`.
 
         Returns:
-            The RAW ``[B, C, H, W]`` of `raw_channels`.
+            The RAW ``[B, C, H, W]`` with C = `raw_channels`.
         """
         if len(parts) == 1:
             return next(iter(parts.values()))
@@ -346,13 +346,13 @@ class ReverseISP(nn.Module):
         *,
         interpolate: Callable[[Tensor, CFA], Tensor] = demosaic,
     ) -> Reconstruction:
-        """Put mosaic and demosaiced RAW beside each other.
+        """Return both forms of the RAW, mosaic and demosaiced, as a `Reconstruction`.
 
         Args:
             raw: ``[B, C, H, W]``, from `mix`.
             mask: ``[B, 1, H, W]`` in [0, 1].
-            parts: the predictions that the result shows as ``oe`` and ``noe``; empty for none.
-            interpolate: demosaics the mosaic of a network of Bayer planes, bilinearly.
+            parts: the predictions for the fields ``oe`` and ``noe``; may be empty.
+            interpolate: demosaics the mosaic of a network of Bayer planes; bilinear by default.
         """
         bayer = self.to_bayer(raw)
         raw_rgb = interpolate(raw, self.cfa) if self.packed else raw
@@ -366,7 +366,7 @@ class ReverseISP(nn.Module):
         return refined if self.training else refined.clamp(0, 1)
 
     def base_raw(self, srgb: Tensor, mask: Tensor) -> Tensor | None:
-        """Return the RAW ``[B, 3, H, W]`` that the networks add to, unclamped; None without a base.
+        """Return the RAW ``[B, 3, H, W]`` to which the networks add, unclamped; None without a base.
 
         Args:
             srgb: ``[B, 3, H, W]`` in [0, 1].
@@ -383,16 +383,17 @@ class ReverseISP(nn.Module):
             return self.base(x)
 
     def check_auxiliary(self, names: Iterable[str]) -> set[str]:
-        """Return names of what the networks predict beside the RAW.
+        """Return the names of auxiliary predictions as a set.
 
         Raises:
-            ConfigError: they predict no such thing, or stand on a base, so that it says nothing of the RAW.
+            ConfigError: the networks do not make such a prediction, or the model has a base. The networks then
+                predict no RAW of their own to which it could belong.
         """
         wanted = set(names)
         if wanted and self.base is not None:
             raise ConfigError(
-                f"the loss asks for {min(wanted)!r} beside the RAW, and the networks predict no RAW of their own: "
-                "set pipeline.base=null"
+                f"the loss needs the prediction {min(wanted)!r}, but networks on a base predict a correction of "
+                "the base: set pipeline.base=null"
             )
         if unknown := wanted - set(self.spec.auxiliary):
             raise ConfigError(
@@ -402,11 +403,11 @@ class ReverseISP(nn.Module):
         return wanted
 
     def _input(self, srgb: Tensor, mask: Tensor) -> Tensor:
-        """Return the networks' input: photo and mask in their frame."""
+        """Return the networks' input: photo and mask with their frame."""
         return self.frame.put_around(torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb)
 
     def _cut_out(self, y: Tensor, size: tuple[int, int]) -> Tensor:
-        """Cut the frame off a network's output; lay packed planes out as a mosaic."""
+        """Cut the frame off a network's output. Packed planes become a mosaic."""
         return self.frame.cut_out(unpack(y, self.cfa) if self.packed else y, *size)
 
     def _parts(self, name: str, y: Tensor, base_raw: Tensor | None) -> Parts:

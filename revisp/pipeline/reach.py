@@ -1,4 +1,4 @@
-"""How far a step of the pipeline looks and which sizes it takes, for whoever cuts photos into tiles."""
+"""The reach of a step of the pipeline, and the sizes that it takes. Prediction in tiles needs both."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["Reach"]
 
 
 class Reach(NamedTuple):
-    """How far a step looks, and which tiles it takes.
+    """The reach of a step, and the tiles that it takes.
 
     Attributes:
-        align: rows and columns that a tile must start at, and be as large as, multiples of.
+        align: position and size of a tile must be multiples of this, in pixels.
         pixels: farthest distance, in rows or columns, of an input pixel that an output pixel depends on; None if
             that is unknown or the whole photo.
-        least: least height and width of a tile.
+        least: least height and width of a tile in pixels.
 
     Example:
         >>> from revisp.pipeline import ReverseISP
@@ -33,7 +33,7 @@ class Reach(NamedTuple):
 
     @classmethod
     def of_networks(cls, spec: BackboneSpec) -> Reach:
-        """Return the reach of networks. Their predictions become a mosaic, so tiles start at even pixels."""
+        """Return the reach of networks. ``align`` is even, since their predictions become a mosaic."""
         known = spec.receptive_field is not None and not spec.global_context
         pixels = (spec.receptive_field - 1) // 2 if known and spec.receptive_field else None
         return cls(math.lcm(2, spec.multiple_of), pixels, spec.min_size)
@@ -44,15 +44,15 @@ class Reach(NamedTuple):
         return cls(refine.align, refine.reach)
 
     def beside(self, pixels: int) -> Reach:
-        """Return the reach of this step and of another one on the same input that looks ``pixels`` far."""
+        """Return the reach of this step and of another one on the same input, whose reach is ``pixels``."""
         return self._replace(pixels=None if self.pixels is None else max(self.pixels, pixels))
 
     def after(self, pixels: int) -> Reach:
-        """Return the reach of this step on the result of another one that looks ``pixels`` far."""
+        """Return the reach of this step on the result of another one, whose reach is ``pixels``."""
         return self._replace(pixels=None if self.pixels is None else self.pixels + pixels)
 
     def then(self, other: Reach) -> Reach:
-        """Return the reach of this step and of another one on its result.
+        """Return the reach of this step followed by another one on its result.
 
         Example:
             >>> Reach(16, 20, 16).then(Reach(4, 9))

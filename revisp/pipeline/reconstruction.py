@@ -18,21 +18,21 @@ Parts = dict[str, Tensor]
 """The networks' predictions by part: ``oe`` and ``noe`` ``[B, 3, H, W]``; or ``plain``, the whole RAW."""
 
 Auxiliary = dict[str, dict[str, Tensor]]
-"""Predictions beside the RAW (`BackboneSpec.auxiliary`), by part (``oe``, ``noe``, ``plain``) and name."""
+"""Additional predictions (`BackboneSpec.auxiliary`), by part (``oe``, ``noe``, ``plain``) and name."""
 
 
 class Reconstruction(NamedTuple):
     """The result of `ReverseISP`.
 
     Attributes:
-        raw_rgb: demosaiced RAW ``[B, 3, H, W]``: camera RGB, linear, black 0, white 1, not white-balanced; of a
-            plain network that predicts Bayer planes, their bilinear interpolation.
-        bayer: the RAW mosaic ``[B, 1, H, W]``, after refinement where the model refines.
+        raw_rgb: demosaiced RAW ``[B, 3, H, W]``: camera RGB, linear, black 0, white 1, not white-balanced. For a
+            plain network that predicts Bayer planes, it is their bilinear interpolation.
+        bayer: the RAW mosaic ``[B, 1, H, W]``, after the refinement if the model has one.
         mask: overexposure mask ``[B, 1, H, W]`` in [0, 1], 1 = overexposed.
-        oe: demosaiced RAW ``[B, 3, H, W]`` of the branch for overexposed pixels; None of a plain model, and of
-            `revisp.predict` unless asked for.
-        noe: demosaiced RAW ``[B, 3, H, W]`` of the branch for all other pixels; None likewise.
-        mosaiced: the mosaic before refinement; the same tensor as ``bayer`` without it.
+        oe: demosaiced RAW ``[B, 3, H, W]`` of the branch for overexposed pixels; None for a plain model, and from
+            `revisp.predict` unless it is requested.
+        noe: demosaiced RAW ``[B, 3, H, W]`` of the branch for all other pixels; None in the same cases.
+        mosaiced: the mosaic before the refinement; without one, the same tensor as ``bayer``.
 
     Example:
         >>> import torch

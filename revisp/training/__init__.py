@@ -1,1 +1,1 @@
-"""Training under Lightning: the task, its callbacks, and the run."""
+"""Training with Lightning: the task, its callbacks, and the run."""

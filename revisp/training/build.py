@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class Training(NamedTuple):
-    """All that a training needs."""
+    """The objects of a training."""
 
     trainer: pl.Trainer
     data: DataModule
@@ -50,17 +50,17 @@ class Training(NamedTuple):
 
 
 def build_training(cfg: DictConfig, data: DataModule | None = None) -> Training:
-    """Build all that a training needs, and seed all random numbers.
+    """Build the objects of a training, and seed all random numbers.
 
     Args:
         cfg: a composed configuration.
-        data: data to take in place of those of the configuration.
+        data: data to use instead of the data of the configuration.
 
     Raises:
         RevispError: a setting, file or folder is wrong; the message says which.
     """
     if "methods" in cfg:
-        raise ConfigError("this experiment is one of revisp-benchmark: revisp-benchmark experiment=NAME")
+        raise ConfigError("this experiment is a benchmark: run revisp-benchmark experiment=NAME")
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     try:
         keep_freed_memory()
@@ -80,7 +80,7 @@ def build_data(cfg: DictConfig) -> DataModule:
 
 
 def build_model(cfg: DictConfig, profile: CameraProfile) -> ReverseISP:
-    """Return the untrained pipeline of a configuration, for the camera of its data."""
+    """Return the untrained pipeline of a configuration, for the camera of the data."""
     backbone = as_dict(cfg.backbone)
     refine = as_dict(cfg.refine)["network"] if cfg.get("refine") else None
     model = ReverseISP(
@@ -99,7 +99,7 @@ def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
     """Return the training task of a configuration."""
     refine = {key: value for key, value in as_dict(cfg.get("refine")).items() if key != "network"}
     optimizer = instantiate(cfg.optimizer, _partial_=True)
-    optimizer([torch.nn.Parameter(torch.zeros(1))])  # refuses wrong settings now rather than after preparation
+    optimizer([torch.nn.Parameter(torch.zeros(1))])  # refuses wrong settings before the data are prepared
     return ReverseISPTask(
         model,
         build_loss(as_dict(cfg.loss), model),
@@ -112,8 +112,7 @@ def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
 def build_loss(settings: Mapping[str, Any], model: ReverseISP) -> FusionLoss | PlainLoss:
     """Return the loss of a plain network, or of the two branches of the fusion.
 
-    Terms that this machine cannot compute are left out, and the log says so. It also says where the others have
-    their weights from.
+    Terms that this machine cannot compute are left out. The log names them, and the sources of pretrained weights.
     """
     if model.plain:
         loss = PlainLoss(**_section(settings, "plain"))
@@ -147,12 +146,12 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
     """Return Lightning's trainer of a configuration.
 
     Raises:
-        ConfigError: a number of epochs that is none.
+        ConfigError: ``trainer.max_epochs`` is not a whole number.
     """
     settings = {"enable_progress_bar": sys.stderr.isatty(), **as_dict(cfg.trainer)}
     if settings.get("precision") == "auto":
         settings["precision"] = fast_precision(settings.get("accelerator", "auto"))
-    if not isinstance(settings.get("max_epochs", 1), int | None):  # Lightning would find out after preparation
+    if not isinstance(settings.get("max_epochs", 1), int | None):  # Lightning checks it only after preparation
         raise ConfigError(f"trainer.max_epochs must be a whole number, got {settings['max_epochs']!r}")
     callbacks = [instantiate(item) for item in (cfg.get("callbacks") or {}).values() if item]
     loggers = [instantiate(item) for item in (cfg.get("logger") or {}).values() if item]
@@ -162,7 +161,7 @@ def build_trainer(cfg: DictConfig) -> pl.Trainer:
         logger=loggers or False,
         default_root_dir=cfg.run_dir,
         plugins=AtomicCheckpointIO(),
-        use_distributed_sampler=False,  # the crop sampler divides the crops among ranks itself
+        use_distributed_sampler=False,  # the crop sampler itself divides the crops among ranks
         deterministic="warn",
     )
 

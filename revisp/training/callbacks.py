@@ -15,15 +15,15 @@ log = logging.getLogger(__name__)
 
 
 class TerminalProgress(RichProgressBar):
-    """Lightning's progress bar, without the loggers' version beside the figures."""
+    """Lightning's progress bar, without the loggers' version among the figures."""
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """Return what stands beside the bar."""
+        """Return the figures next to the bar."""
         return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
 class PlainProgress(Callback):
-    """Log one line at the end of each epoch: loss, time, and the figures where it was validated."""
+    """Log one line at the end of each epoch: loss, time, and the figures of a validation if there was one."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Training checkpoints that survive a kill at any moment, and how a run finds the one to resume from."""
+"""Training checkpoints that are complete even if the process is killed, and the search for one to resume from."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["AtomicCheckpointIO", "find_checkpoint"]
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Write a checkpoint beside its place, then rename it.
+    """Write a checkpoint to a temporary file in its folder, then rename it.
 
-    Lightning's own way passes through the system's temporary folder, from where a move to another disk is a copy
-    that can be cut short.
+    Lightning itself writes to the system's temporary folder. A move from there to another disk is a copy, which
+    can be interrupted.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Save a checkpoint whole or not at all.
+        """Save a checkpoint completely, or not at all.
 
         Raises:
             OutputError: it cannot be written.
@@ -36,11 +36,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
     """Return the checkpoint that ``resume`` names.
 
-    ``"last"`` is the last one of this run folder or, when that has none, of the most recent run beside it.
+    ``"last"`` is the last checkpoint of this run folder. If there is none, it is that of the most recent run in
+    the same parent folder.
 
     Raises:
-        ConfigError: there is none.
-        WeightsError: it is damaged.
+        ConfigError: there is no such checkpoint.
+        WeightsError: the checkpoint is damaged.
     """
     if resume is None:
         return None
@@ -49,7 +50,7 @@ def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
         others = sorted(run_dir.parent.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
         found = [*others, own] if own.is_file() else others
         if not found:
-            raise ConfigError(f"resume=last: no checkpoint in {run_dir} or in a run beside it")
+            raise ConfigError(f"resume=last: no checkpoint in {run_dir} or in another run of {run_dir.parent}")
         path = found[-1]
     else:
         path = Path(resume)

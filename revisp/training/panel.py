@@ -1,4 +1,4 @@
-"""A picture of what was learned: sRGB, mask, predicted RAW, true RAW, error, a row for each validation photo."""
+"""A picture of the results: sRGB, mask, predicted RAW, true RAW and error, a row for each validation photo."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ COLUMNS = ("sRGB", "overexposure mask", "predicted RAW", "true RAW", "error x 5"
 
 
 def write_panels(task: ReverseISPTask, data: DataModule, path: Path, *, photos: int = 4) -> Path:
-    """Write the picture panel of some validation photos, or of their middles where they are large.
+    """Write the picture panel of some validation photos, or of tiles of large ones.
 
-    RAW is shown white-balanced, in sRGB colours, brightened alike for prediction and truth; the error is the
-    absolute difference of those pictures, five times amplified.
+    RAW is shown white-balanced, in sRGB colours, with the same exposure for prediction and truth. The error is the
+    absolute difference of these two pictures, five times amplified.
 
     Raises:
         OutputError: the file cannot be written.

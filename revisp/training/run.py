@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a finished training leaves.
+    """The result of a finished training.
 
     Attributes:
         metrics: validation figures: ``val/psnr``, ``val/psnr_oe``, ``val/ssim``, ``oe/psnr``, ``upi/psnr``, ...
@@ -92,11 +92,11 @@ def run(cfg: DictConfig) -> TrainResult:
 
 
 def fit(training: Training, resume: str | Path | None = None) -> None:
-    """Train, after setting in closed form what can be.
+    """Train, after fitting the networks that have a closed form.
 
     Args:
-        training: of `build_training`.
-        resume: a checkpoint to continue from.
+        training: the result of `build_training`.
+        resume: a checkpoint from which to continue; no network is then fitted.
 
     Raises:
         KeyboardInterrupt: the user stopped the training.
@@ -104,7 +104,7 @@ def fit(training: Training, resume: str | Path | None = None) -> None:
     trainer, data, task = training
     if task.fittable and resume is None:
         task.fit_networks(data.training_samples())
-    try:  # a checkpoint holds only plain values and tensors: nothing is unpickled
+    try:  # a checkpoint holds only plain values and tensors, so weights_only can forbid pickled code
         trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     except SystemExit:  # Lightning's way to end on Ctrl-C
         raise KeyboardInterrupt from None

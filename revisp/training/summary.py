@@ -1,4 +1,4 @@
-"""Text that a training leaves: its first line, the table of figures, the model's card and ``metrics.json``."""
+"""The texts of a training: its first line, the table of figures, the model card and ``metrics.json``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["describe_training", "model_card", "rival_table", "write_metrics"]
 
 
 def describe_training(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -> str:
-    """Return one line on what is about to be trained."""
+    """Return one line that describes the training before it starts."""
     parameters = sum(p.numel() for p in model.parameters())
     return (
         f"Training {cfg.backbone.name} ({parameters:,} parameters) on data {cfg.data.name!r}: "
@@ -28,7 +28,7 @@ def describe_training(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -
 
 
 def rival_table(metrics: Mapping[str, float]) -> str:
-    """Return the table of figures: one row a rival, over all, OE and NOE pixels."""
+    """Return the table of figures: one row for each rival, over all, OE and NOE pixels."""
     columns = ["psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"]
     wide = max(map(len, RIVALS.values()))
     rows = [f"{'validation':<{wide}}" + "".join(f"{column:>10}" for column in columns)]
@@ -46,7 +46,7 @@ def rival_table(metrics: Mapping[str, float]) -> str:
 
 
 def model_card(cfg: DictConfig) -> str:
-    """Return the text of a model folder's card, in Markdown: the data and the whole recipe."""
+    """Return the Markdown text of a model card: the data and the whole recipe."""
     settings = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(settings, dict)
     for key in ("callbacks", "logger", "run_dir"):
@@ -56,7 +56,7 @@ def model_card(cfg: DictConfig) -> str:
 
 
 def write_metrics(metrics: Mapping[str, float], path: Path) -> None:
-    """Write figures as flat JSON; a region without pixels has no figure (null).
+    """Write figures as flat JSON. The figure of a region without pixels is null.
 
     Raises:
         OutputError: the file cannot be written.

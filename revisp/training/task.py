@@ -42,7 +42,7 @@ RIVALS = {
     "upi_fitted": "UPI, fitted gain",
     "classical": "fitted classical inverse",
 }
-"""What is scored: prefix of the figure's name, and how to call it."""
+"""The rivals that are scored: prefix of the figure's name, and name in the table."""
 
 METRICS = {"psnr": AIMPSNR, "ssim": AIMSSIM}
 
@@ -56,7 +56,7 @@ class Schedule:
         final_factor: share of the full rate that remains at the end.
 
     Raises:
-        ConfigError: a share outside [0, 1].
+        ConfigError: a share is outside [0, 1].
     """
 
     warmup: float = 0.05
@@ -68,7 +68,7 @@ class Schedule:
                 raise ConfigError(f"schedule.{name} must lie in [0, 1], got {getattr(self, name)}")
 
     def factor(self, step: int, total: int) -> float:
-        """Return the share of the full learning rate at a step of ``total`` steps, as far as these are known."""
+        """Return the share of the full learning rate at a step of ``total`` steps, the number expected so far."""
         ramp = max(1, round(self.warmup * total))
         if step < ramp:
             return (step + 1) / ramp
@@ -81,10 +81,10 @@ class RefineTraining:
     """When and how strongly the refinement is trained.
 
     Attributes:
-        weight: weight of the YUV loss beside the branch losses.
+        weight: weight of the YUV loss in the sum with the branch losses.
         schedule: ``"joint"``: from the start, with the branches; ``"staged"``: the branches alone first, then the
             refinement alone, on frozen branches.
-        start: staged: share of the epochs after which the refinement takes over.
+        start: share of the epochs after which the refinement is trained, if staged.
     """
 
     weight: float = 1.0
@@ -98,14 +98,14 @@ class RefineTraining:
 
 @runtime_checkable
 class Fittable(Protocol):
-    """A network that can be set in closed form, before it is trained."""
+    """A network that can be fitted in closed form, before it is trained."""
 
     def fit(self, pairs: Sequence[FitPair]) -> Any:
-        """Fit to photos ``[3, H, W]``, their demosaiced RAW, and the pixels that count ``[1, H, W]``."""
+        """Fit to photos ``[3, H, W]``, their demosaiced RAW, and the map of valid pixels ``[1, H, W]``."""
 
 
 class Learning(NamedTuple):
-    """Which parts learn in an epoch."""
+    """The parts that learn in an epoch."""
 
     branches: bool
     refine: bool
@@ -116,15 +116,20 @@ class ReverseISPTask(pl.LightningModule):
 
     Args:
         model: the pipeline.
-        loss: losses of the two branches on demosaiced RAW; of a plain model, its `PlainLoss`.
+        loss: losses of the two branches on demosaiced RAW; for a plain model, its `PlainLoss`.
         optimizer: makes an optimizer from parameters.
         schedule: learning rate over the training.
-        refine: how the refinement is trained; ignored by a model without one.
+        refine: settings of the refinement's training; ignored by a model without refinement.
 
-    Validation logs the fused pipeline under ``val/``. A test logs the same figures of each branch alone under
-    ``oe/`` and ``noe/``; of UPI unprocessing, given the camera's true colour matrix and white balance, under
-    ``upi/``; of UPI with its brightness fitted to the training pairs too, under ``upi_fitted/``; and of the
-    classical inverse fitted to them, under ``classical/`` (both by `fit_baseline`).
+    Validation logs the figures of the fused pipeline under ``val/``. A test logs the same figures of its rivals:
+
+    - ``oe/`` and ``noe/``: each branch alone;
+    - ``upi/``: UPI unprocessing with the camera's true colour matrix and white balance;
+    - ``upi_fitted/``: the same, with its brightness also fitted to the training pairs (`fit_baseline`);
+    - ``classical/``: the classical inverse fitted to the training pairs (`fit_baseline`).
+
+    Raises:
+        ConfigError: the loss does not fit the model.
     """
 
     def __init__(
@@ -156,15 +161,17 @@ class ReverseISPTask(pl.LightningModule):
 
     @property
     def fittable(self) -> list[Fittable]:
-        """The base and the branches' networks that can be set in closed form."""
+        """The networks that can be fitted in closed form, among the base and the branches."""
         networks: list[object] = [self.model.base, *self.model.branches.values()]
         return [network for network in networks if isinstance(network, Fittable)]
 
     def fit_networks(self, samples: Sequence[Sample]) -> None:
-        """Set the networks that can be by the training samples; where these do not tell enough, not the base.
+        """Fit the networks that have a closed form to the training samples.
+
+        If the samples do not suffice for the base, it keeps its start and the log says so.
 
         Raises:
-            DataError: the samples do not tell enough for a branch.
+            DataError: the samples do not suffice for a branch.
         """
         for network in self.fittable:
             try:
@@ -178,7 +185,7 @@ class ReverseISPTask(pl.LightningModule):
 
     @property
     def stage(self) -> Learning:
-        """Which parts learn in the current epoch."""
+        """The parts that learn in the current epoch."""
         if self.model.refine is None:
             return Learning(branches=True, refine=False)
         if self.refine_training.schedule == "joint":
@@ -187,7 +194,7 @@ class ReverseISPTask(pl.LightningModule):
         return Learning(branches=not refining, refine=refining)
 
     def _progress(self) -> float:
-        """Return the share of the training that is done: of its epochs, or else of its steps."""
+        """Return the share of the training that is done, in epochs or, without their number, in steps."""
         if (epochs := self.trainer.max_epochs or -1) > 0:
             return self.current_epoch / epochs
         return self.global_step / self._steps(self.global_step, float(self.trainer.estimated_stepping_batches))
@@ -237,7 +244,7 @@ class ReverseISPTask(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def _steps(self, step: int, total: float) -> int:
-        """Return how many steps the training will have: ``total``, or by its pace where its time is limited."""
+        """Return the expected number of steps: ``total`` or, if time is limited, an estimate from the pace."""
         for timer in self.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(timer, pl.callbacks.Timer) and (left := timer.time_remaining()) is not None:
                 elapsed = timer.time_elapsed()
@@ -267,7 +274,7 @@ class ReverseISPTask(pl.LightningModule):
         return Reconstruction(*(None if value is None else value.float() for value in out))  # type: ignore[arg-type]
 
     def _score(self, group: str, bayer: Tensor, batch: Sample) -> None:
-        """Score a batch as `revisp.evaluation` does."""
+        """Score a batch by the rules of `revisp.evaluation`."""
         cfa = self.model.cfa
         planes, truth = (pack(x, cfa) for x in (bayer.clamp(0, 1), batch.bayer))
         scored = scored_planes(planes, truth, batch.srgb, batch.valid, cfa)
@@ -285,10 +292,10 @@ class ReverseISPTask(pl.LightningModule):
             self._log_scores(group)
 
     def fit_baseline(self, samples: Sequence[Sample]) -> None:
-        """Add what is fitted to the training samples: UPI's brightness, and the classical inverse.
+        """Add the baselines that are fitted to the training samples: UPI's brightness, and the classical inverse.
 
-        UPI takes the median of the gains that fit each sample's unclipped pixels. What cannot be fitted to these
-        samples is not scored.
+        UPI takes the median over samples of the gain that fits a sample's unclipped pixels. A baseline that cannot
+        be fitted to these samples is not scored.
         """
         if self.model.profile is None or not samples:
             return
@@ -311,7 +318,7 @@ class ReverseISPTask(pl.LightningModule):
 
 
 def _freeze_unasked(model: ReverseISP, needs: frozenset[str]) -> None:
-    """Freeze what serves only predictions that no loss asks for: processes would wait for its gradients."""
+    """Freeze submodules that serve only predictions without a loss: distributed training would wait for them."""
     for network in model.branches.values():
         for name in model.spec.auxiliary:
             if isinstance(part := getattr(network, name, None), nn.Module):

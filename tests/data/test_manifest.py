@@ -140,9 +140,9 @@ def test_a_line_that_is_no_entry_is_told(tmp_path, make_entry, line, message):
 def test_a_name_is_there_once(tmp_path, make_entry):
     reject = Reject("img1", (), "f", "why")
     _write(tmp_path, make_entry().to_dict(), reject.to_dict())
-    with pytest.raises(DataError, match=r":2: the name 'img1' is there twice"):
+    with pytest.raises(DataError, match=r":2: the name 'img1' occurs twice"):
         read_manifest(tmp_path)
-    with pytest.raises(DataError, match="'img1' is there twice"):
+    with pytest.raises(DataError, match="'img1' occurs twice"):
         write_manifest(tmp_path, [make_entry()], [reject])
 
 
