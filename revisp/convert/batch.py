@@ -36,6 +36,13 @@ class Converted:
         files: what was written; nothing where it failed or was finished before.
         seconds: time that it took to read, predict and write.
         error: why it failed.
+
+    Example:
+        >>> job = Conversion(Path("photo.jpg"), Path("photo.dng"))
+        >>> Converted(job).skipped
+        True
+        >>> Converted(job, files=(job.output,), seconds=1.5).skipped
+        False
     """
 
     job: Conversion
@@ -89,6 +96,21 @@ def convert_photos(
     Raises:
         OutputError: an output's ending is no format.
         ConfigError: what the engine predicts cannot be written in that format.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> from revisp.io import write_png
+        >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, profile=SIMULATED.profile)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     photo = Path(folder, "photo.png")
+        ...     write_png(photo, torch.rand(3, 32, 48))
+        ...     jobs = [Conversion(photo, photo.with_suffix(".dng")), Conversion(Path("lost.jpg"), Path(folder, "b.dng"))]
+        ...     for done in convert_photos(model, jobs, workers=0):
+        ...         print(done.job.photo.name, len(done.files), done.error)
+        photo.png 1 None
+        lost.jpg 0 lost.jpg: No such file or directory
     """
     return Batch(model, jobs, choice, workers=workers, resume=resume).run(progress)
 

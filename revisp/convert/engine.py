@@ -29,7 +29,14 @@ class Sensor(Protocol):
 
 
 class Engine(Sensor, Protocol):
-    """Predicts mosaics of one camera: `TorchEngine`, or an exported graph."""
+    """Predicts mosaics of one camera: `TorchEngine`, or an exported graph.
+
+    Example:
+        >>> import torch
+        >>> engine: Engine = TorchEngine(ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}))
+        >>> engine.bayer(torch.rand(3, 32, 48)).shape, engine.cfa.value
+        (torch.Size([1, 32, 48]), 'RGGB')
+    """
 
     def bayer(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
         """Predict the mosaic ``[1, H, W]`` in [0, 1] of a photo ``[3, H, W]`` in [0, 1].
@@ -48,6 +55,12 @@ class TorchEngine:
     Attributes:
         model: the pipeline.
         memory: bytes that a prediction may take, as for `revisp.predict`.
+
+    Example:
+        >>> import torch
+        >>> engine = TorchEngine(ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}))
+        >>> engine.bayer(torch.rand(3, 32, 48)).shape
+        torch.Size([1, 32, 48])
     """
 
     model: ReverseISP

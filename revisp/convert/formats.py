@@ -37,6 +37,12 @@ class Choice:
         bits: of ``.npy``: 10 or 12.
         preview: write the developed RAW beside it, as `preview_path` names it.
         tile: height and width of the tiles in pixels; None: what suits the engine.
+
+    Example:
+        >>> Choice()
+        Choice(bits=10, preview=False, tile=None)
+        >>> Choice(bits=12, tile=512).bits
+        12
     """
 
     bits: int = 10

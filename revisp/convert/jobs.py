@@ -27,7 +27,13 @@ LIST_ENDING = ".txt"
 
 @dataclass(frozen=True)
 class Conversion:
-    """One photo and where its RAW goes."""
+    """One photo and where its RAW goes.
+
+    Example:
+        >>> job = Conversion(Path("photo.jpg"), Path("raw/photo.dng"))
+        >>> preview_path(job.output).name
+        'photo.preview.png'
+    """
 
     photo: Path
     output: Path
@@ -55,6 +61,11 @@ def plan_conversions(
         ImageError: a folder without photos, or a list that cannot be read or is empty.
         OutputError: the output's ending is no format, contradicts ``format``, is one file for several photos, or
             two files would have the same name.
+
+    Example:
+        >>> jobs = plan_conversions([Path("a.jpg"), Path("b.png")], Path("raw"), "tiff")
+        >>> [job.output.as_posix() for job in jobs]
+        ['raw/a.tiff', 'raw/b.tiff']
     """
     places: dict[tuple[str, str], Path] = {}
     for file in (file for photo in photos for file in named_photos(photo)):

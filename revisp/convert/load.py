@@ -31,6 +31,10 @@ def load_model(folder: str | Path | None = None, device: str = "auto") -> Revers
     Raises:
         WeightsError: the folder or one of its files is missing, damaged, or does not fit.
         ConfigError: there is no such device.
+
+    Example:
+        >>> load_model("default", device="cpu").training
+        False
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -65,6 +69,15 @@ def load_engine(
         WeightsError: the model is missing, damaged, or does not fit.
         ConfigError: a setting that the engine does not have, or cannot fulfil here; a model that it does not run;
             onnxruntime is not installed.
+
+    Example:
+        >>> engine = load_engine("default", device="cpu", precision="fp32")
+        >>> engine.profile.name
+        'revisp Simulated A'
+        >>> load_engine("default", engine="onnx")
+        Traceback (most recent call last):
+        ...
+        revisp.errors.ConfigError: the engine onnx runs exported graphs: revisp-export default -o model.onnx
     """
     ending = "" if model is None else Path(model).suffix.lower()
     if ending == PROGRAM_ENDING:

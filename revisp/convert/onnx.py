@@ -40,6 +40,17 @@ class OnnxPipeline:
     Raises:
         ConfigError: onnxruntime is not installed, or lacks a provider.
         WeightsError: the file is missing, damaged, or not exported by revisp.
+
+    Example:
+        The first two lines are not run here, since exporting a graph takes seconds.
+
+        >>> engine = OnnxPipeline("model.onnx")  # doctest: +SKIP
+        >>> engine.bayer(torch.rand(3, 480, 640)).shape  # doctest: +SKIP
+        torch.Size([1, 480, 640])
+        >>> OnnxPipeline("lost.onnx")
+        Traceback (most recent call last):
+        ...
+        revisp.errors.WeightsError: lost.onnx: no such file; revisp-export writes it
     """
 
     def __init__(self, path: str | Path, providers: Sequence[str] | None = None) -> None:

@@ -71,6 +71,12 @@ def predict(
         ShapeError: not a photo, or smaller than 16 pixels.
         ConfigError: a tile smaller than 16 pixels, an overlap that does not fit it, both a tile and a bound of
             memory, or too little memory; the message says how much it takes.
+
+    Example:
+        >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2})
+        >>> raw = predict(model, torch.rand(3, 96, 64), tile=64)
+        >>> raw.bayer.shape, raw.raw_rgb.shape
+        (torch.Size([1, 96, 64]), torch.Size([3, 96, 64]))
     """
     check_image(srgb, 3, "srgb")
     if srgb.ndim > 4:

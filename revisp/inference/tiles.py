@@ -314,6 +314,13 @@ def tile_apply(
     Raises:
         ConfigError: tile, overlap and align do not fit together.
         ShapeError: ``x`` is not one picture, or ``function`` changes the size or channels.
+
+    Example:
+        >>> photo = torch.rand(1, 3, 64, 96)
+        >>> blur = torch.nn.AvgPool2d(3, stride=1, padding=1)  # looks 1 pixel far
+        >>> tiled = tile_apply(blur, photo, tile=32, overlap=2, channels=3, reach=1)
+        >>> tiled.shape
+        torch.Size([1, 3, 64, 96])
     """
     if x.ndim != 4 or x.shape[0] != 1:
         raise ShapeError(f"tiles are cut from one picture [1, C, H, W], got {list(x.shape)}")

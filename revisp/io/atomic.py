@@ -28,6 +28,15 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
     Raises:
         OutputError: the folder is missing or read-only, the disk is full, or ``path`` is a folder or a device.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with atomic_write(f"{folder}/scores.json") as file:
+        ...         _ = file.write(b"{}")
+        ...         unfinished = Path(folder, "scores.json").exists()
+        ...     unfinished, Path(folder, "scores.json").read_bytes()
+        (False, b'{}')
     """
     target = Path(os.path.realpath(path))
     temporary = target.parent / f".revisp-{uuid.uuid4().hex[:12]}.part"

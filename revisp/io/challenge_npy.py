@@ -53,6 +53,14 @@ def write_challenge_npy(
         ConfigError: other bits.
         ShapeError: not one mosaic, or not floating point.
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_challenge_npy(f"{folder}/0_0.npy", np.full((8, 8), 0.5, np.float32), "RGGB")
+        ...     stored = np.load(f"{folder}/0_0.npy")
+        >>> stored.shape, stored.dtype, int(stored.max())
+        ((4, 4, 4), dtype('uint16'), 512)
     """
     scale = challenge_scale(bits)
     array = single_mosaic(bayer)[None]
@@ -80,6 +88,14 @@ def read_challenge_npy(path: str | Path, *, bits: int = 10) -> Array:
     Raises:
         ConfigError: bits other than 10 and 12.
         ImageError: missing, damaged, not uint16 ``[h, w, 4]``, or above the scale of ``bits``.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/0_0.npy", np.full((4, 4, 4), 512, np.uint16))
+        ...     mosaic = read_challenge_npy(f"{folder}/0_0.npy", bits=10)
+        >>> mosaic.shape, float(mosaic.max())
+        ((8, 8), 0.5)
     """
     scale = challenge_scale(bits)
     try:

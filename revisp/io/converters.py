@@ -41,6 +41,12 @@ class Style:
         exposure: stops by which the picture is brightened. The mosaic saturates that much earlier, as if exposed
             longer, so all converters clip the same highlights.
         contrast: 0 (the converter's own) to 1.
+
+    Example:
+        >>> STYLES["bright"]
+        Style(exposure=1.0, contrast=0.0)
+        >>> Style(exposure=1.5, contrast=0.2).exposure
+        1.5
     """
 
     exposure: float = 0.0
@@ -58,7 +64,12 @@ STYLES: Mapping[str, Style] = MappingProxyType(
 
 
 def available_converters() -> tuple[str, ...]:
-    """Return the names of the converters that are installed; ``libraw`` always is."""
+    """Return the names of the converters that are installed; ``libraw`` always is.
+
+    Example:
+        >>> "libraw" in available_converters()
+        True
+    """
     return tuple(name for name in CONVERTERS if name not in _PROGRAMS or shutil.which(_PROGRAMS[name]))
 
 
@@ -84,6 +95,13 @@ def develop_raw(
     Raises:
         ConfigError: unknown converter or style, or the program is not installed.
         ImageError: the program fails or takes too long.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> from revisp.io.exif import PhotoMetadata
+        >>> grey = np.full((32, 48), SIMULATED.profile.white_level // 4, np.uint16)
+        >>> develop_raw(RawImage(grey, SIMULATED.profile, PhotoMetadata(), orientation=1)).shape
+        torch.Size([3, 32, 48])
     """
     if converter not in CONVERTERS:
         raise ConfigError(f"unknown converter {converter!r}: use {', '.join(CONVERTERS)}")

@@ -26,6 +26,12 @@ class PhotoMetadata:
         f_number: f-number of the aperture.
         iso: ISO speed.
         focal_length: millimetres.
+
+    Example:
+        >>> PhotoMetadata(iso=100, exposure_time=Fraction(1, 250)).exposure_time
+        Fraction(1, 250)
+        >>> PhotoMetadata().iso is None
+        True
     """
 
     make: str | None = None
@@ -42,6 +48,17 @@ def read_metadata(path: str | Path) -> PhotoMetadata:
     """Read the EXIF of a JPEG, PNG, WebP, TIFF or TIFF-based RAW file.
 
     EXIF that is absent, damaged or of another kind reads as "not said": it never stops a photo from being used.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> exif = Image.Exif()
+        >>> exif[0x0110] = "Pixel 6"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGB", (16, 16)).save(f"{folder}/photo.jpg", exif=exif)
+        ...     metadata = read_metadata(f"{folder}/photo.jpg")
+        >>> metadata.model, metadata.iso
+        ('Pixel 6', None)
     """
     try:
         with Path(path).open("rb") as file:

@@ -76,6 +76,15 @@ def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile
     Raises:
         ShapeError: not one mosaic.
         OutputError: the file cannot be written, or its ending is another.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_mosaic(f"{folder}/white.png", np.ones((16, 16), np.float32), SIMULATED.profile)
+        ...     stored = read_mosaic(f"{folder}/white.png")
+        >>> bool((stored == SIMULATED.profile.white_level).all())
+        True
     """
     stored = stored_mosaic(bayer, profile)
     ending = Path(path).suffix.lower()
@@ -97,6 +106,14 @@ def read_mosaic(path: str | Path) -> Array:
 
     Raises:
         ImageError: missing, damaged, or not one channel of 16 bits.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/mosaic.npy", np.full((16, 24), 1023, np.uint16))
+        ...     mosaic = read_mosaic(f"{folder}/mosaic.npy")
+        >>> mosaic.shape, mosaic.dtype
+        ((16, 24), dtype('uint16'))
     """
     array = _read(Path(path))
     if array.ndim != 2:

@@ -46,6 +46,11 @@ class Photo:
     Attributes:
         srgb: display-referred sRGB ``[3, H, W]``, float32 in [0, 1], upright.
         metadata: its EXIF.
+
+    Example:
+        >>> photo = Photo(torch.rand(3, 32, 48), PhotoMetadata(model="Pixel 6"))
+        >>> photo.srgb.shape, photo.metadata.model
+        (torch.Size([3, 32, 48]), 'Pixel 6')
     """
 
     srgb: Tensor
@@ -72,6 +77,14 @@ def read_srgb(path: str | Path) -> Tensor:
     Raises:
         ImageError: missing, empty, damaged, of another kind, smaller than 16 pixels or larger than 300 megapixels;
             transparent pixels (no camera records them); CMYK without a profile; floating-point values.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_png(f"{folder}/photo.png", torch.ones(3, 32, 48))
+        ...     srgb = read_srgb(f"{folder}/photo.png")
+        >>> srgb.shape, srgb.max()
+        (torch.Size([3, 32, 48]), tensor(1.))
     """
     path = Path(path)
     try:
@@ -90,6 +103,12 @@ def decode_srgb(data: bytes, path: str | Path) -> Tensor:
 
     Raises:
         ImageError: as `read_srgb`.
+
+    Example:
+        >>> data = io.BytesIO()
+        >>> Image.new("RGB", (48, 32), "white").save(data, "JPEG")
+        >>> decode_srgb(data.getvalue(), "downloaded.jpg").shape
+        torch.Size([3, 32, 48])
     """
     return _read(io.BytesIO(data), Path(path))
 
@@ -116,6 +135,14 @@ def read_photo(path: str | Path) -> Photo:
 
     Raises:
         ImageError: as `read_srgb`. Damaged EXIF is no error.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_png(f"{folder}/photo.png", torch.ones(3, 32, 48))
+        ...     photo = read_photo(f"{folder}/photo.png")
+        >>> photo.srgb.shape, photo.metadata.iso
+        (torch.Size([3, 32, 48]), None)
     """
     return Photo(read_srgb(path), read_metadata(path))
 
@@ -126,6 +153,13 @@ def write_png(path: str | Path, srgb: Tensor) -> None:
     Raises:
         ShapeError: another shape or dtype.
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_png(f"{folder}/photo.png", torch.full((3, 32, 48), 2.0))
+        ...     Image.open(f"{folder}/photo.png").getpixel((0, 0))
+        (255, 255, 255)
     """
     check_image(srgb, 3, "srgb")
     if srgb.ndim > 4 or (srgb.ndim == 4 and srgb.shape[0] != 1):

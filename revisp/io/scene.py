@@ -48,6 +48,12 @@ class Scene:
         projection: ``"equirectangular"``: columns are 360 degrees, rows from the zenith to the nadir; or
             ``"planar"``.
         notes: what was found and mended, for a user to read.
+
+    Example:
+        >>> light = torch.full((3, 8, 16), 0.5)
+        >>> light[:, 2, 3] = 128
+        >>> Scene("lamp", light, "equirectangular").range_ev
+        8.0
     """
 
     name: str
@@ -81,6 +87,16 @@ def read_scene(path: str | Path, projection: Projection | None = None) -> Scene:
     Raises:
         ImageError: missing, empty, cut off, damaged, of another kind, without colours; more than 1 % of its pixels
             negative, infinite or no numbers; an ordinary picture of 8 bits.
+
+    Example:
+        >>> import tempfile
+        >>> header = b"#?RADIANCE\\nFORMAT=32-bit_rle_rgbe\\n\\n-Y 16 +X 32\\n"
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     pixels = [bytes([n % 256, 99, 99, 120 + n // 256]) for n in range(512)]
+        ...     _ = Path(folder, "room.hdr").write_bytes(header + b"".join(pixels))
+        ...     scene = read_scene(f"{folder}/room.hdr", "equirectangular")
+        >>> scene.light.shape, scene.projection
+        (torch.Size([3, 16, 32]), 'equirectangular')
     """
     path = check_file(path)
     stored = mend(_decode(path), path)

@@ -33,6 +33,15 @@ def read_preview(path: str | Path) -> Tensor | None:
 
     Raises:
         ImageError: the file is missing, empty or no RAW, or the preview is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> from revisp.io import write_dng
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_dng(f"{folder}/photo.dng", torch.rand(1, 32, 48), SIMULATED.profile)
+        ...     read_preview(f"{folder}/photo.dng") is None  # DNGs of revisp have no preview
+        True
     """
     path = check_file(path)
     found = gpr_preview(path) if path.suffix.lower() == ".gpr" else libraw_preview(path)

@@ -21,7 +21,15 @@ Planes = tuple[float, float, float, float]
 
 
 class Rectangle(NamedTuple):
-    """A rectangle of a mosaic, in pixels."""
+    """A rectangle of a mosaic, in pixels.
+
+    Example:
+        >>> window = Rectangle(top=2, left=4, height=8, width=16)
+        >>> np.zeros((32, 48))[window.slices].shape
+        (8, 16)
+        >>> window.fits(32, 48)
+        True
+    """
 
     top: int
     left: int
@@ -62,6 +70,13 @@ class RawImage:
         orientation: EXIF orientation (1 to 8) that makes it upright.
         crop: the part of the mosaic that the camera's own pictures show; None where the file does not say.
         optical_black: mean reading of the masked border for R, Gr, Gb, B, in stored units; None without a border.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> stored = np.full((32, 48), SIMULATED.profile.white_level, np.uint16)
+        >>> raw = RawImage(stored, SIMULATED.profile, PhotoMetadata(), orientation=6)
+        >>> float(raw.normalised().max()), raw.upright().mosaic.shape
+        (1.0, (48, 32))
     """
 
     mosaic: Array

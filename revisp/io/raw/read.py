@@ -36,6 +36,17 @@ def read_raw(path: str | Path) -> RawImage:
     Raises:
         ImageError: missing, empty, cut off, damaged, no RAW, or without a 2x2 Bayer mosaic (X-Trans, Foveon,
             monochrome, already demosaiced); a ``.gpr`` file without flashraw.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> from revisp.io import write_dng
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_dng(f"{folder}/photo.dng", torch.rand(1, 32, 48), SIMULATED.profile)
+        ...     raw = read_raw(f"{folder}/photo.dng")
+        >>> raw.mosaic.shape, raw.mosaic.dtype, raw.profile.cfa.value
+        ((32, 48), dtype('uint16'), 'RGGB')
     """
     path = check_file(path)
     return read_gpr(path) if path.suffix.lower() == ".gpr" else read_libraw(path)
@@ -51,6 +62,16 @@ def read_mosaic_raw(path: str | Path, profile: CameraProfile) -> RawImage:
 
     Raises:
         ImageError: missing, damaged, of another kind, or with values above the profile's white level.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     np.save(f"{folder}/mosaic.npy", np.full((16, 24), SIMULATED.profile.white_level, np.uint16))
+        ...     raw = read_mosaic_raw(f"{folder}/mosaic.npy", SIMULATED.profile)
+        >>> float(raw.normalised().max())
+        1.0
     """
     mosaic = read_planes(path, profile.cfa)
     if mosaic.max() > profile.white_level:
