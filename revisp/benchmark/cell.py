@@ -59,6 +59,12 @@ def run_cell(
 
     Returns:
         Its figures; None if it failed.
+
+    Example:
+        The second line is not run here, since it trains.
+
+        >>> cell = Cell("unet", "embedded", 0, ("backbone=unet", "data=embedded", "+trainer.max_steps=64"))
+        >>> run_cell(cell, "runs/benchmark", say=print)  # doctest: +SKIP
     """
     folder = cell.folder(root)
     folder.parent.mkdir(parents=True, exist_ok=True)

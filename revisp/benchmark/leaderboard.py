@@ -47,6 +47,16 @@ class Row:
         results: of its cells that are done, in the order of the seeds.
         failed: why others failed.
         gains: differences from the method that it is compared with, seed by seed, by figure; empty without one.
+
+    Example:
+        >>> costs = {"parameters": 1000, "gmac": 2.5, "seconds": 0.25, "training": 60.0}
+        >>> results = [
+        ...     CellResult("unet", "embedded", seed, (), {"psnr": psnr}, costs, 256, 8, {}, [], {}, {})
+        ...     for seed, psnr in ((0, 31.0), (1, 32.0))
+        ... ]
+        >>> row = Row("unet", tuple(results), (), {})
+        >>> row.mean("psnr"), row.cost("parameters")
+        (31.5, 1000.0)
     """
 
     method: str
@@ -72,6 +82,12 @@ def leaderboard(cells: Sequence[Cell], root: str | Path) -> dict[str, list[Row]]
 
     Returns:
         The rows of each data set: by falling PSNR, or where methods are compared with others in their own order.
+
+    Example:
+        >>> cell = Cell("unet", "embedded", 0, ("backbone=unet", "data=embedded"))
+        >>> (row,) = leaderboard([cell], "runs/never_run")["embedded"]
+        >>> row.method, row.failed
+        ('unet', ('not done',))
     """
     tables: dict[str, list[Row]] = {}
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
@@ -102,6 +118,13 @@ def write_leaderboard(
 
     Raises:
         OutputError: one cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> tables = {"embedded": [Row("unet", (), ("not done",), {})]}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     [path.name for path in write_leaderboard(tables, folder)]  # no page: no cell is done
+        ['leaderboard.md', 'leaderboard.csv']
     """
     root = Path(root)
     paths = [root / "leaderboard.md", root / "leaderboard.csv"]

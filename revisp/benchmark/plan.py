@@ -42,6 +42,10 @@ class Cell:
         seed: of the training.
         words: of ``revisp-train``, which make it.
         base: the method whose figures are subtracted for its gains; None: there are none.
+
+    Example:
+        >>> Cell("unet", "embedded", 0, ("backbone=unet", "data=embedded", "seed=0")).title
+        'unet on embedded, seed 0'
     """
 
     method: str
@@ -78,6 +82,11 @@ def plan_cells(settings: Mapping[str, Any]) -> list[Cell]:
 
     Raises:
         ConfigError: a setting is none, or nothing is to be done.
+
+    Example:
+        >>> settings = as_dict(compose(["backbones=[unet,ssdnet]", "seeds=[0]"], "benchmark"))
+        >>> [cell.title for cell in plan_cells(settings)]
+        ['unet on embedded, seed 0', 'ssdnet on embedded, seed 0']
     """
     if settings["gains"] not in GAIN_CHOICES:
         raise ConfigError(f"gains must be previous, pipeline or null, got {settings['gains']!r}")

@@ -39,6 +39,12 @@ class CellResult:
         camera: profile of the data's camera.
         versions: of programs, by name.
         folder: where they were read from.
+
+    Example:
+        >>> costs = {"parameters": 1000, "gmac": 2.5, "seconds": 0.25, "training": 60.0}
+        >>> result = CellResult("unet", "embedded", 0, (), {"psnr": 31.5}, costs, 256, 8, {}, [], {}, {})
+        >>> result.figures["psnr"], result.cost["training"]
+        (31.5, 60.0)
     """
 
     method: str
@@ -69,7 +75,12 @@ def write_result(result: CellResult, folder: Path) -> None:
 
 
 def read_result(folder: Path) -> CellResult | None:
-    """Return what a cell left; None where it is not done."""
+    """Return what a cell left; None where it is not done.
+
+    Example:
+        >>> read_result(Path("cells", "never_run")) is None
+        True
+    """
     path = folder / RESULT
     if not path.is_file():
         return None

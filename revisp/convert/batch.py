@@ -106,7 +106,7 @@ def convert_photos(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     photo = Path(folder, "photo.png")
         ...     write_png(photo, torch.rand(3, 32, 48))
-        ...     jobs = [Conversion(photo, photo.with_suffix(".dng")), Conversion(Path("lost.jpg"), Path(folder, "b.dng"))]
+        ...     jobs = [Conversion(file, Path(folder, f"{file.stem}.dng")) for file in (photo, Path("lost.jpg"))]
         ...     for done in convert_photos(model, jobs, workers=0):
         ...         print(done.job.photo.name, len(done.files), done.error)
         photo.png 1 None

@@ -42,6 +42,14 @@ class BlindPair:
         profile: the camera's white balance and matrix.
         saturated: ``[H // 2, W // 2]``, pixels with a sample that the sensor clipped.
         valid: ``[H // 2, W // 2]``, pixels at which photo and RAW show the same.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> dark = torch.zeros(32, 48, dtype=torch.bool)
+        >>> light = torch.rand(3, 32, 48)
+        >>> pair = BlindPair("room", "A", "room", torch.rand(3, 64, 96), light, SIMULATED.profile, dark, ~dark)
+        >>> pair.reduced(24).raw_rgb.shape
+        torch.Size([3, 16, 24])
     """
 
     name: str
@@ -92,6 +100,13 @@ def blind_pictures(data: DataModule, split: Split = "val") -> Sequence[Picture]:
     Raises:
         ConfigError: data that have no whole pictures, or an unknown split.
         DataError: the data set cannot be read.
+
+    Example:
+        >>> from revisp.data import create_data
+        >>> blind_pictures(create_data("embedded"), "train")
+        Traceback (most recent call last):
+        ...
+        revisp.errors.ConfigError: split must be val or all, got 'train'
     """
     if split not in ("val", "all"):
         raise ConfigError(f"split must be val or all, got {split!r}")
@@ -110,6 +125,17 @@ def read_blind_pair(picture: Picture, profile: CameraProfile) -> BlindPair:
     Args:
         picture: of a data set.
         profile: camera of a picture that does not name its own.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> from revisp.data.memory import MemoryPicture
+        >>> from revisp.data.picture import Sample
+        >>> photo, bayer = torch.rand(3, 64, 96), torch.rand(1, 64, 96)
+        >>> sample = Sample(photo, bayer, photo, "room", torch.ones_like(bayer))
+        >>> picture = MemoryPicture(sample, SIMULATED.profile.cfa, torch.zeros_like(bayer))
+        >>> pair = read_blind_pair(picture, SIMULATED.profile)
+        >>> pair.camera, pair.raw_rgb.shape
+        ('revisp Simulated A', torch.Size([3, 32, 48]))
     """
     sample = picture.read(0, 0, picture.height, picture.width)
     camera, exposure = f"{profile.make} {profile.model}".strip(), picture.name

@@ -25,6 +25,16 @@ def blind_table(evaluation: BlindEvaluation) -> str:
 
     Each camera with a row for each method; then highlights by the number of clipped channels, where there are any;
     then the differences to the baselines.
+
+    Example:
+        >>> from revisp.evaluation.scores import ImageScores
+        >>> labels = {"camera": "A", "exposure": "room"}
+        >>> highlights = {f"constant_h{n}_mae": math.nan for n in (1, 2, 3)}
+        >>> image = ImageScores("room", {"psnr_e3": 31.5, **highlights}, labels)
+        >>> print(blind_table(BlindEvaluation((image,), methods=("model",))))
+                 psnr_e3
+        A (1)
+          model    31.50
     """
     blocks = [in_columns([*_by_camera(evaluation)])]
     highlights = [*_highlights(evaluation)]

@@ -27,6 +27,11 @@ class Difference(NamedTuple):
         high: upper end.
         above: number of exposures in which the method is above the baseline.
         exposures: their number; the interval of a few is wide for a reason.
+
+    Example:
+        >>> found = Difference(mean=0.6, low=0.2, high=1.1, above=9, exposures=10)
+        >>> found.low > 0  # the interval excludes 0
+        True
     """
 
     mean: float

@@ -91,6 +91,18 @@ def evaluate(settings: Settings, progress: Progress | None = None) -> Evaluation
 
     Raises:
         RevispError: a setting or file is wrong; the message says which.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name, level in (("given", 614), ("true", 512)):
+        ...         Path(folder, name).mkdir()
+        ...         np.save(f"{folder}/{name}/0_0.npy", np.full((16, 24, 4), level, np.uint16))
+        ...     folders = {"submissions": f"{folder}/given", "truths": f"{folder}/true"}
+        ...     found = evaluate({**folders, "bits": 10, "metrics": "aim"})
+        >>> round(found.mean["psnr"], 2)
+        20.03
     """
     from revisp.evaluation.measures import DEFAULT_METRICS, check_metrics
 

@@ -65,6 +65,15 @@ class BlindEvaluation(Evaluation):
 
     Attributes:
         methods: names of the methods; figures of the first have no prefix.
+
+    Example:
+        >>> images = [
+        ...     ImageScores(name, {"psnr_e3": psnr}, {"camera": camera, "exposure": name})
+        ...     for name, psnr, camera in (("room", 30.0, "A"), ("street", 34.0, "A"), ("lamp", 40.0, "B"))
+        ... ]
+        >>> found = BlindEvaluation(tuple(images), methods=("model",))
+        >>> found.mean  # over the pictures of a camera, then over cameras
+        {'psnr_e3': 36.0}
     """
 
     methods: tuple[str, ...] = ()
@@ -132,6 +141,20 @@ def score_blind(
     Raises:
         ConfigError: data that have no whole pictures.
         DataError: the data set cannot be read, or none of its pictures can be judged by.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.data import create_data
+        >>> from revisp.io import write_png
+        >>> from revisp.prepare import PrepareOptions, prepare
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("room", "street"):
+        ...         write_png(f"{folder}/{name}.png", torch.rand(3, 64, 96))
+        ...     _ = prepare([folder], f"{folder}/phone", PrepareOptions(demosaic="bilinear", workers=1))
+        ...     data = create_data("prepared", root=f"{folder}/phone")
+        ...     found = score_blind(BASELINES["srgb"], data, name="srgb", split="all", styles=0)
+        >>> found.methods, sorted(image.name for image in found.images)
+        (('srgb', 'upi'), ['room', 'street'])
     """
     pictures = blind_pictures(data, split)
     methods = {name: method, **{other: BASELINES[other] for other in BASELINES if other != name}}
@@ -156,6 +179,12 @@ def model_method(model: ReverseISP, *, tile: int | None = None) -> Method:
     Args:
         model: the pipeline; runs on the device it is on.
         tile: pixels of a tile of the prediction (`revisp.predict`); None: as memory allows.
+
+    Example:
+        >>> from revisp.pipeline import ReverseISP
+        >>> method = model_method(ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}))
+        >>> method(torch.rand(3, 32, 48)).shape
+        torch.Size([3, 32, 48])
     """
     gains = (1.0, 1.0, 1.0) if model.profile is None else model.profile.gains
     return lambda photo: apply_gains(predict(model, photo, tile=tile).raw_rgb, gains)
@@ -174,6 +203,16 @@ def score_methods(methods: Mapping[str, Method], pair: BlindPair, *, styles: int
 
     Raises:
         ShapeError: the pair cannot be judged by, or a method answers with another size, black or NaN.
+
+    Example:
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> photo = torch.rand(3, 128, 192, generator=torch.Generator().manual_seed(0))
+        >>> none = torch.zeros(64, 96, dtype=torch.bool)
+        >>> light = bin_picture(srgb_to_linear(photo)) / 4
+        >>> pair = BlindPair("room", "A", "room", photo, light, SIMULATED.profile, none, ~none)
+        >>> scores = score_methods(BASELINES, pair, styles=0)
+        >>> scores["psnr_e3"] > scores["upi_psnr_e3"]  # no tone curve but that of sRGB
+        True
     """
     truth = pair.truth()
     graded = _graded(pair, styles) if styles else []

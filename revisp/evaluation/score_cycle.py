@@ -68,6 +68,16 @@ def score_cycle(
     Raises:
         ConfigError: no camera file, one of another Bayer phase, or a model that knows no camera.
         ImageError: a photo cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.io import write_png
+        >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, profile=SIMULATED.profile)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_png(f"{folder}/photo.png", torch.rand(3, 32, 48))
+        ...     found = score_cycle(model, [f"{folder}/photo.png"])
+        >>> found.names[:2], found.notes
+        (('cycle_psnr', 'cycle_psnr_oe'), ('forward ISP: that of the simulated camera Simulated A',))
     """
     known = _known_camera(model, camera)
     images = []

@@ -36,6 +36,11 @@ class ModelEvaluation(Evaluation):
         brightness: its errors by brightness of the true RAW.
         worst: the pictures of lowest PSNR, the worst first.
         parameters: number of the model's parameters.
+
+    Example:
+        >>> found = ModelEvaluation((ImageScores("street", {"psnr": 31.5}),), parameters=1000)
+        >>> found.mean, found.parameters
+        ({'psnr': 31.5}, 1000)
     """
 
     profile: CameraProfile | None = None
@@ -70,6 +75,24 @@ def score_model(
         ConfigError: model and data have different Bayer phases, or an unknown metric.
         WeightsError: LPIPS is asked for, and its trunk is missing.
         DataError: the data set cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from revisp import ReverseISP
+        >>> from revisp.data import create_data
+        >>> from revisp.io import write_png
+        >>> from revisp.prepare import PrepareOptions, prepare
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("room", "street"):
+        ...         write_png(f"{folder}/{name}.png", torch.rand(3, 64, 96))
+        ...     options = PrepareOptions(demosaic="bilinear", val=("street",), workers=1)
+        ...     _ = prepare([folder], f"{folder}/phone", options)
+        ...     data = create_data("prepared", root=f"{folder}/phone")
+        ...     model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, profile=data.profile)
+        ...     found = score_model(model, data)
+        >>> found.images[0].name, found.parameters
+        ('street', 3990)
     """
     cfa = model.cfa
     if data.profile.cfa is not cfa:

@@ -42,6 +42,17 @@ def score_raw_files(
         DataError: sizes or phases differ, or the photo has another size.
         ConfigError: an unknown metric.
         WeightsError: LPIPS is asked for, and its trunk is missing.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> from revisp.io import write_dng
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name, level in (("predicted", 0.6), ("true", 0.5)):
+        ...         write_dng(f"{folder}/{name}.dng", torch.full((1, 32, 48), level), SIMULATED.profile)
+        ...     found = score_raw_files(f"{folder}/predicted.dng", f"{folder}/true.dng")
+        >>> found.images[0].name, round(found.mean["psnr"])
+        ('predicted', 20)
     """
     given, true = (read_raw(path).upright() for path in (prediction, truth))
     if given.mosaic.shape != true.mosaic.shape or given.profile.cfa is not true.profile.cfa:

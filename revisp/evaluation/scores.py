@@ -60,6 +60,10 @@ class ImageScores:
         name: of the picture, or of its tile.
         scores: figures by name; NaN where a region is empty.
         labels: what else to say of the picture, by name, such as its camera.
+
+    Example:
+        >>> ImageScores("street", {"psnr": 31.5}, {"camera": "A"}).scores["psnr"]
+        31.5
     """
 
     name: str
@@ -74,6 +78,11 @@ class Evaluation:
     Attributes:
         images: those of each picture.
         notes: what must be known to read them, a sentence each.
+
+    Example:
+        >>> found = Evaluation((ImageScores("a", {"psnr": 30.0}), ImageScores("b", {"psnr": 40.0})))
+        >>> found.mean, found.summary["images"]
+        ({'psnr': 35.0}, 2)
     """
 
     images: tuple[ImageScores, ...]
@@ -130,6 +139,12 @@ def score_pair(
 
     Raises:
         ShapeError: shapes that do not fit, a prediction outside [0, 1], or values that are not finite.
+
+    Example:
+        >>> truth = torch.full((4, 16, 24), 0.5)
+        >>> scores = score_pair(truth + 0.1, truth)
+        >>> round(scores["psnr"], 1), sorted(scores)
+        (20.0, ['psnr', 'ssim'])
     """
     _check(prediction, truth, 4)
     _check_full_size(srgb, 3, truth, "srgb")
@@ -150,6 +165,12 @@ def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
 
     Raises:
         ShapeError: shapes that do not fit, a prediction outside [0, 1], or values that are not finite.
+
+    Example:
+        >>> photo = torch.full((3, 16, 24), 0.5)
+        >>> scores = score_srgb(photo - 0.01, photo)
+        >>> round(scores["psnr"], 1), scores["psnr_oe"]  # no pixel is overexposed
+        (40.0, nan)
     """
     _check(prediction, truth, 3)
     mask = overexposure_mask(truth)

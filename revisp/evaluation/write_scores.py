@@ -35,6 +35,16 @@ def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path
 
     Raises:
         OutputError: they cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.evaluation.scores import ImageScores
+        >>> found = Evaluation((ImageScores("street", {"psnr": 31.5}, {"camera": "A"}),))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _, rows = write_scores(found, folder)
+        ...     print(rows.read_text().strip())
+        image,camera,psnr
+        street,A,31.5
     """
     folder = Path(folder)
     make_folder(folder)
@@ -54,7 +64,17 @@ def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path
 
 
 def score_table(evaluation: Evaluation) -> str:
-    """Return the figures as text: a row for each of the first pictures, the mean, and the notes."""
+    """Return the figures as text: a row for each of the first pictures, the mean, and the notes.
+
+    Example:
+        >>> from revisp.evaluation.scores import ImageScores
+        >>> found = Evaluation((ImageScores("a", {"psnr": 30.0, "ssim": 0.9}), ImageScores("b", {"psnr": 40.0})))
+        >>> print(score_table(found))
+                     psnr    ssim
+        a          30.000  0.9000
+        b          40.000       -
+        mean of 2  35.000  0.9000
+    """
     names = evaluation.names
     shown = evaluation.images[:MOST_ROWS] if len(evaluation.images) > 1 else ()
     count = len(evaluation.images)

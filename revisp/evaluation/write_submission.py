@@ -57,6 +57,18 @@ def write_submission(
         DataError: photos that cannot be read, or are not of one challenge's size; the message names all of them.
         ConfigError: the model's phase is not RGGB, or it predicts the RAW of another challenge.
         OutputError: the folder is not empty or cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from revisp.io import write_png
+        >>> model = ReverseISP("unet", backbone_kwargs={"width": 2, "depth": 1}, branches="plain")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "photos").mkdir()
+        ...     write_png(f"{folder}/photos/0_0.png", torch.rand(3, 496, 496))
+        ...     files = write_submission(model, f"{folder}/photos", f"{folder}/submission")
+        >>> [file.name for file in files]
+        ['0_0.npy', 'readme.txt']
     """
     if model.cfa is not CFA.RGGB:
         raise ConfigError(f"the challenges want planes of an RGGB mosaic, but the model predicts {model.cfa}")

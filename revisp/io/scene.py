@@ -77,7 +77,7 @@ class Scene:
 
 
 def read_scene(path: str | Path, projection: Projection | None = None) -> Scene:
-    """Read a scene: Radiance (.hdr, .pic), OpenEXR (.exr), or a picture with its gain map, by content.
+    r"""Read a scene: Radiance (.hdr, .pic), OpenEXR (.exr), or a picture with its gain map, by content.
 
     Args:
         path: the file; of a picture whose gain map lies beside it, the picture.
@@ -90,7 +90,7 @@ def read_scene(path: str | Path, projection: Projection | None = None) -> Scene:
 
     Example:
         >>> import tempfile
-        >>> header = b"#?RADIANCE\\nFORMAT=32-bit_rle_rgbe\\n\\n-Y 16 +X 32\\n"
+        >>> header = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 16 +X 32\n"
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     pixels = [bytes([n % 256, 99, 99, 120 + n // 256]) for n in range(512)]
         ...     _ = Path(folder, "room.hdr").write_bytes(header + b"".join(pixels))

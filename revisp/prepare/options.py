@@ -33,6 +33,14 @@ class PrepareOptions:
 
     Raises:
         ConfigError: a number outside its range.
+
+    Example:
+        >>> PrepareOptions(val_share=0.1).converters
+        ('libraw',)
+        >>> PrepareOptions(cameras=0)
+        Traceback (most recent call last):
+        ...
+        revisp.errors.ConfigError: cameras must be at least 1, got 0
     """
 
     converters: tuple[str, ...] = ("libraw",)

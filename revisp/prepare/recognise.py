@@ -54,6 +54,11 @@ class Plan:
     Attributes:
         items: work, in natural order by name; names are unique.
         explicit: names of the items whose file was given outright, not found in a folder.
+
+    Example:
+        >>> plan = Plan((PlainPhoto("street", (Path("street.jpg"),)),), frozenset({"street"}))
+        >>> [item.name for item in plan.items]
+        ['street']
     """
 
     items: tuple[Item, ...]

@@ -57,6 +57,11 @@ class Preparation:
         kept: names of pictures that were there already, of unchanged files.
         refused: what this call tried and could not use.
         explicit: names in ``refused`` whose file was given outright.
+
+    Example:
+        >>> left = Preparation(Path("phone"), Manifest(Path("phone"), (), ()), ("street",), (), (), frozenset())
+        >>> left.made, left.refused
+        (('street',), ())
     """
 
     root: Path
@@ -94,6 +99,19 @@ def prepare(
         DataError: an input holds nothing of use, a picture of another file has the name of one of these, or a
             manifest that is there already is damaged.
         OutputError: the disk is too small, or cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> import torch
+        >>> from revisp.io import write_png
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     photos = [f"{folder}/room.png", f"{folder}/street.png"]
+        ...     for photo in photos:
+        ...         write_png(photo, torch.rand(3, 64, 96))
+        ...     options = PrepareOptions(demosaic="bilinear", val=("street",), workers=1)
+        ...     left = prepare(photos, f"{folder}/phone", options)
+        >>> [(entry.name, entry.kind, entry.split) for entry in left.manifest.entries]
+        [('room', 'simulated', 'train'), ('street', 'simulated', 'val')]
     """
     options, root = options or PrepareOptions(), Path(root)
     _check_settings(options)

@@ -42,6 +42,17 @@ def write_sheets(manifest: Manifest, *, limit: int = 96) -> list[Path]:
 
     Raises:
         OutputError: a file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.io import write_png
+        >>> from revisp.prepare import PrepareOptions, prepare
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("room", "street"):
+        ...         write_png(f"{folder}/{name}.png", torch.rand(3, 64, 96))
+        ...     left = prepare([folder], f"{folder}/phone", PrepareOptions(demosaic="bilinear", workers=1))
+        ...     [path.name for path in write_sheets(left.manifest)]
+        ['sheet.png']
     """
     entries = manifest.entries
     if len(entries) > limit:

@@ -33,6 +33,11 @@ class ReportRow:
         method: its name.
         figures: figures by name, as `revisp.evaluation.scores.Evaluation.mean`; NaN where there is none.
         cost: what it costs, by name, such as ``parameters``, ``gmac``, ``seconds``; less is better.
+
+    Example:
+        >>> row = ReportRow("U-Net", {"psnr": 31.5}, {"parameters": 1000})
+        >>> row.cost["parameters"]
+        1000
     """
 
     method: str
@@ -75,6 +80,17 @@ def write_report(
 
     Raises:
         OutputError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> rows = [ReportRow("U-Net", {"psnr": 31.5}), ReportRow("baseline", {"psnr": 28.0})]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = write_report(
+        ...         f"{folder}/report.html", title="Two methods", rows=rows, images=[], profile=SIMULATED.profile
+        ...     )
+        ...     "U-Net" in path.read_text("utf-8")
+        True
     """
     path = Path(path)
     worst = sorted(images, key=lambda image: _rank(image.scores.get(quality, math.nan)))

@@ -40,6 +40,16 @@ class ReportImage:
 
     Raises:
         ShapeError: one of them has another shape, or holds values that are not finite.
+
+    Example:
+        >>> import torch
+        >>> srgb, mask, mosaic = torch.rand(3, 32, 48), torch.zeros(1, 32, 48), torch.rand(1, 32, 48)
+        >>> ReportImage("street", srgb, mask, mosaic, mosaic, {"psnr": 31.5}).scores["psnr"]
+        31.5
+        >>> ReportImage("street", srgb, mask, mosaic, mosaic[..., :24])
+        Traceback (most recent call last):
+        ...
+        revisp.errors.ShapeError: srgb and truth differ in size: [32, 48] and [32, 24]
     """
 
     name: str
