@@ -20,11 +20,11 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h, linux/fs.h
 
 @contextlib.contextmanager
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a binary file, readable and seekable, that takes its place at ``path`` only once it is complete.
+    """Open a binary file, readable and seekable, that replaces ``path`` only when it is complete.
 
-    The bytes go to a hidden file in the same folder, are flushed to the disk, and replace ``path`` in one step. If
-    anything fails, the hidden file is removed and what was at ``path`` before is untouched. A symbolic link is
-    followed.
+    The bytes go to a hidden file in the same folder and are flushed to the disk. Then the hidden file replaces
+    ``path`` in one step. If anything fails, the hidden file is removed and the old file at ``path`` stays. A
+    symbolic link is followed.
 
     Raises:
         OutputError: the folder is missing or read-only, the disk is full, or ``path`` is a folder or a device.

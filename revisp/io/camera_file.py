@@ -26,8 +26,8 @@ def save_camera(path: str | Path, profile: CameraProfile, fitted: FittedCamera, 
     Args:
         path: the JSON file.
         profile: CFA, levels and colour.
-        fitted: its rendering.
-        noise: of its normalised RAW.
+        fitted: the fitted rendering of the camera.
+        noise: noise of its normalised RAW.
 
     Raises:
         OutputError: the file cannot be written.
@@ -41,7 +41,7 @@ def load_camera(path: str | Path) -> SimulatedCamera:
     """Read a camera file as a camera to simulate.
 
     Raises:
-        ConfigError: missing, not JSON, or not a camera file; the message names the file.
+        ConfigError: the file is missing, not JSON, or not a camera file; the message names it.
     """
     try:
         values = json.loads(Path(path).read_text())

@@ -1,6 +1,6 @@
 """The array format of the AIM 2022 and NTIRE 2025 challenges: ``.npy``, uint16 ``[h, w, 4]``, R, Gr, Gb, B.
 
-`revisp.challenges` has the levels of each.
+`revisp.challenges` holds the levels of each challenge.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ def write_challenge_npy(
 ) -> None:
     """Write a normalised mosaic as packed RGGB uint16 ``[h, w, 4]``.
 
-    *Convention*: a mosaic of another phase is cut to RGGB by its first row or column, and its last one, so that
-    the file's planes keep their true positions; a warning says so.
+    *Convention*: a mosaic of another phase is cut to RGGB: it loses its first and last row or column. The planes
+    in the file then keep their true positions. A warning says so.
 
     Args:
         path: the ``.npy`` file.
         bayer: one mosaic ``[H, W]``, ``[1, H, W]`` or ``[1, 1, H, W]``, floating point, normalised; clipped to
             [0, 1].
-        cfa: its phase.
+        cfa: Bayer phase of the mosaic.
         bits: 10 (scale 1024) or 12 (scale 4095).
-        black: stored value of normalised 0: the pedestal that the RAW of the P20 track has.
+        black: stored value of normalised 0, such as the pedestal of the RAW of the P20 track.
         white: stored value of normalised 1; None takes the scale.
 
     Raises:
-        ConfigError: other bits.
+        ConfigError: ``bits`` is neither 10 nor 12.
         ShapeError: not one mosaic, or not floating point.
         OutputError: the file cannot be written.
 
@@ -86,8 +86,9 @@ def read_challenge_npy(path: str | Path, *, bits: int = 10) -> Array:
     """Read a challenge file as a normalised RGGB mosaic, float32 ``[H, W]`` in [0, 1].
 
     Raises:
-        ConfigError: bits other than 10 and 12.
-        ImageError: missing, damaged, not uint16 ``[h, w, 4]``, or above the scale of ``bits``.
+        ConfigError: ``bits`` is neither 10 nor 12.
+        ImageError: the file is missing, damaged, not uint16 ``[h, w, 4]``, or holds a value above the scale of
+            ``bits``.
 
     Example:
         >>> import tempfile

@@ -1,8 +1,8 @@
-"""RAW to finished photo by programs that others wrote: complete ISPs, to learn the way back from.
+"""RAW to finished photo by external programs: complete ISPs, whose inverse a network can learn.
 
-*Convention*: each reads a DNG that `write_dng` makes of the upright mosaic, and returns a picture of exactly the
-mosaic's size, pixel over pixel. The DNG names no real camera, so that no program looks up another crop, level or
-matrix than the profile's.
+*Convention*: each program reads a DNG that `write_dng` makes of the upright mosaic. It returns a picture of
+exactly the mosaic's size, aligned pixel by pixel. The DNG names no real camera: a program that knew the camera
+could replace the profile's crop, levels or matrix by its own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from revisp.io.raw.rawimage import RawImage
 __all__ = ["CONVERTERS", "STYLES", "Style", "available_converters", "develop_raw"]
 
 _PROGRAMS = {"darktable": "darktable-cli", "rawtherapee": "rawtherapee-cli"}
-_RAWTHERAPEE_LEAST = 256  # pixels; below, it takes a mosaic for a thumbnail, or crashes
+_RAWTHERAPEE_LEAST = 256  # pixels; it treats a smaller mosaic as a thumbnail, or crashes
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,12 @@ class Style:
     """How to develop.
 
     Attributes:
-        exposure: stops by which the picture is brightened. The mosaic saturates that much earlier, as if exposed
-            longer, so all converters clip the same highlights.
-        contrast: 0 (the converter's own) to 1.
+        exposure: stops by which the picture is brightened, 0 to 6. The mosaic saturates that much earlier, as if
+            it had been exposed longer, so all converters clip the same highlights.
+        contrast: 0 (the converter's default) to 1.
+
+    Raises:
+        ConfigError: a value is outside its range.
 
     Example:
         >>> STYLES["bright"]
@@ -60,11 +63,11 @@ class Style:
 STYLES: Mapping[str, Style] = MappingProxyType(
     {"neutral": Style(), "bright": Style(exposure=1.0), "punchy": Style(exposure=2.0, contrast=0.3)}
 )
-"""Named styles; from ``bright`` on, highlights clip in the photo that do not in the RAW."""
+"""Named styles. With ``bright`` and ``punchy``, highlights clip in the photo that do not clip in the RAW."""
 
 
 def available_converters() -> tuple[str, ...]:
-    """Return the names of the converters that are installed; ``libraw`` always is.
+    """Return the names of the installed converters; ``libraw`` is always installed.
 
     Example:
         >>> "libraw" in available_converters()
@@ -84,17 +87,17 @@ def develop_raw(
     * ``rawtherapee``: AMaZE demosaicing, noise reduction, deconvolution, dynamic range compression (Fattal et al.
       2002), local contrast, an S-shaped tone curve.
 
-    The programs' threads add in any order: a large picture repeats to about 10 / 65535, not to the bit.
+    The programs add in parallel, in no fixed order: a large picture repeats to about 10 / 65535, not to the bit.
 
     Args:
-        raw: what `read_raw` returns.
+        raw: the RAW, as `read_raw` returns it.
         converter: one of `CONVERTERS`.
         style: one of `STYLES`, or a `Style`.
         timeout: seconds after which the program is stopped.
 
     Raises:
-        ConfigError: unknown converter or style, or the program is not installed.
-        ImageError: the program fails or takes too long.
+        ConfigError: the converter or style is unknown, or the program is not installed.
+        ImageError: the program fails or exceeds ``timeout``.
 
     Example:
         >>> from revisp.camera.simulate import SIMULATED
@@ -115,7 +118,7 @@ def develop_raw(
     upright = raw.upright()
     if converter == "rawtherapee" and min(upright.mosaic.shape) < _RAWTHERAPEE_LEAST:
         size = "x".join(map(str, upright.mosaic.shape[::-1]))
-        raise ImageError(f"rawtherapee reads no mosaic below {_RAWTHERAPEE_LEAST} pixels, this one has {size}")
+        raise ImageError(f"rawtherapee needs at least {_RAWTHERAPEE_LEAST} pixels a side, the mosaic has {size}")
     with tempfile.TemporaryDirectory(prefix="revisp-") as folder:
         dng = Path(folder) / "raw.dng"
         _write(dng, upright, style)
@@ -128,12 +131,12 @@ def develop_raw(
 
 
 def _write(path: Path, raw: RawImage, style: Style) -> None:
-    """Write a mosaic that saturates ``style.exposure`` stops earlier; odd sizes are made even by mirroring."""
+    """Write a mosaic that saturates ``style.exposure`` stops earlier; an odd size is made even by mirroring."""
     profile = raw.profile
     black = float(np.mean(profile.black_level))
     white = round(black + (profile.white_level - black) / 2**style.exposure)
     if white <= max(profile.black_level):
-        raise ConfigError(f"{profile.name}: too few levels for {style.exposure:g} stops more")
+        raise ConfigError(f"{profile.name}: too few levels for {style.exposure:g} more stops")
     mosaic = np.minimum(raw.mosaic, np.uint16(min(white, 65535)))
     mosaic = np.pad(mosaic, [(0, n % 2) for n in mosaic.shape], mode="reflect")
     write_dng(path, mosaic, profile.replace(make="revisp", model="mosaic", white_level=white))
@@ -148,7 +151,7 @@ def _libraw(dng: Path, style: Style, timeout: float) -> Tensor:
             adjust_maximum_thr=0.0,
             highlight_mode=rawpy.HighlightMode.Clip,
             output_color=rawpy.ColorSpace.sRGB,
-            gamma=(2.4 / (1 + style.contrast), 12.92),  # a lower power deepens shadows: LibRaw has no contrast
+            gamma=(2.4 / (1 + style.contrast), 12.92),  # LibRaw has no contrast: a lower power deepens shadows
             output_bps=16,
         )
     return torch.from_numpy(pixels.astype(np.float32) / 65535).permute(2, 0, 1).contiguous()
@@ -248,7 +251,7 @@ def _rawtherapee(dng: Path, style: Style, timeout: float) -> Tensor:
 
 
 def _run(command: list[str], output: Path, timeout: float, environment: dict[str, str]) -> Tensor:
-    """Run a program and read the photo that it leaves; what it writes besides stays in the photo's folder."""
+    """Run a program and read the photo that it writes; all its other files go to the photo's folder."""
     try:
         done = subprocess.run(
             command,
@@ -271,4 +274,4 @@ def _run(command: list[str], output: Path, timeout: float, environment: dict[str
 CONVERTERS: Mapping[str, Callable[[Path, Style, float], Tensor]] = MappingProxyType(
     {"libraw": _libraw, "darktable": _darktable, "rawtherapee": _rawtherapee}
 )
-"""Each by name: DNG, style and timeout in seconds to sRGB ``[3, H, W]``."""
+"""Converters by name. Each maps a DNG, a style and a timeout in seconds to sRGB ``[3, H, W]``."""

@@ -1,6 +1,7 @@
-"""Adobe DNG files out: a Bayer mosaic with all that a RAW converter needs to develop it (DNG specification 1.4).
+"""Write Adobe DNG files: a Bayer mosaic with all tags that a RAW converter needs (DNG specification 1.4).
 
-One directory, its EXIF directory, one uncompressed strip: the plainest layout, which every reader takes.
+The layout is the simplest that the format has, so every reader accepts it: one directory with its EXIF directory,
+and one uncompressed strip.
 """
 
 from __future__ import annotations
@@ -41,20 +42,20 @@ def write_dng(
 ) -> None:
     """Write a mosaic as a DNG that RAW converters open.
 
-    The mosaic is stored whole, odd sizes included, as 16-bit values in the units of the profile; reading the file
-    back gives the same integers.
+    The whole mosaic is stored, odd sizes included, as 16-bit values in the units of the profile. Reading the file
+    returns the same integers.
 
     Args:
         path: the ``.dng`` file.
         bayer: one mosaic ``[H, W]``, ``[1, H, W]`` or ``[1, 1, H, W]``: floating point and normalised (black 0,
             white 1), or uint16 in stored units.
-        profile: camera: CFA, levels, colour matrix, neutral, make and model.
+        profile: the camera: CFA, levels, colour matrix, neutral, make and model.
         metadata: date, exposure and lens to record.
         orientation: EXIF orientation (1 to 8) of the mosaic; 1 is upright.
 
     Raises:
-        ShapeError: not one mosaic, or values that the profile has no bits for.
-        ConfigError: an orientation outside 1..8.
+        ShapeError: the input is not one mosaic, or a value needs more bits than the profile has.
+        ConfigError: the orientation is not in 1 to 8.
         OutputError: the file cannot be written.
 
     Example:
@@ -77,7 +78,7 @@ def write_dng(
 
 
 def _picture(stored: Array, orientation: int, metadata: PhotoMetadata) -> dict[int, Tag]:
-    """Tags that any TIFF has."""
+    """Return the tags that every TIFF has."""
     height, width = stored.shape
     tags = {
         254: Tag("long", [0]),  # NewSubfileType: the main image
@@ -101,7 +102,7 @@ def _picture(stored: Array, orientation: int, metadata: PhotoMetadata) -> dict[i
 
 
 def _camera(profile: CameraProfile) -> dict[int, Tag]:
-    """Tags that say what the samples and colours mean."""
+    """Return the tags that define the samples and colours."""
     black = dict(zip(profile.cfa.offsets, profile.black_level, strict=True))
     return {
         271: Tag("ascii", profile.make),
@@ -123,12 +124,12 @@ def _camera(profile: CameraProfile) -> dict[int, Tag]:
 
 
 def _exif(metadata: PhotoMetadata) -> dict[int, Tag]:
-    """Tags of the EXIF directory (EXIF 2.31, section 4.6): those that the photo has."""
+    """Return the tags of the EXIF directory (EXIF 2.31, section 4.6) that the photo has."""
     tags = {36864: Tag("undefined", b"0231")}  # ExifVersion
     rationals = {33434: metadata.exposure_time, 33437: metadata.f_number, 37386: metadata.focal_length}
     texts = {36867: metadata.date, 42036: metadata.lens}
     tags |= {tag: Tag("rational", [value]) for tag, value in rationals.items() if value is not None}
     tags |= {tag: Tag("ascii", text) for tag, text in texts.items() if text is not None}
-    if metadata.iso is not None:  # 16 bits; EXIF writes 65535 for all above
+    if metadata.iso is not None:  # 16 bits; EXIF writes 65535 for all higher values
         tags[34855] = Tag("short", [min(metadata.iso, 65535)])
     return tags

@@ -1,4 +1,4 @@
-"""What a photo says of how it was taken (EXIF)."""
+"""EXIF: how a photo was taken."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ logging.getLogger("exifread").setLevel(logging.CRITICAL)  # it logs an error for
 
 @dataclass(frozen=True)
 class PhotoMetadata:
-    """How a photo was taken; None where it does not say.
+    """How a photo was taken; a field is None if the file does not state it.
 
     Attributes:
         make: manufacturer of the camera that took the photo.
-        model: its model.
+        model: model of the camera.
         lens: lens model.
         date: when the photo was taken, as EXIF writes it: ``"2021:04:08 14:51:29"``, local time.
         exposure_time: seconds.
@@ -47,7 +47,7 @@ class PhotoMetadata:
 def read_metadata(path: str | Path) -> PhotoMetadata:
     """Read the EXIF of a JPEG, PNG, WebP, TIFF or TIFF-based RAW file.
 
-    EXIF that is absent, damaged or of another kind reads as "not said": it never stops a photo from being used.
+    Missing, damaged or unknown EXIF gives fields that are None. It never stops a photo from being used.
 
     Example:
         >>> import tempfile

@@ -1,6 +1,6 @@
 """File names: the endings of files that are read and written, and natural order.
 
-Free of heavy imports, so that commands can plan with them.
+It has no heavy imports, so that commands can plan with it.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ __all__ = [
 ]
 
 PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
-"""By which photos are found in a folder. A file that is named outright is recognised by its content."""
+"""Endings of photos in a folder. A file that is given by name is recognised by its content."""
 
 RAW_ENDINGS = (
     ".3fr", ".ari", ".arw", ".bay", ".cap", ".cr2", ".cr3", ".crw", ".dcr", ".dcs", ".dng", ".drf", ".eip", ".erf",
     ".fff", ".gpr", ".iiq", ".k25", ".kdc", ".mdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".ptx",
     ".pxn", ".r3d", ".raf", ".raw", ".rw2", ".rwl", ".rwz", ".sr2", ".srf", ".srw", ".x3f",
 )  # fmt: skip
-"""By which camera RAW files are found in a folder."""
+"""Endings of camera RAW files in a folder."""
 
 SCENE_ENDINGS = (".hdr", ".pic", ".exr")
 """Pictures of linear light: Radiance and OpenEXR."""
 
 MOSAIC_ENDINGS = (".png", ".npy", ".tif", ".tiff")
-"""Mosaics of 16 bits, whose camera profile lies beside them."""
+"""Endings of 16-bit mosaics, whose camera profile is a separate file."""
 
 OUTPUT_ENDINGS = (".dng", ".npy", ".tiff", ".tif", ".png")
-"""RAW files that a photo can become."""
+"""Endings of the RAW files that a photo can be converted to."""
 
 PREVIEW_ENDING = ".preview.png"
-"""Of the developed RAW that `revisp-predict --preview` writes beside ``photo.dng``: ``photo.preview.png``."""
+"""Ending of the developed RAW that `revisp-predict --preview` writes: ``photo.preview.png`` for ``photo.dng``."""
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:

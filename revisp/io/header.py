@@ -1,4 +1,4 @@
-"""What files say before they are decoded: sizes and dates, by which work is planned."""
+"""File headers: sizes and dates, to plan work before files are decoded."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["RawHeader", "photo_size", "raw_header"]
 
 
 class RawHeader(NamedTuple):
-    """What a RAW file says of itself.
+    """The header of a RAW file.
 
     Attributes:
         height: rows of the visible area.
-        width: its columns.
+        width: columns of the visible area.
         metadata: how the photo was taken.
     """
 
@@ -31,7 +31,7 @@ class RawHeader(NamedTuple):
 
 
 def photo_size(path: str | Path) -> tuple[int, int] | None:
-    """Return height and width of a photo as stored, or None where it cannot be read."""
+    """Return height and width of a photo as stored, or None if it cannot be read."""
     try:
         with pixel_limit(), Image.open(path) as image:
             return image.height, image.width
@@ -40,7 +40,7 @@ def photo_size(path: str | Path) -> tuple[int, int] | None:
 
 
 def raw_header(path: str | Path) -> RawHeader | None:
-    """Return what a RAW file says of itself, or None where it cannot be read."""
+    """Return the header of a RAW file, or None if it cannot be read."""
     path = Path(path)
     try:
         if path.suffix.lower() == ".gpr":
@@ -48,5 +48,5 @@ def raw_header(path: str | Path) -> RawHeader | None:
             return RawHeader(active.height, active.width, read_metadata(path))
         with rawpy.imread(str(path)) as raw:
             return RawHeader(raw.sizes.height, raw.sizes.width, libraw_metadata(raw, path))
-    except Exception:  # whatever is wrong with it is said when it is read
+    except Exception:  # reading the whole file reports the fault
         return None

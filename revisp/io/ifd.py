@@ -1,6 +1,6 @@
 """TIFF directories as bytes: the container of DNG and of EXIF (TIFF 6.0, section 2), little-endian.
 
-tifffile writes pictures well, but declines to write an EXIF directory, which a DNG needs.
+tifffile writes pictures well, but it refuses to write an EXIF directory, which a DNG needs.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Tag(NamedTuple):
 def encode_directory(entries: Mapping[int, Tag], offset: int) -> bytes:
     """Encode tags as a directory to be placed at ``offset``, which must be even.
 
-    Layout: entry count, 12-byte entries in ascending order, a link to no further directory, then the values of
-    more than four bytes.
+    Layout: entry count, 12-byte entries in ascending order, an empty link to the next directory, then the values
+    that are longer than four bytes.
 
     Args:
         entries: value by tag number. Rationals keep six decimals.
@@ -53,12 +53,12 @@ def encode_directory(entries: Mapping[int, Tag], offset: int) -> bytes:
 
 
 def directory_size(entries: Mapping[int, Tag]) -> int:
-    """Bytes that `encode_directory` makes of ``entries``, which do not depend on their numbers' size."""
+    """Return the bytes that `encode_directory` makes of ``entries``; the size of the numbers does not matter."""
     return len(encode_directory(entries, 0))
 
 
 def _encode(entry: Tag) -> tuple[int, bytes]:
-    """Return count and bytes of a value."""
+    """Return the count and the bytes of a value."""
     if isinstance(entry.values, str):
         data = entry.values.encode("ascii", "replace") + b"\0"
         return len(data), data

@@ -1,4 +1,4 @@
-"""Folders to write into, and files by which processes keep each other away from what one of them writes."""
+"""Output folders, and lock files that keep two processes from writing the same output."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["lock", "make_folder"]
 
 
 def make_folder(folder: str | Path) -> None:
-    """Make a folder, and those above it, where they are missing.
+    """Make a folder and its parents if they are missing.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: the folder cannot be made.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -24,20 +24,20 @@ def make_folder(folder: str | Path) -> None:
 
 
 def lock(file: str | Path, target: str | Path, busy: str) -> FileLock:
-    """Take a lock, at once or not at all, which any thread may release.
+    """Take a lock without waiting; any thread may release it.
 
-    It ends with the process, however that ends; the file stays.
+    The lock ends with the process, however the process ends. The file stays.
 
     Args:
-        file: what is locked, made where it is missing; its folder is there.
-        target: what it guards, by the name that errors give it.
-        busy: what to say where another process holds the lock.
+        file: the lock file. It is made if it is missing; its folder must exist.
+        target: the output that the lock guards, for error messages.
+        busy: the message if another process holds the lock.
 
     Returns:
-        The lock, held.
+        The lock, already held.
 
     Raises:
-        OutputError: another process holds it, or the file cannot be written.
+        OutputError: another process holds the lock, or the file cannot be written.
     """
     held = FileLock(file, timeout=0, thread_local=False)
     try:

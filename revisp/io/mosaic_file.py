@@ -26,7 +26,7 @@ def single_mosaic(bayer: Tensor | Array) -> Array:
     """Return one mosaic ``[H, W]``, ``[1, H, W]`` or ``[1, 1, H, W]``, tensor or array, as an array ``[H, W]``.
 
     Raises:
-        ShapeError: not one mosaic, or a floating-point one with values that are not finite.
+        ShapeError: the input is not one mosaic, or has floating-point values that are not finite.
     """
     array: Array = bayer if isinstance(bayer, np.ndarray) else bayer.detach().cpu().numpy()
     if not 2 <= array.ndim <= 4 or any(n != 1 for n in array.shape[:-2]) or array.size == 0:
@@ -40,12 +40,13 @@ def stored_mosaic(bayer: Tensor | Array, profile: CameraProfile) -> Array:
     """Return a mosaic in stored units, uint16 ``[H, W]``.
 
     Args:
-        bayer: as for `single_mosaic`. Floating point: normalised values (black 0, white 1), which are scaled,
-            rounded and clipped. uint16: stored units already.
-        profile: levels and bits to store by.
+        bayer: as for `single_mosaic`. Floating-point values are normalised (black 0, white 1); they are scaled,
+            rounded and clipped. uint16 values are in stored units already.
+        profile: camera with the levels and bits of the stored units.
 
     Raises:
-        ShapeError: not one mosaic, another dtype, or stored values of more than ``profile.bits`` bits.
+        ShapeError: the input is not one mosaic, has another dtype, or holds values of more than ``profile.bits``
+            bits.
     """
     array = single_mosaic(bayer)
     if np.issubdtype(array.dtype, np.floating):
@@ -65,17 +66,17 @@ def stored_mosaic(bayer: Tensor | Array, profile: CameraProfile) -> Array:
 def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile) -> None:
     """Write a mosaic as a single-channel 16-bit ``.png`` or ``.tiff`` in stored units, losslessly compressed.
 
-    Stored units are the sensor's: ``profile.black_level`` reads as black and ``profile.white_level`` as white;
-    nothing is stretched to 65535. The file itself says neither them nor the CFA: keep the profile beside it.
+    Stored units are those of the sensor: ``profile.black_level`` is black and ``profile.white_level`` is white.
+    Values are not stretched to 65535. The file stores neither the levels nor the CFA: keep the profile with it.
 
     Args:
-        path: ends in ``.png``, ``.tif`` or ``.tiff``.
+        path: the file; its ending is ``.png``, ``.tif`` or ``.tiff``.
         bayer: as for `stored_mosaic`: floating point and normalised, or uint16 in stored units.
-        profile: camera whose units are stored.
+        profile: camera that defines the stored units.
 
     Raises:
-        ShapeError: not one mosaic.
-        OutputError: the file cannot be written, or its ending is another.
+        ShapeError: the input is not one mosaic.
+        OutputError: the file cannot be written, or has another ending.
 
     Example:
         >>> import tempfile
@@ -102,10 +103,10 @@ def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile
 def read_mosaic(path: str | Path) -> Array:
     """Read a single-channel 16-bit mosaic from ``.png``, ``.tiff`` or ``.npy``: uint16 ``[H, W]``.
 
-    Such a file does not say its camera: `CameraProfile.normalise` of the right profile makes sense of the values.
+    The file does not name its camera. `CameraProfile.normalise` of the right profile normalises the values.
 
     Raises:
-        ImageError: missing, damaged, or not one channel of 16 bits.
+        ImageError: the file is missing, damaged, or not one channel of 16 bits.
 
     Example:
         >>> import tempfile
@@ -126,10 +127,10 @@ def read_planes(path: str | Path, cfa: CFA) -> Array:
 
     Args:
         path: the file; planes are uint16 ``[h, w, 4]`` in the order R, Gr, Gb, B.
-        cfa: phase of the mosaic, by which planes are laid out.
+        cfa: phase of the mosaic that the planes are unpacked to.
 
     Raises:
-        ImageError: missing, damaged, or neither of both.
+        ImageError: the file is missing, damaged, or has neither form.
     """
     array = _read(Path(path))
     if array.ndim == 3 and array.shape[-1] == 4:
@@ -143,14 +144,14 @@ def read_planes(path: str | Path, cfa: CFA) -> Array:
 
 
 def _read(path: Path) -> Array:
-    """Return a file's array, uint16 and not empty."""
+    """Return the array of a file: uint16, not empty."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror or error}") from error
     try:
         array = _decode(data, path)
-    except Exception as error:  # each decoder fails in its own ways
+    except Exception as error:  # each decoder raises its own errors
         raise ImageError(f"{path}: not a readable 16-bit PNG, TIFF or npy mosaic ({error})") from error
     if array.dtype != np.uint16:
         raise ImageError(f"{path}: a mosaic has 16 bits, this is {array.dtype} {list(array.shape)}")

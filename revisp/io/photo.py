@@ -1,7 +1,7 @@
-"""Photos in: JPEG, PNG, TIFF and WebP, 8 or 16 bits a channel, to upright sRGB in [0, 1]; previews out.
+"""Read photos (JPEG, PNG, TIFF, WebP; 8 or 16 bits a channel) as upright sRGB in [0, 1], and write previews.
 
-Pillow reads what has 8 bits. It would quietly reduce 16-bit colour to 8, so that goes through imagecodecs (PNG)
-and tifffile (TIFF). LittleCMS converts an embedded ICC profile to sRGB at 16 bits.
+Pillow reads files of 8 bits. It silently reduces 16-bit colour to 8 bits, so imagecodecs (PNG) and tifffile (TIFF)
+read files of 16 bits. LittleCMS converts an embedded ICC profile to sRGB at 16 bits.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ MIN_SIZE = 16
 """Least height and width, in pixels."""
 
 _FASTEST = 1
-"""Level of zlib: a photo takes a fifth of the time of Pillow's 6, and about a fifth more bytes."""
+"""Compression level of zlib: it takes a fifth of the time of Pillow's level 6, and gives a fifth more bytes."""
 
-_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # an MPO opens as the JPEG it begins with
+_FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")  # an MPO opens as the JPEG at its beginning
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo and what it says of how it was taken.
+    """A photo and its EXIF.
 
     Attributes:
         srgb: display-referred sRGB ``[3, H, W]``, float32 in [0, 1], upright.
-        metadata: its EXIF.
+        metadata: how it was taken, from the EXIF.
 
     Example:
         >>> photo = Photo(torch.rand(3, 32, 48), PhotoMetadata(model="Pixel 6"))
@@ -69,14 +69,15 @@ class _Decoded:
 def read_srgb(path: str | Path) -> Tensor:
     """Read a photo as sRGB ``[3, H, W]``, float32 in [0, 1].
 
-    JPEG, PNG, TIFF and WebP by content, whatever the file's ending; 8 or 16 bits. EXIF orientation is applied.
-    Another ICC profile than sRGB is converted to sRGB; without a profile the values are taken for sRGB. Grey is
-    repeated in three channels, a palette is looked up, an opaque alpha channel is dropped. CMYK is converted by
-    its profile. Of several frames or pages the first is read, with a warning.
+    JPEG, PNG, TIFF and WebP of 8 or 16 bits are recognised by their content, not by the file's ending. The EXIF
+    orientation is applied. A file with another ICC profile is converted to sRGB; values without a profile count as
+    sRGB. Grey is repeated in three channels, a palette is looked up, an opaque alpha channel is dropped. CMYK is
+    converted by its profile. If a file has several frames or pages, the first is read, with a warning.
 
     Raises:
-        ImageError: missing, empty, damaged, of another kind, smaller than 16 pixels or larger than 300 megapixels;
-            transparent pixels (no camera records them); CMYK without a profile; floating-point values.
+        ImageError: the file is missing, empty, damaged, of another kind, smaller than 16 pixels or larger than 300
+            megapixels; it has transparent pixels (no camera records them), CMYK without a profile, or
+            floating-point values.
 
     Example:
         >>> import tempfile
@@ -95,14 +96,14 @@ def read_srgb(path: str | Path) -> Tensor:
 
 
 def decode_srgb(data: bytes, path: str | Path) -> Tensor:
-    """Decode a photo that lies in memory as `read_srgb` does a file.
+    """Decode the bytes of a photo as `read_srgb` decodes a file.
 
     Args:
         data: bytes of a JPEG, PNG, TIFF or WebP.
-        path: what to call it in errors.
+        path: name of the photo in errors.
 
     Raises:
-        ImageError: as `read_srgb`.
+        ImageError: as for `read_srgb`.
 
     Example:
         >>> data = io.BytesIO()
@@ -114,14 +115,14 @@ def decode_srgb(data: bytes, path: str | Path) -> Tensor:
 
 
 def _read(file: BinaryIO, path: Path) -> Tensor:
-    """Return sRGB ``[3, H, W]`` of an open file, which is called ``path``."""
+    """Return sRGB ``[3, H, W]`` of an open file; ``path`` is its name in errors."""
     if not file.read(1):
         raise ImageError(f"{path}: the file is empty")
     try:
         pixels = _to_rgb(_decode(file, path), path)
     except ImageError:
         raise
-    except Exception as error:  # each decoder fails in its own ways on damaged files
+    except Exception as error:  # each decoder raises its own errors on damaged files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ImageError(f"{path}: damaged or not a photo ({reason})") from error
     top = np.float32(np.iinfo(pixels.dtype).max)
@@ -134,7 +135,7 @@ def read_photo(path: str | Path) -> Photo:
     """Read a photo with its EXIF; the pixels are those of `read_srgb`.
 
     Raises:
-        ImageError: as `read_srgb`. Damaged EXIF is no error.
+        ImageError: as for `read_srgb`. Damaged EXIF is not an error.
 
     Example:
         >>> import tempfile
@@ -151,7 +152,7 @@ def write_png(path: str | Path, srgb: Tensor) -> None:
     """Write sRGB ``[3, H, W]`` or ``[1, 3, H, W]``, clipped to [0, 1], as an 8-bit PNG.
 
     Raises:
-        ShapeError: another shape or dtype.
+        ShapeError: ``srgb`` has another shape or dtype.
         OutputError: the file cannot be written.
 
     Example:
@@ -173,7 +174,7 @@ def _decode(file: BinaryIO, path: Path) -> _Decoded:
     """Decode a file by its content.
 
     Raises:
-        ImageError: a kind, size or frame that cannot be used.
+        ImageError: the kind, size or frames of the file are not supported.
     """
     file.seek(0)
     head = file.read(26)
@@ -185,7 +186,7 @@ def _decode(file: BinaryIO, path: Path) -> _Decoded:
         file.seek(0)
     with pixel_limit(), _open(file, path) as image:
         frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format != "MPO":  # an MPO is a photo with another of it, e.g. its depth
+        if frames > 1 and image.format != "MPO":  # an MPO adds e.g. a depth map
             warnings.warn(f"{path}: has {frames} frames, only the first is read", stacklevel=4)
         _check_size(path, *image.size)
         icc = image.info.get("icc_profile")
@@ -216,7 +217,7 @@ def _check_size(path: Path, width: int, height: int) -> None:
 
 
 def _decoded_of(image: Image.Image, icc: bytes | None, path: Path) -> _Decoded:
-    """Bring a loaded 8-bit Pillow image to one of the modes of `_Decoded`."""
+    """Convert a loaded 8-bit Pillow image to one of the modes of `_Decoded`."""
     if image.mode in ("F", "I", "LAB", "HSV"):
         raise ImageError(f"{path}: pixels of kind {image.mode} are not supported: convert it to 8- or 16-bit RGB")
     if image.mode == "YCbCr":
@@ -228,14 +229,14 @@ def _decoded_of(image: Image.Image, icc: bytes | None, path: Path) -> _Decoded:
 
 
 def _decode_deep_tiff(file: BinaryIO, path: Path) -> _Decoded | None:
-    """Decode a TIFF of 16 bits; None when it has 8, which Pillow reads in more variants."""
+    """Decode a TIFF of 16 bits; return None for 8 bits, of which Pillow reads more variants."""
     with tifffile.TiffFile(file) as tiff:
         page: Any = tiff.pages.first
         if page.bitspersample <= 8:
             return None
         if page.dtype != np.uint16 or page.photometric not in (0, 1, 2, 5):
             raise ImageError(
-                f"{path}: a TIFF of this kind ({page.dtype}) is no photo: convert it to 8- or 16-bit RGB"
+                f"{path}: a TIFF of this kind ({page.dtype}) is not a photo: convert it to 8- or 16-bit RGB"
             )
         _check_size(path, page.imagewidth, page.imagelength)
         if len(tiff.pages) > 1:
@@ -277,12 +278,12 @@ def _to_rgb(decoded: _Decoded, path: Path) -> Array:
 
 
 def _convert_profile(pixels: Array, mode: str, icc: bytes, path: Path) -> tuple[Array, str]:
-    """Convert by an ICC profile to sRGB; pixels that are sRGB already keep their values and depth."""
+    """Convert pixels to sRGB by their ICC profile; pixels that are sRGB already keep their values and depth."""
     space = icc[16:20].decode("ascii", "replace").strip()
     if space != {"L": "GRAY"}.get(mode, mode):
         if mode == "CMYK":
             raise ImageError(f"{path}: CMYK with a colour profile for {space}: convert it to sRGB first")
-        return pixels, mode  # a grey photo with an RGB profile, or a mistaken one: viewers ignore it as well
+        return pixels, mode  # a grey photo with an RGB profile, or a wrong profile: viewers ignore it too
     if mode == "RGB" and _is_srgb(icc):
         return pixels, mode
     converted = imagecodecs.cms_transform(
@@ -299,7 +300,7 @@ def _convert_profile(pixels: Array, mode: str, icc: bytes, path: Path) -> tuple[
 
 
 def _is_srgb(icc: bytes) -> bool:
-    """Whether a profile changes no 8-bit colour by more than one step on its way to sRGB."""
+    """Whether the conversion of a profile to sRGB changes no 8-bit colour by more than one step."""
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(1, -1, 3)
     through = imagecodecs.cms_transform(

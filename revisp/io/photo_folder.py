@@ -1,4 +1,4 @@
-"""The photos of a folder, the same for every command."""
+"""Find the photos of a folder, by the same rule in every command."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["PhotoFolder", "read_photo_folder"]
 
 @dataclass(frozen=True)
 class PhotoFolder:
-    """The photos of a folder, and the files that were passed over.
+    """The photos of a folder, and the files that were left out.
 
     Attributes:
         folder: the folder.
         photos: its photos in natural order.
-        hidden: number of hidden files and folders: their names begin with a point.
-        previews: number of ``*.preview.png``, which `revisp-predict` writes beside its RAW files.
-        others: number of files by ending, of endings that photos do not have.
+        hidden: number of hidden files and folders: their names begin with a dot.
+        previews: number of ``*.preview.png``, which `revisp-predict` writes next to its RAW files.
+        others: endings that photos do not have, each with its number of files.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class PhotoFolder:
 
     @property
     def left_out(self) -> str:
-        """One line on the files that were passed over; empty if there are none."""
+        """One line on the files that were left out; empty if all were taken."""
         kinds = [(self.previews, "previews"), (self.hidden, "hidden")]
         parts = [f"{count} {kind}" for count, kind in kinds if count]
         if self.others:
@@ -45,14 +45,14 @@ class PhotoFolder:
 def read_photo_folder(folder: str | Path, *, below: bool = False) -> PhotoFolder:
     """Find the photos of a folder by their endings.
 
-    Hidden files and folders and previews are passed over.
+    Hidden files, hidden folders and previews are left out.
 
     Args:
         folder: the folder.
-        below: look in the folders below it, too.
+        below: also search the folders below it.
 
     Raises:
-        ImageError: there is no such folder, it cannot be read, or it holds no photos.
+        ImageError: the folder does not exist, cannot be read, or holds no photos.
 
     Example:
         >>> import tempfile
@@ -76,7 +76,7 @@ def read_photo_folder(folder: str | Path, *, below: bool = False) -> PhotoFolder
             hidden += len(names) - len(shown) + len(folders) - len(below_shown)
             folders[:] = below_shown if below else []
             for name in shown:
-                ending = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each would be slow
+                ending = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each file would be slow
                 if name.lower().endswith(PREVIEW_ENDING):
                     previews += 1
                 elif ending in PHOTO_ENDINGS and (photo := Path(place, name)).is_file():
@@ -93,5 +93,5 @@ def read_photo_folder(folder: str | Path, *, below: bool = False) -> PhotoFolder
 
 
 def _raise(error: OSError) -> None:
-    """Stop where `os.walk` would pass over a folder that cannot be read."""
+    """Raise the error of a folder that cannot be read; `os.walk` would skip the folder."""
     raise error

@@ -1,4 +1,4 @@
-"""How many pixels a photo may have: Pillow warns of 89 megapixels and fails at 179, while phones make 200."""
+"""The largest photo that is read. Pillow warns at 89 megapixels and fails at 179; phones make 200."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 __all__ = ["MAX_PIXELS", "pixel_limit"]
 
 MAX_PIXELS = 300_000_000
-"""Largest photo that is read: a forged header must not be able to claim all memory."""
+"""Most pixels of a photo: a forged header must not be able to claim all memory."""
 
 
 @contextlib.contextmanager
@@ -19,8 +19,8 @@ def pixel_limit() -> Iterator[None]:
     """Replace Pillow's limit by ours while photos are opened.
 
     Raises:
-        PIL.Image.DecompressionBombError: inside, by Pillow, of a photo of more than twice `MAX_PIXELS`; it warns
-            of one of more than `MAX_PIXELS`.
+        PIL.Image.DecompressionBombError: raised by Pillow inside the context for more than twice `MAX_PIXELS`.
+            Pillow only warns between once and twice `MAX_PIXELS`.
     """
     _limit.enter()
     try:
@@ -30,7 +30,7 @@ def pixel_limit() -> Iterator[None]:
 
 
 class _Limit:
-    """Pillow's limit, which all threads share: ours from the first photo that opens to the last that closes."""
+    """Pillow's limit, which all threads share. It is ours while at least one photo is open."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

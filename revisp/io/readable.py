@@ -1,4 +1,4 @@
-"""The first look at a file that is to be read."""
+"""Check that a file can be read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def check_file(path: str | Path) -> Path:
     """Return the path of a file that can be opened and is not empty.
 
     Raises:
-        ImageError: missing, a folder, not permitted, or empty.
+        ImageError: the file is missing, a folder, not readable, or empty.
     """
     path = Path(path)
     try:

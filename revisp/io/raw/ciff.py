@@ -1,6 +1,6 @@
-"""Canon's CIFF container (``.CRW``, 1998 to 2004): who took the photo, and when.
+"""Canon's CIFF container (``.CRW``, 1998 to 2004): make and model of the camera, and the date.
 
-LibRaw keeps the names to itself and shifts the date by the computer's time zone. Layout: "The Canon RAW (CRW) File
+LibRaw does not return the names and shifts the date by the computer's time zone. Layout: "The Canon RAW (CRW) File
 Format" by Phil Harvey (exiftool.org/canon_raw.html).
 """
 
@@ -20,7 +20,7 @@ _DEEPEST = 6
 
 
 def read_ciff(path: Path) -> PhotoMetadata:
-    """Return make, model and date of a CRW file; nothing for other files and damaged ones."""
+    """Return make, model and date of a CRW file; all fields are None for other or damaged files."""
     with path.open("rb") as file:
         if file.read(14)[6:] != b"HEAPCCDR":
             return PhotoMetadata()
@@ -33,7 +33,7 @@ def read_ciff(path: Path) -> PhotoMetadata:
         names = records.get(_MAKE_MODEL, b"").split(b"\0")
         make, model = (name.decode("ascii", "replace").strip() or None for name in (*names, b"", b"")[:2])
         date = None
-        if _DATE in records:  # seconds since 1970 by the camera's own clock, whatever its zone
+        if _DATE in records:  # seconds since 1970 by the camera's clock, in an unknown time zone
             (seconds,) = struct.unpack_from(f"{order}I", records[_DATE])
             date = datetime.fromtimestamp(seconds, UTC).strftime("%Y:%m:%d %H:%M:%S") if seconds else None
     except (struct.error, KeyError):
@@ -44,8 +44,8 @@ def read_ciff(path: Path) -> PhotoMetadata:
 def _records(heap: bytes, order: str, depth: int) -> dict[int, bytes]:
     """Return the bytes of all records of a heap, and of the heaps in it, by tag.
 
-    A heap ends with the offset of its directory: a count, then per record a tag, a size and an offset; or, where
-    the tag's bit 14 is set, a tag and eight bytes of value.
+    A heap ends with the offset of its directory. The directory is a count, then a tag, a size and an offset for
+    each record. If bit 14 of the tag is set, eight bytes of value follow the tag instead.
     """
     (at,) = struct.unpack_from(f"{order}I", heap, len(heap) - 4)
     (count,) = struct.unpack_from(f"{order}H", heap, at)

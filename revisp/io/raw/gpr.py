@@ -1,4 +1,4 @@
-"""GoPro's GPR files in: DNG with a wavelet compression (VC-5) that LibRaw cannot read and flashraw can."""
+"""Read GoPro's GPR files: DNG with wavelet compression (VC-5), which flashraw can read and LibRaw cannot."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ T = TypeVar("T")
 def read_gpr(path: Path) -> RawImage:
     """Read a GPR (or DNG) file.
 
-    Values are the sensor's: the lens-shading gain maps and the warp that the file may ask for are not applied.
+    The values are those of the sensor: a lens-shading gain map or a warp in the file is not applied.
 
     Raises:
-        ImageError: flashraw is not installed, or the file is cut off, damaged or holds no Bayer mosaic.
+        ImageError: flashraw is not installed, or the file is cut off, damaged or has no Bayer mosaic.
     """
     frame = open_gpr(path, lambda raw: raw.decode("raw-u16", corruption_policy="strict"))
     if frame.layout != "bayer" or frame.cfa is None:
@@ -43,17 +43,17 @@ def read_gpr(path: Path) -> RawImage:
 
 
 def gpr_preview(path: Path) -> tuple[bytes, int] | None:
-    """Return the bytes and EXIF orientation of the largest preview that a GPR file holds; None without one.
+    """Return the bytes and EXIF orientation of the largest preview in a GPR file; None if it has no preview.
 
     Raises:
-        ImageError: as `read_gpr`.
+        ImageError: as for `read_gpr`.
     """
     preview = open_gpr(path, lambda raw: raw.preview("largest"))
     return None if preview is None else (preview.data, preview.info.orientation)
 
 
 def open_gpr(path: Path, read: Callable[[Any], T]) -> T:
-    """Return what ``read`` makes of the opened ``flashraw.RawFile``.
+    """Open a ``flashraw.RawFile`` and return the result of ``read`` for it.
 
     Raises:
         ImageError: flashraw is not installed, or cannot read the file.
@@ -77,7 +77,7 @@ def _profile(frame: Any, maximum: int) -> CameraProfile:
     """Build the profile of the active area of a ``flashraw.Frame``.
 
     Raises:
-        ConfigError: levels, matrix or neutral are missing or make no sense.
+        ConfigError: levels, matrix or neutral are missing or not valid.
     """
     active, camera = frame.active_area, frame.metadata.camera
     letters = "".join(frame.cfa.color_at(active.x + at % 2, active.y + at // 2) for at in range(4))

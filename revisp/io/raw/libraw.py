@@ -1,4 +1,4 @@
-"""RAW files in, through LibRaw."""
+"""Read RAW files by LibRaw."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def read_libraw(path: Path) -> RawImage:
     """Read a RAW file that LibRaw knows; see `revisp.io.read_raw`.
 
     Raises:
-        ImageError: cut off, damaged, no RAW, or without a 2x2 Bayer mosaic.
+        ImageError: the file is cut off, damaged, not a RAW file, or has no 2x2 Bayer mosaic.
     """
     _check_complete(path)
     try:
         with rawpy.imread(str(path)) as raw:
             _check_header(raw, path)
             _check_bayer(raw, path)
-            mosaic = raw.raw_image_visible.copy()  # LibRaw frees its own on closing
+            mosaic = raw.raw_image_visible.copy()  # LibRaw frees its array when the file is closed
             metadata = libraw_metadata(raw, path)
             cfa = CFA.from_indices(raw.raw_colors_visible[:2, :2])
             sizes = raw.sizes
@@ -60,10 +60,10 @@ def read_libraw(path: Path) -> RawImage:
 
 
 def libraw_preview(path: Path) -> tuple[bytes | Array, int] | None:
-    """Return the largest preview in a RAW file and the RAW's EXIF orientation; None without one.
+    """Return the largest preview in a RAW file and the RAW's EXIF orientation; None if it has no preview.
 
     Returns:
-        JPEG bytes, or pixels uint8 ``[h, w, 3]``.
+        JPEG bytes or uint8 pixels ``[h, w, 3]``, and the orientation.
 
     Raises:
         ImageError: LibRaw cannot open the file.
@@ -80,8 +80,8 @@ def libraw_preview(path: Path) -> tuple[bytes | Array, int] | None:
 
 
 def _as_stored(jpeg: bytes) -> bytes:
-    """Take off the EXIF that LibRaw puts before a JPEG without: it claims the RAW's orientation, true or not."""
-    end = 4 + int.from_bytes(jpeg[4:6], "big")  # of the first segment, whose length counts from byte 4
+    """Remove the EXIF that LibRaw adds to a JPEG without EXIF: its orientation is the RAW's, right or wrong."""
+    end = 4 + int.from_bytes(jpeg[4:6], "big")  # end of the first segment, whose length counts from byte 4
     return jpeg[:2] + jpeg[end:] if jpeg[2:4] == b"\xff\xe1" and b"dcraw" in jpeg[:end] else jpeg
 
 
@@ -96,21 +96,21 @@ def _reason(error: rawpy.LibRawError) -> str:
 
 
 def _check_complete(path: Path) -> None:
-    """Refuse a TIFF-based RAW whose largest picture ends after the file: some decoders fill the rest with grey."""
+    """Refuse a TIFF-based RAW that is cut off, since some decoders fill the missing part with grey."""
     try:
         with tifffile.TiffFile(path) as tiff:
             pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
             largest = max(pages, key=lambda page: sum(page.databytecounts))
             ends = (at + n for at, n in zip(largest.dataoffsets, largest.databytecounts, strict=False))
             missing = max(ends, default=0) - path.stat().st_size
-    except Exception:  # not TIFF, or in a way that is for LibRaw to judge
+    except Exception:  # not a TIFF, or damaged: LibRaw decides
         return
     if missing > 0:
         raise ImageError(f"{path}: cut off, {missing} bytes are missing: copy it again")
 
 
 def _check_header(raw: rawpy.RawPy, path: Path) -> None:
-    """Refuse a file that is nothing but samples: LibRaw guesses its shape and colours from the file's size."""
+    """Refuse a file without a header: LibRaw would guess its shape and colours from the file's size."""
     samples = raw.sizes.raw_height * raw.sizes.raw_width
     if path.stat().st_size in (samples, samples * 5 // 4, samples * 3 // 2, samples * 2):
         raise ImageError(
@@ -134,7 +134,7 @@ def _check_bayer(raw: rawpy.RawPy, path: Path) -> None:
 
 
 def _repeats(colours: Array) -> bool:
-    """Whether a corner of colour indices is one Bayer tile over and over."""
+    """Whether a corner of colour indices repeats one 2x2 Bayer tile."""
     height, width = colours.shape
     tile = np.tile(colours[:2, :2], (height // 2 + 1, width // 2 + 1))[:height, :width]
     return np.array_equal(colours, tile) and "".join("RGBG"[v] for v in colours[:2, :2].ravel()) in CFA.__members__
@@ -151,11 +151,11 @@ def _profile(
     matrix: Array | None = np.asarray(raw.rgb_xyz_matrix, float)[:3]
     matrix = matrix if matrix is not None and matrix.any() else dng_matrix(path)
     if matrix is None:
-        warnings.warn(f"{path}: LibRaw knows no colour matrix of this camera, sRGB's is taken", stacklevel=4)
+        warnings.warn(f"{path}: LibRaw has no colour matrix of this camera: sRGB's is used", stacklevel=4)
         matrix = np.linalg.inv(SRGB_TO_XYZ)
     gains = np.asarray(raw.camera_whitebalance[:3], float)
     if not (gains > 0).all():
-        warnings.warn(f"{path}: stores no white balance, a neutral of 1 is taken", stacklevel=4)
+        warnings.warn(f"{path}: stores no white balance: a neutral of 1 is used", stacklevel=4)
         gains = np.ones(3)
     return CameraProfile(
         make=metadata.make or "Unknown",
@@ -170,7 +170,7 @@ def _profile(
 
 
 def _crop(sizes: Any, height: int, width: int) -> Rectangle | None:
-    """Return the camera's own picture area within the visible one, unless it makes no sense."""
+    """Return the camera's picture area within the visible one; None if the area is not valid."""
     window = Rectangle(
         sizes.crop_top_margin - sizes.top_margin,
         sizes.crop_left_margin - sizes.left_margin,
@@ -183,8 +183,8 @@ def _crop(sizes: Any, height: int, width: int) -> Rectangle | None:
 def libraw_metadata(raw: rawpy.RawPy, path: Path) -> PhotoMetadata:
     """Return how an opened RAW file was taken.
 
-    From EXIF where the file has it in the TIFF way; what is missing then, from a CRW's own records, the EXIF of
-    the embedded JPEG, and what LibRaw found, in this order.
+    Each field comes from the first source that has it: EXIF in TIFF form, records of a CRW, EXIF of the embedded
+    JPEG, LibRaw.
     """
     found = read_metadata(path)
     if found.exposure_time is not None and found.make is not None:
@@ -196,7 +196,7 @@ def libraw_metadata(raw: rawpy.RawPy, path: Path) -> PhotoMetadata:
 
 
 def _of_preview(raw: rawpy.RawPy) -> PhotoMetadata:
-    """EXIF of the embedded JPEG; LibRaw writes make and model into one that has none."""
+    """Return the EXIF of the embedded JPEG; LibRaw adds make and model if it has no EXIF."""
     try:
         preview = raw.extract_thumb()
     except rawpy.LibRawError:

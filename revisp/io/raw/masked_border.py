@@ -1,4 +1,4 @@
-"""The black level as the sensor itself shows it: the masked border around the picture."""
+"""The black level, measured on the masked border of the sensor."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _NOISE = 0.02  # of white: read noise is a fraction of a percent, even at high g
 def border_black(stored: Array, visible: Rectangle, cfa: CFA, white: float) -> Planes | None:
     """Return the mean reading of the masked border for R, Gr, Gb, B, in stored units.
 
-    Light and charge leak into the border's samples beside the picture, so only its outer half is taken. The mean
-    leaves out what lies more than three robust standard deviations (1.4826 times the median absolute deviation)
-    from the median: hot pixels.
+    Light and charge leak into the samples next to the picture, so only the outer half of the border is used. The
+    mean leaves out hot pixels: samples more than three robust standard deviations (1.4826 times the median
+    absolute deviation) from the median.
 
     Args:
         stored: all values that the file holds, ``[H, W]``.
-        visible: the picture within them.
-        cfa: phase of the picture.
-        white: reading of saturation.
+        visible: rectangle of the picture.
+        cfa: Bayer phase of the picture.
+        white: white level.
 
     Returns:
-        None without a border, or with one that tells nothing: too few samples, all the same (padding), uneven or
-        noisy (light reaches it), or brighter than the picture's shadows or a quarter of white.
+        None if there is no border or it is not usable: too few samples, all equal (padding), uneven or noisy
+        (light reaches it), or brighter than the picture's shadows or a quarter of white.
     """
     sides = [stored[side] for side in _outer_half(stored.shape, visible)]
     if not _tells(sides, white):
@@ -55,7 +55,7 @@ def border_black(stored: Array, visible: Rectangle, cfa: CFA, white: float) -> P
 
 
 def _outer_half(shape: tuple[int, ...], visible: Rectangle) -> list[tuple[slice, slice]]:
-    """Return the border's half that is further from the picture, on each side that has one."""
+    """Return the outer half of the border on each side that has a border."""
     rows, columns = visible.slices
     sides = [
         (slice(0, visible.top // 2), columns),
@@ -67,7 +67,7 @@ def _outer_half(shape: tuple[int, ...], visible: Rectangle) -> list[tuple[slice,
 
 
 def _tells(sides: list[Array], white: float) -> bool:
-    """Whether there is a border, dark on all sides alike, with the noise of a sensor."""
+    """Whether there is a border that is equally dark on all sides and has the noise of a sensor."""
     if not sides or all(side.min() == side.max() for side in sides):
         return False
     middles, spreads = zip(*(_robust(side) for side in sides), strict=True)
@@ -76,7 +76,7 @@ def _tells(sides: list[Array], white: float) -> bool:
 
 
 def _robust(samples: Array) -> tuple[float, float]:
-    """Return the median and a robust standard deviation, which is at least half a step of the converter."""
+    """Return the median and a robust standard deviation, at least half a step of the AD converter."""
     middle = float(np.median(samples))
     return middle, max(1.4826 * float(np.median(np.abs(samples - middle))), 0.5)
 

@@ -1,4 +1,4 @@
-"""The colour matrices that RAW files hold, of which the one for daylight is wanted."""
+"""Choose the colour matrix for daylight among those that a RAW file holds."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ def matrix_near_d65(matrices: Iterable[tuple[float | None, Array]]) -> Array | N
     """Return the 3x3 matrix whose light is nearest to D65 in reciprocal temperature.
 
     The DNG specification (chapter 6, *Translating White Balance xy Coordinates to Camera Neutral Coordinates*)
-    interpolates between two matrices by reciprocal temperature, and beyond them takes the nearer one.
+    interpolates between two matrices by reciprocal temperature. Outside their range it takes the nearer matrix.
 
     Args:
-        matrices: colour temperature in kelvin (None: not known, taken last) and matrix.
+        matrices: pairs of colour temperature in kelvin and matrix. A temperature of None is unknown; its matrix is
+            the last choice.
     """
     usable = [(kelvin, m) for kelvin, m in matrices if m.shape == (3, 3) and m.any()]
     if not usable:
@@ -42,7 +43,7 @@ def matrix_near_d65(matrices: Iterable[tuple[float | None, Array]]) -> Array | N
 
 
 def dng_matrix(path: Path) -> Array | None:
-    """Return a DNG's ColorMatrix for the light nearest to D65; LibRaw keeps it to itself."""
+    """Return a DNG's ColorMatrix for the light nearest to D65; LibRaw does not return it."""
     try:
         with tifffile.TiffFile(path) as tiff:
             tags = tiff.pages.first.tags

@@ -1,4 +1,4 @@
-"""The finished picture that a RAW file carries: the camera's own rendering, though often a small one."""
+"""Read the preview in a RAW file: the camera's own rendering, which is often small."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _ORIENTATION = 0x0112  # EXIF tag
 def read_preview(path: str | Path) -> Tensor | None:
     """Read the largest preview embedded in a RAW file as sRGB ``[3, H, W]``, float32 in [0, 1], upright.
 
-    The preview is turned by its own EXIF orientation; one that has none, by the RAW's, unless it has been turned
-    already (a portrait picture in a RAW that is turned by a quarter).
+    The preview is turned by its own EXIF orientation. A preview without one is turned by the orientation of the
+    RAW, unless it is upright already (a portrait picture in a RAW that is turned by 90 degrees).
 
     Returns:
-        None where the file holds no preview.
+        The preview, or None if the file has no preview.
 
     Raises:
-        ImageError: the file is missing, empty or no RAW, or the preview is damaged.
+        ImageError: the file is missing, empty or not a RAW file, or the preview is damaged.
 
     Example:
         >>> import tempfile
@@ -62,6 +62,6 @@ def read_preview(path: str | Path) -> Tensor | None:
 
 
 def _own_orientation(data: bytes) -> bool:
-    """Whether a JPEG says how it lies."""
+    """Whether a JPEG states its orientation."""
     with pixel_limit(), Image.open(io.BytesIO(data)) as image:
         return _ORIENTATION in image.getexif()

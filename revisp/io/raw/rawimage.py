@@ -1,4 +1,4 @@
-"""A camera RAW in memory: mosaic, profile and what the file says of its geometry."""
+"""A camera RAW in memory: mosaic, profile, metadata and geometry."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Rectangle(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns, to index ``[H, W]`` by."""
+        """Slices of rows and columns, to index ``[H, W]``."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     def fits(self, height: int, width: int) -> bool:
-        """Whether it holds pixels and lies within ``height`` x ``width``."""
+        """Whether the rectangle is not empty and lies within ``height`` x ``width``."""
         return (
             min(self.top, self.left) >= 0
             and min(self.height, self.width) > 0
@@ -51,7 +51,7 @@ class Rectangle(NamedTuple):
         )
 
     def turned(self, symmetry: Symmetry, height: int, width: int) -> Rectangle:
-        """Return where the window lies after ``symmetry`` is applied to the picture ``height`` x ``width``."""
+        """Return the rectangle after ``symmetry`` is applied to a picture of ``height`` x ``width``."""
         top = height - self.top - self.height if symmetry.vflip else self.top
         left = width - self.left - self.width if symmetry.hflip else self.left
         if symmetry.transpose:
@@ -64,12 +64,12 @@ class RawImage:
     """A camera's RAW.
 
     Attributes:
-        mosaic: stored values of the visible area, uint16 ``[H, W]``, as the sensor lies.
+        mosaic: stored values of the visible area, uint16 ``[H, W]``, in the orientation of the sensor.
         profile: CFA of the visible area, levels in stored units, colour.
         metadata: how the photo was taken.
-        orientation: EXIF orientation (1 to 8) that makes it upright.
-        crop: the part of the mosaic that the camera's own pictures show; None where the file does not say.
-        optical_black: mean reading of the masked border for R, Gr, Gb, B, in stored units; None without a border.
+        orientation: EXIF orientation (1 to 8) that makes the mosaic upright.
+        crop: part of the mosaic that the camera's own pictures show; None if the file does not state it.
+        optical_black: mean of the masked border for R, Gr, Gb, B, in stored units; None without a border.
 
     Example:
         >>> from revisp.camera.simulate import SIMULATED
@@ -93,8 +93,8 @@ class RawImage:
     def upright(self) -> RawImage:
         """Return the RAW turned upright (orientation 1): mosaic, CFA, levels and crop window.
 
-        An exchange of rows and columns makes the greens of red's rows those of blue's rows, so their levels are
-        exchanged as well.
+        If rows and columns are exchanged, the greens in red rows become the greens in blue rows. Their levels are
+        then exchanged too.
         """
         symmetry = Symmetry.of_orientation(self.orientation)
         if symmetry == Symmetry():

@@ -1,4 +1,4 @@
-"""Camera RAW files in: the mosaic as stored, and the camera profile to make sense of it."""
+"""Read camera RAW files: the stored mosaic and the camera profile."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ __all__ = ["RawImage", "Rectangle", "read_mosaic_raw", "read_raw"]
 def read_raw(path: str | Path) -> RawImage:
     """Read the mosaic and the camera profile of a RAW file.
 
-    LibRaw reads it (CR2, CR3, CRW, NEF, ARW, RAF, DNG and many more); GoPro's ``.gpr`` is read by flashraw, which
-    the extra ``gpr`` installs.
+    LibRaw reads most formats (CR2, CR3, CRW, NEF, ARW, RAF, DNG and many more). flashraw reads GoPro's ``.gpr``;
+    the extra ``gpr`` installs it.
 
-    *Black level*: the file's, or LibRaw's knowledge of the camera, mapped to R, Gr, Gb, B by position. Where both
-    give none, a plausible masked border does (`RawImage.optical_black`).
+    *Black level*: from the file, or from LibRaw's table of cameras, mapped to R, Gr, Gb, B by position. If neither
+    has one, a plausible masked border gives it (`RawImage.optical_black`).
 
-    *White level*: the file's, or LibRaw's knowledge of the camera, never the brightest sample: that is a hot pixel
-    or, in a dim photo, far below saturation. Samples may exceed it and then normalise to more than 1.
+    *White level*: from the file, or from LibRaw's table of cameras. It is never the brightest sample, which may be
+    a hot pixel or, in a dim photo, far below saturation. Samples above the white level normalise to more than 1.
 
-    *Colour matrix*: of several, the one for the light nearest to D65. A camera that has none, or no white balance,
-    gets sRGB's matrix, or a neutral of 1, with a warning.
+    *Colour matrix*: if there are several, the one for the light nearest to D65. Without a matrix, that of sRGB is
+    used; without a white balance, a neutral of 1. A warning says so.
 
-    Pixels that are not square (Kodak DC120) are read as they are.
+    Pixels that are not square (Kodak DC120) are read without scaling.
 
     Raises:
-        ImageError: missing, empty, cut off, damaged, no RAW, or without a 2x2 Bayer mosaic (X-Trans, Foveon,
-            monochrome, already demosaiced); a ``.gpr`` file without flashraw.
+        ImageError: the file is missing, empty, cut off, damaged, not a RAW file, or has no 2x2 Bayer mosaic
+            (X-Trans, Foveon, monochrome, already demosaiced); or it is a ``.gpr`` file and flashraw is missing.
 
     Example:
         >>> import tempfile
@@ -53,15 +53,15 @@ def read_raw(path: str | Path) -> RawImage:
 
 
 def read_mosaic_raw(path: str | Path, profile: CameraProfile) -> RawImage:
-    """Read a mosaic that does not say its camera, and the profile that does, as a RAW.
+    """Read a mosaic file without camera data, and a camera profile, as a RAW.
 
     Args:
         path: one channel of 16 bits (``.png``, ``.tiff``, ``.npy``), or the challenges' ``.npy`` of planes R, Gr,
             Gb, B, uint16 ``[h, w, 4]``.
-        profile: camera whose units the values are in; its CFA is the mosaic's.
+        profile: camera that defines the units of the values and the CFA of the mosaic.
 
     Raises:
-        ImageError: missing, damaged, of another kind, or with values above the profile's white level.
+        ImageError: the file is missing, damaged, of another kind, or has values above the profile's white level.
 
     Example:
         >>> import tempfile
