@@ -1,4 +1,4 @@
-"""Photo files to RAW files: which becomes which, by which engine, and many at once."""
+"""Convert photo files to RAW files: plan the outputs, choose the engine, convert many at once."""
 
 import lazy_loader as _lazy
 

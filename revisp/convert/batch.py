@@ -1,4 +1,4 @@
-"""Many photos: the next are read and the last are written while one is predicted."""
+"""Convert many photos: threads read the next photos and write the last results during a prediction."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = ["Batch", "Converted", "Picked", "convert_photos"]
 
 @dataclass(frozen=True)
 class Converted:
-    """What became of a photo.
+    """The outcome of one conversion.
 
     Attributes:
         job: the photo and its output.
-        files: what was written; nothing where it failed or was finished before.
-        seconds: time that it took to read, predict and write.
-        error: why it failed.
+        files: the files written; empty if the conversion failed or was finished before.
+        seconds: time to read, predict and write.
+        error: the reason of a failure, else None.
 
     Example:
         >>> job = Conversion(Path("photo.jpg"), Path("photo.dng"))
@@ -52,18 +52,18 @@ class Converted:
 
     @property
     def skipped(self) -> bool:
-        """Whether the output was there already."""
+        """Whether the output existed already."""
         return not self.files and self.error is None
 
 
 @dataclass(frozen=True)
 class Picked:
-    """A photo that is ready to be predicted, or will not be.
+    """A photo that was read, or could not be read.
 
     Attributes:
-        outcome: as far as it is known; final if there is no photo.
-        photo: its pixels.
-        lock: keeps other processes from the output.
+        outcome: the outcome so far; it is final if ``photo`` is None.
+        photo: pixels and metadata.
+        lock: lock that keeps other processes from the output.
     """
 
     outcome: Converted
@@ -80,22 +80,22 @@ def convert_photos(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Iterator[Converted]:
-    """Convert photos as `convert_photo` does one, and yield what became of each, in order.
+    """Convert photos as `convert_photo` converts one, and yield the outcome of each, in order.
 
-    Whatever is wrong with a photo is in its `Converted`, and the next one is done. An output that another process
-    is writing counts as failed.
+    An error with one photo is stored in its `Converted`, and the next photo follows. An output that another
+    process is writing counts as failed.
 
     Args:
-        model: the pipeline, or what else predicts mosaics.
-        jobs: the photos and where they go; folders are made.
-        choice: format of what is written.
-        workers: threads that read and write; 0: one step after the other. Each holds a photo in memory.
-        resume: leave photos alone that have been converted (`is_finished`).
+        model: the pipeline or another engine.
+        jobs: the photos and their outputs; missing folders are made.
+        choice: how photos are converted.
+        workers: threads that read and write; 0 does all steps in sequence. Each thread holds one photo in memory.
+        resume: skip photos that have been converted already (`is_finished`).
         progress: called after each tile.
 
     Raises:
-        OutputError: an output's ending is no format.
-        ConfigError: what the engine predicts cannot be written in that format.
+        OutputError: the ending of an output is not a format.
+        ConfigError: the mosaics of the engine cannot be written in that format.
 
     Example:
         >>> import tempfile
@@ -116,22 +116,22 @@ def convert_photos(
 
 
 class Batch:
-    """Photos to convert, and the stations that each of them passes.
+    """Photos to convert, and the steps of each conversion.
 
-    `run` takes them through all. For who drives the loop otherwise: iterating reads the photos ahead, `convert`
-    predicts one and hands it to a writer, `finished` says what became of those that are through, and `close` comes
-    last. Threads start, and files are touched, when iteration begins.
+    `run` does all steps. A caller with a loop of its own uses four calls: iteration reads the photos ahead,
+    `convert` predicts one and passes it to a writer, `finished` yields the outcomes that are complete, and `close`
+    ends the work. Threads start and files are touched only when iteration begins.
 
     Args:
-        model: as for `convert_photos`, and so the others.
-        jobs: the photos and where they go.
-        choice: format of what is written.
-        workers: threads that read and write.
-        resume: leave photos alone that have been converted.
+        model: as for `convert_photos`.
+        jobs: as for `convert_photos`.
+        choice: as for `convert_photos`.
+        workers: as for `convert_photos`.
+        resume: as for `convert_photos`.
 
     Raises:
-        OutputError: an output's ending is no format.
-        ConfigError: what the engine predicts cannot be written in that format.
+        OutputError: the ending of an output is not a format.
+        ConfigError: the mosaics of the engine cannot be written in that format.
     """
 
     def __init__(
@@ -157,12 +157,12 @@ class Batch:
         self._writing: deque[Future[Converted]] = deque()
 
     def share(self, rank: int, world_size: int) -> Batch:
-        """Return one process's part of the photos: every ``world_size``-th from the ``rank``-th on."""
+        """Return the part of one process: every ``world_size``-th photo, starting at the ``rank``-th."""
         jobs = share(self.jobs, rank, world_size)
         return Batch(self.engine, jobs, self.choice, workers=self.workers, resume=self.resume)
 
     def run(self, progress: Progress | None = None) -> Iterator[Converted]:
-        """Convert all photos, and yield what became of each, in order."""
+        """Convert all photos and yield the outcome of each, in order."""
         try:
             for picked in self:
                 self.convert(picked, progress)
@@ -172,14 +172,14 @@ class Batch:
             self.close()
 
     def close(self) -> None:
-        """Finish what has been begun, drop the rest, and leave no lock behind."""
+        """Finish the running reads and writes, drop the rest, and release all locks."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         for held in list(self._locks):
             self._release(held)
 
     def __iter__(self) -> Iterator[Picked]:
-        """Yield the photos in order, each read while those before it are predicted."""
+        """Yield the photos in order; each is read while earlier ones are predicted."""
         if self.workers and self._pool is None:
             self._pool = ThreadPoolExecutor(self.workers)
         waiting = deque(self.jobs)
@@ -189,7 +189,7 @@ class Batch:
             yield self._reading.popleft().result()
 
     def convert(self, picked: Picked, progress: Progress | None = None) -> None:
-        """Predict a photo and have it written; wait while too many are."""
+        """Predict a photo and pass it to a writer; wait if too many results are unwritten."""
         started = time.monotonic()
         outcome, photo = picked.outcome, picked.photo
         if photo is None:
@@ -208,10 +208,10 @@ class Batch:
             unwritten[0].exception()
 
     def finished(self, *, wait: bool = False) -> Iterator[Converted]:
-        """Yield what became of the photos that are through, in order.
+        """Yield the outcomes that are complete, in order.
 
         Args:
-            wait: for all that were converted.
+            wait: wait until all converted photos are written.
         """
         while self._writing and (wait or self._writing[0].done()):
             yield self._writing.popleft().result()
@@ -246,7 +246,7 @@ class Batch:
         return replace(outcome, files=files, seconds=outcome.seconds + time.monotonic() - started)
 
     def _release(self, held: FileLock | None) -> None:
-        """Give up a lock and take its file away; who meets it meanwhile is refused, and does not wait."""
+        """Release a lock and remove its file; a process that finds the lock is refused and does not wait."""
         if held is not None:
             self._locks.discard(held)
             with contextlib.suppress(OSError):
@@ -264,7 +264,7 @@ def _acquire(output: Path) -> FileLock:
     """Make the output's folder and keep other processes from the output.
 
     Raises:
-        OutputError: another process is writing it, or the folder cannot be written to.
+        OutputError: another process is writing the output, or the folder is not writable.
     """
     make_folder(output.parent)
     busy = f"cannot write {output}: another process is writing it"

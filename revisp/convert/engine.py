@@ -1,4 +1,4 @@
-"""What turns a photo into a mosaic: a pipeline in torch, or anything else that does so for a known camera."""
+"""Engines turn a photo into a mosaic: a pipeline in torch, or an exported graph."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Engine", "Sensor", "TorchEngine", "as_engine"]
 
 
 class Sensor(Protocol):
-    """What mosaics are of."""
+    """The source of mosaics: a camera, if it is known, and a Bayer phase."""
 
     @property
     def profile(self) -> CameraProfile | None:
-        """The camera, if it is known."""
+        """The camera; None if it is unknown."""
 
     @property
     def cfa(self) -> CFA:
@@ -43,14 +43,14 @@ class Engine(Sensor, Protocol):
 
         Args:
             srgb: the photo.
-            tile: height and width of the tiles in pixels; None: what suits the engine.
+            tile: height and width of the tiles in pixels; None lets the engine choose.
             progress: called after each tile.
         """
 
 
 @dataclass(frozen=True)
 class TorchEngine:
-    """A pipeline that predicts by `revisp.predict`.
+    """An engine that runs a pipeline by `revisp.predict`.
 
     Attributes:
         model: the pipeline.
@@ -82,5 +82,5 @@ class TorchEngine:
 
 
 def as_engine(model: ReverseISP | Engine) -> Engine:
-    """Return a pipeline as an engine; an engine as it is."""
+    """Wrap a pipeline as an engine; return an engine unchanged."""
     return TorchEngine(model) if isinstance(model, ReverseISP) else model

@@ -1,4 +1,4 @@
-"""Whether a photo has been converted already, by looking into the files that are there."""
+"""Find out whether a photo has been converted already, by reading the output files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["is_finished"]
 
 
 def is_finished(job: Conversion, choice: Choice) -> bool:
-    """Whether a photo's files are there, newer than the photo, and the RAW whole and of the photo's size.
+    """Whether all output files exist and are newer than the photo, and the RAW is complete and has its size.
 
-    The RAW is read, all of it. Which model made it cannot be seen.
+    The whole RAW is read. The model that made it cannot be found out.
     """
     files = [job.output, preview_path(job.output)] if choice.preview else [job.output]
     try:
@@ -29,13 +29,13 @@ def is_finished(job: Conversion, choice: Choice) -> bool:
         return False
     photo = photo_size(job.photo)
     slack = 2 if job.output.suffix.lower() == ".npy" else 0  # planes are cut to whole RGGB tiles
-    if photo is None:  # gone or damaged: nothing to compare with
+    if photo is None:  # the photo is gone or damaged: there is nothing to compare with
         return True
     return all(0 <= n - m <= slack for n, m in zip(sorted(photo), sorted(found), strict=True))
 
 
 def _size(job: Conversion) -> tuple[int, ...]:
-    """Return height and width of a job's RAW."""
+    """Return height and width of the RAW of a job."""
     ending = job.output.suffix.lower()
     if ending == ".dng":
         return read_raw(job.output).mosaic.shape

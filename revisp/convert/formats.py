@@ -1,4 +1,4 @@
-"""From a photo file to a RAW file: one function a format."""
+"""Convert a photo file to a RAW file, with one writer for each format."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Choice:
     """How photos are converted.
 
     Attributes:
-        bits: of ``.npy``: 10 or 12.
-        preview: write the developed RAW beside it, as `preview_path` names it.
-        tile: height and width of the tiles in pixels; None: what suits the engine.
+        bits: bits of ``.npy``: 10 or 12.
+        preview: also write the developed RAW, to `preview_path`.
+        tile: height and width of the tiles in pixels; None lets the engine choose.
 
     Example:
         >>> Choice()
@@ -63,10 +63,11 @@ def convert_photo(
     """Read a photo, reconstruct its RAW and write it.
 
     Args:
-        model: the pipeline, or what else predicts mosaics.
-        photo: what `revisp.io.read_srgb` reads.
-        output: its ending chooses the format, one of `WRITERS`: ``.dng``; ``.npy``: the challenges' packed array;
-            ``.tiff``, ``.tif`` or ``.png``: the 16-bit mosaic in the units of the model's camera.
+        model: the pipeline or another engine.
+        photo: a file that `revisp.io.read_srgb` reads.
+        output: the file to write. Its ending chooses the format, one of `WRITERS`: ``.dng``; ``.npy`` for the
+            packed array of the challenges; ``.tiff``, ``.tif`` or ``.png`` for the 16-bit mosaic in the units of
+            the camera.
         bits: as for `Choice`.
         preview: as for `Choice`.
         tile: as for `Choice`.
@@ -77,8 +78,8 @@ def convert_photo(
 
     Raises:
         ImageError: the photo cannot be read.
-        OutputError: a file cannot be written, or its ending is none of `WRITERS`.
-        ConfigError: the model knows no camera, which the format needs, or one of other bits.
+        OutputError: a file cannot be written, or its ending is not in `WRITERS`.
+        ConfigError: the format needs a camera and the model has none, or the camera has other bits.
     """
     engine, output, choice = as_engine(model), Path(output), Choice(bits, preview, tile)
     check_writable(engine, output, choice)
@@ -91,8 +92,8 @@ def check_writable(sensor: Sensor, output: Path, choice: Choice) -> None:
     """Require that mosaics can be written to a file of this name.
 
     Raises:
-        OutputError: its ending is none of `WRITERS`.
-        ConfigError: the camera, which the format needs, is not known, or has other bits.
+        OutputError: its ending is not in `WRITERS`.
+        ConfigError: the format needs a camera and it is unknown, or the camera has other bits.
     """
     ending = output.suffix.lower()
     if ending not in WRITERS:
@@ -106,7 +107,7 @@ def check_writable(sensor: Sensor, output: Path, choice: Choice) -> None:
 def write_raw(
     output: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, choice: Choice
 ) -> tuple[Path, ...]:
-    """Write a mosaic ``[1, H, W]``, and its preview if it is chosen; return the files written.
+    """Write a mosaic ``[1, H, W]``, and its preview if ``choice`` asks for it; return the files written.
 
     Raises:
         OutputError: a file cannot be written.
@@ -125,7 +126,7 @@ def _camera(sensor: Sensor) -> CameraProfile:
 
 
 def _challenge(sensor: Sensor, bits: int) -> CameraProfile | None:
-    """Return the challenge's camera that the mosaics are of, if they are, and require that it has these bits."""
+    """Return the camera of the challenge that the mosaics belong to, if any; require that it has these bits."""
     challenge = of_profile(sensor.profile)
     if challenge is None:
         return None
@@ -163,4 +164,4 @@ def _mosaic(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, 
 WRITERS: Mapping[str, Writer] = MappingProxyType(
     {".dng": _dng, ".npy": _npy, ".tiff": _mosaic, ".tif": _mosaic, ".png": _mosaic}
 )
-"""What writes each format, by the file's ending."""
+"""The writer of each format, by the ending of the file."""

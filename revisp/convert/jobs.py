@@ -1,4 +1,4 @@
-"""Which photo becomes which file: planned before any work is done, and without loading torch."""
+"""Plan which photo becomes which file, before any work is done and without loading torch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ LIST_ENDING = ".txt"
 
 @dataclass(frozen=True)
 class Conversion:
-    """One photo and where its RAW goes.
+    """One photo and its output file.
+
+    Attributes:
+        photo: file to read.
+        output: RAW file to write.
 
     Example:
         >>> job = Conversion(Path("photo.jpg"), Path("raw/photo.dng"))
@@ -40,7 +44,7 @@ class Conversion:
 
 
 def preview_path(output: Path) -> Path:
-    """Return where the preview of ``photo.dng`` goes: ``photo.preview.png``."""
+    """Return the path of the preview of ``photo.dng``: ``photo.preview.png``."""
     return output.with_suffix(PREVIEW_ENDING)
 
 
@@ -49,18 +53,18 @@ def plan_conversions(
 ) -> list[Conversion]:
     """Decide which file each photo becomes.
 
-    A photo that is named twice is converted once. Hidden files and previews of a folder are passed over.
+    A photo that is given twice is converted once. Hidden files and previews in a folder are left out.
 
     Args:
         photos: photos, folders of photos, and lists (`read_photo_list`).
-        out: a file, or a folder.
-        format: ending of the files in a folder, without its point; None: ``dng``.
-        preview: whether previews are written beside them.
+        out: a file or a folder.
+        format: ending of the files in a folder, without the dot; None: ``dng``.
+        preview: whether previews are written next to the RAW files.
 
     Raises:
-        ImageError: a folder without photos, or a list that cannot be read or is empty.
-        OutputError: the output's ending is no format, contradicts ``format``, is one file for several photos, or
-            two files would have the same name.
+        ImageError: a folder has no photos, or a list cannot be read or is empty.
+        OutputError: the ending of ``out`` is not a format or contradicts ``format``; ``out`` is one file for
+            several photos; or two files would have the same name.
 
     Example:
         >>> jobs = plan_conversions([Path("a.jpg"), Path("b.png")], Path("raw"), "tiff")
@@ -89,12 +93,12 @@ def plan_conversions(
 
 
 def read_photo_list(path: Path) -> list[Path]:
-    """Return the photos that a text file names, one a line, relative to the file's folder.
+    """Return the photos that a text file names, one a line, relative to the folder of that file.
 
     Empty lines and lines that begin with ``#`` are skipped.
 
     Raises:
-        ImageError: the file cannot be read, is no text, or names no photo.
+        ImageError: the file cannot be read, is not text, or names no photo.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -112,15 +116,15 @@ def read_photo_list(path: Path) -> list[Path]:
 
 
 def share(jobs: Sequence[Conversion], rank: int, world_size: int) -> list[Conversion]:
-    """Return every ``world_size``-th job from the ``rank``-th on: one process's part of the work."""
+    """Return the part of one process: every ``world_size``-th job, starting at the ``rank``-th."""
     return list(jobs[rank::world_size])
 
 
 def named_photos(path: Path) -> list[Path]:
-    """Return the photos that a folder holds (`read_photo_folder`), or that a list names; a photo as it is.
+    """Return the photos of a folder (`read_photo_folder`) or of a list; return a single photo as a list of one.
 
     Raises:
-        ImageError: a folder without photos, or a folder or list that cannot be read.
+        ImageError: a folder has no photos, or a folder or list cannot be read.
     """
     if stat.S_ISDIR(_mode(path)):
         return list(read_photo_folder(path).photos)
@@ -128,17 +132,17 @@ def named_photos(path: Path) -> list[Path]:
 
 
 def left_out(paths: Iterable[Path]) -> list[str]:
-    """Return a line on each folder in which `named_photos` passes files over.
+    """Return one line for each folder in which `named_photos` leaves files out.
 
     Raises:
-        ImageError: a folder without photos, or one that cannot be read.
+        ImageError: a folder has no photos or cannot be read.
     """
     folders = [read_photo_folder(path) for path in paths if stat.S_ISDIR(_mode(path))]
     return [folder.left_out for folder in folders if folder.left_out]
 
 
 def _mode(path: Path) -> int:
-    """Return kind and permissions of what is there; 0 if there is nothing, or it cannot be looked at."""
+    """Return the kind and permissions of a file; 0 if it does not exist or cannot be accessed."""
     try:
         return path.stat().st_mode
     except OSError:
@@ -146,12 +150,12 @@ def _mode(path: Path) -> int:
 
 
 def _place(photo: Path) -> tuple[str, str]:
-    """Return a photo's folder and name, the same however it is spelt; two links to one file are two photos."""
+    """Return the resolved folder and the name of a photo; two links to one file are two photos."""
     return os.path.realpath(photo.parent), photo.name
 
 
 def _check_names(jobs: list[Conversion], *, preview: bool) -> None:
-    """Require that no two files that are read or written are the same."""
+    """Require that all files that are read or written are different."""
     owners = {os.path.realpath(job.photo): f"the photo {job.photo}" for job in jobs}
     for job in jobs:
         own = f"that of {job.photo}"

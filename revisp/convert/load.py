@@ -1,4 +1,4 @@
-"""A model folder onto a device, or an exported graph: ready to predict, and as fast as it gets here."""
+"""Load a model folder onto a device, or an exported graph, and make it fast for this machine."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def load_model(folder: str | Path | None = None, device: str = "auto") -> Revers
 
     Args:
         folder: as for `revisp.from_pretrained`.
-        device: ``"auto"``: a CUDA device where there is one, else the CPU; or a name that torch knows.
+        device: a name that torch knows, or ``"auto"``: CUDA if it is available, else the CPU.
 
     Raises:
-        WeightsError: the folder or one of its files is missing, damaged, or does not fit.
-        ConfigError: there is no such device.
+        WeightsError: the folder or one of its files is missing, damaged, or does not fit the network.
+        ConfigError: the device does not exist.
 
     Example:
         >>> load_model("default", device="cpu").training
@@ -54,21 +54,21 @@ def load_engine(
     compile: bool = False,
     memory: int | None = None,
 ) -> Engine:
-    """Load what predicts mosaics, made fast for where it runs.
+    """Load an engine, made fast for the device that it runs on.
 
     Args:
-        model: a model folder, or a graph that ``revisp-export`` wrote; None or ``"default"``: the small
-            model in the package.
-        engine: ``"torch"`` runs model folders, ``"onnx"`` graphs; None: by the ending of ``model``.
-        device: as for `load_model`; of torch alone.
-        precision: as for `optimise`; of torch alone.
-        compile: as for `optimise`; of torch alone.
-        memory: bytes that a prediction may take, as for `revisp.predict`; of torch alone.
+        model: a model folder, or a graph that ``revisp-export`` wrote; None or ``"default"``: the small model in
+            the package.
+        engine: ``"torch"`` runs model folders, ``"onnx"`` runs graphs; None chooses by the ending of ``model``.
+        device: as for `load_model`; for torch only.
+        precision: as for `optimise`; for torch only.
+        compile: as for `optimise`; for torch only.
+        memory: bytes that a prediction may take, as for `revisp.predict`; for torch only.
 
     Raises:
         WeightsError: the model is missing, damaged, or does not fit.
-        ConfigError: a setting that the engine does not have, or cannot fulfil here; a model that it does not run;
-            onnxruntime is not installed.
+        ConfigError: the engine does not have a setting or cannot fulfil it on this machine, the engine cannot run
+            the model, or onnxruntime is not installed.
 
     Example:
         >>> engine = load_engine("default", device="cpu", precision="fp32")

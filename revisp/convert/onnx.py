@@ -1,4 +1,4 @@
-"""Prediction by an exported graph (``model.onnx``) in onnxruntime, tile by tile, without the model folder."""
+"""Predict by an exported graph (``model.onnx``) in onnxruntime, tile by tile, without the model folder."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ MAX_TILE_PIXELS = 2**20
 class OnnxPipeline:
     """A file that ``revisp-export`` wrote, for photos of any size.
 
-    It runs on as many threads as torch uses. Where the graph looks only so far, tiles overlap by twice as much and
-    the result is that of the whole photo. A graph with statistics of the whole image
-    (`revisp.backbones.BackboneSpec.global_context`) takes those of a tile, and tiles are blended by ramps.
+    It uses as many threads as torch. If the reach of the graph is known, tiles overlap by twice the reach, and the
+    result equals that of the whole photo. A graph with statistics of the whole image
+    (`revisp.backbones.BackboneSpec.global_context`) uses the statistics of each tile, and tiles are blended by
+    ramps.
 
     Args:
-        path: the file, of either kind of pixels and precision.
-        providers: what it runs on, as onnxruntime names it; None: CUDA where onnxruntime has it, else the CPU.
+        path: the file, with pixels and precision of any kind that ``revisp-export`` writes.
+        providers: execution providers of onnxruntime; None: CUDA if onnxruntime has it, else the CPU.
 
     Attributes:
-        info: what the file says of itself.
-        profile: the camera whose RAW the graph predicts; None if its model knew none.
+        info: the metadata in the file.
+        profile: the camera whose RAW the graph predicts; None if the model had none.
         cfa: phase of the mosaics.
 
     Raises:
-        ConfigError: onnxruntime is not installed, or lacks a provider.
+        ConfigError: onnxruntime is not installed or does not have a provider.
         WeightsError: the file is missing, damaged, or not exported by revisp.
 
     Example:
@@ -63,18 +64,18 @@ class OnnxPipeline:
         """Predict the mosaic of a photo.
 
         Args:
-            srgb: sRGB ``[3, H, W]`` in [0, 1], on any device; H, W >= 16. Of a graph of bytes it is rounded to 8
+            srgb: sRGB ``[3, H, W]`` in [0, 1], on any device; H, W >= 16. For a graph of bytes it is rounded to 8
                 bits.
-            tile: height and width of a tile in pixels, rounded up to what the graph needs; None: chosen.
+            tile: height and width of a tile in pixels, rounded up to a size that the graph takes; None: automatic.
             progress: called after each tile.
 
         Returns:
-            The mosaic ``[1, H, W]`` in [0, 1], on the device of ``srgb``. Of a graph of integers it is what they
-            stand for, black 0 and white 1, and may fall below 0.
+            The mosaic ``[1, H, W]`` in [0, 1], on the device of ``srgb``. The output of a graph of integers is
+            normalised to black 0 and white 1; it may be below 0.
 
         Raises:
-            ShapeError: not a photo, or smaller than 16 pixels.
-            ConfigError: a tile smaller than 16 pixels.
+            ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels.
+            ConfigError: the tile is smaller than 16 pixels.
         """
         check_image(srgb, 3, "srgb")
         if srgb.ndim != 3:

@@ -1,4 +1,4 @@
-"""Many photos on many processors or machines: Lightning starts the processes and divides the photos among them."""
+"""Convert photos in several processes or on several machines; Lightning starts the processes."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ __all__ = ["PredictionTask", "build_predictor", "predict_photos"]
 Report = Callable[[Converted], None]
 
 GROUP_TIMEOUT = timedelta(days=7)
-"""How long a process that is through waits for the others, which may have much more to do, as after a resume."""
+"""How long a finished process waits for the others, which may have much more to do, as after a resume."""
 
 
 class PredictionTask(pl.LightningModule):
-    """Convert photos in each process's share of them; for `pytorch_lightning.Trainer.predict`.
+    """Convert the photos of each process; for `pytorch_lightning.Trainer.predict`.
 
-    Of n processes the k-th takes every n-th photo from the k-th on: each is converted once, whatever their number,
-    and none waits for another before the end. The pixels are read, predicted and written in the process; nothing
-    but what became of each photo is sent.
+    Process k of n takes every n-th photo, starting at the k-th. So each photo is converted once for any number of
+    processes, and no process waits for another before the end. A process reads, predicts and writes its own
+    photos; it sends only their outcomes.
 
     Args:
         batch: all photos, the same in every process.
-        report: called in the process with what became of each of its photos.
+        report: called in the process with the outcome of each of its photos.
 
     Attributes:
-        outcomes: what became of the photos of this process; after the end, of all.
+        outcomes: the outcomes of this process; at the end, of all processes.
     """
 
     def __init__(self, batch: Batch, report: Report | None = None) -> None:
@@ -52,28 +52,29 @@ class PredictionTask(pl.LightningModule):
         self.outcomes: list[Converted] = []
 
     def predict_dataloader(self) -> Batch:
-        """Return this process's photos, which are read while those before them are predicted."""
-        self.photos.jobs = self.trainer.strategy.broadcast(self.photos.jobs)  # a folder may have changed meanwhile
+        """Return the photos of this process; each is read while earlier ones are predicted."""
+        # A folder may have changed since the first process listed it.
+        self.photos.jobs = self.trainer.strategy.broadcast(self.photos.jobs)
         self.own = self.photos.share(self.trainer.global_rank, self.trainer.world_size)
         return self.own
 
     def on_predict_start(self) -> None:
-        """Agree on a patience of ours, as that of Lightning's own strategies ends after minutes."""
+        """Create a process group with our own timeout; Lightning's default ends after minutes."""
         if torch.distributed.is_initialized():
             self._group: Any = torch.distributed.new_group(backend="gloo", timeout=GROUP_TIMEOUT)
 
     def transfer_batch_to_device(self, batch: Picked, device: torch.device, dataloader_idx: int) -> Picked:
-        """Leave the photo where it is: its tiles are moved one by one."""
+        """Leave the photo on its device: its tiles are moved one by one."""
         return batch
 
     def predict_step(self, batch: Picked, batch_idx: int) -> Conversion:
-        """Convert one photo; return which, as Lightning warns of steps that return nothing."""
+        """Convert one photo and return its job, since Lightning warns of steps that return None."""
         self.own.convert(batch)
         self._take()
         return batch.outcome.job
 
     def on_predict_end(self) -> None:
-        """Wait until all is written, and gather what became of the photos of all processes."""
+        """Wait until all files are written, and gather the outcomes of all processes."""
         self._take(wait=True)
         if torch.distributed.is_initialized():
             gathered: list[list[Converted]] = [[] for _ in range(self.trainer.world_size)]
@@ -97,7 +98,7 @@ def build_predictor(*, devices: int = 1, nodes: int = 1, accelerator: str = "aut
         accelerator: ``"cpu"``, ``"cuda"`` or ``"auto"``.
 
     Raises:
-        ConfigError: Lightning knows no such accelerator, or there are fewer devices.
+        ConfigError: Lightning does not know the accelerator, or there are not enough devices.
     """
     for name in ("pytorch_lightning", "lightning_fabric.utilities.distributed"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -118,10 +119,10 @@ def build_predictor(*, devices: int = 1, nodes: int = 1, accelerator: str = "aut
 
 
 def predict_photos(task: PredictionTask, trainer: pl.Trainer) -> list[Converted]:
-    """Convert the photos of a task; return what became of them, in each process of all.
+    """Convert the photos of a task; return the outcomes of all processes, in each of them.
 
-    Call it in the main thread. On Ctrl-C every process finishes the files that it has begun; the first then raises
-    `KeyboardInterrupt`, when the others that it started have ended.
+    Call it in the main thread. On Ctrl-C every process finishes the files that it has begun. When the processes
+    that it started have ended, the first process raises `KeyboardInterrupt`.
     """
     before = signal.signal(signal.SIGINT, _stop)
     try:
@@ -143,16 +144,16 @@ def predict_photos(task: PredictionTask, trainer: pl.Trainer) -> list[Converted]
 
 
 class _Stop(BaseException):
-    """Ctrl-C, by another name: `KeyboardInterrupt` has Lightning kill the other processes amid their work."""
+    """Ctrl-C under another name: on `KeyboardInterrupt`, Lightning would kill the other processes at work."""
 
 
 def _stop(*_: object) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells every process, and the first tells it again
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal signals every process, then the first does again
     raise _Stop
 
 
 def _portable(outcome: Converted) -> Converted:
-    """Return an outcome that can be sent to another process; a fault of ours takes its traceback along."""
+    """Return an outcome that can be sent to another process; an unexpected error keeps its traceback as a note."""
     error = outcome.error
     if error is None or isinstance(error, RevispError):
         return outcome
