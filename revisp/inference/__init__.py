@@ -1,4 +1,4 @@
-"""Pixels: the RAW of photos of any size, in bounded memory."""
+"""Predict the RAW of photos of any size in bounded memory."""
 
 import lazy_loader as _lazy
 

@@ -1,4 +1,4 @@
-"""Demosaicing of large mosaics in the memory of a tile."""
+"""Demosaic large mosaics with the memory of one tile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def demosaic_tiled(
     *,
     gains: Gains = (1.0, 1.0, 1.0),
 ) -> Tensor:
-    """Demosaic tile by tile; both methods look two pixels far, so the result is that of `revisp.demosaic`.
+    """Demosaic tile by tile; both methods have a reach of two pixels, so the result equals `revisp.demosaic`.
 
     Args:
         bayer: mosaic ``[1, 1, H, W]``, H and W at least 3.
@@ -32,8 +32,8 @@ def demosaic_tiled(
         Demosaiced RAW ``[1, 3, H, W]``.
 
     Raises:
-        ShapeError: not one floating mosaic, or too small.
-        ConfigError: as `revisp.demosaic`.
+        ShapeError: ``bayer`` is not one floating-point mosaic, or is too small.
+        ConfigError: as for `revisp.demosaic`.
     """
     return tile_apply(
         lambda part: demosaic(part, cfa, method, gains=gains), bayer, tile=1024, overlap=4, channels=3, reach=2

@@ -1,4 +1,4 @@
-"""A pipeline made fast: the same function, in the steps, layout and numbers that the hardware likes best."""
+"""Make a pipeline fast: the same function, with the steps, memory layout and precision that suit the hardware."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ _EXACT = 90.0
 def optimise(model: ReverseISP, precision: Precision = "auto", *, compile: bool = False) -> ReverseISP:
     """Return a copy of a pipeline that predicts faster; the given one stays as it is.
 
-    Within rounding the copy computes the same: features lie channels-last, BatchNorm is folded into convolutions,
-    pooling and doubling take fewer steps on processors (`revisp.inference.rewrites`). In bf16 the networks' input
-    is rounded to 8 significant bits and so is each layer's result, while sums are accumulated in fp32.
+    The copy computes the same result within rounding. Features are channels-last, BatchNorm is folded into
+    convolutions, and pooling and doubling take fewer steps on a CPU (`revisp.inference.rewrites`). In bf16 the
+    input of the networks and the result of each layer are rounded to 8 significant bits; sums are accumulated in
+    fp32.
 
-    ``"auto"`` takes bf16 where the device has it in hardware *and* this model keeps `LEAST_AGREEMENT` to its own
-    fp32 result on a sample picture; so a model that bf16 would harm runs in fp32.
+    ``"auto"`` chooses bf16 if the device has it in hardware *and* the bf16 result agrees with the fp32 result by
+    at least `LEAST_AGREEMENT` on a sample photo. A model that bf16 would harm runs in fp32.
 
-    The copy predicts only: it cannot be trained, saved or exported.
+    The copy can only predict: it cannot be trained, saved or exported.
 
     Args:
         model: the pipeline, on the device that it will run on.
         precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
-        compile: compile the networks by `torch.compile`, which takes up to minutes; results are kept on disk for
-            the next process, which takes seconds to read them. On processors it needs a C++ compiler.
+        compile: compile the networks by `torch.compile`, which takes up to minutes. The compiled code is kept on
+            disk; the next process reads it in seconds. On a CPU it needs a C++ compiler.
 
     Raises:
-        ConfigError: another precision, bf16 on a device that lacks it, or the networks cannot be compiled; those
-            that look at the whole photo never are, since tiles must be able to share its statistics.
+        ConfigError: the precision is unknown, the device has no bf16, or the networks cannot be compiled. Networks
+            with statistics of the whole photo are never compiled, since tiles must share these statistics.
 
     Example:
         >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}).eval()
@@ -69,10 +70,10 @@ def optimise(model: ReverseISP, precision: Precision = "auto", *, compile: bool 
 
 
 def check_precision(precision: str, device: torch.device) -> None:
-    """Require a precision that exists and that the device is made for.
+    """Require a known precision that the device supports.
 
     Raises:
-        ConfigError: it does not, or is not.
+        ConfigError: the precision is unknown or not supported.
     """
     if precision not in get_args(Precision):
         raise ConfigError(f"precision must be one of {', '.join(get_args(Precision))}, got {precision!r}")
@@ -82,14 +83,15 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 class FastNetwork(nn.Module):
-    """A network that is fed channels-last, computes in a precision of its own and returns float32.
+    """A network with channels-last input, its own precision, and float32 output.
 
     Args:
         network: maps ``[B, C, H, W]`` to a tensor.
-        dtype: what convolutions and matrices are computed in; None: what they are.
+        dtype: dtype of convolutions and matrices; None keeps theirs.
 
     Attributes:
-        compiled: whether ``network`` is compiled, once for all sizes; parts of all sizes would be many programs.
+        compiled: whether ``network`` is compiled, once for all sizes. Parts of many sizes would need many
+            programs.
     """
 
     def __init__(self, network: nn.Module, dtype: torch.dtype | None) -> None:
@@ -107,7 +109,7 @@ class FastNetwork(nn.Module):
         return self._run(self.network, x)
 
     def forward_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Run what gives these rows and columns (`run_part`); a compiled network runs whole."""
+        """Compute only these rows and columns (`run_part`); a compiled network runs on the whole input."""
         if self.compiled:
             return self(x)[..., rows, columns]
         return self._run(partial(run_part, self.network), x, rows, columns)
@@ -122,10 +124,10 @@ class FastNetwork(nn.Module):
 
 
 def _rewritten(plain: ReverseISP, device: torch.device) -> ReverseISP:
-    """Return a rewritten copy; where a rewriting changes the result, a copy without it."""
+    """Return a rewritten copy; a rewriting that changes the result is left out."""
     fast = copy.deepcopy(plain)
     folded = fold_norms(fast, lambda: fast(sample_photo(device)[..., :64, :64]))
-    if folded and not agreement(plain, fast) >= _EXACT:  # nor not a number
+    if folded and not agreement(plain, fast) >= _EXACT:  # true for NaN, too
         fast = copy.deepcopy(plain)
     if device.type == "cpu":
         rewrite(fast)
@@ -139,10 +141,10 @@ def _wrapped(model: ReverseISP, dtype: torch.dtype | None) -> ReverseISP:
 
 
 def _compiled(model: ReverseISP) -> ReverseISP:
-    """Compile the networks, once for all sizes, and see at once that it works here.
+    """Compile the networks, once for all sizes, and run them to find errors early.
 
-    The sample is predicted as photos are, in inference mode, and of their kind: a square, or a tiny one, would be
-    taken for the rule, and others compiled anew.
+    The sample is predicted in inference mode, like photos. It is neither square nor tiny: the compiler would treat
+    such a size as the rule and compile again for others.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "revisp" / "inductor"
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))  # torch's own default does not outlive a restart
@@ -153,7 +155,7 @@ def _compiled(model: ReverseISP) -> ReverseISP:
             network.compiled = True
         with torch.inference_mode():
             model(sample)
-    except Exception as error:  # the compiler and what it starts fail in many ways
+    except Exception as error:  # the compiler and its subprocesses fail in many ways
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigError(f"the networks cannot be compiled here: {reason}") from error
     return model

@@ -1,4 +1,4 @@
-"""Which tiles a photo is cut into: from how far the networks look, and from the memory that there is."""
+"""Plan the tiles of a photo by the reach of the networks and by the available memory."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ from revisp.pipeline import MINIMUM_SIZE, ReverseISP
 __all__ = ["Grid", "Limits", "TilePlan", "plan_stages"]
 
 DEFAULT_MEMORY = 2**30
-"""Bytes that a tile may take if nobody says."""
+"""Default limit of the memory of a tile, in bytes."""
 
 SCATTERED = 0.5
-"""Share of what a tile takes that it may have to allocate anew, although as much is free."""
+"""Allowance for heap fragmentation: the share of a tile's memory that may have to be newly allocated even though
+enough is free."""
 
 RAMP = 64
-"""Pixels over which tiles are blended where nobody knows how far a network looks."""
+"""Pixels over which tiles are blended if the reach of a network is unknown."""
 
 TRIAL = 128
-"""Least side of the tile on which the networks' memory is measured."""
+"""Smallest side, in pixels, of the tile on which the memory of the networks is measured."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What the caller asks of the tiles, as in `revisp.predict`.
+    """The tile settings of the caller, as in `revisp.predict`.
 
     Raises:
-        ConfigError: a tile smaller than 16 pixels, or both a tile and a bound of memory.
+        ConfigError: the tile is smaller than 16 pixels, or both ``tile`` and ``memory`` are given.
     """
 
     tile: int | None = None
@@ -56,8 +57,8 @@ class TilePlan:
     Attributes:
         tile: height and width of a tile.
         overlap: pixels that neighbours share.
-        align: what tiles start at multiples of.
-        reach: how far the networks look, in pixels; None if unknown.
+        align: tiles start at multiples of this.
+        reach: reach of the networks, in pixels; None if unknown.
         rest: bytes that the process may hold between tiles, beyond what it held before the call.
     """
 
@@ -74,7 +75,7 @@ class TilePlan:
     def apply(
         self, function: Callable[[Tensor], Tensor], x: Tensor, channels: int, progress: Progress | None
     ) -> Tensor:
-        """Do the step by `tile_apply`."""
+        """Apply a function by `tile_apply`."""
         return tile_apply(
             function,
             x,
@@ -89,12 +90,12 @@ class TilePlan:
 
 @dataclass(frozen=True)
 class Grid:
-    """What a step asks of its tiles.
+    """The constraints of a step on its tiles.
 
     Attributes:
-        align: what they start at, and are as large as, multiples of.
-        reach: how far the step looks, in pixels; None if unknown.
-        least: smallest height and width that it takes.
+        align: start and size of a tile are multiples of this.
+        reach: reach of the step, in pixels; None if unknown.
+        least: smallest height and width of a tile.
     """
 
     align: int
@@ -102,11 +103,11 @@ class Grid:
     least: int = 1
 
     def side(self, tile: int) -> int:
-        """Return the least side from ``tile`` up that the step can do."""
+        """Return the smallest valid side that is at least ``tile``."""
         return max(next_multiple(tile, self.align), 2 * self.align)
 
     def overlap(self, tile: int | None = None) -> int:
-        """Return what neighbours share: twice the reach where that fits into the tile, else a part of the tile."""
+        """Return the overlap of neighbours: twice the reach if it fits into the tile, else a part of the tile."""
         side = None if tile is None else self.side(tile)
         if self.reach is None:
             return next_multiple(RAMP, self.align) if side is None else side // 8
@@ -119,19 +120,19 @@ class Grid:
         return self.stage((side, side), self.overlap(tile) if overlap is None else overlap)
 
     def choices(self, size: tuple[int, int], overlap: int) -> list[TileChoice]:
-        """Return the tiles that divide a picture evenly and do not consist of their overlaps alone."""
+        """Return the tiles that divide a picture evenly and are larger than their overlaps."""
         exact = self.reach is not None and overlap >= 2 * self.reach
         least = max(self.least, RAMP, math.ceil((1.5 if exact else 2) * overlap))
         return tile_choices(size, overlap=overlap, align=self.align, least=least)
 
     def stage(self, tile: tuple[int, int], overlap: int, rest: float = math.inf) -> TilePlan:
-        """Return tiles of this height and width; of ``rest`` see `TilePlan`."""
+        """Return tiles of this height and width; `TilePlan` explains ``rest``."""
         return TilePlan(tile, overlap, self.align, self.reach, rest)
 
 
 @dataclass(frozen=True)
 class _Demand:
-    """What a step needs: its tiles, and memory for them."""
+    """The tiles that a step needs, and their memory."""
 
     grid: Grid
     network: nn.Module
@@ -150,16 +151,16 @@ class _Demand:
 def plan_stages(
     model: ReverseISP, photos: Tensor, limits: Limits, *, branches: bool = False
 ) -> tuple[TilePlan, TilePlan | None]:
-    """Plan the tiles of the networks, and of the refinement where there is one.
+    """Plan the tiles of the networks, and of the refinement if there is one.
 
     Args:
         model: the pipeline, in evaluation mode.
         photos: ``[B, 3, H, W]``.
-        limits: what the caller asks.
-        branches: whether the result holds what each branch predicts.
+        limits: the settings of the caller.
+        branches: whether the result holds the prediction of each branch.
 
     Raises:
-        ConfigError: an overlap that does not fit, or too little memory; the message says how much it takes.
+        ConfigError: the overlap does not fit, or the memory is too small; the message says how much is needed.
     """
     height, width = photos.shape[-2:]
     demands = _demands(model)
@@ -173,7 +174,7 @@ def plan_stages(
 
 
 def _fitted(demands: list[_Demand], size: tuple[int, int], limits: Limits, held: int) -> list[TilePlan]:
-    """Plan tiles that memory allows."""
+    """Plan tiles that fit into the memory."""
     stages, least = [], 0.0
     for demand in demands:
         grid, cost = demand.grid, demand.cost()
@@ -187,7 +188,7 @@ def _fitted(demands: list[_Demand], size: tuple[int, int], limits: Limits, held:
     if limits.memory is not None and limits.memory < least:
         raise ConfigError(
             f"{format_size(limits.memory)} of memory is too little for a photo of {size[1]}x{size[0]} pixels: "
-            f"this model takes at least {format_size(least)}, of which {format_size(held)} are the result"
+            f"this model needs at least {format_size(least)}; the result alone takes {format_size(held)}"
         )
     return stages
 
@@ -200,7 +201,7 @@ def _held(model: ReverseISP, photos: Tensor, branches: bool) -> int:
 
 
 def _demands(model: ReverseISP) -> list[_Demand]:
-    """Return what the networks need, and the refinement if there is one."""
+    """Return the demand of the networks, and of the refinement if there is one."""
     network, refine = next(iter(model.branches.values())), model.refine
     demands = [
         _Demand(Grid(*model.networks_reach), network, lambda side: model.reconstruct(_blank(network, 3, side)))
@@ -213,6 +214,6 @@ def _demands(model: ReverseISP) -> list[_Demand]:
 
 
 def _blank(network: nn.Module, channels: int, side: int) -> Tensor:
-    """Return a grey picture ``[1, channels, side, side]`` where the network is."""
+    """Return a grey picture ``[1, channels, side, side]`` on the device of the network."""
     device = next((weight.device for weight in network.parameters()), torch.device("cpu"))
     return torch.full((1, channels, side, side), 0.5, device=device)

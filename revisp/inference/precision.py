@@ -1,4 +1,4 @@
-"""In which numbers a network may be computed, and what that costs in exactness."""
+"""The precision of a prediction (fp32 or bf16), and the error that bf16 causes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["LEAST_AGREEMENT", "Precision", "agreement"]
 Precision = Literal["auto", "fp32", "bf16"]
 
 LEAST_AGREEMENT = 60.0
-"""PSNR in dB that bf16 must keep to fp32: at that, a model's PSNR of 40 dB against the truth falls by 0.04 dB."""
+"""PSNR in dB that bf16 must keep to fp32: at 60 dB, a model's PSNR of 40 dB against the truth falls by 0.04 dB."""
 
 _SIDE, _CELLS = 128, 8
 
 
 def agreement(one: ReverseISP, other: ReverseISP) -> float:
-    """Return the PSNR in dB between the mosaics that two pipelines predict of `sample_photo`.
+    """Return the PSNR in dB between the mosaics that two pipelines predict for `sample_photo`.
 
-    Both are in evaluation mode, on the same device.
+    Both pipelines are in evaluation mode and on the same device.
     """
     photo = sample_photo(next(one.parameters()).device)
     with torch.no_grad():
@@ -34,7 +34,7 @@ def agreement(one: ReverseISP, other: ReverseISP) -> float:
 
 
 def sample_photo(device: torch.device | str = "cpu") -> Tensor:
-    """Return a photo ``[1, 3, 128, 128]`` of all colours and brightnesses, some of it overexposed, with noise."""
+    """Return a noisy photo ``[1, 3, 128, 128]`` of all colours and brightnesses, with overexposed pixels."""
     generator = torch.Generator().manual_seed(0)
     colours = torch.rand(1, 3, _CELLS, _CELLS, generator=generator)
     smooth = F.interpolate(colours, (_SIDE, _SIDE), mode="bicubic", align_corners=False)

@@ -41,36 +41,36 @@ def predict(
 ) -> Reconstruction:
     """Reconstruct the RAW of photos of any size, tile by tile.
 
-    Tiles overlap so far that each contributes only where it has seen all that its network looks at: the result is
-    that of ``model(srgb)``, within rounding. Where a network looks farther than the overlap, or nobody knows how
-    far, tiles are blended by ramps. Networks that look at the whole picture (`BackboneSpec.global_context`) first
-    gather their statistics from all over the photo (`revisp.inference.whole_photo`). A photo that fits into one
-    tile is done in one piece.
+    Tiles overlap by twice the reach of the networks. Each tile contributes only the pixels whose whole
+    neighbourhood it has read, so the result equals ``model(srgb)`` within rounding. If the reach is larger than
+    the overlap allows, or unknown, tiles are blended by ramps. Networks with statistics of the whole picture
+    (`BackboneSpec.global_context`) first gather them over the photo (`revisp.inference.whole_photo`). A photo that
+    fits into one tile is predicted in one piece.
 
-    Of two separate networks only the one that the fusion asks for runs in a tile: where it takes no pixel of the
-    overexposed branch, or of the other, that branch is skipped; where it takes few, the branch runs on what these
-    depend on. The result is the same, within rounding.
+    If the pipeline has two separate networks, a tile runs only those that the fusion needs. A branch without a
+    pixel in the tile is skipped. A branch with few pixels runs only on their neighbourhood. The result is the same
+    within rounding.
 
     Args:
-        model: the pipeline; runs in evaluation mode on the device it is on, and is left in the mode it was in.
+        model: the pipeline. It runs in evaluation mode on its own device; its mode is restored at the end.
         srgb: sRGB ``[3, H, W]`` or ``[B, 3, H, W]`` in [0, 1], on any device; H, W >= 16.
-        tile: height and width of a tile in pixels, rounded up to what the network needs; None: as ``memory``
-            allows.
-        overlap: pixels that neighbouring tiles share; None: twice as far as the network looks, or where that is
-            unknown or more than the tile, an eighth or half of the tile.
-        memory: bytes that the call may take beyond what the process holds, the result included; None: 1 GiB
-            beside the result, or what the network needs at least.
-        branches: also return what each branch predicts, which takes both networks everywhere.
+        tile: height and width of a tile in pixels, rounded up to a size that the network takes; None: as large as
+            ``memory`` allows.
+        overlap: pixels that neighbouring tiles share; None: twice the reach of the networks. If the reach is
+            unknown it is an eighth of the tile; if twice the reach exceeds the tile it is half of the tile.
+        memory: bytes that the call may allocate, the result included; None: 1 GiB in addition to the result, or
+            the minimum that the network needs if that is more.
+        branches: also return the prediction of each branch; then both networks run everywhere.
         progress: called with (tiles done, all tiles of this stage) after each tile.
 
     Returns:
-        A `Reconstruction` on the device of ``srgb``, clamped to [0, 1]; without a batch axis if ``srgb`` has none;
-        ``oe`` and ``noe`` are None unless ``branches`` asks for them.
+        A `Reconstruction` on the device of ``srgb``, clamped to [0, 1]. It has a batch axis only if ``srgb`` has
+        one. ``oe`` and ``noe`` are None unless ``branches`` is set.
 
     Raises:
-        ShapeError: not a photo, or smaller than 16 pixels.
-        ConfigError: a tile smaller than 16 pixels, an overlap that does not fit it, both a tile and a bound of
-            memory, or too little memory; the message says how much it takes.
+        ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels.
+        ConfigError: the tile is smaller than 16 pixels, the overlap does not fit the tile, both ``tile`` and
+            ``memory`` are given, or the memory is too small; the message says how much is needed.
 
     Example:
         >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2})
@@ -97,7 +97,7 @@ def predict(
 
 
 def _join(photos: list[Reconstruction], join: Callable[[tuple[Tensor, ...]], Tensor]) -> Reconstruction:
-    """Join the reconstructions of photos part by part; a part that they lack stays None."""
+    """Join the reconstructions of photos part by part; a missing part stays None."""
     parts = zip(*photos, strict=True)
     return Reconstruction(*(None if x[0] is None else join(x) for x in parts))  # type: ignore[arg-type]
 
@@ -128,7 +128,7 @@ def _predict_one(
 
 
 def _tidying(progress: Progress | None, limit: float) -> Progress:
-    """Return what is called after each tile: give freed memory back where the process holds more than a limit."""
+    """Return a callback after each tile, which gives freed memory back if the process holds more than a limit."""
 
     def after(done: int, total: int) -> None:
         if done < total and resident_memory() > limit:
@@ -142,7 +142,7 @@ def _tidying(progress: Progress | None, limit: float) -> Progress:
 def _run_networks(
     model: ReverseISP, srgb: Tensor, mask: Tensor, stage: TilePlan, branches: bool, progress: Progress
 ) -> Reconstruction:
-    """Do all but the refinement."""
+    """Run all steps except the refinement."""
     height, width = srgb.shape[-2:]
     tiles = stage.tiles((height, width))
     raw = srgb.new_zeros(1, model.raw_channels, height, width)
@@ -162,7 +162,7 @@ class _Networks:
         srgb: the photo ``[1, 3, H, W]``.
         mask: its mask ``[1, 1, H, W]``.
         stage: how the photo is cut into tiles.
-        alone: whether it is one tile.
+        alone: whether the photo is a single tile.
     """
 
     def __init__(self, model: ReverseISP, srgb: Tensor, mask: Tensor, stage: TilePlan, *, alone: bool) -> None:
@@ -174,14 +174,15 @@ class _Networks:
         self.statistics = PhotoStatistics(model, srgb, None if alone else stage.tile)
 
     def paste(self, tile: Tile, raw: Tensor, kept: dict[str, Tensor]) -> None:
-        """Run on a tile, and put the result into the photo's.
+        """Run on a tile and copy the result into that of the photo.
 
-        Nothing of the tile is left when the next begins: what lay in the memory that it uses would scatter it.
+        All tensors of a tile are freed before the next tile starts. A tensor that stayed alive would fragment the
+        heap.
 
         Args:
-            tile: where.
-            raw: the photo's fused RAW ``[1, C, H, W]``, before the mosaic.
-            kept: the photo's predictions by part, if the caller asks for them; then all networks run everywhere.
+            tile: the tile.
+            raw: fused RAW of the photo ``[1, C, H, W]``, before the mosaic.
+            kept: predictions of the photo by part, if the caller asks for them; then all networks run everywhere.
         """
         shares, seen = self._shares(tile), self._read(tile)
         parts: Parts = {}
@@ -196,7 +197,7 @@ class _Networks:
         tile.paste(self.model.mix(parts, shares), raw)
 
     def _shares(self, tile: Tile) -> Parts:
-        """Return the share of each part of the pixels that a tile contributes to, ``[1, 1, h, w]``."""
+        """Return the fusion weight of each part, ``[1, 1, h, w]``, at the pixels that a tile contributes."""
         widened = tile.widened(self.model.fusion.reach, (self.mask.shape[-2], self.mask.shape[-1]))
         shares = self.model.shares(widened.read(self.mask).to(self.device))
         return {part: share[..., *widened.used] for part, share in shares.items()}
@@ -210,16 +211,16 @@ class _Networks:
             return self.model.run_branch(name, *seen, part=tile.used)
 
     def _run_where(self, name: str, tile: Tile, seen: _Seen, needed: Tensor) -> Parts:
-        """Run one network where it is needed.
+        """Run one network only where it is needed.
 
         Args:
             name: its name in ``model.branches``.
-            tile: where.
-            seen: its input there.
-            needed: which of the pixels that the tile contributes to, ``[1, 1, h, w]``.
+            tile: the tile.
+            seen: the input of the networks in the tile.
+            needed: mask over the pixels that the tile contributes, ``[1, 1, h, w]``.
 
         Returns:
-            Its parts at all pixels that the tile contributes to; where it is not needed they may be 0. No parts
+            Its parts at all pixels that the tile contributes; they may be 0 where the network is not needed. Empty
             if it is needed nowhere.
         """
         if not bool(needed.any()):
@@ -242,7 +243,7 @@ class _Networks:
 
 
 class _Seen(NamedTuple):
-    """What the networks see of a tile: photo, mask, and the base that they add to, if there is one."""
+    """The input of the networks for a tile: photo, mask, and the base that they add to, if there is one."""
 
     photo: Tensor
     mask: Tensor
@@ -250,5 +251,5 @@ class _Seen(NamedTuple):
 
 
 def _within(inner: Span, outer: Span) -> slice:
-    """Return where some rows (or columns) lie in others."""
+    """Return the position of some rows (or columns) within others."""
     return slice(inner[0] - outer[0], inner[1] - outer[0])

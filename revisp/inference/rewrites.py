@@ -1,4 +1,4 @@
-"""The same function in fewer steps: parts of a network in evaluation mode that can be computed otherwise."""
+"""Faster forms of parts of a network in evaluation mode, which compute the same function in fewer steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Conv = nn.Conv2d | nn.ConvTranspose2d
 
 
 class HalvingMax(nn.Module):
-    """2x2 max pooling as maxima of rows, then of columns; several times faster than torch's on processors.
+    """2x2 max pooling as maxima of rows, then of columns; on a CPU it is several times faster than torch's.
 
     Shape:
         ``[B, C, H, W]`` to ``[B, C, H // 2, W // 2]``.
@@ -31,14 +31,14 @@ class HalvingMax(nn.Module):
 
 
 class PhasedUpConv(nn.Module):
-    """`UpConv` in four ninths of its arithmetic, from the small picture alone.
+    """`UpConv` with four ninths of its arithmetic, computed on the small picture.
 
-    Of the nine pixels that a 3x3 convolution sees after doubling by nearest neighbour at most four differ. At each
-    of the four positions in a 2x2 block it is a 2x2 convolution of the small picture, whose weights are sums of
-    the 3x3 ones. All four are computed as one convolution, and laid out afterwards.
+    After doubling by nearest neighbour, at most four of the nine pixels under a 3x3 convolution differ. So at each
+    of the four positions in a 2x2 block the result is a 2x2 convolution of the small picture; its weights are sums
+    of the 3x3 weights. All four are computed as one convolution, and then interleaved.
 
     Args:
-        up: what to replace; its weights are copied.
+        up: the module to replace; its weights are copied.
     """
 
     def __init__(self, up: UpConv) -> None:
@@ -66,13 +66,13 @@ class PhasedUpConv(nn.Module):
 
 
 def _phases(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Sum three taps along an axis to the two that the first, and the second, pixel of a doubled pair sees."""
+    """Sum three taps along an axis to two taps, for the first and for the second pixel of a doubled pair."""
     first, middle, last = weight.unbind(axis)
     return torch.stack([first, middle + last], axis), torch.stack([first + middle, last], axis)
 
 
 def rewrite(network: nn.Module) -> None:
-    """Replace, in place, what has a faster form on processors; results are those of before, within rounding."""
+    """Replace, in place, modules that have a faster form on a CPU; results stay the same within rounding."""
     for name, child in network.named_children():
         if isinstance(child, nn.MaxPool2d) and _halves(child):
             setattr(network, name, HalvingMax())
@@ -92,19 +92,19 @@ def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
 
 
 def fold_norms(network: nn.Module, run: Callable[[], object]) -> int:
-    """Fold, in place, every BatchNorm that follows a convolution into its weights.
+    """Fold, in place, every BatchNorm that follows a convolution into the weights of the convolution.
 
-    Also turns weights that are computed anew at every call (spectral normalisation) into plain ones. Which
-    convolution a BatchNorm follows is seen by running the network: the two are joined where one takes the very
-    tensor that the other made, and each runs once. That nothing else takes that tensor cannot be seen: compare the
-    results of before and after.
+    Weights that are computed at every call (spectral normalisation) also become plain weights. We run the network
+    once to find the convolution that feeds each BatchNorm. A pair is folded if the BatchNorm receives exactly the
+    convolution's output and both run once. We cannot detect a second reader of that tensor: compare the outputs
+    before and after.
 
     Args:
-        network: in evaluation mode.
+        network: the network, in evaluation mode.
         run: runs the network on any input.
 
     Returns:
-        How many were folded.
+        The number of folded pairs.
     """
     for module in network.modules():
         if parametrize.is_parametrized(module):
@@ -123,7 +123,7 @@ def fold_norms(network: nn.Module, run: Callable[[], object]) -> int:
 
 
 def _find_pairs(network: nn.Module, run: Callable[[], object]) -> Iterator[tuple[_Conv, nn.BatchNorm2d]]:
-    """Yield each convolution whose result a BatchNorm takes, with that BatchNorm."""
+    """Yield each convolution that feeds a BatchNorm, with that BatchNorm."""
     made: dict[int, tuple[_Conv, Tensor, int]] = {}
     calls: list[nn.Module] = []
     pairs: list[tuple[_Conv, nn.BatchNorm2d]] = []

@@ -1,4 +1,4 @@
-"""How much memory a network takes on a tile, and sizes in bytes as people write them."""
+"""Measure the memory of a network on a tile, and read sizes in bytes such as "1GiB"."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from revisp.errors import ConfigError
 __all__ = ["TileMemory", "format_size", "measure_memory", "parse_size"]
 
 FIXED_BYTES = 96 * 2**20
-"""Bytes beside the tensors: compiled kernels, threads, libraries that are loaded on first use."""
+"""Bytes in addition to the tensors: compiled kernels, threads, libraries that are loaded at first use."""
 
 ALLOCATOR_OVERHEAD = 1.25
-"""What the allocator keeps beyond the tensors that live, for they come and go in many sizes."""
+"""Ratio of the memory that the allocator holds to that of the live tensors, which have many sizes."""
 
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
@@ -32,10 +32,10 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 def parse_size(text: str | int) -> int:
     """Read a size in bytes: ``"1GiB"``, ``"512MiB"``, ``"800M"``, ``"1.5 GB"`` or a plain number.
 
-    With an ``i`` units are powers of 1024, without it of 1000.
+    Units with an ``i`` are powers of 1024, units without it powers of 1000.
 
     Raises:
-        ConfigError: no size, or less than one byte.
+        ConfigError: the text is not a size, or the size is below one byte.
 
     Example:
         >>> parse_size("1GiB"), parse_size("800M"), parse_size(4096)
@@ -44,7 +44,7 @@ def parse_size(text: str | int) -> int:
     found = _SIZE.fullmatch(str(text).strip())
     unit = found[2].lower() if found else ""
     if found is None or (found[3] and not unit):
-        raise ConfigError(f"{text!r} is no size in bytes: write 1GiB, 512MiB or 800MB")
+        raise ConfigError(f"{text!r} is not a size in bytes: write 1GiB, 512MiB or 800MB")
     size = int(float(found[1]) * (1024 if found[3] else 1000) ** _UNITS[unit])
     if size < 1:
         raise ConfigError(f"a size must be at least one byte, got {text!r}")
@@ -60,8 +60,8 @@ class TileMemory(NamedTuple):
     """Bytes that a function takes at its peak, on tiles.
 
     Attributes:
-        fixed: whatever the tile.
-        pixel: for each pixel of it.
+        fixed: bytes that do not depend on the tile.
+        pixel: bytes for each pixel of the tile.
     """
 
     fixed: float
@@ -80,15 +80,15 @@ _COSTS: WeakKeyDictionary[nn.Module, dict[Hashable, TileMemory]] = WeakKeyDictio
 
 
 def measure_memory(network: nn.Module, run: Callable[[], object], pixels: int) -> TileMemory:
-    """Measure what ``run`` takes by watching it once, on a small tile.
+    """Measure the memory of ``run`` by tracing it once, on a small tile.
 
-    Every tensor is counted from the function that makes it to its release; to these come the copies that
-    convolutions make of what they read and write unless it is channels-last already, and those that other
-    functions make of what lies scattered. The result is kept for each network and precision.
+    Every tensor counts from its creation to its release. Copies count, too: convolutions copy input and output
+    that are not channels-last, and other functions copy tensors that are not contiguous. The result is kept for
+    each network and precision.
 
     Args:
-        network: what is run.
-        run: runs it on a tile.
+        network: the network.
+        run: runs the network on a tile.
         pixels: pixels of that tile.
     """
     weight = next(network.parameters(), torch.empty(0))
@@ -104,17 +104,17 @@ def measure_memory(network: nn.Module, run: Callable[[], object], pixels: int) -
 
 
 def _uncompiled() -> AbstractContextManager[object]:
-    """Run compiled networks as they were written; where none is, spare the compiler's import."""
+    """Return a context in which compiled networks run uncompiled; import no compiler if none is in use."""
     return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 class _Meter(TorchFunctionMode):
-    """Bytes of all tensors that functions of torch return, while they live.
+    """Counts the bytes of all live tensors that functions of torch return.
 
     Attributes:
-        live: bytes at the moment.
-        peak: most bytes at one time, the functions' workspace included.
-        weights: bytes of the largest convolution's weights, of which it makes copies in its own order.
+        live: bytes at present.
+        peak: most bytes at one time, including the workspace of functions.
+        weights: bytes of the largest convolution weights, which the convolution copies in its own order.
     """
 
     def __init__(self) -> None:

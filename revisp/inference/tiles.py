@@ -1,4 +1,4 @@
-"""Large pictures in bounded memory: overlapping tiles, cut where their context is complete or blended by ramps."""
+"""Overlapping tiles, for large pictures in bounded memory: cut where their context is complete, or blended."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WORK_TOLERANCE = 1.1
 """Of all tile sizes whose work is within this factor of the least, the smallest is taken."""
 
 TILE_COST = 2**14
-"""What a tile costs beside its pixels, in pixels: calls, slices, threads that wait."""
+"""Fixed cost of a tile, in pixels: calls, slices, threads that wait."""
 
 
 class Cut(NamedTuple):
@@ -45,8 +45,8 @@ class Cut(NamedTuple):
 
     Attributes:
         span: rows (or columns) of the picture that the tile reads.
-        kept: rows within ``span`` that it contributes to.
-        weight: blending weights of these rows; None where they are this tile's alone.
+        kept: rows within ``span`` that it contributes.
+        weight: blending weights of these rows; None if only this tile contributes them.
     """
 
     span: Span
@@ -55,25 +55,25 @@ class Cut(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """A rectangle that is read, and the rectangle within it whose result is used."""
+    """A rectangle that is read, and the rectangle inside it whose result is used."""
 
     rows: Cut
     columns: Cut
 
     @property
     def kept(self) -> tuple[slice, slice]:
-        """Rows and columns of the picture that the tile contributes to."""
+        """Rows and columns of the picture that the tile contributes."""
         return slice(*self.rows.kept), slice(*self.columns.kept)
 
     def read(self, x: Tensor) -> Tensor:
-        """Return what the tile reads of a picture ``[..., H, W]``."""
+        """Return the rectangle of a picture ``[..., H, W]`` that the tile reads."""
         return x[..., slice(*self.rows.span), slice(*self.columns.span)]
 
     def widened(self, margin: int, size: tuple[int, int]) -> Tile:
-        """Return a tile that contributes to the same pixels, and reads so many more around them.
+        """Return a tile that contributes the same pixels and reads a margin around them.
 
         Args:
-            margin: pixels that it reads on each side, unless the picture ends.
+            margin: pixels that it reads on each side, up to the edge of the picture.
             size: height and width of the picture.
         """
         return Tile(*(_widened(cut, margin, extent) for cut, extent in zip(self, size, strict=True)))
@@ -82,10 +82,10 @@ class Tile(NamedTuple):
         """Return the part of this tile that gives the result at some of its pixels.
 
         Args:
-            needed: which of the pixels that the tile contributes to, ``[..., h, w]``, at least one.
-            reach: farthest distance of a pixel that the result at a pixel depends on.
-            align: what the part starts at, and is as large as, multiples of, unless the tile ends.
-            least: least rows and columns of it, unless the tile has fewer.
+            needed: mask over the pixels that the tile contributes, ``[..., h, w]``, with at least one pixel set.
+            reach: largest distance from a pixel of the result to a pixel that it depends on.
+            align: start and size of the part are multiples of this, except at the end of the tile.
+            least: smallest number of rows and columns of the part, unless the tile has fewer.
         """
         flat = needed.flatten(0, -3)
         return Tile(
@@ -100,12 +100,12 @@ class Tile(NamedTuple):
 
     @property
     def used(self) -> tuple[slice, slice]:
-        """Rows and columns of what the tile reads that it contributes to."""
+        """Rows and columns, within the rectangle that the tile reads, that it contributes."""
         rows, columns = (slice(cut.kept[0] - cut.span[0], cut.kept[1] - cut.span[0]) for cut in self)
         return rows, columns
 
     def paste(self, part: Tensor, result: Tensor) -> None:
-        """Put a cropped result into its place in ``[..., H, W]``, or add its share to it."""
+        """Copy a cropped result into its place in ``[..., H, W]``, or add it with its weight."""
         if self.rows.weight is None or self.columns.weight is None:
             result[..., *self.kept] = part
         else:
@@ -119,7 +119,7 @@ def _widened(cut: Cut, margin: int, extent: int) -> Cut:
 
 
 def _around(cut: Cut, needed: Tensor, reach: int, align: int, least: int) -> Cut:
-    """Narrow a tile to what rows (or columns) depend on, ``needed`` of those it contributes to."""
+    """Narrow a cut to the rows (or columns) that the ``needed`` ones depend on."""
     places = needed.nonzero()
     first, last = (cut.kept[0] + int(place) for place in (places[0], places[-1] + 1))
     start, stop = cut.span
@@ -133,14 +133,14 @@ def tile_spans(size: int, tile: int, overlap: int, align: int = 2) -> list[Span]
     """Cut ``size`` rows or columns into overlapping tiles.
 
     Every tile starts at a multiple of ``align``, so that mosaics keep their phase and pooling networks their grid.
-    Tiles have ``tile`` rows; the last may have up to ``align - 1`` more, and overlaps by more than ``overlap``
-    where the size asks for it. What fits into one tile is one tile.
+    Tiles have ``tile`` rows. The last tile may have up to ``align - 1`` more, and may overlap by more than
+    ``overlap``. A picture that fits into one tile becomes one tile.
 
     Args:
         size: rows or columns of the picture.
         tile: rows or columns of a tile, a multiple of ``align``.
-        overlap: rows or columns that neighbours share at least.
-        align: what starts are multiples of.
+        overlap: smallest number of rows or columns that neighbours share.
+        align: the starts are multiples of this.
 
     Raises:
         ConfigError: tile, overlap and align do not fit together.
@@ -184,17 +184,17 @@ def plan_tiles(
 ) -> list[Tile]:
     """Cover a picture by tiles, row by row.
 
-    Where neighbours share at least twice the ``reach``, the overlap is cut in its middle: each tile contributes
-    where it has read all that the result depends on, so that the tiled result is that of the whole picture.
-    Otherwise all of a tile contributes, by weights that fall towards its edges.
+    If neighbours share at least twice the ``reach``, the overlap is cut in its middle. Each tile then contributes
+    only pixels whose whole neighbourhood it has read, so the tiled result equals that of the whole picture.
+    Otherwise the whole tile contributes, with weights that fall towards its edges.
 
     Args:
         size: height and width of the picture.
         tile: height and width of a tile, multiples of ``align``.
-        overlap: pixels that neighbours share at least; at most half a tile where ramps blend them.
-        align: what tiles start at multiples of; even for anything that ends in a mosaic.
-        reach: farthest distance in rows or columns of a pixel that the result at a pixel depends on; None if
-            unknown.
+        overlap: smallest number of pixels that neighbours share; at most half a tile if ramps blend them.
+        align: tiles start at multiples of this; it must be even if the result is a mosaic.
+        reach: largest distance, in rows or columns, from a pixel of the result to a pixel that it depends on; None
+            if unknown.
 
     Raises:
         ConfigError: tile, overlap and align do not fit together.
@@ -222,8 +222,8 @@ class TileChoice(NamedTuple):
 
     Attributes:
         tile: height and width.
-        pixels: pixels of the largest tile, with what the last in a row or column has more.
-        work: pixels that all tiles read together, and `TILE_COST` for each.
+        pixels: pixels of the largest tile; the last tile of a row or column may be larger than ``tile``.
+        work: pixels that all tiles read, plus `TILE_COST` for each tile.
     """
 
     tile: tuple[int, int]
@@ -237,7 +237,7 @@ def tile_choices(size: tuple[int, int], *, overlap: int, align: int = 2, least: 
     Args:
         size: height and width of the picture.
         overlap: pixels that neighbours share.
-        align: what height and width of a tile are multiples of.
+        align: height and width of a tile are multiples of this.
         least: smallest height and width of a tile, unless the picture is smaller.
     """
     rows, columns = (_sides(extent, overlap, align, least) for extent in size)
@@ -256,8 +256,8 @@ def fit_tile(choices: list[TileChoice], pixels: float) -> TileChoice:
     The smallest tile within `WORK_TOLERANCE` of the least work is taken, for less memory at nearly the same speed.
 
     Args:
-        choices: what `tile_choices` found.
-        pixels: pixels that a tile may have; where none has so few, the smallest is taken.
+        choices: result of `tile_choices`.
+        pixels: most pixels of a tile; if all choices have more, the smallest is taken.
     """
     possible = [choice for choice in choices if choice.pixels <= pixels] or [min(choices, key=_pixels)]
     enough = WORK_TOLERANCE * min(choice.work for choice in possible)
@@ -269,7 +269,7 @@ def _pixels(choice: TileChoice) -> int:
 
 
 def _sides(extent: int, overlap: int, align: int, least: int) -> dict[int, int]:
-    """Return sides of a tile that divide an extent evenly, and how many of them it takes."""
+    """Return the sides of a tile that divide an extent evenly, each with its number of tiles."""
     least = next_multiple(max(least, overlap + align), align)
     whole = next_multiple(extent, align)
     sides = {whole: 1}
@@ -296,16 +296,16 @@ def tile_apply(
 ) -> Tensor:
     """Apply a function of same-size pictures tile by tile and join the results.
 
-    Memory beyond input and output is what ``function`` needs for one tile.
+    In addition to input and output it takes only the memory that ``function`` needs for one tile.
 
     Args:
         function: maps ``[1, C, h, w]`` to ``[1, channels, h, w]``, on any device.
         x: picture ``[1, C, H, W]``.
-        tile: height and width of a tile, or the one number that both are; multiples of ``align``.
-        overlap: pixels that neighbours share at least.
+        tile: height and width of a tile, or one number for both; multiples of ``align``.
+        overlap: smallest number of pixels that neighbours share.
         channels: channels of the result.
-        align: what tiles start at multiples of; even for anything that ends in a mosaic.
-        reach: how far the function looks, see `plan_tiles`.
+        align: tiles start at multiples of this; it must be even if the result is a mosaic.
+        reach: reach of the function, as for `plan_tiles`.
         progress: called after each tile.
 
     Returns:
@@ -313,7 +313,7 @@ def tile_apply(
 
     Raises:
         ConfigError: tile, overlap and align do not fit together.
-        ShapeError: ``x`` is not one picture, or ``function`` changes the size or channels.
+        ShapeError: ``x`` is not one picture, or ``function`` returns another size or number of channels.
 
     Example:
         >>> photo = torch.rand(1, 3, 64, 96)
@@ -336,7 +336,7 @@ def tile_apply(
 
 
 def _apply_once(function: Callable[[Tensor], Tensor], x: Tensor, tile: Tile, result: Tensor) -> None:
-    """Do one tile, and leave nothing of it: it would lie in the way of the next."""
+    """Compute one tile and free all its tensors, so that they do not fragment the memory of the next."""
     read = tile.read(x)
     part = function(read)
     if part.shape != (1, result.shape[1], *read.shape[-2:]):

@@ -1,15 +1,15 @@
-"""What networks know of the whole photo, gathered once and given to all its tiles.
+"""Statistics of the whole photo, gathered once and used in all its tiles.
 
-Networks that average over the picture (channel attention, instance normalisation, attention over channels) make
-of a tile something else than of the photo around it, and neighbouring tiles differ by a step. Every such statistic
-passes a module `revisp.backbones.blocks.whole_image.WholeImage`. Here these modules are watched: the network first
-runs on the whole photo, reduced to the pixels of one tile, and the statistics that it finds there then stand for
-the tiles' own. With them the network sees its neighbourhood only, and tiles agree.
+Some networks average over the picture (channel attention, instance normalisation, attention over channels). Their
+result for a tile differs from that for the whole photo, and a step appears between neighbouring tiles. Every such
+statistic passes through a module `revisp.backbones.blocks.whole_image.WholeImage`, and this file hooks these
+modules. The network first runs on the whole photo, reduced to the pixels of one tile. The statistics of that run
+then replace those of the tiles. The rest of the network looks only at its neighbourhood, so tiles agree.
 
-A reduced photo is not the photo: what a network finds in its finest detail differs. Of the ways that were tried
-(means over all tiles, a sample of crops at full resolution, the reduced photo) it came nearest to the photo in one
-piece. Networks that also know their place in the image (``coordnet``, ``mbispld``) still take each tile for a
-photo in that; of networks of others (``smp``) nothing is gathered, and ramps between tiles are all they get.
+The finest detail of a reduced photo differs from that of the photo. Three ways were tried: means over all tiles, a
+sample of crops at full resolution, and the reduced photo. The last was nearest to the photo in one piece. Networks
+that also use the position in the image (``coordnet``, ``mbispld``) still treat each tile as a photo in that
+respect. For networks of other packages (``smp``) nothing is gathered; their tiles are only blended by ramps.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ __all__ = ["PhotoStatistics"]
 
 
 class PhotoStatistics:
-    """The statistics of one photo, of each network when it is first asked for.
+    """The statistics of one photo; those of a network are computed at their first use.
 
     Args:
         model: the pipeline, in evaluation mode.
         srgb: the photo ``[1, 3, H, W]``.
-        tile: height and width of the tiles; None if the photo is one, and has its own statistics.
+        tile: height and width of the tiles; None if the photo is a single tile and keeps its own statistics.
     """
 
     def __init__(self, model: ReverseISP, srgb: Tensor, tile: tuple[int, int] | None) -> None:
@@ -43,7 +43,7 @@ class PhotoStatistics:
         self._found: dict[str, dict[WholeImage, Tensor]] = {}
 
     def of(self, name: str) -> AbstractContextManager[None]:
-        """Return a context in which a branch sees the photo's statistics in place of a tile's."""
+        """Return a context in which a branch uses the statistics of the photo instead of those of a tile."""
         places = [x for x in self.model.branches[name].modules() if isinstance(x, WholeImage)]
         if self.tile is None or not places:
             return nullcontext()
@@ -71,7 +71,7 @@ class PhotoStatistics:
 
 @contextmanager
 def _watched(places: list[WholeImage], replace: Callable[[WholeImage, Tensor], Tensor]) -> Iterator[None]:
-    """Pass every statistic through a function for a while."""
+    """Pass every statistic through a function inside the context."""
     handles = [place.register_forward_hook(lambda module, _, value: replace(module, value)) for place in places]
     try:
         yield
