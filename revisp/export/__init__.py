@@ -1,1 +1,1 @@
-"""Models as files: the folder that training leaves, and graphs that run without revisp."""
+"""Export models as graphs that run without revisp."""

@@ -1,4 +1,4 @@
-"""What is exported: a photo's pixels in, its Bayer mosaic out, and what a reader of the file must know."""
+"""The exported graph, from the pixels of a photo to its Bayer mosaic, and the metadata of the file."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["INPUT", "OUTPUT", "Check", "GraphInfo", "PhotoToBayer", "check_graph", "example", "first_line"]
 
 INPUT, OUTPUT = "srgb", "bayer"
-"""Names of the graph's input and output."""
+"""Names of the input and output of the graph."""
 
 FORMAT = 1
 CHECKED = ((1, 16, 16), (2, 17, 31), (1, 33, 16), (3, 50, 65), (1, 96, 160))
-"""Photos, height and width that a graph is checked at: least, odd, no multiple of anything, large."""
+"""Photos, height and width of the checks of a graph: smallest, odd, not a multiple of anything, large."""
 TOLERANCE = 1e-4
-"""Largest difference from the pipeline that is let pass, on a scale from black 0 to white 1."""
+"""Largest allowed difference from the pipeline, on a scale from black 0 to white 1."""
 
 
 class PhotoToBayer(nn.Module):
@@ -39,14 +39,14 @@ class PhotoToBayer(nn.Module):
 
     Args:
         model: the pipeline, in evaluation mode.
-        uint8: take and give integers, as files hold them.
+        uint8: take and return integers, as in files.
 
     Shape:
         ``[B, 3, H, W]`` in [0, 1] to ``[B, 1, H, W]`` in [0, 1]; or, with ``uint8``, bytes ``[B, H, W, 3]`` to
-        uint16 ``[B, H, W]`` in the units of the model's camera: what `CameraProfile.quantise` gives.
+        uint16 ``[B, H, W]`` in the units of the model's camera, as `CameraProfile.quantise` returns them.
 
     Raises:
-        ConfigError: integers are wanted of a model without a camera profile, which has no units.
+        ConfigError: ``uint8`` is set and the model has no camera profile, so it has no integer units.
     """
 
     def __init__(self, model: ReverseISP, *, uint8: bool = False) -> None:
@@ -54,9 +54,7 @@ class PhotoToBayer(nn.Module):
         self.model = model
         self.uint8 = uint8
         if uint8 and model.profile is None:
-            raise ConfigError(
-                "the model knows no camera profile, so its RAW has no integer units: leave out uint8"
-            )
+            raise ConfigError("the model has no camera profile, so its RAW has no integer units: leave out uint8")
         black = (0.0,) * 4 if model.profile is None else model.profile.black_level
         self.register_buffer("black", torch.tensor(black).reshape(4, 1, 1), persistent=False)
 
@@ -74,14 +72,14 @@ class PhotoToBayer(nn.Module):
         return stored.clamp(0.0, top)[:, 0].to(torch.uint16)
 
     def _mosaic(self, srgb: Tensor) -> Tensor:
-        """Do what the pipeline does for ``bayer``, and no more."""
+        """Run only those steps of the pipeline that lead to ``bayer``."""
         model = self.model
         mask = model.overexposure_mask(srgb)
         parts, _ = model.run_branches(srgb, mask)
         return model.refined(model.to_bayer(model.mix(parts, model.shares(mask))))
 
     def expected(self, srgb: Tensor) -> Tensor:
-        """Return what the graph should give, by the pipeline itself."""
+        """Return the expected output of the graph, computed by the pipeline."""
         profile = self.model.profile
         if not self.uint8 or profile is None:
             bayer: Tensor = self.model(srgb).bayer
@@ -92,20 +90,20 @@ class PhotoToBayer(nn.Module):
 
 @dataclass(frozen=True)
 class GraphInfo:
-    """What an exported file says of itself, as JSON under the key ``revisp`` of its metadata.
+    """The metadata of an exported file: JSON under the key ``revisp``.
 
     Attributes:
         name: name of the model.
-        backbone: its network.
+        backbone: name of its network.
         branches: ``"separate"``, ``"shared"`` or ``"plain"``.
         cfa: phase of the mosaic.
-        profile: the camera, needed to write a DNG; None if the model knows none.
-        reach: farthest distance, in rows or columns, of an input pixel that an output pixel depends on: what lies
-            so far inside a tile is exact. None if that is the whole photo.
-        align: tiles must start at, and be as large as, multiples of this.
-        uint8: whether the graph takes uint8 and gives uint16, as `PhotoToBayer` tells.
+        profile: the camera, needed to write a DNG; None if the model has none.
+        reach: largest distance, in rows or columns, from an output pixel to an input pixel that it depends on.
+            Pixels that far inside a tile are exact. None: it depends on the whole photo.
+        align: start and size of a tile must be multiples of this.
+        uint8: whether the graph takes uint8 and returns uint16 (`PhotoToBayer`).
         precision: ``"fp32"`` or ``"int8"``.
-        version: the revisp that exported it.
+        version: version of revisp that exported it.
     """
 
     name: str
@@ -121,7 +119,7 @@ class GraphInfo:
 
     @classmethod
     def of(cls, model: ReverseISP, name: str, *, uint8: bool = False) -> GraphInfo:
-        """Describe a pipeline that is to be exported."""
+        """Return the metadata of a pipeline."""
         return cls(
             name=name,
             backbone=model.config["backbone"],
@@ -134,17 +132,17 @@ class GraphInfo:
         )
 
     def encode(self, srgb: Tensor) -> Tensor:
-        """Turn photos ``[B, 3, H, W]`` in [0, 1] into what the graph takes; bytes are rounded."""
+        """Convert photos ``[B, 3, H, W]`` in [0, 1] to the input of the graph; bytes are rounded."""
         return _to_bytes(srgb) if self.uint8 else srgb.float()
 
     def decode(self, output: Tensor) -> Tensor:
-        """Turn what the graph gives into mosaics ``[B, 1, H, W]``, black 0 and white 1."""
+        """Convert the output of the graph to mosaics ``[B, 1, H, W]``, black 0 and white 1."""
         if not self.uint8 or self.profile is None:
             return output
         return torch.from_numpy(self.profile.normalise(output.numpy()))[:, None]
 
     def to_json(self) -> str:
-        """Return the metadata."""
+        """Return the metadata as JSON."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         profile = None if self.profile is None else self.profile.to_dict()
         return json.dumps({"format": FORMAT, **fields, "cfa": self.cfa.value, "profile": profile})
@@ -154,7 +152,7 @@ class GraphInfo:
         """Read the metadata of a file.
 
         Raises:
-            WeightsError: there is none, or not of the kind that this revisp reads.
+            WeightsError: the metadata are missing, damaged, or of a format that this revisp does not read.
         """
         if text is None:
             raise WeightsError(f"{path}: no revisp metadata (camera, tiling): export it by revisp-export")
@@ -174,7 +172,7 @@ class GraphInfo:
 
 
 def example(photos: int, height: int, width: int, *, uint8: bool = False) -> Tensor:
-    """Return photos of noise with an overexposed corner, the same every time."""
+    """Return photos of noise with an overexposed corner; every call returns the same."""
     generator = torch.Generator().manual_seed(height * width)
     srgb = torch.rand(photos, 3, height, width, generator=generator)
     srgb[..., : height // 2, : width // 3] = 1
@@ -187,11 +185,11 @@ def _to_bytes(srgb: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Check:
-    """How a graph compares with the pipeline that it was made from.
+    """The comparison of a graph with its pipeline.
 
     Attributes:
-        difference: the largest one.
-        tolerance: what would have been let pass; one unit of uint16, or more where white is far from black.
+        difference: the largest difference.
+        tolerance: the largest allowed difference. For uint16 it is one unit, or more if white is far from black.
     """
 
     difference: float
@@ -208,10 +206,10 @@ def check_graph(graph: PhotoToBayer, run: Callable[[Tensor], Tensor], what: str)
     Args:
         graph: the pipeline.
         run: runs the exported graph.
-        what: its name, for the message.
+        what: name of the graph in messages.
 
     Raises:
-        WeightsError: they differ by more than the tolerance, or in shape, or the exported one fails.
+        WeightsError: the outputs differ in shape or by more than the tolerance, or the exported graph fails.
     """
     profile = graph.model.profile if graph.uint8 else None
     tolerance = TOLERANCE if profile is None else 1 + math.floor(TOLERANCE * profile.white_level)
@@ -222,7 +220,7 @@ def check_graph(graph: PhotoToBayer, run: Callable[[Tensor], Tensor], what: str)
             expected = graph.expected(srgb).float()
             try:
                 found = run(srgb).float()
-            except Exception as error:  # onnxruntime's own exceptions have no common base
+            except Exception as error:  # the exceptions of onnxruntime have no common base
                 raise WeightsError(
                     f"{what} is not written: at {height}x{width} pixels its graph fails: {first_line(error)}"
                 ) from error
@@ -240,5 +238,5 @@ def check_graph(graph: PhotoToBayer, run: Callable[[Tensor], Tensor], what: str)
 
 
 def first_line(error: object) -> str:
-    """Return the first line of a message; PyTorch's go on with advice to who writes the network."""
+    """Return the first line of a message; PyTorch's other lines are advice for the author of a network."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

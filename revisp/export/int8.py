@@ -1,4 +1,4 @@
-"""Exported graphs in 8-bit integers: calibrated on photos, and measured on others."""
+"""Export graphs in 8-bit integers, calibrated on photos and measured on other photos."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["CalibrationPiece", "Loss", "cut_samples", "export_int8", "photo_samples"]
 
 WINDOW = 256
-"""Side of what is cut from a photo, in pixels."""
+"""Side of a calibration piece, in pixels."""
 CALIBRATE, MEASURE = 48, 16
-"""Windows that calibrate and that measure, at most."""
+"""Most windows for calibration, and for measurement."""
 
 _INSIDE = ("Conv", "Relu", "MaxPool", "Resize", "Concat")
 """Operators that stay in integers between two convolutions."""
@@ -42,14 +42,14 @@ class CalibrationPiece(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss:
-    """What 8-bit integers cost, as mean PSNR in dB over pieces of photos that did not calibrate.
+    """The loss by 8-bit integers: mean PSNR in dB over the measured pieces of photos.
 
     Attributes:
-        calibrated: pieces that did.
-        measured: pieces that did not.
-        to_fp32: of the int8 graph against the fp32 graph.
-        int8: of the int8 graph against the true RAW; None where that is unknown.
-        fp32: of the fp32 graph against the true RAW.
+        calibrated: number of pieces that were used for calibration.
+        measured: number of other pieces, on which the PSNR is measured.
+        to_fp32: PSNR of the int8 graph against the fp32 graph.
+        int8: PSNR of the int8 graph against the true RAW; None if that is unknown.
+        fp32: PSNR of the fp32 graph against the true RAW; None if that is unknown.
     """
 
     calibrated: int
@@ -76,23 +76,23 @@ def export_int8(
 ) -> tuple[Check, Loss]:
     """Write a pipeline as an ONNX file whose networks compute in 8-bit integers.
 
-    Weights get a scale for each channel, activations one for each tensor: the range that they have on the photos
-    that calibrate. The last convolution of each network stays in floating point, as do mask, fusion and mosaic.
+    Weights have a scale for each channel, activations a scale for each tensor: its range on the calibration
+    photos. The last convolution of each network, mask, fusion and mosaic stay in floating point.
 
     Args:
-        model: the pipeline, on the CPU; put into evaluation mode.
-        path: the file, by custom ``.onnx``.
-        samples: returns the pieces of photos that calibrate and those that measure, as `photo_samples` and
-            `cut_samples` do; called when the packages are known to be there.
+        model: the pipeline, on the CPU; it is put into evaluation mode.
+        path: the file, usually ``.onnx``.
+        samples: returns the pieces for calibration and those for measurement, as `photo_samples` and `cut_samples`
+            do. It is called after the check that all packages are installed.
         name: of the model, for the metadata.
-        uint8: integers in and out too, see `revisp.export.graph.PhotoToBayer`.
+        uint8: input and output are integers, too; see `revisp.export.graph.PhotoToBayer`.
 
     Returns:
-        How the fp32 graph compares with the pipeline, and what int8 costs.
+        The comparison of the fp32 graph with the pipeline, and the loss by int8.
 
     Raises:
         ConfigError: a package is missing, or the networks have no convolutions.
-        WeightsError: the fp32 graph differs from the pipeline, or fails; nothing is written.
+        WeightsError: the fp32 graph differs from the pipeline or fails; no file is written.
         OutputError: the file cannot be written.
     """
     check_packages()
@@ -110,14 +110,14 @@ def export_int8(
 def cut_samples(
     calibrate: Sequence[CalibrationPiece], measure: Sequence[CalibrationPiece]
 ) -> tuple[list[CalibrationPiece], list[CalibrationPiece]]:
-    """Cut pieces of whole photos, of evenly spread ones where there are many.
+    """Cut pieces from photos; if there are many photos, an evenly spread selection is used.
 
     Args:
-        calibrate: photos of which some calibrate.
-        measure: other photos, of which some measure.
+        calibrate: photos for calibration.
+        measure: other photos, for measurement.
 
     Returns:
-        What calibrates, and what measures.
+        The pieces for calibration and the pieces for measurement.
     """
     kinds = ((calibrate, CALIBRATE), (measure, MEASURE))
     pieces = [list(_windows(whole[:: -(-len(whole) // most)], most)) for whole, most in kinds]
@@ -125,16 +125,16 @@ def cut_samples(
 
 
 def photo_samples(photos: Sequence[Path]) -> tuple[list[CalibrationPiece], list[CalibrationPiece]]:
-    """Cut pieces of photos: of every fourth, and of the second of two, to measure; of the rest to calibrate.
+    """Cut pieces from photos. The second of every four photos is for measurement, the others for calibration.
 
-    A photo that is named twice counts once, so that none does both.
+    A photo that is given twice counts once, so that no photo has both roles.
 
     Returns:
-        What calibrates, and what measures.
+        The pieces for calibration and the pieces for measurement.
 
     Raises:
-        ConfigError: fewer than two photos.
-        ImageError: one cannot be read, or is too small.
+        ConfigError: there are fewer than two photos.
+        ImageError: a photo cannot be read or is too small.
     """
     photos = list({photo.resolve(): photo for photo in photos}.values())
     if len(photos) < 2:
@@ -150,7 +150,7 @@ def photo_samples(photos: Sequence[Path]) -> tuple[list[CalibrationPiece], list[
 
 
 def _windows(pictures: Sequence[CalibrationPiece], most: int) -> Iterator[CalibrationPiece]:
-    """Cut up to ``most`` windows from pictures, one or as many from each, at even places drawn by seed."""
+    """Cut up to ``most`` windows, the same number from each picture, at even positions drawn with a seed."""
     for index, (srgb, bayer) in enumerate(pictures):
         generator = torch.Generator().manual_seed(index)
         height, width = (min(WINDOW, side) for side in srgb.shape[-2:])
@@ -165,7 +165,7 @@ def _windows(pictures: Sequence[CalibrationPiece], most: int) -> Iterator[Calibr
 
 
 class _Feed:
-    """What calibrates, as onnxruntime asks for it."""
+    """The calibration pieces, in the interface of onnxruntime."""
 
     def __init__(self, info: GraphInfo, samples: Sequence[CalibrationPiece]) -> None:
         self._info = info
@@ -182,7 +182,7 @@ def _quantise(content: bytes, info: GraphInfo, samples: Sequence[CalibrationPiec
     model = onnx.load_model_from_string(content)
     inside = _inside_networks(model.graph)
     if not inside:
-        raise ConfigError(f"{info.backbone} has no convolutions that int8 would speed up: export it without")
+        raise ConfigError(f"{info.backbone} has no convolutions that int8 would speed up: export it without int8")
     with tempfile.TemporaryDirectory(prefix="revisp-int8-") as folder:
         target = Path(folder) / "int8.onnx"
         quantization.quantize_static(
@@ -201,10 +201,10 @@ def _quantise(content: bytes, info: GraphInfo, samples: Sequence[CalibrationPiec
 
 
 def _inside_networks(graph: Any) -> list[str]:
-    """Return the nodes from each network's first convolution up to, and without, its last.
+    """Return the nodes of each network from its first convolution to the last, without the last.
 
-    What a network predicts is clipped, and so is what comes out of the refinement: between one clipping and the
-    next first convolution lie fusion and mosaic. Convolutions to one channel are those of the fusion's blur.
+    The outputs of a network and of the refinement are clipped. Fusion and mosaic lie between a clipping and the
+    next first convolution. Convolutions to one channel belong to the blur of the fusion.
     """
     made_by = {name: node for node in graph.node for name in node.output}
     channels = {weight.name: weight.dims[0] for weight in graph.initializer if weight.dims}
@@ -221,7 +221,7 @@ def _inside_networks(graph: Any) -> list[str]:
 
 
 def _upstream(made_by: Mapping[str, Any], names: Sequence[str], stop: str) -> list[Any]:
-    """Return the nodes that lead to some tensors, back to the nearest of one type."""
+    """Return the nodes that some tensors depend on, back to the nearest nodes of type ``stop``."""
     found: dict[str, Any] = {}
     todo = list(names)
     while todo:
@@ -249,6 +249,6 @@ def _measure(exact: bytes, rough: bytes, info: GraphInfo, samples: Sequence[Cali
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:
-    """Return 10 log10(1 / MSE); 100 dB for what is equal."""
+    """Return 10 log10(1 / MSE); 100 dB for equal tensors."""
     error = (a - b).double().square().mean().item()
     return 10 * math.log10(1 / max(error, 1e-10))

@@ -1,4 +1,4 @@
-"""The pipeline as an ONNX file: everything from pixels to Bayer mosaic in one graph, for photos of any size."""
+"""Export a pipeline as ONNX: one graph from pixels to Bayer mosaic, for photos of any size."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 __all__ = ["build_onnx", "check_packages", "export_onnx", "pack_metadata", "quiet"]
 
 OPSET, IR_VERSION = 18, 8
-"""Of ONNX operators and of the file: read by onnxruntime 1.14 and later."""
+"""Versions of the ONNX operators and of the file format; onnxruntime 1.14 and later reads them."""
 
 
 def export_onnx(model: ReverseISP, path: str | Path, *, name: str = "", uint8: bool = False) -> Check:
     """Write a pipeline as an ONNX file, after checking it with onnxruntime.
 
     Args:
-        model: the pipeline, on the CPU; put into evaluation mode.
-        path: the file, by custom ``.onnx``.
+        model: the pipeline, on the CPU; it is put into evaluation mode.
+        path: the file, usually ``.onnx``.
         name: of the model, for the metadata.
-        uint8: integers in and out, see `PhotoToBayer`.
+        uint8: input and output are integers, see `PhotoToBayer`.
 
     Returns:
-        How the graph compares with the pipeline.
+        The comparison of the graph with the pipeline.
 
     Raises:
-        ConfigError: a package is missing, integers are wanted of a model without a camera profile, or its network
+        ConfigError: a package is missing, ``uint8`` is set and the model has no camera profile, or the network
             cannot be exported.
-        WeightsError: the graph differs from the pipeline, or fails; nothing is written.
+        WeightsError: the graph differs from the pipeline or fails; no file is written.
         OutputError: the file cannot be written, or would exceed the 2 GiB that ONNX allows.
     """
     content, check = build_onnx(model, str(path), name=name, uint8=uint8)
@@ -53,7 +53,7 @@ def export_onnx(model: ReverseISP, path: str | Path, *, name: str = "", uint8: b
 
 
 def build_onnx(model: ReverseISP, path: str, *, name: str = "", uint8: bool = False) -> tuple[bytes, Check]:
-    """Make what `export_onnx` writes; ``path`` serves the messages."""
+    """Return the bytes that `export_onnx` writes, and the check; ``path`` is only for messages."""
     check_packages()
     graph = PhotoToBayer(model.eval(), uint8=uint8).eval()
     info = GraphInfo.of(model, name, uint8=uint8)
@@ -69,7 +69,7 @@ def build_onnx(model: ReverseISP, path: str, *, name: str = "", uint8: bool = Fa
 
 
 def check_packages() -> None:
-    """Require all that export takes, before any work is done.
+    """Require all packages that export needs, before any work is done.
 
     Raises:
         ConfigError: a package is not installed.
@@ -92,16 +92,16 @@ def _translate(program: ExportedProgram) -> Any:
 
 
 def pack_metadata(model: Any, info: GraphInfo, path: str) -> bytes:
-    """Return a graph as the content of a file: with its metadata, and nothing that names this machine.
+    """Return a graph as the content of a file: with its metadata, and without paths of this machine.
 
     Args:
-        model: an ``onnx.ModelProto``; changed.
+        model: an ``onnx.ModelProto``; it is changed.
         info: the metadata.
-        path: for the message.
+        path: name of the file in messages.
 
     Raises:
-        OutputError: it would exceed the 2 GiB that ONNX allows.
-        ConfigError: it holds what ONNX does not have.
+        OutputError: the file would exceed the 2 GiB that ONNX allows.
+        ConfigError: the graph holds an operation that ONNX does not have.
     """
     onnx, protobuf = require("onnx"), require("google.protobuf.message")
     _clean(model, uint8=info.uint8)
@@ -111,7 +111,7 @@ def pack_metadata(model: Any, info: GraphInfo, path: str) -> bytes:
     model.ir_version = IR_VERSION
     try:
         content = bytes(model.SerializeToString())
-    except (protobuf.EncodeError, ValueError) as error:  # by how protobuf was built
+    except (protobuf.EncodeError, ValueError) as error:  # which one depends on the build of protobuf
         raise OutputError(f"cannot write {path}: its graph exceeds the 2 GiB that ONNX allows") from error
     try:
         onnx.checker.check_model(content)
@@ -121,7 +121,7 @@ def pack_metadata(model: Any, info: GraphInfo, path: str) -> bytes:
 
 
 def _clean(model: Any, *, uint8: bool) -> None:
-    """Take off what names files of this machine, and name the sizes of input and output."""
+    """Remove file names of this machine, and name the dimensions of input and output."""
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         del part.metadata_props[:]
@@ -136,7 +136,7 @@ def _clean(model: Any, *, uint8: bool) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the exporter's warnings, which are for who writes it, from who uses it."""
+    """Hide warnings of the exporter that are meant for its developers."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,4 +1,4 @@
-"""The pipeline as a PyTorch program (``model.pt2``): one graph that takes photos of any size without revisp."""
+"""Export a pipeline as a PyTorch program (``model.pt2``), which takes photos of any size without revisp."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ if TYPE_CHECKING:
 __all__ = ["METADATA", "export_program", "symbolic_sizes", "trace"]
 
 METADATA = "revisp.json"
-"""Name of the metadata in the file, `GraphInfo` as JSON: for ``extra_files`` of `torch.export.load`."""
+"""Name of the metadata in the file (`GraphInfo` as JSON), for ``extra_files`` of `torch.export.load`."""
 
 TRACED = (2, 76, 101)
-"""Photos, height and width of the example: a size of nothing special, so that no branch hangs on it."""
+"""Photos, height and width of the example: numbers without special values, so that no branch depends on them."""
 
 
 def trace(graph: PhotoToBayer) -> ExportedProgram:
     """Trace a pipeline for any number of photos of any height and width.
 
-    Sizes stay symbols. What PyTorch asks about them (is a cropped tensor contiguous?) chooses between computations
-    that are equal; it is answered for all sizes where it can be, else for the example's. `check_graph` proves it.
+    Sizes stay symbols. PyTorch asks questions about them, such as whether a cropped tensor is contiguous. The
+    answers choose between computations with equal results. They hold for all sizes if possible, else for the size
+    of the example. `check_graph` verifies the result at several sizes.
 
     Raises:
-        ConfigError: the network cannot be traced so, or this PyTorch is too old.
+        ConfigError: the network cannot be traced with symbolic sizes, or this PyTorch is too old.
     """
     batch = torch.export.Dim("batch", min=1)
     height, width = (torch.export.Dim(name, min=MINIMUM_SIZE) for name in ("height", "width"))
@@ -52,17 +53,17 @@ def trace(graph: PhotoToBayer) -> ExportedProgram:
             )
     except ConfigError:
         raise
-    except Exception as error:  # whatever the network raises where a size is a symbol
+    except Exception as error:  # a network may raise any error if a size is a symbol
         raise ConfigError(f"{graph.model.config['backbone']} cannot be exported: {first_line(error)}") from error
     _tidy(program)
     return program
 
 
 def symbolic_sizes() -> contextlib.AbstractContextManager[None]:
-    """Trace without a look at the example's sizes where PyTorch can do without.
+    """Return a context that traces without the sizes of the example where possible.
 
     Raises:
-        ConfigError: this PyTorch is too old for it.
+        ConfigError: this PyTorch is too old.
     """
     if not hasattr(tracing_config, "backed_size_oblivious"):
         raise ConfigError(f"export needs PyTorch 2.8 or later, this is {torch.__version__}")
@@ -71,7 +72,7 @@ def symbolic_sizes() -> contextlib.AbstractContextManager[None]:
 
 
 def _tidy(program: ExportedProgram) -> None:
-    """Drop what names files of this machine, and checks that only say which of two equal ways the example took."""
+    """Remove file names of this machine, and guards that only record a choice between two equal computations."""
     for node in list(program.graph.nodes):
         node.meta.pop("stack_trace", None)
         if node.target is torch.ops.aten._assert_scalar.default:
@@ -84,17 +85,17 @@ def export_program(model: ReverseISP, path: str | Path, *, name: str = "", uint8
     """Write a pipeline as a program of `torch.export`, after checking it.
 
     Args:
-        model: the pipeline, on the CPU; put into evaluation mode.
-        path: the file, by custom ``.pt2``; ``torch.export.load(path).module()`` is the module.
+        model: the pipeline, on the CPU; it is put into evaluation mode.
+        path: the file, usually ``.pt2``; ``torch.export.load(path).module()`` is the module.
         name: of the model, for the metadata.
-        uint8: integers in and out, see `PhotoToBayer`.
+        uint8: input and output are integers, see `PhotoToBayer`.
 
     Returns:
-        How the program, read back, compares with the pipeline.
+        The comparison of the program, read from the file, with the pipeline.
 
     Raises:
-        ConfigError: integers are wanted of a model without a camera profile, or its network cannot be exported.
-        WeightsError: the program differs from the pipeline, or fails; nothing is written.
+        ConfigError: ``uint8`` is set and the model has no camera profile, or the network cannot be exported.
+        WeightsError: the program differs from the pipeline or fails; no file is written.
         OutputError: the file cannot be written.
     """
     graph = PhotoToBayer(model.eval(), uint8=uint8).eval()

@@ -1,4 +1,4 @@
-"""onnxruntime, where it is installed: sessions that run exported graphs."""
+"""Sessions of onnxruntime (an optional package) that run exported graphs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def require(name: str) -> ModuleType:
     """Import a package of the extra ``onnx``.
 
     Raises:
-        ConfigError: it is not installed.
+        ConfigError: the package is not installed.
     """
     try:
         return importlib.import_module(name)
@@ -39,13 +39,13 @@ def open_session(model: str | Path | bytes, providers: Sequence[str] | None = No
 
     Args:
         model: an ONNX file, or its content.
-        providers: what it runs on, as onnxruntime names it; None: CUDA where onnxruntime has it, else the CPU.
+        providers: execution providers of onnxruntime; None: CUDA if onnxruntime has it, else the CPU.
 
     Returns:
         An ``onnxruntime.InferenceSession``.
 
     Raises:
-        ConfigError: onnxruntime is not installed, or lacks a provider.
+        ConfigError: onnxruntime is not installed or does not have a provider.
         WeightsError: the file is missing or damaged.
     """
     runtime = require("onnxruntime")
@@ -57,28 +57,28 @@ def open_session(model: str | Path | bytes, providers: Sequence[str] | None = No
         raise WeightsError(f"{model}: no such file; revisp-export writes it")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4  # what fails is raised; onnxruntime would print it besides
+    options.log_severity_level = 4  # onnxruntime would also print the errors that it raises
     try:
         return runtime.InferenceSession(model, options, providers=chosen)
-    except Exception as error:  # onnxruntime's own exceptions have no common base
+    except Exception as error:  # the exceptions of onnxruntime have no common base
         reason = "the graph: " if isinstance(model, bytes) else f"{model}: damaged or "
         raise WeightsError(f"{reason}not an ONNX model of this onnxruntime ({error})") from error
 
 
 def read_info(session: Any, path: object) -> GraphInfo:
-    """Return what a graph says of itself.
+    """Return the metadata of a graph.
 
     Raises:
-        WeightsError: revisp did not export it.
+        WeightsError: revisp did not export the graph.
     """
     return GraphInfo.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA), path)
 
 
 def run_session(session: Any, srgb: Tensor) -> Tensor:
-    """Run a graph on what it takes, on the CPU."""
+    """Run a graph on its input, a tensor on the CPU."""
     return torch.from_numpy(session.run([OUTPUT], {INPUT: srgb.contiguous().numpy()})[0])
 
 
 def predict_session(session: Any, info: GraphInfo, srgb: Tensor) -> Tensor:
-    """Predict mosaics ``[B, 1, H, W]`` of photos ``[B, 3, H, W]`` in [0, 1], whatever the graph takes."""
+    """Predict mosaics ``[B, 1, H, W]`` of photos ``[B, 3, H, W]`` in [0, 1], by a graph with input of any kind."""
     return info.decode(run_session(session, info.encode(srgb).cpu())).to(srgb.device)
