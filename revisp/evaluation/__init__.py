@@ -1,4 +1,4 @@
-"""Scoring: arrays, RAW files and models against the truth, photos against their development, challenge entries."""
+"""Score arrays, RAW files and models against the truth, photos against their cycle; write challenge entries."""
 
 import lazy_loader as _lazy
 

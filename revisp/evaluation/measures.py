@@ -1,6 +1,6 @@
-"""The figures that ``revisp-evaluate metrics=`` offers; each is computed for one picture.
+"""The figures of ``revisp-evaluate metrics=``; each is computed for one picture.
 
-The score of a set is the mean of a figure over its pictures, whatever the figure.
+The score of a set is the mean of a figure over its pictures, for every figure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from revisp.metrics.regions import ScoredPlanes
 __all__ = ["DEFAULT_METRICS", "METRICS", "Measure", "check_metrics", "choose_measures", "notes_of"]
 
 DEFAULT_METRICS = ("aim",)
-"""The metrics of a table that asks for no others."""
+"""The metrics that are computed by default."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Measure:
     """A group of figures.
 
     Attributes:
-        figures: computes them from a picture's planes, by name; NaN where a region is empty.
-        note: what must be known to read them; "": nothing.
+        figures: computes the figures by name from the planes of a picture; NaN if a region is empty.
+        note: explanation of the figures for a reader; "" if they need none.
     """
 
     figures: Callable[[ScoredPlanes], dict[str, float]]
@@ -39,8 +39,8 @@ def check_metrics(names: str | Sequence[str]) -> tuple[str, ...]:
     """Return the names of metrics, each once.
 
     Raises:
-        UnknownNameError: no such metric; near misses are named.
-        ConfigError: no name at all, or not names.
+        UnknownNameError: a metric does not exist; the message names near misses.
+        ConfigError: there is no name, or a value is not a name.
 
     Example:
         >>> check_metrics(["aim", "noise", "aim"])
@@ -58,16 +58,16 @@ def check_metrics(names: str | Sequence[str]) -> tuple[str, ...]:
 def choose_measures(
     names: str | Sequence[str] = DEFAULT_METRICS, profile: CameraProfile | None = None
 ) -> tuple[Measure, ...]:
-    """Return the measures of these names, and refuse those that lack something before anything slow begins.
+    """Return the measures of these names. Raise an error early, before slow work, if a measure cannot be computed.
 
     Args:
-        names: of `METRICS`.
-        profile: camera of the RAW; None where it is not known.
+        names: names of `METRICS`.
+        profile: camera of the RAW; None if it is unknown.
 
     Raises:
-        UnknownNameError: no such metric; near misses are named.
-        ConfigError: a metric of developed pictures, and no camera.
-        WeightsError: LPIPS without its trunk.
+        UnknownNameError: a metric does not exist; the message names near misses.
+        ConfigError: a metric compares developed pictures, and the camera is unknown.
+        WeightsError: LPIPS is asked for, and its trunk is missing.
 
     Example:
         >>> [measure.note for measure in choose_measures("noise")]
@@ -77,7 +77,7 @@ def choose_measures(
 
 
 def notes_of(measures: Sequence[Measure]) -> tuple[str, ...]:
-    """Return what must be known to read the figures, a sentence each."""
+    """Return the explanations of the figures, one sentence each."""
     return tuple(measure.note for measure in measures if measure.note)
 
 
@@ -139,4 +139,4 @@ def _require_camera(metric: str, profile: CameraProfile | None) -> CameraProfile
 METRICS: Mapping[str, Callable[[CameraProfile | None], Measure]] = MappingProxyType(
     {"aim": _aim, "ntire": _ntire, "colour": _colour, "noise": _noise, "lpips": _lpips}
 )
-"""What makes each measure for a camera, by the name of the metric."""
+"""Functions that make the measure of a camera, by the name of the metric."""

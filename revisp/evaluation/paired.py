@@ -1,4 +1,4 @@
-"""Means over cameras, and differences of two methods on the same photos with the uncertainty of a small set."""
+"""Means over cameras, and paired differences of two methods with confidence intervals for small sets."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ INTERVAL = (2.5, 97.5)
 
 
 class Difference(NamedTuple):
-    """By how much a method differs from a baseline.
+    """The difference of a method to a baseline.
 
     Attributes:
-        mean: over exposures within a camera, then over cameras.
+        mean: mean difference over the exposures of a camera, then over cameras.
         low: lower end of its 95 % interval.
-        high: upper end.
+        high: upper end of its 95 % interval.
         above: number of exposures in which the method is above the baseline.
-        exposures: their number; the interval of a few is wide for a reason.
+        exposures: number of exposures; with few of them the interval is wide.
 
     Example:
         >>> found = Difference(mean=0.6, low=0.2, high=1.1, above=9, exposures=10)
@@ -46,7 +46,7 @@ def camera_mean(values: Sequence[float], cameras: Sequence[str]) -> float:
 
     Args:
         values: a figure of each photo.
-        cameras: its camera.
+        cameras: the camera of each photo.
 
     Example:
         >>> camera_mean([1.0, 3.0, 8.0], ["one", "one", "other"])

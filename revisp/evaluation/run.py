@@ -1,4 +1,4 @@
-"""What ``revisp-evaluate`` does: choose one of its modes by what is given, and do it."""
+"""Run ``revisp-evaluate``: choose a mode by the given settings, and run it."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ Settings = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Mode:
-    """A thing that the command does.
+    """A mode of the command.
 
     Attributes:
-        words: how it is asked for.
+        words: the words of the command line that choose it.
         needs: settings that must be given.
-        takes: settings that may be given, too.
-        metrics: whether other metrics may be asked for.
+        takes: optional settings.
+        metrics: whether ``metrics=`` may choose the figures.
     """
 
     words: str
@@ -61,14 +61,14 @@ MODES = {
     ),
     "blind": Mode("--blind model=FOLDER data=NAME", frozenset({"blind", "model", "data"}), metrics=False),
 }
-"""What the command does, one at a time."""
+"""The modes of the command by name."""
 
 
 def choose_mode(settings: Settings) -> str:
-    """Return the mode whose settings are given, no more and no less.
+    """Return the mode that has exactly the given settings.
 
     Raises:
-        ConfigError: they are those of no mode; the message names all modes.
+        ConfigError: no mode has these settings; the message names all modes.
     """
     known = frozenset().union(*(mode.needs | mode.takes for mode in MODES.values()))
     given = {name for name in known if settings.get(name)}
@@ -80,17 +80,18 @@ def choose_mode(settings: Settings) -> str:
 
 
 def evaluate(settings: Settings, progress: Progress | None = None) -> Evaluation | tuple[Path, ...]:
-    """Do what the settings of ``conf/evaluate.yaml`` ask for.
+    """Run the evaluation that the settings of ``conf/evaluate.yaml`` choose.
 
     Args:
-        settings: its keys and values.
+        settings: keys and values of that file.
         progress: called with (pictures done, all pictures).
 
     Returns:
-        The figures; of the mode ``submission`` the files written, into ``submission/`` of the run folder.
+        The figures. The mode ``submission`` returns the files that it wrote into ``submission/`` of the run
+        folder.
 
     Raises:
-        RevispError: a setting or file is wrong; the message says which.
+        RevispError: a setting or file is wrong; the message names it.
 
     Example:
         >>> import tempfile
@@ -108,7 +109,7 @@ def evaluate(settings: Settings, progress: Progress | None = None) -> Evaluation
 
     mode = choose_mode(settings)
     if check_metrics(settings["metrics"]) != DEFAULT_METRICS and not MODES[mode].metrics:
-        raise ConfigError(f"metrics= does not go with --{mode}, which has figures of its own")
+        raise ConfigError(f"metrics= does not go with --{mode}, which has its own figures")
     return _DO[mode](settings, progress)
 
 
@@ -191,7 +192,7 @@ def _photos(path: Path) -> list[Path]:
     """Return a photo, or the photos of a folder.
 
     Raises:
-        ImageError: a folder without photos, or nothing there.
+        ImageError: the path does not exist, or the folder has no photos.
     """
     if path.is_dir():
         found = read_photo_folder(path)

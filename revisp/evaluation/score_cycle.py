@@ -1,17 +1,17 @@
-"""Photos against the development of the RAW that is predicted from them: a figure that needs no true RAW.
+"""Score photos against the developed prediction of their RAW. This cycle score needs no true RAW.
 
-What comes back tells how well prediction and forward ISP undo each other, and no more than that: a prediction that
-is wrong in a way the forward ISP forgives, such as highlights that it clips, scores well. The figures are called
-``cycle_psnr`` and so on, lest anyone take them for those of the RAW.
+The score measures only how well prediction and forward ISP invert each other. A wrong prediction scores well if
+the forward ISP hides its error, as in highlights that it clips. The figures are called ``cycle_psnr`` and so on,
+so that they are not confused with figures of the RAW.
 
-The forward ISP is never fitted to the photo that is scored. In this order it is
+The forward ISP is never fitted to the photo that is scored. It is the first of these that is available:
 
-1. that of a camera file (``revisp-prepare`` measures it on pairs of photo and RAW, `revisp.camera.fit`);
-2. for a model of the simulated camera, that camera's own rendering, which is known;
-3. else the plain development by the model's profile (`revisp.camera.develop`), brightened to the photo's exposure,
-   as that is not known: a lower bound, since a camera's tone curve is not in it.
+1. the rendering in a camera file (``revisp-prepare`` measures it on pairs of photo and RAW, `revisp.camera.fit`);
+2. for a model of the simulated camera, the rendering of that camera, which is known;
+3. plain development by the profile of the model (`revisp.camera.develop`), with the exposure matched to the photo,
+   since that is unknown. The score is then a lower bound: the tone curve of a camera is missing.
 
-A measured rendering has the white balance of the pairs it was measured on: photos in other light score lower.
+A measured rendering has the white balance of its pairs: photos in other light score lower.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from revisp.pipeline import ReverseISP
 __all__ = ["match_exposure", "score_cycle"]
 
 CLIPPED_LIGHT = 0.98
-"""Linear and sRGB value from which on a pixel does not tell the exposure."""
+"""Linear and sRGB value from which a pixel is not used to match the exposure."""
 
 MOST_STOPS = 8.0
 """Most stops by which a plain development is brightened or darkened."""
@@ -55,18 +55,18 @@ def score_cycle(
     """Predict the RAW of photos, develop it, and score it against the photos.
 
     Args:
-        model: the pipeline; runs on the device it is on.
+        model: the pipeline; it runs on its own device.
         photos: files that `revisp.io.read_srgb` reads.
-        camera: a camera file of ``revisp-prepare``; None: see above.
+        camera: a camera file of ``revisp-prepare``; None takes another forward ISP, see the top of this module.
         tile: as for `revisp.predict`.
         progress: called with (photos done, all photos).
 
     Returns:
-        ``cycle_psnr``, ``cycle_ssim`` and the same by region, of sRGB over R, G, B; ``exposure_ev``, the matched
-        exposure, where the development is the plain one. A note says which it is.
+        ``cycle_psnr``, ``cycle_ssim`` and the same by region, of sRGB over R, G, B; with plain development also
+        ``exposure_ev``, the matched exposure. A note names the forward ISP.
 
     Raises:
-        ConfigError: no camera file, one of another Bayer phase, or a model that knows no camera.
+        ConfigError: the camera file is not valid or has another Bayer phase, or the model has no camera.
         ImageError: a photo cannot be read.
 
     Example:
@@ -102,7 +102,7 @@ def score_cycle(
 def match_exposure(raw_rgb: Tensor, srgb: Tensor, profile: CameraProfile) -> float:
     """Return the exposure in EV at which plainly developed RAW is as bright as a photo, within `MOST_STOPS`.
 
-    Least squares over the linear luminance of all pixels that are clipped in neither.
+    It is fitted by least squares to the linear luminance of all pixels that are clipped in neither picture.
 
     Args:
         raw_rgb: demosaiced RAW ``[3, H, W]``.
@@ -110,7 +110,7 @@ def match_exposure(raw_rgb: Tensor, srgb: Tensor, profile: CameraProfile) -> flo
         profile: the camera.
 
     Returns:
-        The exposure; 0 where no pixel tells.
+        The exposure; 0 if all pixels are clipped or black.
     """
     plain = develop(raw_rgb, profile)
     counts = (plain.amax(0) < CLIPPED_LIGHT) & (srgb.amax(0) < CLIPPED_LIGHT)

@@ -1,4 +1,4 @@
-"""A model on a data set."""
+"""Score a model on a data set."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ __all__ = ["ModelEvaluation", "score_model"]
 
 @dataclass(frozen=True)
 class ModelEvaluation(Evaluation):
-    """The figures of a model, and what a report shows of it.
+    """The figures of a model, and the data for its report.
 
     Attributes:
         profile: camera of the data.
-        brightness: its errors by brightness of the true RAW.
+        brightness: errors by brightness of the true RAW.
         worst: the pictures of lowest PSNR, the worst first.
-        parameters: number of the model's parameters.
+        parameters: number of parameters of the model.
 
     Example:
         >>> found = ModelEvaluation((ImageScores("street", {"psnr": 31.5}),), parameters=1000)
@@ -60,19 +60,20 @@ def score_model(
 ) -> ModelEvaluation:
     """Score a model on all validation pictures of a data set, as the test at the end of a training does.
 
-    Where the data set cuts its pictures into tiles (``data.val_tile``), each tile counts as an image, as in the
-    challenges; their names get a number.
+    If the data set cuts its pictures into tiles (``data.val_tile``), each tile counts as an image, as in the
+    challenges, and its name gets a number.
 
     Args:
-        model: the pipeline; runs on the device it is on.
-        data: a module of `revisp.data.create_data`.
-        tile: pixels of a tile of the prediction (`revisp.predict`); None predicts each picture in one pass.
-        keep: number of pictures to keep for a report, the worst by PSNR (the first where that is not asked for).
-        metrics: what to compute, of `revisp.evaluation.measures.METRICS`.
+        model: the pipeline; it runs on its own device.
+        data: a data module, as `revisp.data.create_data` returns it.
+        tile: side of a tile of the prediction in pixels (`revisp.predict`); None predicts each picture in one
+            pass.
+        keep: number of pictures to keep for a report: the worst by PSNR, or the first if ``metrics`` has no PSNR.
+        metrics: names of `revisp.evaluation.measures.METRICS`.
         progress: called with (pictures done, all pictures).
 
     Raises:
-        ConfigError: model and data have different Bayer phases, or an unknown metric.
+        ConfigError: model and data have different Bayer phases, or a metric is unknown.
         WeightsError: LPIPS is asked for, and its trunk is missing.
         DataError: the data set cannot be read.
 
@@ -139,7 +140,7 @@ def _psnr(entry: tuple[int, ReportImage]) -> float:
 
 
 def _numbered(found: list[tuple[str, dict[str, float]]]) -> list[ImageScores]:
-    """Number the tiles of pictures that have several."""
+    """Add a number to the name of each tile if its picture has several tiles."""
     tiles = Counter(name for name, _ in found)
     seen: Counter[str] = Counter()
     images = []

@@ -1,4 +1,4 @@
-"""One camera RAW file against another: DNGs that were predicted against those that a camera wrote."""
+"""Score a RAW file against another, such as a predicted DNG against that of the camera."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def score_raw_files(
     *,
     metrics: str | Sequence[str] = DEFAULT_METRICS,
 ) -> Evaluation:
-    """Score a RAW file against another, each turned upright and normalised by its own black and white level.
+    """Score a RAW file against another. Each is turned upright and normalised by its own black and white level.
 
-    Values are clipped to [0, 1]: samples above white and below black count as white and black.
+    Values are clipped to [0, 1]: samples above white count as white, samples below black as black.
 
     Args:
         prediction: a DNG, or any RAW that `revisp.io.read_raw` reads.
-        truth: another of the same size and Bayer phase.
-        photo: the photo, of the size of the mosaic, for figures by region.
-        metrics: what to compute, of `revisp.evaluation.measures.METRICS`; the camera is that of the true file.
+        truth: a RAW file of the same size and Bayer phase.
+        photo: the photo, of the size of the mosaic, for figures by region; None: no figures by region.
+        metrics: names of `revisp.evaluation.measures.METRICS`; the camera is that of the true file.
 
     Raises:
         ImageError: a file cannot be read.
         DataError: sizes or phases differ, or the photo has another size.
-        ConfigError: an unknown metric.
+        ConfigError: a metric is unknown.
         WeightsError: LPIPS is asked for, and its trunk is missing.
 
     Example:

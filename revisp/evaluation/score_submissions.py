@@ -1,7 +1,7 @@
-"""Arrays as a challenge wants them against their truths: the number that its server would give.
+"""Score the arrays of a challenge against their truths, with the result of the challenge's server.
 
-AIM 2022 stores uint16 ``[h, w, 4]`` (R, Gr, Gb, B), 1024 being 1; its tiles are 252 x 252 (S7) or 248 x 248 (P20).
-NTIRE 2025 stores 4095 as 1, in tiles of 512 x 512 (`revisp.io.challenge_npy`). The challenge's own script pairs
+AIM 2022 stores uint16 ``[h, w, 4]`` (R, Gr, Gb, B); 1024 means 1. Its tiles are 252 x 252 (S7) or 248 x 248 (P20).
+NTIRE 2025 stores 1 as 4095, in tiles of 512 x 512 (`revisp.io.challenge_npy`). The script of the challenge pairs
 files by their order and stops at the first problem. Here files are paired by name, and one message names all
 problems.
 """
@@ -29,7 +29,7 @@ __all__ = ["Problems", "list_files", "score_submissions"]
 Array = np.ndarray[Any, Any]
 
 NTIRE_FIGURES = partial(psnr_ssim, rules=NTIRE)
-"""PSNR and SSIM of arrays of 12 bits."""
+"""PSNR and SSIM of 12-bit arrays."""
 
 MOST_PROBLEMS = 20
 """Most problems that an error names."""
@@ -41,7 +41,7 @@ Progress = Callable[[int, int], None]
 
 
 class Problems:
-    """What is wrong with some files, told in one error."""
+    """Collects problems of files, and raises them as one error."""
 
     def __init__(self) -> None:
         self.found: list[str] = []
@@ -51,10 +51,10 @@ class Problems:
         self.found.append(problem)
 
     def raise_any(self) -> None:
-        """Raise an error of all problems.
+        """Raise one error for all problems, if there are any.
 
         Raises:
-            DataError: there are some; at most `MOST_PROBLEMS` are named, and the rest counted.
+            DataError: there are problems; at most `MOST_PROBLEMS` are named, and the rest counted.
         """
         if not self.found:
             return
@@ -66,15 +66,15 @@ class Problems:
 def list_files(folder: str | Path, endings: tuple[str, ...], problems: Problems) -> dict[str, Path]:
     """Return the files of a folder by their names without ending, in natural order.
 
-    Two files of one name, such as ``a.jpg`` and ``a.png``, are a problem.
+    Two files with the same name, such as ``a.jpg`` and ``a.png``, are a problem.
 
     Args:
-        folder: where they lie.
-        endings: of files that count; hidden ones do not.
-        problems: gets what is wrong.
+        folder: the folder.
+        endings: endings of the files that count; hidden files do not count.
+        problems: collects the problems.
 
     Raises:
-        DataError: no such folder, or none of these files in it.
+        DataError: the folder does not exist, or has no such files.
     """
     folder = Path(folder)
     try:
@@ -101,21 +101,22 @@ def score_submissions(
 ) -> Evaluation:
     """Score a folder of submitted arrays against a folder of true ones, paired by name.
 
-    ``psnr`` and ``ssim`` of 12 bits are those of NTIRE 2025, of 10 bits those of AIM 2022; for stored values their
-    definitions agree.
+    ``psnr`` and ``ssim`` follow NTIRE 2025 for 12 bits and AIM 2022 for 10 bits; for stored values the definitions
+    agree.
 
     Args:
-        submissions: folder of ``.npy``, uint16 ``[h, w, 4]``.
-        truths: folder of the same.
-        inputs: folder of the photos (JPEG, PNG) ``[2h, 2w]``, for figures by region.
+        submissions: folder of ``.npy`` files, uint16 ``[h, w, 4]``.
+        truths: folder of the true ``.npy`` files.
+        inputs: folder of the photos (JPEG, PNG) of 2h x 2w pixels, for figures by region; None: no figures by
+            region.
         bits: 10 (AIM 2022, 1024 is 1), 12 (NTIRE 2025, 4095 is 1), or ``"auto"``: by the size of the tiles.
-        metrics: what to compute, of `revisp.evaluation.measures.METRICS`; not of developed pictures, as arrays
-            do not tell their camera.
+        metrics: names of `revisp.evaluation.measures.METRICS`. Metrics of developed pictures are not possible,
+            since arrays do not name their camera.
         progress: called with (tiles done, all tiles).
 
     Raises:
-        DataError: names without partner, or wrong shapes, dtypes or values; the message names all of them.
-        ConfigError: other bits, or a metric that arrays have not.
+        DataError: a name has no partner, or a shape, dtype or value is wrong; the message names all problems.
+        ConfigError: ``bits`` has another value, or a metric cannot be computed from arrays.
 
     Example:
         >>> import tempfile
@@ -165,7 +166,7 @@ def _pair_names(
     kinds: tuple[str, str],
     problems: Problems,
 ) -> None:
-    """Note the names that only one of two folders has."""
+    """Note names that only one of two folders has."""
     for name, path in others.items():
         if name not in some:
             problems.add(f"{path} has no {kinds[0]} in {folders[0]}")
@@ -175,7 +176,7 @@ def _pair_names(
 
 
 def _scale(truths: Mapping[str, Path], bits: Literal["auto"] | int, problems: Problems) -> int:
-    """Return the stored value of 1; where it cannot be told, note why."""
+    """Return the stored value of 1; if it cannot be determined, note the reason."""
     if bits != "auto":
         return challenge_scale(bits)
     sizes = {array.shape[:2] for _, array in _opened(truths, Problems())}
@@ -189,7 +190,7 @@ def _scale(truths: Mapping[str, Path], bits: Literal["auto"] | int, problems: Pr
 
 
 def _opened(files: Mapping[str, Path], problems: Problems) -> Iterator[tuple[str, Array]]:
-    """Open arrays without reading their values; note those that are no arrays of a challenge."""
+    """Open arrays without reading their values; note files that are not arrays of a challenge."""
     for name, path in files.items():
         try:
             array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -207,7 +208,7 @@ def _opened(files: Mapping[str, Path], problems: Problems) -> Iterator[tuple[str
 
 
 def _check_arrays(given: Mapping[str, Path], true: Mapping[str, Path], scale: int, problems: Problems) -> None:
-    """Note arrays whose shape is not that of their truth, and values above 1."""
+    """Note arrays whose shape differs from that of their truth, and values above 1."""
     shapes: dict[str, tuple[int, ...]] = {}
     for files in (true, given):
         for name, array in _opened(files, problems):
@@ -219,7 +220,7 @@ def _check_arrays(given: Mapping[str, Path], true: Mapping[str, Path], scale: in
 
 
 def _check_photos(photos: Mapping[str, Path], true: Mapping[str, Path], problems: Problems) -> None:
-    """Note photos that cannot be read, or are not of twice the size of their truth."""
+    """Note photos that cannot be read or do not have twice the size of their truth."""
     for name, array in _opened({name: path for name, path in true.items() if name in photos}, Problems()):
         try:
             size = tuple(read_srgb(photos[name]).shape[-2:])
@@ -233,6 +234,6 @@ def _check_photos(photos: Mapping[str, Path], true: Mapping[str, Path], problems
 
 
 def _planes(path: Path, scale: int) -> Tensor:
-    """Return packed planes ``[4, h, w]`` as float64, as the challenge's script does."""
+    """Return packed planes ``[4, h, w]`` as float64, like the script of the challenge."""
     stored = np.load(path, allow_pickle=False)
     return torch.from_numpy(np.ascontiguousarray(stored.transpose(2, 0, 1)).astype(np.float64) / scale)

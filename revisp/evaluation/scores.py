@@ -1,8 +1,8 @@
-"""Scores of one picture, whole and by region, and their mean over pictures.
+"""Scores of one picture, overall and by region, and their mean over pictures.
 
-Definitions are those of AIM 2022 (`revisp.metrics`): float64, peak 1, for each picture; the score of a set is the
-arithmetic mean over its pictures, not the PSNR of their mean error. `revisp.metrics.regions` says which pixels
-count, here and in the test of a training: all, the overexposed ones (OE), and all others (NOE).
+The definitions are those of AIM 2022 (`revisp.metrics`): float64, peak 1, for each picture. The score of a set is
+the arithmetic mean over its pictures, not the PSNR of their mean error. `revisp.metrics.regions` defines the
+pixels that count, here and in the test of a training: all, the overexposed ones (OE), and all others (NOE).
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from revisp.metrics.regions import ScoredPlanes, scored_planes, split_regions
 __all__ = ["AIM", "NTIRE", "SCORES", "Evaluation", "ImageScores", "Rules", "psnr_ssim", "score_pair", "score_srgb"]
 
 SCORES = ("psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe")
-"""Names of the figures: PSNR in dB (999 where nothing differs), SSIM in [-1, 1]; of all pixels, OE and NOE."""
+"""Names of the figures: PSNR in dB (999 if nothing differs) and SSIM in [-1, 1], of all pixels, OE and NOE."""
 
 BAND_ROWS = 512
-"""Rows of planes whose SSIM is computed at once: a challenge's tile is one band, a large photo needs no more."""
+"""Rows of planes whose SSIM is computed at once. A tile of a challenge is one band; a large photo has several."""
 
-_HALO = 16  # rows that the SSIM of a band sees beyond it: the window's 6, and 5 that are left out, with room
+_HALO = 16  # rows around a band that its SSIM reads: 6 of the window, 5 of the border, and some reserve
 _BORDER = 5  # rows and columns that the SSIM leaves out
 
 
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""A score of packed predictions and truths ``[B, 4, h, w]`` in a region."""
+"""Computes a score from packed predictions, truths and a region, each ``[B, 4, h, w]``."""
 
 Figures = Callable[[ScoredPlanes], Mapping[str, float]]
-"""Computes figures of a picture, by name."""
+"""Computes the figures of a picture by name."""
 
 
 class Rules(NamedTuple):
-    """Whose PSNR and SSIM."""
+    """One definition of PSNR and one of SSIM."""
 
     psnr: Score
     ssim: Score
@@ -57,9 +57,9 @@ class ImageScores:
     """The figures of a picture.
 
     Attributes:
-        name: of the picture, or of its tile.
-        scores: figures by name; NaN where a region is empty.
-        labels: what else to say of the picture, by name, such as its camera.
+        name: name of the picture or of its tile.
+        scores: figures by name; NaN if a region is empty.
+        labels: other facts about the picture by name, such as its camera.
 
     Example:
         >>> ImageScores("street", {"psnr": 31.5}, {"camera": "A"}).scores["psnr"]
@@ -76,8 +76,8 @@ class Evaluation:
     """The figures of a set.
 
     Attributes:
-        images: those of each picture.
-        notes: what must be known to read them, a sentence each.
+        images: the figures of each picture.
+        notes: explanations of the figures, one sentence each.
 
     Example:
         >>> found = Evaluation((ImageScores("a", {"psnr": 30.0}), ImageScores("b", {"psnr": 40.0})))
@@ -90,12 +90,12 @@ class Evaluation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the figures, in the order in which pictures bring them."""
+        """Names of the figures, in the order of their first occurrence."""
         return tuple(dict.fromkeys(name for image in self.images for name in image.scores))
 
     @property
     def mean(self) -> dict[str, float]:
-        """Mean of each figure over the pictures that have it; NaN where none has."""
+        """Mean of each figure over the pictures that have it; NaN if no picture has it."""
         found = {}
         for name in self.names:
             values = [value for image in self.images if not math.isnan(value := image.scores.get(name, math.nan))]
@@ -104,7 +104,7 @@ class Evaluation:
 
     @property
     def summary(self) -> dict[str, float | int | str | None]:
-        """The mean figures (None: no picture has one), the number of ``images``, and the notes as ``note``."""
+        """The mean figures (None for one that no picture has), the number of ``images``, and notes as ``note``."""
         values: dict[str, float | int | str | None] = {
             name: value if math.isfinite(value) else None for name, value in self.mean.items()
         }
@@ -129,16 +129,16 @@ def score_pair(
         prediction: packed RAW ``[4, h, w]``, in [0, 1], h and w at least 11.
         truth: packed RAW ``[4, h, w]``.
         srgb: the photo ``[3, 2h, 2w]`` in [0, 1]; None: no figures by region.
-        cfa: phase by which the mask is packed: that of the two mosaics.
-        valid: ``[1, 2h, 2w]``, 0 where a pixel counts in no figure: there the prediction takes the true value,
-            lest SSIM see it from beside. None: all count.
-        figures: what to compute; none: PSNR and SSIM of AIM 2022.
+        cfa: Bayer phase of the two mosaics, by which the mask is packed.
+        valid: ``[1, 2h, 2w]``, 0 for a pixel that counts in no figure. There the prediction is replaced by the
+            truth, so that the SSIM of neighbours does not depend on it. None: all pixels count.
+        figures: the figures to compute; empty: PSNR and SSIM of AIM 2022.
 
     Returns:
-        By default ``psnr`` and ``ssim``, and with a photo all of `SCORES`; NaN where a region is empty.
+        By default ``psnr`` and ``ssim``, and with a photo all of `SCORES`; NaN if a region is empty.
 
     Raises:
-        ShapeError: shapes that do not fit, a prediction outside [0, 1], or values that are not finite.
+        ShapeError: shapes do not fit, the prediction is outside [0, 1], or values are not finite.
 
     Example:
         >>> truth = torch.full((4, 16, 24), 0.5)
@@ -158,13 +158,13 @@ def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
 
     Args:
         prediction: sRGB ``[3, H, W]``, in [0, 1], H and W at least 11.
-        truth: the photo ``[3, H, W]`` in [0, 1], whose overexposed pixels make the regions.
+        truth: the photo ``[3, H, W]`` in [0, 1]; its overexposed pixels define the regions.
 
     Returns:
-        All of `SCORES`; NaN where a region is empty.
+        All of `SCORES`; NaN if a region is empty.
 
     Raises:
-        ShapeError: shapes that do not fit, a prediction outside [0, 1], or values that are not finite.
+        ShapeError: shapes do not fit, the prediction is outside [0, 1], or values are not finite.
 
     Example:
         >>> photo = torch.full((3, 16, 24), 0.5)
@@ -175,7 +175,7 @@ def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
     _check(prediction, truth, 3)
     mask = overexposure_mask(truth)
     counts = torch.ones_like(truth)
-    # The scores take four planes: the fourth counts for nothing.
+    # The scores take four planes: no pixel of the fourth counts.
     none = torch.zeros_like(truth[:1])
     planes = [torch.cat([x, none]) for x in (prediction, truth, mask.expand(3, -1, -1), counts)]
     return psnr_ssim(ScoredPlanes(planes[0], planes[1], split_regions(planes[3], planes[2])))
@@ -185,8 +185,8 @@ def psnr_ssim(planes: ScoredPlanes, rules: Rules = AIM) -> dict[str, float]:
     """Return the PSNR and SSIM of a picture in each of its regions, in the order of `SCORES`.
 
     Args:
-        planes: ``[4, h, w]`` each.
-        rules: whose definitions.
+        planes: prediction, truth and regions, each ``[4, h, w]``.
+        rules: the definitions of PSNR and SSIM.
     """
     prediction, truth = planes.prediction[None], planes.truth[None]
     scores = {}
@@ -197,7 +197,7 @@ def psnr_ssim(planes: ScoredPlanes, rules: Rules = AIM) -> dict[str, float]:
 
 
 def _by_bands(ssim: Score, prediction: Tensor, truth: Tensor, region: Tensor) -> float:
-    """Return an SSIM, band by band where the planes are high: its intermediate results take much memory."""
+    """Return an SSIM, computed band by band for large planes: its intermediate results take much memory."""
     height = truth.shape[-2]
     if height <= BAND_ROWS + _HALO:
         return ssim(prediction, truth, region).item()

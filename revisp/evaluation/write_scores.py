@@ -1,4 +1,4 @@
-"""Figures for the eye and for other programs: a table, ``scores.json`` and ``scores.csv``."""
+"""Write figures for readers and for programs: a table, ``scores.json`` and ``scores.csv``."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ from revisp.io.locking import make_folder
 __all__ = ["CSV", "JSON", "in_columns", "score_table", "write_scores"]
 
 JSON = "scores.json"
-"""Mean figures: one flat object of names and numbers (null: no picture has one), ``images``, and ``note``."""
+"""Name of the file of mean figures: one flat object of names and numbers, ``images``, and ``note``.
+
+A figure that could not be computed is null.
+"""
 
 CSV = "scores.csv"
-"""A row for each picture: ``image``, its labels, then its figures; an empty cell where it has none."""
+"""Name of the file with a row for each picture: ``image``, labels, figures; a missing figure is an empty cell."""
 
-_SMALL = ("lpips", "noise_ratio")  # figures that lie near 0 and 1, as SSIM does
+_SMALL = ("lpips", "noise_ratio")  # figures near 0 or 1, like SSIM
 
 MOST_ROWS = 20
 """Most pictures that the table shows."""
 
 
 def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path]:
-    """Write `JSON` and `CSV` into a folder, which is made, each whole or not at all.
+    """Write `JSON` and `CSV` into a folder, which is made. Each file appears only when it is complete.
 
     Returns:
-        Their paths.
+        The paths of the two files.
 
     Raises:
-        OutputError: they cannot be written.
+        OutputError: a file cannot be written.
 
     Example:
         >>> import tempfile
@@ -87,7 +90,7 @@ def score_table(evaluation: Evaluation) -> str:
 
 
 def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of equally many cells as lines, the first cell at the left, the others at the right."""
+    """Return rows of equal length as aligned lines: the first cell to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

@@ -1,4 +1,4 @@
-"""What a challenge's server wants: an array for each photo, and a readme."""
+"""Write a submission for the server of a challenge: an array for each photo, and a readme."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["README", "write_submission"]
 INPUT_ENDINGS = (".jpg", ".jpeg", ".png")
 
 README = "readme.txt"
-"""Name of the readme: four lines, in the order the challenges ask for."""
+"""Name of the readme, which has four lines in the order that the challenges ask for."""
 
 
 def write_submission(
@@ -36,26 +36,27 @@ def write_submission(
     other: str = "",
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, ...]:
-    """Predict the RAW of a challenge's photos and write what its server takes.
+    """Predict the RAW of the photos of a challenge and write the files for its server.
 
-    For each photo ``NAME.jpg`` an array ``NAME.npy``, uint16 ``[h, w, 4]`` in the units of its challenge, which
-    the size of the photos tells: 504 x 504 (AIM 2022, S7), 496 x 496 (AIM 2022, P20) or 1024 x 1024 (NTIRE 2025).
+    Each photo ``NAME.jpg`` gives an array ``NAME.npy``, uint16 ``[h, w, 4]`` in the units of the challenge. The
+    size of the photos identifies it: 504 x 504 (AIM 2022, S7), 496 x 496 (AIM 2022, P20) or 1024 x 1024 (NTIRE
+    2025).
 
     Args:
-        model: the pipeline, of a camera with phase RGGB; runs on the device it is on.
+        model: the pipeline, of a camera with phase RGGB; it runs on its own device.
         inputs: folder of the photos (JPEG, PNG).
-        folder: where to write; made, or empty.
-        tile: pixels of a tile of the prediction; None predicts each photo in one pass.
-        extra_data: whether the model was trained on other data than the challenge's, for the readme.
-        other: what else to say in the readme, in one line.
+        folder: output folder; it is made, or must be empty.
+        tile: side of a tile of the prediction in pixels; None predicts each photo in one pass.
+        extra_data: whether the model was trained on data from outside the challenge, for the readme.
+        other: description for the readme, in one line.
         progress: called with (photos done, all photos).
 
     Returns:
-        The files, the readme last.
+        The files written; the readme is the last.
 
     Raises:
-        DataError: photos that cannot be read, or are not of one challenge's size; the message names all of them.
-        ConfigError: the model's phase is not RGGB, or it predicts the RAW of another challenge.
+        DataError: photos cannot be read or do not have the size of one challenge; the message names all of them.
+        ConfigError: the phase of the model is not RGGB, or the model predicts the RAW of another challenge.
         OutputError: the folder is not empty or cannot be written.
 
     Example:
@@ -71,7 +72,7 @@ def write_submission(
         ['0_0.npy', 'readme.txt']
     """
     if model.cfa is not CFA.RGGB:
-        raise ConfigError(f"the challenges want planes of an RGGB mosaic, but the model predicts {model.cfa}")
+        raise ConfigError(f"the challenges take planes of an RGGB mosaic, but the model predicts {model.cfa}")
     problems = Problems()
     photos = list_files(inputs, INPUT_ENDINGS, problems)
     bits = _bits(photos, problems)
@@ -92,7 +93,7 @@ def write_submission(
 
 
 def _convert(model: ReverseISP, photo: Path, output: Path, bits: int, tile: int | None) -> float:
-    """Write the array of a photo, and return the seconds that the prediction took."""
+    """Write the array of a photo; return the seconds of the prediction."""
     picture = read_photo(photo)
     started = time.perf_counter()
     bayer = predict(model, picture.srgb, tile=tile or max(picture.srgb.shape[-2:])).bayer
@@ -102,7 +103,7 @@ def _convert(model: ReverseISP, photo: Path, output: Path, bits: int, tile: int 
 
 
 def _bits(photos: Mapping[str, Path], problems: Problems) -> int:
-    """Return the bits of the photos' challenge."""
+    """Return the bits of the challenge that the photos belong to."""
     found: dict[str, tuple[Challenge, Path]] = {}
     for path in photos.values():
         if (size := photo_size(path)) is None:

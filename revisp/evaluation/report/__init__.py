@@ -1,4 +1,4 @@
-"""The page that shows where a model is wrong: figures, plots, and photos beside their RAW."""
+"""Write a report on the errors of a model: figures, plots, and photos with their RAW."""
 
 import lazy_loader as _lazy
 

@@ -1,4 +1,4 @@
-"""Scales of plots: where values lie, which ones to mark, and how to write them."""
+"""Axes of plots: positions of values, ticks, and their text."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ class Axis:
     """A scale from values to pixels.
 
     Attributes:
-        label: what it measures.
-        low: value at its beginning.
-        high: value at its end, larger.
-        log: whether it is logarithmic; both ends are positive then, and what is not lies at the beginning.
+        label: the quantity on the axis.
+        low: value at the start.
+        high: value at the end, larger than ``low``.
+        log: whether the axis is logarithmic. Then both ends are positive, and values of 0 or less lie at the
+            start.
         percent: whether shares are written as per cent, without a sign: the label has it.
-        zero: whether its beginning stands for 0, which has no place on a logarithmic axis.
+        zero: whether the start stands for 0, which a logarithmic axis cannot show.
     """
 
     label: str
@@ -34,9 +35,9 @@ class Axis:
         """Return an axis with some room around values.
 
         Args:
-            label: what it measures.
-            values: at least one.
-            log: whether it is logarithmic; None: where the values, none below 0, span more than a decade.
+            label: the quantity on the axis.
+            values: at least one value.
+            log: whether the axis is logarithmic; None: if no value is below 0 and they span more than a decade.
         """
         low, high = min(values), max(values)
         positive = [value for value in values if value > 0]
@@ -50,14 +51,14 @@ class Axis:
         return cls(label, low - room if low < 0 or low > room else 0.0, high + room)
 
     def place(self, value: float) -> float:
-        """Return where a value lies, from 0 to 1."""
+        """Return the position of a value, from 0 to 1."""
         if self.log:
             value = max(value, self.low)
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """Return values to mark."""
+        """Return the values of the ticks."""
         if not self.log:
             rough = (self.high - self.low) / 5
             unit = 10.0 ** math.floor(math.log10(rough))
@@ -71,7 +72,7 @@ class Axis:
         return [0.0] * self.zero + inside[:: math.ceil(len(inside) / 7)]
 
     def write(self, value: float) -> str:
-        """Return a tick's number."""
+        """Return the text of a tick."""
         if self.percent:
             return f"{100 * value:.10g}"
         if value == 0 or 1e-3 <= abs(value) < 1000:

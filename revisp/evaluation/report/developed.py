@@ -1,4 +1,4 @@
-"""Pictures for the report: RAW developed for the eye, errors, histograms, and images as data URIs."""
+"""Pictures for the report: developed RAW, errors, histograms, and images as data URIs."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ __all__ = [
 ]
 
 LONGEST_SIDE = 1024
-"""Most pixels of a picture's longer side: larger ones are shown smaller."""
+"""Most pixels of the longer side of a picture; larger pictures are reduced."""
 
 LOSSLESS_SIDE = 640
-"""Pictures whose longer side has no more pixels than this are kept exactly."""
+"""Pictures whose longer side has at most this number of pixels are stored without loss."""
 
 AMPLIFIED = 5
-"""The error is shown so many times as large."""
+"""Factor by which the error is amplified."""
 
 
 @dataclass(frozen=True)
 class Developed:
-    """Prediction and truth as pictures, developed alike.
+    """Prediction and truth as pictures, developed in the same way.
 
     Attributes:
         prediction: sRGB ``[3, H, W]`` in [0, 1].
@@ -54,7 +54,7 @@ class Developed:
 
 
 def develop_alike(prediction: Tensor, truth: Tensor, profile: CameraProfile) -> Developed:
-    """Develop two mosaics by the same forward ISP at the same exposure, which is that of the truth.
+    """Develop two mosaics by the same forward ISP at the same exposure, which the truth determines.
 
     Both are demosaiced by Malvar's filters and developed by `revisp.camera.develop.develop`.
 
@@ -64,7 +64,7 @@ def develop_alike(prediction: Tensor, truth: Tensor, profile: CameraProfile) -> 
         profile: the camera.
 
     Raises:
-        ShapeError: not mosaics, or not floating point.
+        ShapeError: an input is not a mosaic or not floating point.
     """
     raws = [
         demosaic_tiled(mosaic[None], profile.cfa, "malvar", gains=profile.gains)[0]
@@ -76,7 +76,7 @@ def develop_alike(prediction: Tensor, truth: Tensor, profile: CameraProfile) -> 
 
 
 def shrink(picture: Tensor, longest: int = LONGEST_SIDE) -> Tensor:
-    """Return a picture ``[C, H, W]``, made smaller where a side has more than ``longest`` pixels."""
+    """Return a picture ``[C, H, W]``, reduced if a side has more than ``longest`` pixels."""
     scale = longest / max(picture.shape[-2:])
     if scale >= 1:
         return picture
@@ -85,7 +85,7 @@ def shrink(picture: Tensor, longest: int = LONGEST_SIDE) -> Tensor:
 
 
 def data_uri(picture: Tensor) -> str:
-    """Encode a picture ``[1 or 3, H, W]`` in [0, 1] as a WebP data URI; without loss if small, or a mask."""
+    """Encode a picture ``[1 or 3, H, W]`` in [0, 1] as a WebP data URI, without loss if it is small or a mask."""
     pixels = (picture.clamp(0, 1) * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
     exact = picture.shape[0] == 1 or max(picture.shape[-2:]) <= LOSSLESS_SIDE
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Figures and tables in HTML."""
+"""Figures and tables as HTML."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _WORDS = {
 
 
 def words(name: str) -> str:
-    """Return a figure's name as it is read: ``psnr_oe`` is "PSNR OE (dB)". Not escaped."""
+    """Return the display name of a figure, not escaped: ``psnr_oe`` is "PSNR OE (dB)"."""
     parts = [word for part in name.split("_") if (word := _WORDS.get(part, part))]
     text = " ".join(parts)
     return (text[:1].upper() + text[1:]) + (" (dB)" if "PSNR" in parts else "")
 
 
 def figure_text(name: str, value: float) -> str:
-    """Return a figure as text: SSIM and other small ones with four decimals, else three."""
+    """Return a figure as text: SSIM and other small figures with four decimals, others with three."""
     if not math.isfinite(value):
         return NONE
     digits = 3 if "psnr" in name or abs(value) >= 10 else 4
@@ -40,19 +40,19 @@ def figure_text(name: str, value: float) -> str:
 
 
 def figure_cell(name: str, value: float, best: float | None = None) -> str:
-    """Return a table's cell, in bold if the figure is the best."""
+    """Return a table cell, in bold if the figure is the best."""
     text = figure_text(name, value)
     return f"<td><strong>{text}</strong></td>" if value == best else f"<td>{text}</td>"
 
 
 def best_of(name: str, values: Iterable[float]) -> float | None:
-    """Return the largest of PSNRs or SSIMs; None of others, of which it is not known whether more is better."""
+    """Return the largest PSNR or SSIM; None for other figures, for which more may not be better."""
     known = [value for value in values if math.isfinite(value)]
     return max(known) if known and ("psnr" in name or "ssim" in name) else None
 
 
 def amount(value: float) -> str:
-    """Return a cost as text with three to four digits, as 1.25 M."""
+    """Return a cost as text with three to four digits, such as 1.25 M."""
     if not math.isfinite(value):
         return NONE
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -62,7 +62,7 @@ def amount(value: float) -> str:
 
 
 def small(value: float) -> str:
-    """Return an error of RAW as text, with six decimals."""
+    """Return an error of RAW as text with six decimals."""
     return f"{value:.6f}".replace("-", "−") if math.isfinite(value) else NONE
 
 
@@ -70,19 +70,19 @@ def row(head: str, cells: Iterable[str]) -> str:
     """Return a table's row.
 
     Args:
-        head: markup of its first cell.
-        cells: the others, each a whole ``<td>``.
+        head: markup of the first cell.
+        cells: the other cells, each a complete ``<td>``.
     """
     return f'<tr><th scope="row">{head}</th>{"".join(cells)}</tr>'
 
 
 def html_table(caption: str, heads: Sequence[str], rows: Sequence[str]) -> str:
-    """Return a table that can be scrolled sideways, also by keyboard.
+    """Return a table that scrolls sideways, also by keyboard.
 
     Args:
-        caption: text.
-        heads: text above each column.
-        rows: markup.
+        caption: caption, as text.
+        heads: heading of each column, as text.
+        rows: markup of the rows.
     """
     columns = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
     return (

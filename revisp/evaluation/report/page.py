@@ -27,12 +27,12 @@ __all__ = ["ReportImage", "ReportRow", "write_report"]
 
 @dataclass(frozen=True)
 class ReportRow:
-    """A row of the summary: a method, how good it is, and what it costs.
+    """A row of the summary: a method, its quality, and its cost.
 
     Attributes:
-        method: its name.
-        figures: figures by name, as `revisp.evaluation.scores.Evaluation.mean`; NaN where there is none.
-        cost: what it costs, by name, such as ``parameters``, ``gmac``, ``seconds``; less is better.
+        method: name of the method.
+        figures: figures by name, as in `revisp.evaluation.scores.Evaluation.mean`; NaN for a missing figure.
+        cost: costs by name, such as ``parameters``, ``gmac``, ``seconds``; less is better.
 
     Example:
         >>> row = ReportRow("U-Net", {"psnr": 31.5}, {"parameters": 1000})
@@ -60,23 +60,23 @@ def write_report(
 ) -> Path:
     """Write a report: summary, plots, pictures (the worst first), configuration and versions.
 
-    All RAW is shown through the same forward ISP, `revisp.camera.develop.develop`, prediction and truth at
-    the same exposure. Quality is plotted against each cost that at least two methods have.
+    All RAW is developed by the same forward ISP, `revisp.camera.develop.develop`; prediction and truth have the
+    same exposure. Quality is plotted against each cost that at least two methods have.
 
     Args:
-        path: of the HTML file, which is written whole or not at all.
-        title: of the page.
-        rows: the summary, a method each.
-        images: pictures to look at; all are put into the file, one or two megabytes each.
-        profile: the camera whose RAW they are.
+        path: the HTML file; it appears only when it is complete.
+        title: title of the page.
+        rows: the summary, one row for each method.
+        images: pictures to show. All are embedded in the file, one or two megabytes each.
+        profile: the camera of the RAW.
         configuration: the full configuration as text.
-        versions: of programs, by name, and what else is to be known of the run.
+        versions: versions of programs by name, and other facts about the run.
         brightness: errors by brightness of each method, as `revisp.metrics.bin_errors` gives them.
-        notes: what must be known to read the figures, a sentence each.
-        quality: name of the figure, higher is better, that is plotted and that sorts the pictures.
+        notes: explanations of the figures, one sentence each.
+        quality: name of the figure that is plotted and that sorts the pictures; higher is better.
 
     Returns:
-        The path.
+        The path of the page.
 
     Raises:
         OutputError: the file cannot be written.
@@ -127,7 +127,7 @@ def _summary(rows: Sequence[ReportRow], notes: Sequence[str]) -> str:
         remarks.append("OE: overexposed pixels of the photos; NOE: all others.")
     if len(rows) > 1 and any(value is not None for value in best.values()):
         remarks.append("The best PSNR and SSIM are in bold.")
-    caption = "Mean figures of each method" + (", and what it costs" if costs else "")
+    caption = "Mean figures of each method" + (", and its cost" if costs else "")
     heads = ["Method", *map(words, figures), *map(words, costs)]
     return html_table(caption, heads, lines) + "".join(f"<p>{escape(remark)}</p>" for remark in remarks)
 

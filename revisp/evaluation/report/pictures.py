@@ -1,4 +1,4 @@
-"""The pictures of the report: photo, mask, prediction, truth, error, and histograms, a section each."""
+"""The pictures of the report, one section each: photo, mask, prediction, truth, error, and histograms."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ __all__ = ["ReportImage", "picture_sections"]
 PLANES = ("R", "Gr", "Gb", "B")
 
 LEAST_SHARE = 1e-5
-"""Share of samples at which the histograms' logarithmic scale begins."""
+"""Lowest share of samples on the logarithmic scale of the histograms."""
 
 
 @dataclass(frozen=True)
 class ReportImage:
-    """A picture to look at.
+    """A picture in a report.
 
     Attributes:
-        name: of the picture, or of its tile.
+        name: name of the picture or of its tile.
         srgb: the photo ``[3, H, W]`` in [0, 1], H and W even.
         mask: its overexposure mask ``[1, H, W]`` in [0, 1].
-        prediction: the RAW predicted from it, a mosaic ``[1, H, W]`` of the report's camera, linear, in [0, 1].
+        prediction: the predicted RAW, a mosaic ``[1, H, W]`` of the report's camera, linear, in [0, 1].
         truth: the true mosaic ``[1, H, W]``.
-        scores: its figures by name; NaN where a region is empty.
+        scores: figures by name; NaN if a region is empty.
 
     Raises:
-        ShapeError: one of them has another shape, or holds values that are not finite.
+        ShapeError: a tensor has another shape, or holds values that are not finite.
 
     Example:
         >>> import torch
@@ -77,9 +77,9 @@ def picture_sections(images: Sequence[ReportImage], profile: CameraProfile, qual
     """Return a table of the pictures, if there are several, and a section for each.
 
     Args:
-        images: in the order in which they are to be shown.
+        images: the pictures in their order on the page.
         profile: the camera.
-        quality: name of the figure that they are sorted by.
+        quality: name of the figure that sorts them.
     """
     if not images:
         return ""

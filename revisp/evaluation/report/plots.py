@@ -1,6 +1,6 @@
-"""Plots as inline SVG: points, lines and histograms with axes and labels, coloured by the page's style sheet.
+"""Plots as inline SVG: points, lines and histograms with axes and labels, coloured by the style sheet.
 
-Each plot is an image to a screen reader, with a title and a description.
+A screen reader presents each plot as an image with a title and a description.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from revisp.evaluation.report.axis import Axis
 __all__ = ["Point", "Series", "key", "line_plot", "pareto_front", "pareto_plot"]
 
 COLOURS = 6
-"""Colours (classes ``c0`` ... of the style sheet) and marks that series take in turn."""
+"""Number of colours (classes ``c0`` ... of the style sheet) and marks, which series use in turn."""
 
 LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 44
 SIZE = (380, 290)
-"""Width and height of a plot in pixels: it can be read on a telephone, too."""
+"""Width and height of a plot in pixels, readable on a telephone, too."""
 
 CHARACTER, LINE = 6.3, 13
-"""Width and height of a character in pixels, for placing labels beside points."""
+"""Width and height of a character in pixels, to place labels next to points."""
 
 Box = tuple[float, float, float, float]
 
@@ -43,9 +43,9 @@ class Point:
     """A point with a label.
 
     Attributes:
-        name: its label.
-        x: what it costs.
-        y: how good it is.
+        name: the label.
+        x: the cost.
+        y: the quality.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Series:
     """A line through points; it is interrupted where a value is not finite.
 
     Attributes:
-        name: for the legend.
+        name: name in the legend.
         x: coordinates.
-        y: as many values.
-        filled: whether the area below is filled, in grey, instead of the line drawn.
+        y: values, one for each coordinate.
+        filled: whether the area below is filled in grey, instead of drawing the line.
     """
 
     name: str
@@ -71,13 +71,13 @@ class Series:
 
 
 def pareto_front(points: Sequence[Point]) -> list[Point]:
-    """Return the points that none beats in both: no other is as cheap and as good, and better in one of the two.
+    """Return the Pareto front: points for which no other is as cheap and as good, and better in one of the two.
 
     Args:
-        points: the less x and the more y, the better.
+        points: smaller x and larger y are better.
 
     Returns:
-        The front by rising cost.
+        The front in the order of rising cost.
     """
     front: list[Point] = []
     for point in sorted(points, key=lambda p: (p.x, -p.y)):
@@ -87,11 +87,11 @@ def pareto_front(points: Sequence[Point]) -> list[Point]:
 
 
 def pareto_plot(ident: str, points: Sequence[Point], *, cost: str, quality: str) -> str:
-    """Draw quality against cost, with the front as a staircase and as many labels as find room.
+    """Draw quality against cost, with the front as a staircase and as many labels as fit.
 
     Args:
-        ident: beginning of the ids in the page.
-        points: at least one, finite.
+        ident: prefix of the ids in the page.
+        points: at least one point; all are finite.
         cost: label of the x axis.
         quality: label of the y axis.
     """
@@ -121,7 +121,7 @@ def pareto_plot(ident: str, points: Sequence[Point], *, cost: str, quality: str)
         body.append(_label(point.name, x, y, taken, lines, frame))
     names = ", ".join(point.name for point in front)
     description = (
-        f"{quality} against {cost} of {len(points)} methods. None is both cheaper and better than: {names}."
+        f"{quality} against {cost} of {len(points)} methods. No method is both cheaper and better than: {names}."
     )
     return frame.svg(ident, f"{quality} against {cost}", description, body)
 
@@ -139,12 +139,12 @@ def line_plot(
     """Draw lines, each with its own colour, dashes and marks, and filled areas behind them.
 
     Args:
-        ident: beginning of the ids in the page.
-        series: what to draw.
+        ident: prefix of the ids in the page.
+        series: the lines and areas.
         x_axis: horizontal scale.
         y_axis: vertical scale.
-        title: of the plot.
-        description: what it shows, for those who do not see it.
+        title: title of the plot.
+        description: content of the plot, for screen readers.
         size: width and height in pixels.
     """
     frame = _Frame(x_axis, y_axis, *size)
@@ -170,10 +170,10 @@ def line_plot(
 
 
 def key(index: int | None, *, marked: bool = True) -> str:
-    """Return the sign of a line for a legend.
+    """Return the symbol of a line for a legend.
 
     Args:
-        index: its number among those that are not filled; None: the filled area.
+        index: number of the line among those that are not filled; None: the filled area.
         marked: whether the line has marks.
     """
     inside = '<rect class="area" x="2" y="2" width="28" height="12"/>'
@@ -193,7 +193,7 @@ def _mark(index: int, x: float, y: float) -> str:
 
 
 def _runs(series: Series) -> list[list[tuple[float, float]]]:
-    """Cut a line where it has no value."""
+    """Split a line at missing values."""
     runs: list[list[tuple[float, float]]] = [[]]
     for x, y in zip(series.x, series.y, strict=True):
         if math.isfinite(x) and math.isfinite(y):
@@ -204,9 +204,9 @@ def _runs(series: Series) -> list[list[tuple[float, float]]]:
 
 
 def _label(name: str, x: float, y: float, taken: list[Box], lines: list[Box], frame: _Frame) -> str:
-    """Return a label beside a point, and note its place; empty where there is no room.
+    """Return a label next to a point and record its box; return an empty text if there is no room.
 
-    It covers no other point or label, and as little as can be of lines.
+    The label covers no other point or label, and as little of the lines as possible.
     """
     wide = CHARACTER * len(name)
     found: list[tuple[float, str, float, float, Box]] = []
@@ -233,7 +233,7 @@ def _label(name: str, x: float, y: float, taken: list[Box], lines: list[Box], fr
 
 
 def _covered(box: Box, other: Box) -> float:
-    """Return half the outline of what two boxes share: for a line, the length that a box covers."""
+    """Return half the perimeter of the intersection of two boxes; for a line, the length that a box covers."""
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])
     return width + height if width >= 0 and height >= 0 else 0.0
@@ -241,7 +241,7 @@ def _covered(box: Box, other: Box) -> float:
 
 @dataclass(frozen=True)
 class _Frame:
-    """Axes around a plot's area."""
+    """The axes around the area of a plot."""
 
     x_axis: Axis
     y_axis: Axis
@@ -249,12 +249,12 @@ class _Frame:
     height: int
 
     def at(self, x: float, y: float) -> tuple[float, float]:
-        """Return where values lie, in pixels."""
+        """Return the position of a point in pixels."""
         right, down = self.width - LEFT - RIGHT, self.height - TOP - BOTTOM
         return LEFT + right * self.x_axis.place(x), TOP + down * (1 - self.y_axis.place(y))
 
     def svg(self, ident: str, title: str, description: str, body: list[str]) -> str:
-        """Return the whole picture."""
+        """Return the complete SVG."""
         w, h = self.width, self.height
         parts = [
             f'<svg viewBox="0 0 {w} {h}" role="img" aria-labelledby="{ident}-title {ident}-desc">',
