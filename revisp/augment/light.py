@@ -1,7 +1,7 @@
 """The light on the sensors of a batch of shots: `revisp.camera.simulate.sensor_light` for many photos at once.
 
 Every nonlinear step of a camera is a curve of one channel, or of a pixel's brightest channel. Each curve is read
-from a table: one entry for each 8-bit value, which is exact, or `FINE_INTERVALS` intervals for floating point. Only
+from a table: one entry for each 8-bit value, exact, or `FINE_INTERVALS` intervals for floating point. Only
 the samples that the filter array passes are computed.
 """
 

@@ -14,10 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.backbones.thumbnail import STATISTICS, colour_statistics, thumbnail
 from revisp.camera.canonical import light_to_raw
 from revisp.camera.fitted import INTERVALS, FittedCamera, clipping
 from revisp.camera.isp import linear_to_srgb
+from revisp.camera.renderings import curve_basis
 from revisp.camera.scene_rendering import MID_GREY
 from revisp.checks import check_image
 from revisp.errors import ConfigError
@@ -30,8 +32,11 @@ __all__ = ["HEADROOM_EV", "Estimated", "PhotoEstimate"]
 HEADROOM_EV = (0.0, 10.0)
 """Least and most EV by which clipped pixels can be told to exceed the curve's white."""
 
-COMPONENTS = 10
-"""Ways in which an estimated curve can differ from the mean one."""
+HEADROOM_START = -3.0
+"""Of the outputs for headroom and spread before training: softplus makes 0.05 EV of it."""
+
+GAIN_EV = (-4.0, 10.0)
+"""Least and most EV that a network may add to overexposed pixels."""
 
 MATRIX_STEP, BLACK_STEP = 0.1, 0.01
 """What the network's output of 1 changes in the matrix, and in the black level."""
@@ -102,8 +107,8 @@ class Estimated(nn.Module):
     .. math:: \mathrm{light} = A\,(f^{-1}(p) - b) \cdot 2^{\,h\,c(p)}
 
     The light is then put on the canonical sensor (`revisp.camera.canonical`). Curves are a mean and ten ways to
-    differ from it, in the logarithm of the slope, so that each rises. The network sees a thumbnail and statistics
-    of its colours; it judges the photo and its mirror image and takes the mean.
+    differ from it (`curve_basis`), so that each rises; untrained, it takes the mean. The network sees a thumbnail
+    and statistics of its colours; it judges the photo and its mirror image and takes the mean.
 
     Args:
         width: channels of the first layer.
@@ -120,8 +125,9 @@ class Estimated(nn.Module):
 
     def __init__(self, width: int = 24, hidden: int = 128) -> None:
         super().__init__()
-        self.register_buffer("mean_curve", torch.zeros(INTERVALS))
-        self.register_buffer("bends", torch.zeros(COMPONENTS, INTERVALS))
+        mean, bends = curve_basis()
+        self.register_buffer("mean_curve", torch.from_numpy(mean).float())
+        self.register_buffer("bends", torch.from_numpy(bends).float())
         self.register_buffer("typical", torch.zeros(STATISTICS))
         self.register_buffer("deviation", torch.ones(STATISTICS))
         widths = (6, width, 2 * width, 2 * width, 3 * width, 4 * width)
@@ -134,8 +140,13 @@ class Estimated(nn.Module):
             nn.Linear(hidden, hidden),
             nn.ReLU(),
             nn.Dropout(0.1),
-            nn.Linear(hidden, COMPONENTS + 9 + 3),
+            nn.Linear(hidden, len(bends) + 9 + 3),
         )
+        self.whole = WholeImage()
+        last = self.judge[-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        nn.init.constant_(last.bias[-2:], HEADROOM_START)
 
     def forward(self, x: Tensor) -> Tensor:
         """Turn whole photos ``[B, 3, H, W]`` into RAW of the canonical sensor, unclamped.
@@ -159,7 +170,7 @@ class Estimated(nn.Module):
         told = self.answers(small)
         if not self.training:
             told = (told + self.answers(small.flip(-1))) / 2
-        return self.interpret(told)
+        return self.interpret(self.whole(told))
 
     def answers(self, small: Tensor) -> Tensor:
         """Return what the network says of thumbnails ``[B, 3, 96, 96]``, before it is interpreted."""
@@ -171,7 +182,7 @@ class Estimated(nn.Module):
 
     def interpret(self, told: Tensor) -> PhotoEstimate:
         """Turn the network's answers ``[B, 22]`` into an estimate."""
-        bends, matrix, rest = told.split((COMPONENTS, 9, 3), dim=1)
+        bends, matrix, rest = told.split((len(self.bends), 9, 3), dim=1)
         levels = self.mean_curve + bends @ self.bends
         logarithm = levels[:, :1] + F.pad(levels[:, 1:].exp().cumsum(1), (1, 0))
         knot = int(GREY) - 1  # the table without its first entry, which is 0
@@ -185,6 +196,23 @@ class Estimated(nn.Module):
             F.softplus(rest[:, 1]),
             F.softplus(rest[:, 2]),
         )
+
+    def compose(self, part: str, srgb: Tensor, change: Tensor, estimate: PhotoEstimate) -> Tensor:
+        """Put what a network predicts on the estimate.
+
+        Args:
+            part: ``"oe"``: it tells, in EV, by how much pixels exceed the estimate; any other: it corrects the
+                photo before that is linearised, as far as that undoes sharpening, smoothing and compression.
+            srgb: tiles ``[B, 3, H, W]`` in [0, 1].
+            change: what the network predicts of them ``[B, 3, H, W]``.
+            estimate: of their photos.
+
+        Returns:
+            RAW of the canonical sensor ``[B, 3, H, W]``, unclamped.
+        """
+        if part != "oe":
+            return light_to_raw(self.linearise(srgb + change.float(), estimate))
+        return light_to_raw(self.linearise(srgb, estimate) * torch.exp2(change.float().clamp(*GAIN_EV)))
 
     @staticmethod
     def linearise(srgb: Tensor, estimate: PhotoEstimate) -> Tensor:

@@ -28,7 +28,7 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from revisp.camera.profile import Matrix
 
-__all__ = ["measured_curves", "random_curve", "random_rendering"]
+__all__ = ["curve_basis", "measured_curves", "random_curve", "random_rendering"]
 
 Array = np.ndarray[Any, Any]
 
@@ -85,6 +85,20 @@ def measured_curves() -> dict[str, tuple[float, ...]]:
         (65, 0.0, 1.0)
     """
     return {curve["name"]: tuple(curve["light"]) for curve in _data()["curves"]}
+
+
+@cache
+def curve_basis() -> tuple[Array, Array]:
+    """Return the mean of random curves, and the ways in which they differ most from it.
+
+    They describe a curve by the logarithm of its slope: first ln of the light at the first knot above black, mid
+    grey 0.18, then ln of the steps of ln light from knot to knot.
+
+    Returns:
+        The mean ``[64]``, and the bends ``[10, 64]``, each one standard deviation.
+    """
+    basis = _data()["curve_basis"]
+    return np.array(basis["mean"]), np.array(basis["bends"])
 
 
 def random_rendering(generator: torch.Generator) -> SceneRendering:

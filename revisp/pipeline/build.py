@@ -8,11 +8,21 @@ from typing import Any
 from torch import nn
 
 from revisp.backbones import BACKBONES, create_backbone, family
+from revisp.backbones.classical import Classical
+from revisp.backbones.estimated import Estimated
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError
 
-__all__ = ["PARTS", "build_branches", "build_refiner", "check_choice", "predicts_planes", "resolve_camera"]
+__all__ = [
+    "PARTS",
+    "build_base",
+    "build_branches",
+    "build_refiner",
+    "check_choice",
+    "predicts_planes",
+    "resolve_camera",
+]
 
 PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "separate": {"oe": ("oe",), "noe": ("noe",)},
@@ -90,6 +100,18 @@ def build_branches(
             for name, shape in shapes.items()
         }
     )
+
+
+def build_base(kind: str | None, in_channels: int) -> Classical | Estimated | None:
+    """Return what the networks stand on.
+
+    Args:
+        kind: ``"classical"``, ``"estimated"``, or None for nothing.
+        in_channels: channels of the networks' input.
+    """
+    if kind is None:
+        return None
+    return Estimated() if kind == "estimated" else Classical(in_channels)
 
 
 def build_refiner(kwargs: Mapping[str, Any]) -> nn.Module:

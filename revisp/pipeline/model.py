@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from revisp.backbones import resolve_spec
 from revisp.backbones.base import run_part
-from revisp.backbones.classical import Classical
+from revisp.backbones.estimated import Estimated, PhotoEstimate
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, unpack
 from revisp.demosaic import demosaic
@@ -31,6 +31,7 @@ from revisp.mask import OverexposureMask
 from revisp.mosaic import Mosaic
 from revisp.pipeline.build import (
     PARTS,
+    build_base,
     build_branches,
     build_refiner,
     check_choice,
@@ -38,6 +39,7 @@ from revisp.pipeline.build import (
     resolve_camera,
 )
 from revisp.pipeline.frame import PaddedFrame, Padding
+from revisp.pipeline.precision import full_precision
 from revisp.pipeline.reach import Reach
 from revisp.pipeline.reconstruction import Auxiliary, Parts, Reconstruction, check_photos
 from revisp.refine import BayerRefiner
@@ -59,7 +61,10 @@ class ReverseISP(nn.Module):
         fusion: arguments of `Fusion`.
         base: None: the networks predict the RAW, as in the paper. ``"classical"``: they predict a correction,
             which is added to the RAW of `Classical` with gains that start at zero (ReZero, Bachlechner et al.,
-            arXiv 2003.04887). The base is always computed in full precision.
+            arXiv 2003.04887). ``"estimated"``: they stand on `Estimated`, which judges the photo as a whole. The
+            network for ordinary pixels corrects the photo before it is inverted. The network for overexposed
+            pixels predicts, in EV, by how much they exceed the inverse. Their gains start at zero, too. The base
+            is always computed in full precision.
         refine: None, or the arguments of the refining U-Net (RAW to RAW, residual).
         padding: how photos are padded to the network's multiple: ``"reflect"`` below and to the right, or
             ``"ones4"``: four pixels of constant 1 (mask included) on each side, as the released code does.
@@ -92,7 +97,7 @@ class ReverseISP(nn.Module):
         backbone_kwargs: Mapping[str, Any] | None = None,
         branches: Literal["separate", "shared", "plain"] = "separate",
         mask_channel: bool = True,
-        base: Literal["classical"] | None = None,
+        base: Literal["classical", "estimated"] | None = None,
         mask: Mapping[str, Any] | None = None,
         fusion: Mapping[str, Any] | None = None,
         refine: Mapping[str, Any] | None = None,
@@ -103,7 +108,7 @@ class ReverseISP(nn.Module):
         super().__init__()
         check_choice("branches", branches, ("separate", "shared", "plain"))
         check_choice("padding", padding, ("reflect", "ones4"))
-        check_choice("base", base, (None, "classical"))
+        check_choice("base", base, (None, "classical", "estimated"))
         self.profile, self.cfa = resolve_camera(profile, cfa)
         self.config: dict[str, Any] = {
             "backbone": backbone,
@@ -140,7 +145,7 @@ class ReverseISP(nn.Module):
         self.frame = PaddedFrame(self.spec, self.config["padding"])
         gains = {key: torch.zeros(1, 3 * len(parts), 1, 1) for key, parts in self.heads.items() if on_base}
         self.gains = nn.ParameterDict({key: nn.Parameter(gain) for key, gain in gains.items()})
-        self.base = Classical(channels) if on_base else None
+        self.base = build_base(self.config["base"], channels)
 
     def forward(self, srgb: Tensor) -> Reconstruction:
         """Reconstruct the RAW of photos.
@@ -278,13 +283,13 @@ class ReverseISP(nn.Module):
             ConfigError: the networks do not make such a prediction.
         """
         wanted = self.check_auxiliary(auxiliary)
-        x, base_raw = self._input(srgb, mask), self.base_raw(srgb, mask)
+        x, base_raw, estimate = self._input(srgb, mask), self.base_raw(srgb, mask), self.estimate(srgb)
         size = (srgb.shape[-2], srgb.shape[-1])
         parts: Parts = {}
         more: Auxiliary = {}
         for name, network in self.branches.items():
             y, extra = network.forward_auxiliary(x) if wanted else (network(x), {})  # type: ignore[operator]
-            parts |= self._parts(name, self._cut_out(y, size), base_raw)
+            parts |= self._parts(name, self._cut_out(y, size), base_raw, estimate)
             more |= self._auxiliary(name, {key: extra[key] for key in wanted}, size)
         return self._clamped(parts), more
 
@@ -317,7 +322,9 @@ class ReverseISP(nn.Module):
         else:
             y = run_part(network, x, self.frame.shift(rows), self.frame.shift(columns))
         base_raw = self.base_raw(srgb, mask) if base_raw is None else base_raw
-        return self._clamped(self._parts(name, y, None if base_raw is None else base_raw[..., rows, columns]))
+        if base_raw is not None:
+            base_raw = base_raw[..., rows, columns]
+        return self._clamped(self._parts(name, y, base_raw, self.estimate(srgb)))
 
     def mix(self, parts: Parts, shares: Parts) -> Tensor:
         """Fuse the parts.
@@ -366,21 +373,28 @@ class ReverseISP(nn.Module):
         return refined if self.training else refined.clamp(0, 1)
 
     def base_raw(self, srgb: Tensor, mask: Tensor) -> Tensor | None:
-        """Return the RAW ``[B, 3, H, W]`` to which the networks add, unclamped; None without a base.
+        """Return the picture that the networks correct; None without a base.
 
         Args:
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
+
+        Returns:
+            ``[B, 3, H, W]``: the base's RAW, unclamped; on an estimated base the photo, which they correct.
         """
-        if self.base is None:
-            return None
+        if self.base is None or isinstance(self.base, Estimated):
+            return None if self.base is None else srgb
         x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
-        kind = x.device.type
-        if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+        with full_precision(x):
             base_raw: Tensor = self.base(x)
-            return base_raw
-        with torch.autocast(kind, enabled=False):
-            return self.base(x)
+        return base_raw
+
+    def estimate(self, srgb: Tensor) -> PhotoEstimate | None:
+        """Return how an estimated base judges photos ``[B, 3, H, W]`` to be rendered; None without such a base."""
+        if not isinstance(self.base, Estimated):
+            return None
+        with full_precision(srgb):
+            return self.base.estimate(srgb)
 
     def check_auxiliary(self, names: Iterable[str]) -> set[str]:
         """Return the names of auxiliary predictions as a set.
@@ -410,13 +424,19 @@ class ReverseISP(nn.Module):
         """Cut the frame off a network's output. Packed planes become a mosaic."""
         return self.frame.cut_out(unpack(y, self.cfa) if self.packed else y, *size)
 
-    def _parts(self, name: str, y: Tensor, base_raw: Tensor | None) -> Parts:
-        """Add a network's output ``[B, C, H, W]`` to the base, if there is one, and divide it into parts."""
+    def _parts(self, name: str, y: Tensor, base_raw: Tensor | None, estimate: PhotoEstimate | None) -> Parts:
+        """Put what a network predicts, ``[B, C, H, W]``, on the base if there is one, and divide it into parts."""
         heads = self.heads[name]
         if base_raw is not None:
-            base_raw = base_raw if len(heads) == 1 else base_raw.repeat(1, len(heads), 1, 1)
-            y = torch.addcmul(base_raw, self.gains[name], y)
-        return dict(zip(heads, y.split(3, dim=1) if len(heads) > 1 else (y,), strict=True))
+            y = self.gains[name] * y
+        parts = dict(zip(heads, y.split(3, dim=1) if len(heads) > 1 else (y,), strict=True))
+        if base_raw is None:
+            return parts
+        if estimate is None:
+            return {part: base_raw + value for part, value in parts.items()}
+        assert isinstance(self.base, Estimated)
+        with full_precision(y):
+            return {part: self.base.compose(part, base_raw, y, estimate) for part, y in parts.items()}
 
     def _clamped(self, parts: Parts) -> Parts:
         return parts if self.training else {part: value.clamp(0, 1) for part, value in parts.items()}
