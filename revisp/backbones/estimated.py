@@ -140,10 +140,9 @@ class Estimated(nn.Module):
             nn.Linear(hidden, hidden),
             nn.ReLU(),
             nn.Dropout(0.1),
-            nn.Linear(hidden, len(bends) + 9 + 3),
+            last := nn.Linear(hidden, len(bends) + 9 + 3),
         )
         self.whole = WholeImage()
-        last = self.judge[-1]
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         nn.init.constant_(last.bias[-2:], HEADROOM_START)
