@@ -38,7 +38,7 @@ def trace(graph: PhotoToBayer) -> ExportedProgram:
     of the example. `check_graph` verifies the result at several sizes.
 
     Raises:
-        ConfigError: the network cannot be traced with symbolic sizes, or this PyTorch is too old.
+        ConfigError: the network cannot be traced so.
     """
     batch = torch.export.Dim("batch", min=1)
     height, width = (torch.export.Dim(name, min=MINIMUM_SIZE) for name in ("height", "width"))
@@ -60,13 +60,7 @@ def trace(graph: PhotoToBayer) -> ExportedProgram:
 
 
 def symbolic_sizes() -> contextlib.AbstractContextManager[None]:
-    """Return a context that traces without the sizes of the example where possible.
-
-    Raises:
-        ConfigError: this PyTorch is too old.
-    """
-    if not hasattr(tracing_config, "backed_size_oblivious"):
-        raise ConfigError(f"export needs PyTorch 2.8 or later, this is {torch.__version__}")
+    """Trace without a look at the example's sizes where PyTorch can do without."""
     context: Any = tracing_config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
     return context
 
