@@ -427,16 +427,19 @@ class ReverseISP(nn.Module):
     def _parts(self, name: str, y: Tensor, base_raw: Tensor | None, estimate: PhotoEstimate | None) -> Parts:
         """Put what a network predicts, ``[B, C, H, W]``, on the base if there is one, and divide it into parts."""
         heads = self.heads[name]
-        if base_raw is not None:
-            y = self.gains[name] * y
+        if base_raw is not None and estimate is None:
+            base_raw = base_raw if len(heads) == 1 else base_raw.repeat(1, len(heads), 1, 1)
+            y = torch.addcmul(base_raw, self.gains[name], y)
         parts = dict(zip(heads, y.split(3, dim=1) if len(heads) > 1 else (y,), strict=True))
-        if base_raw is None:
+        if base_raw is None or estimate is None:
             return parts
-        if estimate is None:
-            return {part: base_raw + value for part, value in parts.items()}
         assert isinstance(self.base, Estimated)
+        gains = dict(zip(heads, self.gains[name].split(3, dim=1), strict=True))
         with full_precision(y):
-            return {part: self.base.compose(part, base_raw, y, estimate) for part, y in parts.items()}
+            return {
+                part: self.base.compose(part, base_raw, gains[part] * value, estimate)
+                for part, value in parts.items()
+            }
 
     def _clamped(self, parts: Parts) -> Parts:
         return parts if self.training else {part: value.clamp(0, 1) for part, value in parts.items()}
