@@ -1,19 +1,19 @@
 """Scores of a reconstructed RAW: fidelity, errors by brightness, developed pictures, noise, unknown cameras.
 
-Each score is a function of a batch of images; ``revisp-evaluate metrics=`` offers them. A training logs `AIMPSNR`
-and `AIMSSIM`, a report shows `BrightnessErrors`: each is a `torchmetrics.Metric`, which takes batches one by one
-and adds up over processes. They share three conventions:
+Each score is a function of a batch of images; ``revisp-evaluate metrics=`` offers them. `AIMPSNR` and `AIMSSIM`
+(logged by trainings) and `BrightnessErrors` (shown in reports) are `torchmetrics.Metric` objects, which take
+batches one by one and sum over processes. All scores share three conventions:
 
 * RAW is a mosaic ``[B,1,H,W]`` or packed planes ``[B,4,h,w]`` (R, Gr, Gb, B), black 0, white 1; scores of
   developed pictures also take demosaiced RAW ``[B,3,H,W]``.
-* A region is a weight in [0,1] for each sample, ``[B,1,H,W]`` or packed like the RAW; None counts all. For the
-  overexposed and the other pixels keep one metric each, and give it the mask or one minus the mask.
-* All is computed and added up in float64, except that LPIPS's network runs in float32 and the AIM scores' classes
-  add up in float32 unless told otherwise. Samples move to the metric's device: leave a metric on the CPU where the
+* A region is a weight in [0,1] for each sample, ``[B,1,H,W]`` or packed like the RAW; None counts all. Use one
+  metric for the overexposed pixels and another for the rest: give the first the mask, the second one minus it.
+* Computations and sums are in float64, with two exceptions: the network of LPIPS runs in float32, and the classes
+  of the AIM scores sum in float32 by default. Samples move to the metric's device. Keep a metric on the CPU if the
   device has no float64 (MPS).
 
-The scores for cameras that nobody knows (`revisp.metrics.blind` and what stands on it) are functions alone, as the
-fit of a picture does not add up over batches.
+The scores for unknown cameras (`revisp.metrics.blind` and the modules that use it) are functions only, because the
+fit of a picture cannot be summed over batches.
 """
 
 from revisp.metrics.aim import (

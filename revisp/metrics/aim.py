@@ -1,12 +1,13 @@
 """Scores of a reconstructed RAW by the definitions of the AIM 2022 Reverse ISP challenge, whole or by region.
 
 Conde et al., "Reversed Image Signal Processing and RAW Reconstruction. AIM 2022 Challenge Report" (ECCV Workshops
-2022). All scores are computed in float64 on packed planes ``[B,4,h,w]`` in [0,1] and given for each image; the
-mean over images is the score of a set (not the PSNR of the mean error). Clamp a prediction before it is scored:
+2022). All scores are computed in float64 on packed planes ``[B,4,h,w]`` in [0,1], one score for each image. The
+score of a set is the mean over images (not the PSNR of the mean error). Clamp a prediction before you score it:
 the challenge refuses values outside [0,1].
 
 A region is a weight for each sample: a full-resolution mask ``[B,1,H,W]``, packed like the mosaic, so that the
-four samples of a Bayer quad may differ. Neither score depends on the order of the planes, hence on the CFA.
+four samples of a Bayer quad may differ. Neither score depends on the order of the planes, so neither depends on
+the CFA.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _C2 = 0.03**2
 
 
 def aim_psnr(prediction: Tensor, target: Tensor) -> Tensor:
-    """PSNR of each image, ``10·log10(1 / MSE)``, with the mean over all pixels and the four planes together.
+    """Return the PSNR of each image, ``10·log10(1 / MSE)``; MSE is the mean over all pixels of the four planes.
 
     Args:
         prediction: packed RAW ``[B,4,h,w]`` in [0,1].
@@ -50,12 +51,11 @@ def aim_psnr(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def aim_ssim(prediction: Tensor, target: Tensor) -> Tensor:
-    """SSIM of each image: mean over the four planes of the mean over pixels (Wang et al., IEEE TIP 2004).
+    """Return the SSIM of each image: mean over the four planes of the mean over pixels (Wang et al., TIP 2004).
 
     Gaussian window of σ = 1.5 cut at 4σ (13 taps), K = (0.01, 0.03), data range 1, population covariance, borders
-    mirrored as by ``scipy.ndimage`` ("reflect": the edge sample is repeated), 5 border pixels left out of the
-    mean.
-    scikit-image cuts its window at 3.5σ and differs in the fourth decimal.
+    mirrored as by ``scipy.ndimage`` ("reflect": the edge sample is repeated). The mean leaves out 5 border pixels.
+    scikit-image cuts its window at 3.5σ, so its result differs in the fourth decimal.
 
     Args:
         prediction: packed RAW ``[B,4,h,w]`` in [0,1], h and w at least 11.
@@ -76,7 +76,7 @@ def aim_ssim(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def region_psnr(prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
-    """PSNR of each image within a region: `aim_psnr` with the region's weighted mean of the squared error.
+    """Return the PSNR of each image within a region: `aim_psnr` with the weighted mean of the squared error.
 
     Args:
         prediction: packed RAW ``[B,4,h,w]`` in [0,1].
@@ -101,11 +101,11 @@ def region_psnr(prediction: Tensor, target: Tensor, region: Tensor | None) -> Te
 
 
 def region_ssim(prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
-    """SSIM of each image within a region: the map of `aim_ssim`, averaged over the region's samples.
+    """Return the SSIM of each image within a region: the map of `aim_ssim`, averaged over the region's samples.
 
-    The map is that of the whole images: windows of samples at the region's edge look beyond it. Samples of all
-    planes count alike (the challenge's mean over planes is the same thing for the whole image); those in the 5
-    border pixels do not count.
+    The map is computed on the whole images, so windows at the region's edge include samples outside it. Samples of
+    all planes have equal weight (for the whole image this equals the challenge's mean over planes). The 5 border
+    pixels do not count.
 
     Args:
         prediction: packed RAW ``[B,4,h,w]`` in [0,1], h and w at least 11.
@@ -142,7 +142,7 @@ def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
 
 
 def _gaussian_filter(x: Tensor) -> Tensor:
-    """Do what ``scipy.ndimage.gaussian_filter(plane, 1.5)`` does; sums of shifts need no float64 convolution."""
+    """Filter like ``scipy.ndimage.gaussian_filter(plane, 1.5)``; sums of shifts need no float64 convolution."""
     offset = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
     taps = torch.exp(-offset.square() / (2 * _SIGMA**2))
     taps = taps / taps.sum()
@@ -159,8 +159,8 @@ def _gaussian_filter(x: Tensor) -> Tensor:
 class AIMPSNR(MeanOverImages):
     """Mean over images of `aim_psnr`, or of `region_psnr` where a region is given.
 
-    Range: dB, 999 for identical images; higher is better. Sums are kept in float32, which any device has, unless
-    ``precision=torch.float64`` is given.
+    Unit: dB, 999 for identical images; higher is better. Sums are in float32, which every device has;
+    ``precision=torch.float64`` changes this.
 
     Example:
         >>> metric = AIMPSNR()
@@ -179,7 +179,7 @@ class AIMPSNR(MeanOverImages):
 class AIMSSIM(MeanOverImages):
     """Mean over images of `aim_ssim`, or of `region_ssim` where a region is given.
 
-    Range: [-1,1]; higher is better. Sums are kept as by `AIMPSNR`.
+    Range: [-1,1]; higher is better. Sums are in float32, as in `AIMPSNR`.
 
     Example:
         >>> metric = AIMSSIM()

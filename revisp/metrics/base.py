@@ -1,4 +1,4 @@
-"""What the scores share: packed planes in double precision, and the mean of a score over images."""
+"""Shared parts of the scores: packed planes in double precision, and the mean of a score over images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def packed(x: Tensor, cfa: CFA = CFA.RGGB) -> Tensor:
 
 
 def packed_doubles(prediction: Tensor, target: Tensor, region: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Check packed RAW and its region, and return all three in float64; no region is one of ones.
+    """Check packed RAW and its region, and return all three in float64; None as a region becomes ones.
 
     Args:
         prediction: packed RAW ``[B,4,h,w]``.
@@ -52,28 +52,28 @@ def packed_doubles(prediction: Tensor, target: Tensor, region: Tensor | None) ->
 
 
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Average over all but the batch; 0/0, which is NaN, where all weights are 0."""
+    """Average over all axes but the batch; NaN (0/0) where all weights are 0."""
     return (values * weight).flatten(1).sum(1) / weight.flatten(1).sum(1)
 
 
 def mark(metric: Metric, *settings: object) -> None:
     """Give a metric a state that is never read, named after its class and settings.
 
-    A ``MetricCollection`` takes metrics of equal states for one metric, as PSNR and SSIM are while no image has
-    had the region, and two settings of one metric while all errors are 0. The name tells them apart.
+    A ``MetricCollection`` merges metrics with equal states. PSNR and SSIM have equal states while no image has had
+    the region, and two settings of one metric while all errors are 0. The name separates them.
     """
     name = f"is_{type(metric).__name__}_{zlib.crc32(repr(settings).encode()):08x}"
     metric.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
 
 
 class MeanOverImages(Metric):
-    """Mean of a score over images; those whose region is empty do not count, those that score NaN otherwise do.
+    """Mean of a score over images. Images with an empty region do not count; other images that score NaN do.
 
-    Sums are added up over processes.
+    Sums are added over processes.
 
     Args:
-        precision: dtype of the sums. None takes `sums`, the class's own.
-        **kwargs: what `torchmetrics.Metric` takes.
+        precision: dtype of the sums; None takes the class's `sums`.
+        **kwargs: arguments of `torchmetrics.Metric`.
 
     Attributes:
         sums: dtype of the sums by default.
@@ -104,7 +104,7 @@ class MeanOverImages(Metric):
 
         Args:
             prediction: Bayer mosaic ``[B,1,H,W]`` or packed RAW ``[B,4,h,w]``, in [0,1].
-            target: the same.
+            target: of the same form.
             region: weights in [0,1], ``[B,1,H,W]`` at full resolution or packed ``[B,4,h,w]``; None counts every
                 sample.
 

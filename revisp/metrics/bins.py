@@ -1,7 +1,7 @@
 """Signed and root-mean-square error of RAW by the brightness of the truth, for each plane and in total.
 
-One PSNR hides where the error is: most samples of a photograph are dark, and few are near white. Sums run over the
-samples of all images, so that every sample of a bin counts alike; they are float64.
+A single PSNR does not show where the error is: most samples of a photograph are dark, and few are near white. Sums
+run over the samples of all images, so all samples of a bin have equal weight. They are in float64.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Spacing = Literal["linear", "log"]
 
 
 class BinErrors(NamedTuple):
-    """Errors by brightness. The five rows are the planes R, Gr, Gb, B, and all together; all is float64.
+    """Errors by brightness. The five rows are the planes R, Gr, Gb, B, and all together; dtype float64.
 
     Attributes:
         edges: ``[n+1]``, the bins' limits.
@@ -56,9 +56,9 @@ def brightness_edges(bins: int = 10, spacing: Spacing = "linear") -> Tensor:
     """Return the limits of brightness bins in [0,1].
 
     Args:
-        bins: their number.
-        spacing: ``"linear"``: bins of equal width; ``"log"``: each bin one stop, so that the limits are 0 and
-            ``2 ** -(bins - 1)`` to 1, and the first bin holds all that is darker.
+        bins: number of bins.
+        spacing: ``"linear"``: bins of equal width; ``"log"``: bins of one stop. Their limits are 0 and
+            ``2 ** -(bins - 1)`` to 1, and the first bin holds all darker samples.
 
     Returns:
         ``[bins+1]`` float64, rising from 0 to 1.
@@ -81,7 +81,7 @@ def brightness_edges(bins: int = 10, spacing: Spacing = "linear") -> Tensor:
 
 
 def bin_index(brightness: Tensor, edges: Tensor) -> Tensor:
-    """Return each value's bin. A limit belongs to the bin above it; values outside [0,1] to the first or last."""
+    """Return each value's bin. A limit belongs to the bin above it; values outside [0,1] fall in the end bins."""
     return torch.bucketize(brightness, edges[1:-1].to(brightness), right=True)
 
 
@@ -90,7 +90,7 @@ def sum_by_bin(index: Tensor, bins: int, quantities: list[Tensor]) -> Tensor:
 
     Args:
         index: bins ``[B,4,h,w]``.
-        bins: their number n.
+        bins: number n of bins.
         quantities: k tensors ``[B,4,h,w]``, float64.
 
     Returns:
@@ -151,13 +151,13 @@ def _errors(edges: Tensor, sums: Tensor) -> BinErrors:
 class BrightnessErrors(Metric):
     """Bias and RMS error by the brightness of the truth: `bin_errors` over all images.
 
-    Range: bias in [-1,1] (0 is best), RMS in [0,1] (lower is better), for RAW in [0,1]. Average: over samples.
+    Range: bias in [-1,1] (0 is best), RMS in [0,1] (lower is better), for RAW in [0,1]. Means are over samples.
 
     Args:
         bins: number of bins.
         spacing: as for `brightness_edges`.
         cfa: Bayer phase of mosaics; packed RAW needs none.
-        **kwargs: what `torchmetrics.Metric` takes.
+        **kwargs: arguments of `torchmetrics.Metric`.
 
     Raises:
         ConfigError: as `brightness_edges`, or not a Bayer phase.
@@ -189,7 +189,7 @@ class BrightnessErrors(Metric):
 
         Args:
             prediction: mosaic ``[B,1,H,W]`` or packed RAW ``[B,4,h,w]``.
-            target: the same.
+            target: of the same form.
             region: weights in [0,1], ``[B,1,H,W]`` or packed ``[B,4,h,w]``; None counts every sample.
 
         Raises:

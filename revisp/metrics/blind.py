@@ -1,22 +1,22 @@
-r"""Scores of a linear picture whose exposure, white balance and primaries are nobody's to know.
+r"""Scores of a linear picture whose exposure, white balance and primaries are unknown.
 
-A photo of an unknown camera tells neither how bright its RAW is, nor its white balance, nor its colour space; a
-converter's sliders and a camera profile settle all three. Tone, local edits and clipping they cannot undo. So a
-prediction is compared after the best fit of a ladder of models, each of which forgives more:
+A photo of an unknown camera does not determine the brightness, the white balance or the colour space of its RAW.
+In a converter, sliders and a camera profile set all three. They cannot undo tone curves, local edits and clipping.
+So a prediction is compared after the best fit of a ladder of models. Each level ignores one more kind of error:
 
 =====  ==================  ===============
-level  model               forgives
+level  model               ignores
 =====  ==================  ===============
-E0     as it is            nothing
+E0     identity            nothing
 E1     one gain            exposure
 E2     a gain a channel    and white balance
 E3     a 3x3 matrix        and primaries
 =====  ==================  ===============
 
-*Grid*: pixels of 2x2 samples (`bin_mosaic`, `bin_picture`), for which no sample is interpolated. *Unit*: truth
-and prediction are each divided by the 99.9th percentile of their brightest channel over the usable pixels. *Fit*:
-least squares over the usable pixels of every other block of 32 (a checkerboard), scored on the other blocks, and
-the other way round, so that no pixel is scored by a fit that saw it. All is computed in float64.
+*Grid*: pixels of 2x2 samples (`bin_mosaic`, `bin_picture`), so that no sample is interpolated. *Unit*: truth and
+prediction are each divided by the 99.9th percentile of their brightest channel over the usable pixels. *Fit*:
+blocks of 32 pixels form a checkerboard. A least-squares fit on the blocks of one colour is scored on the other
+blocks, and vice versa, so that no pixel is scored by a fit that used it. Computations are in float64.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ LEVELS = ("e0", "e1", "e2", "e3")
 """Names of the levels, from the strictest to the most forgiving."""
 
 FRAME = 8
-"""Binned pixels at each side that are left out: demosaicing and registration are worse there."""
+"""Binned pixels at each side that are left out, because demosaicing and registration are worse there."""
 
 CLIPPED = 0.98
-"""Value from which on a channel of the photo, or a sample of the sensor, counts as clipped."""
+"""Value from which a channel of the photo, or a sample of the sensor, counts as clipped."""
 
 BLOCK = 32
 """Side in binned pixels of the blocks that are fitted or scored together."""
@@ -66,19 +66,19 @@ UNIT = 0.999
 """Quantile of the brightest channel that becomes 1."""
 
 RIDGE = 1e-6
-"""Share of the mean power that steadies the fit of the matrix where a prediction has but one colour."""
+"""Regularisation of the matrix fit, as a share of the mean power, for predictions with a single colour."""
 
 DARKEST = 2.0**-20
-"""Least value whose logarithm is taken."""
+"""Lower limit of values before the logarithm."""
 
 
 class BlindTruth(NamedTuple):
-    """The light of a photo as the sensor saw it, and which pixels tell what.
+    """The light of a photo as the sensor measured it, with the pixels to fit and the clipped pixels.
 
     Attributes:
         light: white-balanced camera RGB ``[3, h, w]``, linear, its 99.9th percentile 1, float64.
-        usable: ``[h, w]``, pixels that neither sensor nor photo clipped: all levels are fitted and scored on them.
-        clipped: ``[h, w]``, number of channels that the photo clipped where the sensor did not; else 0.
+        usable: ``[h, w]``, pixels that neither sensor nor photo clipped. All levels are fitted and scored on them.
+        clipped: ``[h, w]``, number of channels that only the photo clipped; 0 where the sensor clipped.
 
     Example:
         >>> light = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
@@ -93,12 +93,12 @@ class BlindTruth(NamedTuple):
 
 
 class Level(NamedTuple):
-    """How near a prediction comes at one level of the ladder; over usable pixels.
+    """The error of a prediction at one level of the ladder, over usable pixels.
 
     Attributes:
-        psnr: dB, peak 1; infinite where nothing differs.
-        stops: median distance of green in stops.
-        angle: mean angle between the colours, in degrees.
+        psnr: PSNR in dB, peak 1; infinite for an exact prediction.
+        stops: median absolute error of green in stops.
+        angle: mean angle between true and predicted colour, in degrees.
 
     Example:
         >>> light = torch.rand(3, 64, 64) * 0.9
@@ -114,10 +114,10 @@ class Level(NamedTuple):
 
 
 class Ladder(NamedTuple):
-    """A prediction at all levels.
+    """The errors of a prediction at all levels.
 
     Attributes:
-        levels: by the names of `LEVELS`.
+        levels: one `Level` for each name in `LEVELS`.
         matched: the prediction after the matrices of E3, each fitted to the other blocks, ``[3, h, w]`` float64.
 
     Example:
@@ -132,11 +132,11 @@ class Ladder(NamedTuple):
 
 
 def bin_mosaic(bayer: Tensor, cfa: CFA | str = CFA.RGGB) -> Tensor:
-    """Make camera RGB of half size from a mosaic: each pixel from one quad, with the mean of its greens.
+    """Return camera RGB of half size from a mosaic: each pixel is one quad, with the mean of its greens.
 
     Args:
         bayer: ``[1, H, W]``, H and W even.
-        cfa: its phase.
+        cfa: Bayer phase of the mosaic.
 
     Returns:
         ``[3, H/2, W/2]``.
@@ -154,7 +154,7 @@ def bin_mosaic(bayer: Tensor, cfa: CFA | str = CFA.RGGB) -> Tensor:
 
 
 def bin_picture(picture: Tensor) -> Tensor:
-    """Average the 2x2 pixels of ``[C, H, W]``; an odd last row or column is left out.
+    """Average blocks of 2x2 pixels of ``[C, H, W]``; an odd last row or column is left out.
 
     Raises:
         ShapeError: not floating-point ``[C, H, W]``.
@@ -176,21 +176,21 @@ def blind_truth(
     saturated: Tensor | None = None,
     valid: Tensor | None = None,
 ) -> BlindTruth:
-    """Prepare the truth that predictions from one photo are compared with.
+    """Prepare the truth for predictions from one photo.
 
     Args:
         raw_rgb: binned camera RGB ``[3, h, w]``, black 0, white 1, not white-balanced.
         photo: the binned photo ``[3, h, w]``, sRGB in [0, 1].
         gains: the camera's white balance for R, G, B, green 1.
-        saturated: ``[h, w]``, pixels that the sensor clipped; None: those with a channel from 0.98 of white on,
-            which averages over a larger area would hide.
-        valid: ``[h, w]``, pixels at which photo and RAW show the same; None: all.
+        saturated: ``[h, w]``, pixels that the sensor clipped; None: those with a channel of at least 0.98 of
+            white. Give it if ``raw_rgb`` is an average over a larger area, which hides clipped samples.
+        valid: ``[h, w]``, pixels at which photo and RAW show the same content; None: all.
 
     Returns:
         The truth without its frame of 8 pixels.
 
     Raises:
-        ShapeError: sizes that differ, values that are not finite, or no usable pixel.
+        ShapeError: different sizes, values that are not finite, or no usable pixel.
 
     Example:
         >>> photo = torch.full((3, 64, 64), 0.5)
@@ -219,7 +219,7 @@ def blind_truth(
 
 
 def in_units_of_truth(prediction: Tensor, truth: BlindTruth) -> Tensor:
-    """Bring a binned prediction to the unit and the frame of the truth.
+    """Convert a binned prediction to the unit and the frame of the truth.
 
     Args:
         prediction: linear RGB ``[3, h, w]`` in any unit and with any primaries, of the size of the binned photo.
@@ -229,7 +229,7 @@ def in_units_of_truth(prediction: Tensor, truth: BlindTruth) -> Tensor:
         ``[3, h - 16, w - 16]``, float64.
 
     Raises:
-        ShapeError: another size, values that are not finite, or a black prediction.
+        ShapeError: not the photo's size, values that are not finite, or a black prediction.
 
     Example:
         >>> light = torch.rand(3, 64, 64) * 0.9
@@ -273,12 +273,12 @@ def ladder(prediction: Tensor, truth: BlindTruth) -> Ladder:
 
 
 def fit_colour(prediction: Tensor, truth: Tensor, level: str = "e3") -> Tensor:
-    """Return the 3x3 matrix of a level that brings colours nearest to the true ones, by least squares.
+    """Return the 3x3 matrix of a level that fits colours to the true ones by least squares.
 
     Args:
         prediction: ``[3, n]``.
         truth: ``[3, n]``.
-        level: one of `LEVELS`: the identity, a gain, a diagonal matrix, or any.
+        level: one of `LEVELS`: the identity, a gain, a diagonal matrix, or any matrix.
 
     Example:
         >>> colours = torch.eye(3, dtype=torch.float64)
@@ -299,7 +299,7 @@ def fit_colour(prediction: Tensor, truth: Tensor, level: str = "e3") -> Tensor:
 
 
 def green_stops(colours: Tensor) -> Tensor:
-    """Return log2 of green of ``[3, ...]``; black and less count as 2^-20.
+    """Return log2 of green of ``[3, ...]``; smaller values count as 2^-20.
 
     Example:
         >>> green_stops(torch.tensor([[1.0, 1.0], [0.5, 0.0], [1.0, 1.0]])).tolist()
@@ -314,7 +314,7 @@ def _framed(x: Tensor) -> Tensor:
 
 def _unit(x: Tensor, usable: Tensor) -> Tensor:
     brightest = x.amax(0)[usable]
-    # By sorting: torch.quantile takes no more than 16 million values. Linear between neighbours, as numpy's.
+    # torch.quantile takes no more than 16 million values. Like numpy's, this is linear between neighbours.
     place = UNIT * (brightest.numel() - 1)
     low, high = (brightest.kthvalue(int(at) + 1).values for at in (place, min(place + 1, brightest.numel() - 1)))
     level = low + (high - low) * (place - int(place))
@@ -329,7 +329,7 @@ def _checkerboard(like: Tensor) -> Tensor:
 
 
 def _cross_fit(level: str, given: Tensor, true: Tensor, odd: Tensor) -> Tensor:
-    """Fit to the blocks of one parity, apply to the other; a picture of one parity alone is fitted to itself."""
+    """Fit to the blocks of one parity, apply to the other. If one is empty, fit and apply to the same blocks."""
     matched = torch.empty_like(given)
     for scored in (odd, ~odd):
         fitted = ~scored if (~scored).any() else scored

@@ -1,8 +1,8 @@
-"""Colour difference CIEDE2000 of developed RAW: how far colours are off, in steps that look about equal.
+"""Colour difference CIEDE2000 of developed RAW: the colour error in perceptually uniform steps.
 
 CIE 142-2001; formulas and test values: Sharma, Wu and Dalal, "The CIEDE2000 Color-Difference Formula:
 Implementation Notes, Supplementary Test Data, and Mathematical Observations" (Color Res. Appl. 2005).
-All is computed in float64. A difference of about 1 is just visible between large patches.
+Computations are in float64. A difference of about 1 is just visible between large patches.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ def srgb_to_lab(srgb: Tensor) -> Tensor:
 
 
 def ciede2000(first: Tensor, second: Tensor) -> Tensor:
-    r"""Colour difference CIEDE2000 with the weights :math:`k_L = k_C = k_H = 1`; the order does not matter.
+    r"""Return the colour difference CIEDE2000 with weights :math:`k_L = k_C = k_H = 1`, in either order.
 
     Args:
         first: CIELAB ``[...,3,H,W]``.
-        second: the same.
+        second: CIELAB of the same size.
 
     Returns:
         ``[...,H,W]`` float64, at least 0.
@@ -121,13 +121,14 @@ def developed_delta_e(
     *,
     exposure: float = 0.0,
 ) -> Tensor:
-    """Mean CIEDE2000 of each pair of developed pictures.
+    """Return the mean CIEDE2000 of each pair of developed pictures.
 
-    Both RAWs are developed alike (`revisp.metrics.picture.picture`: packed RAW and mosaics at half size).
+    Both RAWs are developed in the same way (`revisp.metrics.picture.picture`: packed RAW and mosaics at half
+    size).
 
     Args:
         prediction: demosaiced RAW ``[B,3,H,W]``, packed RAW ``[B,4,h,w]`` or mosaic ``[B,1,H,W]``.
-        target: the same.
+        target: of the same form.
         profile: the camera that develops.
         region: weights in [0,1], ``[B,1,H,W]`` or packed ``[B,4,h,w]``; None counts all.
         exposure: stops to brighten by.
@@ -146,7 +147,9 @@ def developed_delta_e(
     """
     first, second = (picture(double(raw), profile, exposure) for raw in (prediction, target))
     if first.shape != second.shape:
-        raise ShapeError(f"prediction and target must fit, got {list(prediction.shape)} and {list(target.shape)}")
+        raise ShapeError(
+            f"prediction and target must have one shape, got {list(prediction.shape)} and {list(target.shape)}"
+        )
     difference = ciede2000(srgb_to_lab(first), srgb_to_lab(second))
     weight = picture_weight(region, first, profile)
     counts = torch.ones_like(difference) if weight is None else weight.to(difference).squeeze(1)

@@ -1,4 +1,4 @@
-"""Errors after six fixed edits: a RAW is restored to be edited, so errors count as edits show them."""
+"""Errors after six fixed edits: users edit a restored RAW, so its errors are measured as edits show them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_PIXELS = 2**18
 
 
 class FixedEdit(NamedTuple):
-    """What somebody does to a RAW in a converter.
+    """An edit of a RAW in a converter.
 
     Attributes:
         exposure: brightening in stops.
@@ -47,7 +47,7 @@ class FixedEdit(NamedTuple):
         """Develop white-balanced camera RGB ``[3, h, w]``, 1 at display white, to sRGB in [0, 1].
 
         Args:
-            light: what is developed.
+            light: linear camera RGB ``[3, h, w]``, white-balanced.
             matrix: camera to linear sRGB ``[3, 3]``.
         """
         gains = [gain * 2.0**self.exposure for gain in self.gains]
@@ -71,10 +71,10 @@ EDITS: Mapping[str, FixedEdit] = MappingProxyType(
 
 
 class EditError(NamedTuple):
-    """How an edit of the prediction differs from the same edit of the truth, over usable pixels.
+    """Difference between an edit of the prediction and the same edit of the truth, over usable pixels.
 
     Attributes:
-        psnr: dB of sRGB, peak 1.
+        psnr: PSNR of sRGB in dB, peak 1.
         delta_e: mean CIEDE2000.
 
     Example:
@@ -88,9 +88,9 @@ class EditError(NamedTuple):
 
 
 def edit_errors(matched: Tensor, light: Tensor, usable: Tensor, matrix: Any) -> dict[str, EditError]:
-    """Develop prediction and truth by one known matrix and `EDITS`, and compare the pictures.
+    """Develop prediction and truth with one known matrix and each of `EDITS`, and compare the pictures.
 
-    Of large pictures pixels at even steps are compared, about `MOST_PIXELS`, as many as a mean needs.
+    In large pictures about `MOST_PIXELS` pixels at even steps are compared; this suffices for a mean.
 
     Args:
         matched: the prediction in the truth's colours, ``[3, h, w]`` (`revisp.metrics.blind.Ladder`).

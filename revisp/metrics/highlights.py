@@ -1,9 +1,9 @@
-"""How well the light is restored that the photo clipped, by the number of its clipped channels.
+"""Errors of the restored light where the photo is clipped, by the number of clipped channels.
 
-Where one channel is clipped, the other two tell nearly all; where all three are, only the surroundings tell. A
-mean over both says nothing about either, so each number of channels is scored alone, and beside the *oracle
-constant*, which paints all its pixels with their true median: a method that does not beat it restores a level at
-most.
+If one channel is clipped, the other two nearly determine it. If all three are, only the surroundings give
+evidence. A mean over both cases describes neither, so each number of channels is scored separately. The *oracle
+constant* gives all pixels of one case their true median. A method that is not better than it restores no more than
+a level.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["HighlightErrors", "highlight_errors", "oracle_constant"]
 
 LEAST = 200
-"""Pixels without which a photo says nothing of its highlights."""
+"""Least number of pixels for a score."""
 
 NEAR = 0.5
-"""Stops within which a pixel counts as restored."""
+"""Error in stops up to which a pixel counts as restored."""
 
 
 class HighlightErrors(NamedTuple):
@@ -35,10 +35,11 @@ class HighlightErrors(NamedTuple):
     Attributes:
         bias: mean error in stops; negative where highlights come out too dark.
         mae: mean absolute error in stops.
-        texture: the same after the median error is taken off: what is wrong beside the level.
+        texture: mean absolute error in stops after the median error is subtracted; an error of the level has no
+            effect.
         near: share of the pixels within half a stop.
-        rank: Spearman's rank correlation with the truth; NaN of a constant.
-        pixels: their number.
+        rank: Spearman's rank correlation with the truth; NaN for a constant.
+        pixels: number of pixels.
 
     Example:
         >>> few = torch.zeros(10)
@@ -58,14 +59,14 @@ class HighlightErrors(NamedTuple):
 def highlight_errors(prediction: Tensor, truth: BlindTruth) -> dict[int, HighlightErrors]:
     """Score the pixels that the photo clipped in one, two and three channels, and the sensor in none.
 
-    The colours are matched by the matrix that fits best where nothing is clipped.
+    Before the comparison the colours are matched by the matrix that fits best on unclipped pixels.
 
     Args:
         prediction: as `revisp.metrics.blind.in_units_of_truth` returns it, ``[3, h, w]``.
         truth: of `revisp.metrics.blind.blind_truth`.
 
     Returns:
-        By the number of clipped channels.
+        The errors by the number of clipped channels.
 
     Example:
         >>> from revisp.metrics.blind import blind_truth, in_units_of_truth
@@ -82,7 +83,7 @@ def highlight_errors(prediction: Tensor, truth: BlindTruth) -> dict[int, Highlig
 
 
 def oracle_constant(truth: BlindTruth) -> dict[int, HighlightErrors]:
-    """Score the answer that gives all pixels of one number of clipped channels their true median.
+    """Score the oracle constant: all pixels with one number of clipped channels get their true median.
 
     Example:
         >>> from revisp.metrics.blind import blind_truth

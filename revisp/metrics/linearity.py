@@ -1,4 +1,4 @@
-"""How far a prediction is from proportional to the light: what a curve, and no matrix, would still put right."""
+"""Linearity of a prediction: its deviation from proportionality to light, which only a curve could correct."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 __all__ = ["Linearity", "linearity"]
 
 DARKEST_BIN = -6
-"""Stops below the unit at which the first bin begins; the last one ends at the unit."""
+"""Start of the first bin, in stops relative to the unit. The last bin ends at the unit."""
 
 BINS_A_STOP = 4
 LEAST = 200
-"""Pixels without which a bin says nothing."""
+"""Least number of pixels in a bin that counts."""
 
 ENDS = 4
-"""Bins at each end that the shadow-highlight bias takes the mean of."""
+"""Bins at each end that are averaged for the shadow-highlight bias."""
 
 
 class Linearity(NamedTuple):
-    """How green answers to the true green, in stops against stops; NaN where too few bins are filled.
+    """Predicted green against true green, both in stops; NaN where too few bins are filled.
 
     Attributes:
-        slope: stops of the prediction for each true stop, by least squares over the bins; ideal 1. Below 1 the
-            prediction has too little contrast, as code values that keep their gamma.
+        slope: stops of the prediction per true stop, by least squares over the bins; ideal 1. Below 1 the
+            prediction has too little contrast, like gamma-encoded values.
         departure: RMS over the bins of the distance from the nearest line of slope 1, in stops; ideal 0.
-        shadow_highlight: distance of the four darkest bins less that of the four brightest, in stops; ideal 0,
-            positive where shadows come out too bright against the highlights.
+        shadow_highlight: mean error of the four darkest bins minus that of the four brightest, in stops; ideal 0,
+            positive if shadows are too bright relative to highlights.
 
     Example:
         >>> linearity(torch.zeros(10), torch.zeros(10)).slope  # too few pixels
@@ -46,7 +46,7 @@ class Linearity(NamedTuple):
 def linearity(predicted: Tensor, true: Tensor) -> Linearity:
     """Measure linearity over bins of a quarter of a stop of the *true* value, so that all methods share the bins.
 
-    A bin stands at the median of its true values and is worth the median of its predicted ones; bins from -6 to 0
+    The point of a bin is the median of its true values and the median of its predicted values. Bins from -6 to 0
     stops with at least 200 pixels count.
 
     Args:

@@ -1,22 +1,22 @@
-r"""How much of the sensor's noise a reconstructed RAW keeps, by brightness.
+r"""The share of the sensor's noise that a reconstructed RAW keeps, by brightness.
 
-A RAW has noise and its photo hardly any. PSNR rewards a prediction without noise, which denoisers and simulators
-that learn from it cannot use. The score here compares variances, not values: nothing can predict the noise of a
-single sample.
+A RAW has noise; its photo has hardly any. PSNR rewards a prediction without noise, but such a RAW is of no use for
+training denoisers or simulators. This score compares variances, not values, because no method can predict the
+noise of a single sample.
 
 Both RAWs are cut into blocks of 8x8 samples of one colour. The diagonal Haar band of a block (differences of
-differences over 2x2 samples, an orthonormal transform) holds neither its level nor a gradient; its mean square is
-the variance of white noise, and is what `revisp.camera.noise.fit_noise` measures. Only blocks count that are flat
-in the truth, where that band holds noise and no texture: those whose energy in the other bands is at most 1.2
-times what the truth's noise ``shot · x + read`` at their level x explains. The noise is the camera's, or is fitted
-to each true image. Other bands decide, and the truth alone, so that the choice favours neither RAW. In each bin of
-brightness
+differences over 2x2 samples, an orthonormal transform) contains neither its level nor a gradient. Its mean square
+is the variance of white noise, as measured by `revisp.camera.noise.fit_noise`. Only flat blocks of the truth
+count, where that band holds noise and no texture. A block is flat if its energy in the other bands is at most 1.2
+times the expected energy of the noise, ``shot · x + read`` at its level x. The noise levels are those of the
+camera, or are fitted to each true image. The choice uses other bands, and the truth only, so it favours neither
+RAW. In each bin of brightness
 
 .. math:: \mathrm{ratio} = \frac{\sum \mathrm{variance\ of\ the\ prediction}}
                               {\sum \mathrm{variance\ of\ the\ truth}}
 
-is 1 if the noise is kept, 0 if it is gone, and above 1 if there is more. It does not tell noise from faults of
-equal strength, such as ringing, and noise that is smooth over 2x2 samples counts as gone.
+is 1 if the noise is kept, 0 if it is gone, and above 1 if there is more noise. The ratio does not distinguish
+noise from artefacts of equal strength, such as ringing. Noise that is smooth over 2x2 samples counts as gone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["NoiseRatio", "noise_ratio"]
 
 
 class NoiseRatio(NamedTuple):
-    """Noise by brightness. The five rows are the planes R, Gr, Gb, B, and all together; all is float64.
+    """Noise by brightness. The five rows are the planes R, Gr, Gb, B, and all together; dtype float64.
 
     Attributes:
         edges: ``[n+1]``, limits of the bins of a true block's mean.
@@ -45,7 +45,8 @@ class NoiseRatio(NamedTuple):
         prediction: ``[5,n]``, variance of the prediction's noise there.
         ratio: ``[5,n]``, prediction over truth.
         mean: scalar, mean of the last row's ratios, weighted by blocks; NaN if nothing was measured.
-        unmeasured: scalar, images whose own noise could not be fitted; they count nowhere else.
+        unmeasured: scalar, number of images whose noise could not be fitted; they are left out of all other
+            fields.
 
     Example:
         >>> generator = torch.Generator().manual_seed(0)
@@ -73,15 +74,15 @@ def noise_ratio(
     bins: int = 10,
     spacing: Spacing = "linear",
 ) -> NoiseRatio:
-    """Compare the noise of a batch with that of the truth, as the module says.
+    """Compare the noise of a batch with that of the truth; the module describes the method.
 
     Args:
         prediction: packed RAW ``[B,4,h,w]``, h and w at least 8.
         target: packed RAW ``[B,4,h,w]``. Blocks with a saturated sample, or one at the image's minimum, do not
             count.
-        region: packed weights ``[B,4,h,w]`` in [0,1]; a block counts as its least weight says; None counts all.
-        levels: the camera's noise; None fits it to each true image, whole, by `fit_noise`, which needs at least a
-            hundred blocks of a plane.
+        region: packed weights ``[B,4,h,w]`` in [0,1]; the weight of a block is its least one; None counts all.
+        levels: the camera's noise; None fits it to each whole true image by `fit_noise`, which needs at least a
+            hundred blocks in a plane.
         bins: number of bins.
         spacing: as for `revisp.metrics.bins.brightness_edges`.
 
@@ -129,7 +130,7 @@ def _sums(
 
 
 def _fit(planes: Tensor) -> NoiseLevels | None:
-    """Return the noise of one true image ``[4,h,w]``, or None if it holds too few blocks to tell."""
+    """Return the noise of one true image ``[4,h,w]``, or None if it has too few blocks for a fit."""
     try:
         return fit_noise(unpack(planes, CFA.RGGB), CFA.RGGB)
     except DataError:
@@ -137,7 +138,7 @@ def _fit(planes: Tensor) -> NoiseLevels | None:
 
 
 def _cut(planes: Tensor) -> Tensor:
-    """Cut ``[B,4,h,w]`` into blocks ``[B,4,r,8,c,8]``; what is left over at the end is dropped."""
+    """Cut ``[B,4,h,w]`` into blocks ``[B,4,r,8,c,8]``; an incomplete block at the end is dropped."""
     rows, columns = (size // BLOCK for size in planes.shape[-2:])
     planes = planes[..., : rows * BLOCK, : columns * BLOCK]
     return planes.reshape(*planes.shape[:2], rows, BLOCK, columns, BLOCK)

@@ -1,6 +1,6 @@
 """PSNR and SSIM on 12-bit RAW, as in the NTIRE 2025 challenge on RAW reconstruction from sRGB.
 
-The challenge stores RAW in [0,1] as integers of 12 bits, ``floor(4095·x)``, and scores what was stored over 4095
+The challenge stores RAW in [0,1] as integers of 12 bits, ``floor(4095·x)``, and scores the stored values over 4095
 (Conde et al., "RAW Image Reconstruction from RGB on Smartphones. NTIRE 2025 Challenge Report", CVPR Workshops
 2025; data set ``marcosv/rgb2raw``). Its scoring script is not public: PSNR and SSIM here are those of
 `revisp.metrics.aim` on quantised values. Scores are means over images.
@@ -26,11 +26,11 @@ LEVELS = 4095
 
 
 def quantise(raw: Tensor, levels: int = LEVELS, rounding: Rounding = "round") -> Tensor:
-    """Return what is read back from values stored as integers from 0 to ``levels``.
+    """Return values after they are stored as integers from 0 to ``levels`` and read back.
 
-    ``"round"`` takes the nearest step, which suits a prediction; ``"floor"`` the step below, as the challenge's
-    RAW was stored. Values that lie on a step stay under both: as float32 holds a step only to a part in 2²⁴, floor
-    takes those up to ``levels``/2²³ of a step below one for the step itself.
+    ``"round"`` takes the nearest step, for a prediction. ``"floor"`` takes the step below, as the challenge stored
+    its RAW. Both keep a value that lies on a step. float32 holds a step only to a part in 2²⁴, so floor counts a
+    value up to ``levels``/2²³ of a step below a step as that step.
 
     Args:
         raw: values of any shape; clipped to [0,1].
@@ -41,7 +41,7 @@ def quantise(raw: Tensor, levels: int = LEVELS, rounding: Rounding = "round") ->
         Float64 of the same shape, multiples of 1/levels in [0,1]; NaN stays NaN.
 
     Raises:
-        ConfigError: no positive number of levels, or unknown rounding.
+        ConfigError: levels below 1, or unknown rounding.
 
     Example:
         >>> (quantise(torch.tensor([0.5, 1.5])) * LEVELS).tolist()
@@ -65,7 +65,7 @@ def ntire_psnr(
     levels: int = LEVELS,
     rounding: Rounding = "round",
 ) -> Tensor:
-    """PSNR of each image on stored values: `revisp.metrics.aim.region_psnr` after `quantise` of both.
+    """Return the PSNR of each image on stored values: `revisp.metrics.aim.region_psnr` after `quantise` of both.
 
     Args:
         prediction: packed RAW ``[B,4,h,w]``, clipped to [0,1].
@@ -97,7 +97,7 @@ def ntire_ssim(
     levels: int = LEVELS,
     rounding: Rounding = "round",
 ) -> Tensor:
-    """SSIM of each image on stored values: `revisp.metrics.aim.region_ssim` after `quantise` of both.
+    """Return the SSIM of each image on stored values: `revisp.metrics.aim.region_ssim` after `quantise` of both.
 
     Args:
         prediction: packed RAW ``[B,4,h,w]``, clipped to [0,1], h and w at least 11.

@@ -1,7 +1,7 @@
-"""LPIPS of developed RAW: how different two reconstructions look, by the features of an ImageNet network.
+"""LPIPS of developed RAW: the perceptual difference of two reconstructions, by features of an ImageNet network.
 
-Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018). Its weights are
-found and loaded by `revisp.losses.perceptual.LPIPSLoss`, which is given to the functions here.
+Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018).
+`revisp.losses.perceptual.LPIPSLoss` finds and loads its weights. It is an argument of the functions here.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ def developed_lpips(
     *,
     exposure: float = 0.0,
 ) -> Tensor:
-    """LPIPS of each pair of developed pictures.
+    """Return the LPIPS of each pair of developed pictures.
 
-    Both RAWs are developed alike (`revisp.metrics.picture.picture`: packed RAW and mosaics at half size). The
-    network computes in float32. `LPIPSLoss` blackens the pictures outside a region and averages each layer's
-    distances over it.
+    Both RAWs are developed in the same way (`revisp.metrics.picture.picture`: packed RAW and mosaics at half
+    size). The network computes in float32. `LPIPSLoss` blackens the pictures outside a region and averages each
+    layer's distances over it.
 
     Args:
         prediction: demosaiced RAW ``[B,3,H,W]``, packed RAW ``[B,4,h,w]`` or mosaic ``[B,1,H,W]``.
-        target: the same.
+        target: of the same form.
         profile: the camera that develops.
         lpips: a `revisp.losses.perceptual.LPIPSLoss`, or another module that maps a prediction, a target, and a
             weight or None to a scalar.
@@ -54,7 +54,7 @@ def developed_lpips(
 
     Example:
         >>> from revisp.camera.simulate import SIMULATED
-        >>> from revisp.losses import L1Loss  # LPIPSLoss() where its weights are at hand
+        >>> from revisp.losses import L1Loss  # use LPIPSLoss() if you have its weights
         >>> raw = torch.rand(2, 4, 32, 32)
         >>> developed_lpips(raw, raw, SIMULATED.profile, L1Loss()).tolist()
         [0.0, 0.0]

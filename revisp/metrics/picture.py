@@ -1,4 +1,4 @@
-"""Pictures of RAW for scores that compare what the eye sees, and a region's weight for their pixels."""
+"""Developed pictures for scores of visible differences, and a region's weight for their pixels."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["picture", "picture_weight"]
 def picture(raw: Tensor, profile: CameraProfile, exposure: float = 0.0) -> Tensor:
     """Develop RAW by `revisp.camera.develop.develop`.
 
-    Demosaiced RAW is developed as it is. Planes make a picture of half size, each pixel from one Bayer quad with
-    the mean of its greens: no demosaicing lends its faults to the score.
+    Demosaiced RAW is developed directly. Packed planes and mosaics give a picture of half size: each pixel is one
+    Bayer quad with the mean of its greens. So no demosaicing artefacts enter the score.
 
     Args:
         raw: demosaiced RAW ``[B,3,H,W]``, packed RAW ``[B,4,h,w]``, or a mosaic ``[B,1,H,W]`` of the profile's
@@ -35,7 +35,7 @@ def picture(raw: Tensor, profile: CameraProfile, exposure: float = 0.0) -> Tenso
         sRGB in [0,1], ``[B,3,H,W]`` or of half that size.
 
     Raises:
-        ShapeError: none of these, or not floating point.
+        ShapeError: not one of these forms, or not floating point.
     """
     if raw.ndim != 4 or raw.shape[1] not in (1, 3, 4):
         raise ShapeError(
@@ -51,7 +51,7 @@ def picture(raw: Tensor, profile: CameraProfile, exposure: float = 0.0) -> Tenso
 
 
 def picture_weight(region: Tensor | None, like: Tensor, profile: CameraProfile) -> Tensor | None:
-    """Return how much each pixel of a `picture` counts: the mean of the weights of the samples that it is made of.
+    """Return the weight of each pixel of a `picture`: the mean weight of the samples that it is made of.
 
     Args:
         region: weights in [0,1], ``[B,1,H,W]`` at full resolution or packed ``[B,4,h,w]``; None counts all.

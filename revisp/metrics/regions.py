@@ -1,8 +1,8 @@
-"""Which samples of a RAW count in a score, and by which names: one rule for trainings and evaluations.
+"""The samples of a RAW that count in a score, and the names of regions: one rule for trainings and evaluations.
 
-Pixels that are not valid count nowhere. The prediction takes the true value there, so that SSIM windows beside
-them see no error. Regions are those of the hard luma mask of Overexposure Mask Fusion (Kim, Jiang, Gu, arXiv
-2210.11511), whatever mask a model itself uses: overexposed pixels of the photo (OE), and all others (NOE).
+Invalid pixels count nowhere. The prediction takes the true value there, so that SSIM windows next to them contain
+no error. Regions are always those of the hard luma mask of Overexposure Mask Fusion (Kim, Jiang, Gu, arXiv
+2210.11511), even if a model uses another mask: overexposed pixels of the photo (OE), and all others (NOE).
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from revisp.mask import overexposure_mask
 __all__ = ["REGIONS", "ScoredPlanes", "scored_planes", "split_regions"]
 
 REGIONS = ("", "_oe", "_noe")
-"""Suffix of a figure over all pixels, over the overexposed ones, and over the rest."""
+"""Suffix of a score over all pixels, over the overexposed ones, and over the rest."""
 
 
 class ScoredPlanes(NamedTuple):
-    """A reconstruction as scores take it.
+    """A reconstruction in the form that scores take.
 
     Attributes:
         prediction: packed RAW ``[..., 4, h, w]``.
         truth: packed RAW ``[..., 4, h, w]``.
-        regions: packed weights in [0, 1] by suffix: all of `REGIONS`, or ``""`` alone where no photo is known.
+        regions: packed weights in [0, 1] by suffix: all of `REGIONS`, or only ``""`` without a photo.
     """
 
     prediction: Tensor
@@ -43,14 +43,14 @@ def scored_planes(
     valid: Tensor | None = None,
     cfa: CFA | str = CFA.RGGB,
 ) -> ScoredPlanes:
-    """Apply the rule to packed RAW.
+    """Apply the module's rule to packed RAW.
 
     Args:
         prediction: packed RAW ``[..., 4, h, w]``.
         truth: packed RAW of the same shape.
         srgb: the photo ``[..., 3, 2h, 2w]`` in [0, 1]; None: no regions.
-        valid: ``[..., 1, 2h, 2w]``, 0 where a pixel counts nowhere; None: all count.
-        cfa: Bayer phase of both mosaics, by which mask and validity are packed.
+        valid: ``[..., 1, 2h, 2w]``, 0 where a pixel does not count; None: all count.
+        cfa: Bayer phase of both mosaics; mask and validity are packed with it.
 
     Raises:
         ShapeError: a photo without three channels.
@@ -66,7 +66,7 @@ def scored_planes(
 
 
 def split_regions(counts: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
-    """Return the weight of each region by its suffix; without a mask that of all samples alone."""
+    """Return the weight of each region by its suffix; without a mask only that of all samples."""
     if mask is None:
         return {"": counts}
     return dict(zip(REGIONS, (counts, mask * counts, (1 - mask) * counts), strict=True))

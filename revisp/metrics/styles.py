@@ -1,4 +1,4 @@
-"""Whether renderings of one RAW lead back to one RAW: a method that undoes the style does not see which it was."""
+"""Consistency over styles: a method that undoes the style predicts one RAW from all renderings of a RAW."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class StyleConsistency(NamedTuple):
     """PSNR over all ordered pairs of two styles, in dB.
 
     Attributes:
-        cross: of a style whose matrix was fitted on another, with its own exposure.
-        drop: how much that is below the styles with matrices of their own; ideal 0.
+        cross: PSNR of a style with the matrix fitted on another style, and its own exposure.
+        drop: PSNR of the styles with their own matrices minus `cross`; ideal 0.
 
     Example:
         >>> StyleConsistency(cross=38.0, drop=0.5).cross + 0.5  # PSNR of styles with matrices of their own
@@ -40,9 +40,9 @@ def style_consistency(predictions: Sequence[Tensor], truths: Sequence[BlindTruth
     """Compare the predictions from several renderings of one RAW.
 
     Args:
-        predictions: as `revisp.metrics.blind.in_units_of_truth` returns them, ``[3, h, w]``, one a style. Take
-            eight or more: few styles are too alike to tell methods apart.
-        truths: of `revisp.metrics.blind.blind_truth`, which differ by what each rendering clips.
+        predictions: ``[3, h, w]`` from `revisp.metrics.blind.in_units_of_truth`, one for each style. Take eight or
+            more: fewer styles are too similar to distinguish methods.
+        truths: from `revisp.metrics.blind.blind_truth`, one for each style; their clipped pixels differ.
 
     Raises:
         ConfigError: fewer than two styles.

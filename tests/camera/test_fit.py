@@ -135,7 +135,7 @@ def test_the_profile_is_that_of_the_camera(fitted: FittedCamera) -> None:
     assert (profile.cfa, profile.bits, profile.white_level) == (base.cfa, 12, base.white_level)
     magenta = FittedCamera(fitted.curve, ((1.0, 2.0, 0.0), (2.0, 1.0, 0.0), (0.0, -8.0, 1.0)))
     assert magenta.profile(base).gains[0] == pytest.approx(1)
-    with pytest.raises(ConfigError, match="no neutral"):
+    with pytest.raises(ConfigError, match="not a valid neutral"):
         FittedCamera(fitted.curve, ((1.0, 4.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))).profile(base)
 
 
