@@ -1,7 +1,7 @@
-"""A loss for pairs whose photo and RAW do not lie exactly on each other: the RAW is moved onto the photo first.
+"""A loss for pairs of photo and RAW that are not exactly aligned: the RAW is warped onto the photo first.
 
 Zhang et al., "Learning RAW-to-sRGB Mappings with Inaccurately Aligned Supervision" (ICCV 2021, arXiv 2108.08119),
-turned round by the HIT-IIL entry to AIM 2022 (challenge report, arXiv 2210.11153), which predicts RAW from photos.
+reversed by the HIT-IIL entry to AIM 2022 (challenge report, arXiv 2210.11153), which predicts RAW from photos.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from revisp.losses.structural import ssim_loss
 __all__ = ["AlignedLoss"]
 
 GAMMA = 2.2
-"""Encodes the RAW before it is recoloured."""
+"""Gamma that encodes the RAW before it is recoloured."""
 
 
 @LOSSES.register("aligned")
 class AlignedLoss(nn.Module):
-    """L1 against the target as it would lie under the photo.
+    """L1 against the target, warped onto the photo.
 
     1. A `GlobalColourMap` recolours the demosaiced target, encoded by the power 1/2.2, to look like the photo.
-    2. Optical flow from the photo to the recoloured target says where each pixel of the photo lies in the RAW.
-    3. The target is warped by it, packed planes by half of it at half size; what is read beyond the border counts
-       nowhere.
+    2. Optical flow from the photo to the recoloured target gives the position of each pixel of the photo in the
+    RAW. 3. The flow warps the target; packed planes are warped by half of the flow at half size. Pixels sampled
+       beyond the border do not count.
     4. The loss is the L1 between prediction and warped target, plus `ssim` times one minus their SSIM, plus
-       `colour` times the L1 between photo and warped recoloured target, by which the map learns.
+       `colour` times the L1 between photo and warped recoloured target. The last term trains the map.
 
-    The map has parameters, which the optimiser must be given along with the network's, and which no model needs
-    afterwards. The flow has no gradient. The published entries estimate it by PWC-Net, whose place pyramidal
-    Lucas-Kanade (no weights) or RAFT takes here; their perceptual term is the loss ``lpips``. SSIM compares linear
-    values, as there.
+    The map has parameters. Give them to the optimiser along with the network's; no model needs them after
+    training. The flow has no gradient. The published entries estimate it by PWC-Net; here pyramidal Lucas-Kanade
+    (no weights) or RAFT replaces it. Their perceptual term is the loss ``lpips``. As in these entries, SSIM
+    compares linear values.
 
     Args:
         ssim: weight of the SSIM part; published: 0.1 for the S7 track, 0.3 for the P20 track.
         colour: weight of the map's own loss.
         flow: ``"lucas_kanade"``, or ``"raft"`` (torchvision's small network).
         weights: file of RAFT's weights (`RaftFlow`).
-        download: let torchvision's RAFT weights be downloaded if no file is given.
+        download: whether torchvision's RAFT weights may be downloaded if no file is given.
 
     Raises:
         ConfigError: an unknown flow, a negative weight, or weights for Lucas-Kanade.
@@ -102,7 +102,7 @@ class AlignedLoss(nn.Module):
             target: of the same shape, linear, in [0,1], on the RAW's own grid.
             weight: ``[B,1,H,W]`` or ``[B,1,H/2,W/2]`` in [0,1], or None for all pixels.
             srgb: the photo ``[B,3,H,W]`` in [0,1].
-            cfa: Bayer phase whose planes packed targets hold, by which they are laid out before demosaicing.
+            cfa: Bayer phase of packed targets, for their demosaicing.
 
         Returns:
             A scalar; 0 if the region is empty.

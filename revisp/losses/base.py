@@ -1,13 +1,13 @@
-"""What all losses share: their registry, their arguments, and what it means to be limited to a region.
+"""Shared parts of all losses: the registry, the arguments, and the mean over a region.
 
-A loss maps ``(prediction [B,C,H,W], target [B,C,H,W], weight [B,1,H,W] or None)`` to one scalar. The weight says
-how much each pixel counts (0 outside the region, 1 inside, between for a soft mask); None counts every pixel once.
+A loss maps ``(prediction [B,C,H,W], target [B,C,H,W], weight [B,1,H,W] or None)`` to one scalar. The weight is 0
+for pixels outside the region and 1 inside; a soft mask has values between. None weights every pixel by 1.
 
-A loss asks for more by its attribute ``needs``, a tuple of names: its ``forward`` gets keyword arguments of them.
-Every training has those in `GIVEN`; the others are predictions of some networks. A loss that cannot be built
-everywhere says so by a method, see `missing`.
+A loss may ask for more inputs by its attribute ``needs``, a tuple of names. Its ``forward`` gets them as keyword
+arguments. Every training has the inputs in `GIVEN`; the others are predictions of some networks. A loss that
+cannot be built on every machine has a method that gives the reason, see `missing`.
 
-Whatever the precision of training, a loss computes in float32 (float64 stays float64).
+A loss computes in float32 at every precision of training (float64 stays float64).
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from revisp.registry import Registry
 __all__ = ["GIVEN", "LOSSES", "checked", "create_loss", "drop_empty", "list_losses", "missing", "region_mean"]
 
 LOSSES: Registry[None] = Registry("loss", group="revisp.losses")
-"""Losses by name; another distribution adds its own by an entry point of the group ``revisp.losses``."""
+"""Losses by name. Another distribution adds losses by an entry point of the group ``revisp.losses``."""
 
 GIVEN = frozenset({"srgb", "cfa"})
-"""What a loss may ask for in every training: the photos ``[B,3,H,W]``, and the Bayer phase of the RAW, a `CFA`."""
+"""Inputs that every training has: the photos ``[B,3,H,W]``, and the Bayer phase of the RAW, a `CFA`."""
 
 
 def create_loss(name: str, **kwargs: Any) -> nn.Module:
-    """Build the loss of that name.
+    """Build a loss by name.
 
     Args:
         name: one of `list_losses`.
         **kwargs: the loss's own settings; None means unset.
 
     Raises:
-        UnknownNameError: no such loss; near misses are named.
+        UnknownNameError: no such loss; the message suggests similar names.
         ConfigError: the loss does not take these settings.
 
     Example:
@@ -61,10 +61,10 @@ def list_losses(pattern: str = "*") -> list[str]:
 
 
 def missing(name: str, settings: Mapping[str, Any]) -> str | None:
-    """Say why a loss cannot be built on this machine; None if it can.
+    """Return the reason why a loss cannot be built on this machine; None if it can.
 
-    The class of a loss that needs more than its package, such as a file of weights, has a static method
-    ``missing(**settings)``, which returns the reason or None. A loss without the method can always be built.
+    A loss that needs more than its package, such as a file of weights, has a static method
+    ``missing(**settings)`` that returns the reason or None. A loss without this method can always be built.
 
     Args:
         name: one of `list_losses`.
@@ -110,9 +110,10 @@ def checked(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[
 
 
 def drop_empty(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Leave out the samples whose region is empty: they add nothing, and a costly loss need not look at them.
+    """Leave out the samples with an empty region: they add nothing to a loss, and may be costly.
 
-    Most photos have no overexposed pixel, so this often leaves none: an empty batch, still attached to the graph.
+    Most photos have no overexposed pixel, so the result is often an empty batch. It is still attached to the
+    graph.
     """
     if weight is None:
         return prediction, target, weight
@@ -125,9 +126,9 @@ def drop_empty(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tup
 def region_mean(error: Tensor, weight: Tensor | None) -> Tensor:
     """Average an error over the region of each sample, then over the samples that have one.
 
-    A sample's mean is ``sum(weight · error) / (sum(weight) · C)``: every sample with a region counts alike, as in
-    the scores, so that a blown-out sky does not outvote small highlights. A batch without any region gives exactly
-    0, still attached to the graph of ``error``.
+    A sample's mean is ``sum(weight · error) / (sum(weight) · C)``. As in the scores, every sample with a region
+    has the same weight, so that a blown-out sky does not outweigh small highlights. A batch without any region
+    gives exactly 0, still attached to the graph of ``error``.
 
     Args:
         error: ``[B,C,H,W]``, finite.

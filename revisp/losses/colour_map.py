@@ -1,7 +1,7 @@
-"""A small network that recolours a RAW to look like its photo without moving anything: the base of an alignment.
+"""A small network that recolours a RAW like its photo and keeps the position of all content, for alignment.
 
 Zhang et al., "Learning RAW-to-sRGB Mappings with Inaccurately Aligned Supervision" (ICCV 2021, arXiv 2108.08119),
-section 3.2, in the form that the HIT-IIL entry to AIM 2022 (arXiv 2210.11153) used.
+section 3.2, in the form of the HIT-IIL entry to AIM 2022 (arXiv 2210.11153).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ __all__ = ["GlobalColourMap"]
 
 
 class GlobalColourMap(nn.Module):
-    """Global colour mapping (GCM): one colour curve for the whole picture, chosen by looking at RAW and photo.
+    """Global colour mapping (GCM): one colour map for the whole picture, which depends on RAW and photo.
 
-    A guide looks at both: 7x7 convolution of stride 2, two of 3x3, the mean over the picture, and a linear layer.
-    Its vector g scales by 1 + g the features of a network of 1x1 convolutions, which maps each pixel by its own
-    value alone; so the result lies where the RAW lies, whatever the photo's shift. 42,979 parameters with the
-    published widths.
+    The guide gets both: a 7x7 convolution of stride 2, two of 3x3, the mean over the picture, and a linear layer
+    give a vector g. It scales the features of a network of 1x1 convolutions by 1 + g. That network maps each pixel
+    by its own value only, so the result keeps the RAW's position, for any shift of the photo. With the published
+    widths it has 42,979 parameters.
 
-    Our reading: the guide's convolutions pad with zeros, which its mean hardly sees; and the last layer begins at
-    zero, so that an untrained map returns the RAW as it is.
+    Our reading of the paper: the guide's convolutions pad with zeros, which hardly affects the mean. The last
+    layer starts at zero, so that an untrained map returns the RAW unchanged.
 
     Args:
         guide_width: channels of the guide.
@@ -55,7 +55,7 @@ class GlobalColourMap(nn.Module):
 
         Args:
             raw: demosaiced RAW ``[B,3,H,W]``, gamma-encoded, in [0,1].
-            srgb: the photo ``[B,3,H,W]`` in [0,1], whose colours to take.
+            srgb: the photo ``[B,3,H,W]`` in [0,1] that gives the colours.
 
         Returns:
             ``[B,3,H,W]``, unclamped.

@@ -1,4 +1,4 @@
-"""Losses made of losses: a weighted sum, one branch of the overexposure fusion, both together, a plain network.
+"""Composed losses: a weighted sum, the loss of one branch, of both branches, and of a plain network.
 
 Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step Refinement" (AIM 2022) trains one
 network for overexposed and one for other pixels, each against the ground truth of its own region.
@@ -21,15 +21,15 @@ __all__ = ["BranchLoss", "FusionLoss", "LossResult", "PlainLoss", "WeightedSum"]
 
 Terms = Mapping[str, "float | Mapping[str, Any] | None"]
 Context = Mapping[str, Any]
-"""What losses may ask for by their ``needs``: what is always `GIVEN`, and what networks predict beside the RAW."""
+"""Inputs that losses may need: those that are always `GIVEN`, and further predictions of networks."""
 
 
 class LossResult(NamedTuple):
-    """What a composed loss returns.
+    """The result of a composed loss.
 
     Attributes:
         total: the scalar to minimise.
-        terms: value of every term before its weight, detached, for logging.
+        terms: value of every term without its weight, detached, for logging.
 
     Example:
         >>> import torch
@@ -47,7 +47,7 @@ class WeightedSum(nn.Module):
 
     Args:
         terms: name of each loss mapped to its weight, or to a mapping of ``weight`` (default 1) and the loss's own
-            settings, as YAML would hold them: ``{"l1": 1.0, "ms_ssim_l1": {"weight": 0.1, "alpha": 0.025}}``.
+            settings, as in YAML: ``{"l1": 1.0, "ms_ssim_l1": {"weight": 0.1, "alpha": 0.025}}``.
             A weight of 0, or None for a term, leaves it out.
 
     Raises:
@@ -77,7 +77,7 @@ class WeightedSum(nn.Module):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the losses ask for beside prediction and target."""
+        """Names of the inputs that the losses need in addition to prediction and target."""
         return frozenset(need for loss in self.losses.values() for need in getattr(loss, "needs", ()))
 
     def forward(
@@ -89,11 +89,11 @@ class WeightedSum(nn.Module):
             prediction: ``[B,C,H,W]``.
             target: ``[B,C,H,W]``.
             weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
-            context: what the losses need beside these.
+            context: further inputs that the losses need, by name.
 
         Raises:
             ShapeError: shapes do not fit, or an integer tensor.
-            ConfigError: the context lacks what a loss needs.
+            ConfigError: the context lacks an input that a loss needs.
         """
         context = context or {}
         values: dict[str, Tensor] = {}
@@ -107,7 +107,7 @@ class WeightedSum(nn.Module):
 
     @property
     def sources(self) -> dict[str, str]:
-        """Where losses have their weights from: text by the name of the loss, from its attribute ``source``."""
+        """Source of the weights of each loss that has an attribute ``source``, as text by the name of the loss."""
         return {name: str(loss.source) for name, loss in self.losses.items() if hasattr(loss, "source")}
 
     def extra_repr(self) -> str:
@@ -116,14 +116,14 @@ class WeightedSum(nn.Module):
 
 
 class BranchLoss(nn.Module):
-    """Loss of one branch: within its region, plus a little over the whole image to keep it sane elsewhere.
+    """Loss of one branch: within its region, plus a small part over the full image for plausible values there.
 
     Args:
-        terms: what `WeightedSum` takes.
+        terms: terms of the `WeightedSum`.
         domain: "gamma" compares after `to_gamma`, "linear" compares RAW values as they are.
         gamma: exponent of the gamma domain.
-        full_image: weight of the same sum over all pixels; 0 leaves it out, and then pixel losses send no gradient
-            outside the region.
+        full_image: weight of the same sum over all pixels; with 0, pixel losses give no gradient outside the
+            region.
 
     Raises:
         ConfigError: an unknown domain, a gamma below 1, a negative weight, or as `WeightedSum`.
@@ -165,10 +165,10 @@ class BranchLoss(nn.Module):
             prediction: ``[B,3,H,W]``, linear RAW, unclamped.
             target: ``[B,3,H,W]``, linear RAW in [0,1].
             region: ``[B,1,H,W]`` in [0,1], the branch's own pixels: the mask for OE, one minus it for NOE. Samples
-                without such pixels add nothing but their full-image part.
-            valid: ``[B,1,H,W]`` in [0,1], 0 where a pixel counts neither in the region nor in the whole image;
-                None counts all.
-            context: what the losses need beside these.
+                without such pixels add only their full-image part.
+            valid: ``[B,1,H,W]`` in [0,1], 0 where a pixel counts neither in the region nor in the full image; None
+                counts all.
+            context: further inputs that the losses need, by name.
 
         Returns:
             Terms are named as in ``terms``; those over all pixels as "full/l1".
@@ -198,8 +198,8 @@ class FusionLoss(nn.Module):
     Args:
         oe: loss of the overexposed branch.
         noe: loss of the branch for all other pixels.
-        oe_weight: factor of the former.
-        noe_weight: factor of the latter.
+        oe_weight: factor of ``oe``.
+        noe_weight: factor of ``noe``.
 
     Raises:
         ConfigError: a negative weight.
@@ -222,7 +222,7 @@ class FusionLoss(nn.Module):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the losses ask for beside prediction and target."""
+        """Names of the inputs that the losses need in addition to prediction and target."""
         return self.oe.terms.needs | self.noe.terms.needs
 
     def forward(
@@ -241,8 +241,8 @@ class FusionLoss(nn.Module):
             noe_prediction: ``[B,3,H,W]``, linear RAW, unclamped.
             target: ``[B,3,H,W]``, linear RAW in [0,1].
             mask: ``[B,1,H,W]`` in [0,1], 1 = overexposed.
-            valid: ``[B,1,H,W]`` in [0,1], 0 where a pixel shall not count; None counts all.
-            context: what the losses of each branch need beside these, by ``"oe"`` and ``"noe"``.
+            valid: ``[B,1,H,W]`` in [0,1], 0 where a pixel does not count; None counts all.
+            context: further inputs that the losses of each branch need, by ``"oe"`` and ``"noe"``.
 
         Returns:
             Terms are named by branch: "oe/l1", "noe/full/ms_ssim_l1".
@@ -268,14 +268,14 @@ class FusionLoss(nn.Module):
 
 
 class PlainLoss(nn.Module):
-    """Loss of a network alone, over all pixels, on what it is to learn.
+    """Loss of a plain network, over all pixels.
 
     Args:
-        terms: what `WeightedSum` takes.
-        target: ``"bayer"`` compares packed Bayer planes, as published methods do; ``"raw_rgb"`` compares
-            demosaiced RAW, which a network that predicts Bayer planes has not.
-        domain: as of `BranchLoss`.
-        gamma: as of `BranchLoss`.
+        terms: terms of the `WeightedSum`.
+        target: ``"bayer"`` compares packed Bayer planes, as published methods do. ``"raw_rgb"`` compares
+            demosaiced RAW; it does not work with a network that predicts Bayer planes.
+        domain: as for `BranchLoss`.
+        gamma: as for `BranchLoss`.
 
     Raises:
         ConfigError: an unknown target, or as `BranchLoss`.
@@ -305,7 +305,7 @@ class PlainLoss(nn.Module):
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the losses ask for beside prediction and target."""
+        """Names of the inputs that the losses need in addition to prediction and target."""
         return self.terms.needs
 
     def forward(
@@ -316,8 +316,8 @@ class PlainLoss(nn.Module):
         Args:
             prediction: packed planes ``[B,4,H/2,W/2]`` or demosaiced RAW ``[B,3,H,W]``, linear, unclamped.
             target: of the same shape, in [0,1].
-            valid: of the same size, one channel, in [0,1]: 0 where a pixel shall not count; None counts all.
-            context: what the losses need beside these.
+            valid: one channel of the same size, in [0,1], 0 where a pixel does not count; None counts all.
+            context: further inputs that the losses need, by name.
 
         Raises:
             ShapeError: shapes do not fit, or an integer tensor.

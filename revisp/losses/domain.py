@@ -1,4 +1,4 @@
-"""The gamma domain in which a loss may compare linear RAW, so that dark pixels count as the eye counts them."""
+"""The gamma domain, in which a loss may compare linear RAW: errors of dark pixels count as the eye sees them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ TOE = 1e-3
 def to_gamma(x: Tensor, gamma: float = 2.2) -> Tensor:
     """Raise linear values to the power 1/gamma, with a straight toe.
 
-    Below `TOE` the curve goes on along its tangent: it is continuously differentiable and strictly increasing on
-    the whole line, so zeros and negative predictions have a finite, never vanishing gradient (20 at most for gamma
-    2.2). The tangent does not meet the origin: 0 maps to about 0.024.
+    Below `TOE` the curve continues along its tangent. It is continuously differentiable and strictly increasing
+    everywhere, so zeros and negative predictions have a finite gradient that is not 0 (at most 20 for gamma 2.2).
+    The tangent does not pass through the origin: 0 maps to about 0.024.
 
     Args:
         x: linear values, any shape, any range.

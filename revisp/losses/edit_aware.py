@@ -1,7 +1,8 @@
-"""A loss on what edits make of the RAW: prediction and target are developed alike, at random, and compared.
+"""A loss on edited RAW: prediction and target are developed by the same random edit and compared.
 
-Punnappurath et al., "Edit-aware RAW Reconstruction" (arXiv 2512.05859): a RAW is recovered in order to be edited,
-so errors should count as they show after a change of exposure, white balance, colour or tone.
+Punnappurath et al., "Edit-aware RAW Reconstruction" (arXiv 2512.05859): users edit a
+recovered RAW, so errors should count as they are visible after a change of exposure, white balance, colour or
+tone.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ from revisp.losses.base import LOSSES, checked, drop_empty, region_mean
 __all__ = ["Edit", "EditAwareLoss", "grey_world", "random_edits", "render"]
 
 MOST_GAIN = 4.0
-"""Grey-world gains lie between a quarter of it and it: a red wall is no reason to paint it grey."""
+"""Greatest grey-world gain; the least is its inverse. The limit keeps the colour of, say, a red wall."""
 
 
 class Edit(NamedTuple):
-    """How a sample is developed.
+    """The development of a sample.
 
     Attributes:
         exposure: brightening in EV.
-        gains: factors of the white balance for R, G, B, beside the sample's own.
+        gains: factors of the white balance for R, G, B, in addition to the sample's own gains.
         matrix: white-balanced camera RGB to linear sRGB ``[3, 3]``, rows of sum 1.
-        contrast: of `revisp.camera.tone_curve`.
-        gamma: of the same.
+        contrast: contrast of `revisp.camera.tone_curve`.
+        gamma: gamma of `revisp.camera.tone_curve`.
     """
 
     exposure: float
@@ -52,23 +53,23 @@ class EditAwareLoss(nn.Module):
     .. math:: \mathrm{mean}\,|R_e(x) - R_e(y)|, \quad
               R_e(x) = T\big(\gamma(2^e\, C\, \mathrm{clip}(g \odot x))\big)
 
-    Each sample of a batch gets an edit of its own, drawn from PyTorch's global random numbers (on the CPU,
-    whatever the device). That the rendering is random, differentiable and the same for both is the paper's; steps
-    and ranges are our choice: white balance by grey world of the target, jittered; the colour matrices of two real
-    cameras mixed; exposure; the sRGB curve and a tone curve. Where a step clips, a straight line of slope `leak`
-    goes on, so that a prediction beyond white or black still learns.
+    Each sample of a batch gets its own edit, drawn from PyTorch's global random numbers (on the CPU for every
+    device). From the paper: the rendering is random, differentiable and the same for both. The steps and ranges
+    are our choice: white balance by grey world of the target, with jitter; a mix of two real cameras' colour
+    matrices; exposure; the sRGB curve and a tone curve. Where a step clips, a straight line of slope `leak`
+    continues it, so that a prediction beyond white or black still gets a gradient.
 
-    Use it beside a loss of the RAW itself, such as l1.
+    Use it together with a loss of the RAW itself, such as l1.
 
     Args:
-        exposure: least and most brightening in EV, from the RAW's white at display white.
-        white_balance: most deviation of the red and blue gains, in EV.
-        contrast: least and most contrast, in [0, 1].
-        gamma: least and most exponent of the encoded values; below 1 brightens.
+        exposure: range of the exposure in EV; at 0 the RAW's white becomes display white.
+        white_balance: greatest deviation of the red and blue gains, in EV.
+        contrast: range of the contrast, in [0, 1].
+        gamma: range of the exponent of the encoded values; below 1 brightens.
         leak: slope beyond black and white, in [0, 1].
 
     Raises:
-        ConfigError: a range that is none, or a value outside its own.
+        ConfigError: not a valid range, or a value outside its limits.
 
     Example:
         >>> loss, raw = EditAwareLoss(), torch.rand(2, 3, 16, 16)
@@ -138,12 +139,12 @@ def random_edits(
     contrast: tuple[float, float],
     gamma: tuple[float, float],
 ) -> list[Edit]:
-    """Draw edits, each by eight of PyTorch's global random numbers.
+    """Draw edits, each from eight of PyTorch's global random numbers.
 
     Args:
-        number: how many.
-        exposure: as `EditAwareLoss`, like the others.
-        white_balance: most deviation of the red and blue gains in EV.
+        number: number of edits.
+        exposure: range of the exposure in EV.
+        white_balance: greatest deviation of the red and blue gains in EV.
         contrast: range of the contrast.
         gamma: range of the exponent.
     """
@@ -166,16 +167,16 @@ def random_edits(
 
 
 def render(raw_rgb: Tensor, balance: Tensor, edit: Edit, leak: float) -> Tensor:
-    """Develop a RAW as `revisp.camera.apply_isp` does, but for a slope of ``leak`` where that clips.
+    """Develop a RAW like `revisp.camera.apply_isp`, with a slope of ``leak`` where that clips.
 
     Args:
         raw_rgb: ``[3,H,W]``, linear, not white-balanced, any range.
-        balance: gains ``[3]`` that make it grey on the mean.
-        edit: what else to do.
+        balance: white-balance gains ``[3]`` of the sample.
+        edit: the edit.
         leak: slope beyond black and white.
 
     Returns:
-        ``[3,H,W]``: display values in [0,1], and a little beyond where something was clipped.
+        ``[3,H,W]``: display values in [0,1]; slightly outside where a step clips.
     """
     balanced = apply_gains(raw_rgb, balance * balance.new_tensor(edit.gains))  # type: ignore[arg-type]
     inside = balanced.clamp(0, 1)

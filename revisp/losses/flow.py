@@ -1,7 +1,7 @@
-"""Optical flow between two pictures of one scene, and warping by it: how far each pixel of one lies in the other.
+"""Optical flow between two pictures of one scene, and warping by a flow.
 
-A flow ``[B,2,H,W]`` gives for every pixel of the fixed picture where it lies in the moving one: x and y offsets,
-in pixels. `warp` looks there, so that ``warp(moving, flow)`` resembles ``fixed``.
+A flow ``[B,2,H,W]`` gives every pixel of the fixed picture its offset (x, y) to the same content in the moving
+picture, in pixels. ``warp(moving, flow)`` samples there, so that the result resembles ``fixed``.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from revisp.losses.gaussian import blur
 __all__ = ["LucasKanade", "RaftFlow", "halve_flow", "lucas_kanade", "valid_after", "warp"]
 
 LEAST_SIDE = 24
-"""Pyramid levels end where a side would be shorter."""
+"""Shortest side of a level of the pyramid, in pixels."""
 
 CONTRAST_WINDOW = (4.0, 25)
-"""Deviation and size of the window in which brightness and contrast are evened out, in pixels of a level."""
+"""Standard deviation and size of the window that normalises brightness and contrast, in pixels of a level."""
 
 FLOW_WINDOW = (5.0, 31)
-"""The same of the window in which the flow counts as constant."""
+"""Standard deviation and size of the window in which the flow counts as constant, in pixels of a level."""
 
 FAINT_DEVIATION = 0.01
 """Contrast (standard deviation of encoded values) below which a neighbourhood counts as flat."""
 
 RIDGE = 0.005
-"""Added to the structure tensor: where there is no texture, a step is short rather than wild."""
+"""Added to the structure tensor, so that steps are short where there is no texture."""
 
 
 def warp(image: Tensor, flow: Tensor, *, mode: str = "bilinear") -> Tensor:
-    """Sample an image at each pixel's place plus its flow.
+    """Sample an image at each pixel's position plus its flow.
 
     Args:
-        image: ``[B,C,H,W]``; beyond the border its outermost pixels go on.
+        image: ``[B,C,H,W]``; beyond the border its outermost pixels are repeated.
         flow: ``[B,2,H,W]``, x and y in pixels.
         mode: ``"bilinear"``, which stays in the image's range, or ``"bicubic"``.
 
@@ -50,20 +50,20 @@ def warp(image: Tensor, flow: Tensor, *, mode: str = "bilinear") -> Tensor:
 
 
 def valid_after(flow: Tensor) -> Tensor:
-    """Return where warping reads within the image: ones warped, above 0.999 (Zhang et al., arXiv 2108.08119).
+    """Return a mask of pixels that warping samples inside the image (Zhang et al., arXiv 2108.08119).
 
     Args:
         flow: ``[B,2,H,W]``.
 
     Returns:
-        ``[B,1,H,W]``, 1 or 0.
+        ``[B,1,H,W]``, 1 where a warped image of ones exceeds 0.999, else 0.
     """
     ones = torch.ones_like(flow[:, :1])
     return (F.grid_sample(ones, _grid(flow), padding_mode="zeros", align_corners=False) > 0.999).to(flow.dtype)
 
 
 def halve_flow(flow: Tensor) -> Tensor:
-    """Return the flow of a picture of half the size: half as long, at the centres of 2x2 pixels."""
+    """Return the flow of a picture of half the size: half of the flow, averaged over 2x2 pixels."""
     return 0.5 * F.avg_pool2d(flow, 2)
 
 
@@ -73,15 +73,15 @@ def lucas_kanade(fixed: Tensor, moving: Tensor, *, levels: int = 4, iterations: 
 
     Lucas and Kanade, "An Iterative Image Registration Technique" (IJCAI 1981), in the pyramidal form of Bouguet
     ("Pyramidal Implementation of the Lucas Kanade Feature Tracker", Intel, 2001), at every pixel. Both pictures
-    are reduced to their mean colour and locally to mean 0 and equal contrast, so that a difference of tone does
-    not matter. A level's flow is smoothed by weights that grow with texture: flat places take their neighbours'
-    flow, and a picture without any texture does not move.
+    are averaged over colour and normalised locally to mean 0 and equal contrast, so that a difference of tone has
+    no effect. The flow of a level is smoothed with weights that grow with texture: flat places take their
+    neighbours' flow, and the flow of a picture without texture is 0.
 
     Args:
         fixed: ``[B,3,H,W]``, encoded values in about [0,1].
         moving: ``[B,3,H,W]`` of the same size.
-        levels: most levels of the pyramid; each doubles the longest displacement that can be found, 4 reach some
-            16 pixels.
+        levels: greatest number of levels of the pyramid. Each doubles the longest displacement that can be found;
+            4 levels find about 16 pixels.
         iterations: least-squares steps at each level.
 
     Returns:
@@ -103,8 +103,8 @@ class LucasKanade(nn.Module):
     """Module of `lucas_kanade`.
 
     Args:
-        levels: most levels of the pyramid.
-        iterations: least-squares steps at each.
+        levels: greatest number of levels of the pyramid.
+        iterations: least-squares steps at each level.
     """
 
     def __init__(self, levels: int = 4, iterations: int = 4) -> None:
@@ -123,11 +123,11 @@ class RaftFlow(nn.Module):
     It adds no parameters and nothing to a state dict.
 
     Args:
-        weights: file of its weights in torchvision's names, ``.safetensors`` or saved by torch.
-        download: let torchvision's weights be downloaded if no file is given.
+        weights: file of its weights with torchvision's names, ``.safetensors`` or saved by torch.
+        download: whether torchvision's weights may be downloaded if no file is given.
 
     Raises:
-        WeightsError: neither, or weights that do not fit or cannot be read or downloaded.
+        WeightsError: no file and no download, or weights that do not fit or cannot be read or downloaded.
     """
 
     def __init__(self, weights: str | os.PathLike[str] | None = None, download: bool = False) -> None:
@@ -139,7 +139,7 @@ class RaftFlow(nn.Module):
 
     @torch.no_grad()
     def forward(self, fixed: Tensor, moving: Tensor) -> Tensor:
-        """Estimate the flow of ``[B,3,H,W]`` in [0,1], padded to what the network takes."""
+        """Estimate the flow of ``[B,3,H,W]`` in [0,1], padded to a size that the network takes."""
         height, width = fixed.shape[-2:]
         margin = [max(128, -(-side // 8) * 8) - side for side in (width, height)]
         pair = (F.pad(2 * x.clamp(0, 1) - 1, (0, margin[0], 0, margin[1]), "replicate") for x in (fixed, moving))
@@ -179,7 +179,7 @@ def _grid(flow: Tensor) -> Tensor:
 
 
 def _resize_flow(flow: Tensor, like: Tensor) -> Tensor:
-    """Bring a flow to another size; its lengths grow with the picture."""
+    """Resize a flow; its vectors scale with the picture."""
     (height, width), (old_height, old_width) = like.shape[-2:], flow.shape[-2:]
     if (height, width) == (old_height, old_width):
         return flow
@@ -196,7 +196,7 @@ def _even_contrast(pictures: Tensor) -> Tensor:
 
 
 def _refine(pictures: Tensor, flow: Tensor, iterations: int) -> Tensor:
-    """Improve a flow at one level; pixels that it leads out of the picture have no say."""
+    """Improve a flow at one level; pixels whose flow leaves the picture have weight 0."""
     fixed, moving = pictures.split(1, dim=1)
     for _ in range(iterations):
         valid = valid_after(flow)

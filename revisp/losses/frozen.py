@@ -1,4 +1,4 @@
-"""Networks inside a loss that do not learn: their files, and how optimisers and checkpoints pass them over."""
+"""Frozen networks inside a loss: their files, and their exclusion from optimisers and checkpoints."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["existing", "freeze", "read_weights"]
 
 
 def existing(path: str | os.PathLike[str], what: str) -> Path:
-    """Return the path of a file that must be there.
+    """Return the path of a file that must exist.
 
     Args:
-        path: of the file; ``~`` is the home.
-        what: what names it, for the error.
+        path: path of the file; ``~`` is the home folder.
+        what: the setting or variable that names the file, for the error message.
 
     Raises:
         WeightsError: there is no such file.
@@ -30,14 +30,14 @@ def existing(path: str | os.PathLike[str], what: str) -> Path:
 
 
 def read_weights(path: Path, what: str) -> dict[str, Tensor]:
-    """Read a state dict: ``.safetensors``, or saved by torch.
+    """Read a state dict from a ``.safetensors`` file or a file saved by torch.
 
     Args:
         path: the file.
-        what: what it is, for the error, such as "the LPIPS trunk".
+        what: description of the file for the error message, such as "the LPIPS trunk".
 
     Raises:
-        WeightsError: damaged, or no state dict.
+        WeightsError: the file is damaged or holds no state dict.
     """
     try:
         if path.suffix == ".safetensors":
@@ -45,7 +45,7 @@ def read_weights(path: Path, what: str) -> dict[str, Tensor]:
 
             return load_file(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # both readers raise kinds of their own, and torch nearly any for a damaged file
+    except Exception as error:  # each reader raises its own kinds, and torch nearly any kind for a damaged file
         first_line = str(error).partition("\n")[0]
         raise WeightsError(f"cannot read {what} {path}: {first_line}") from error
     if not isinstance(weights, dict):

@@ -1,4 +1,4 @@
-"""Gaussian windows of the structural losses: separable, zero padding, cheap forwards and backwards."""
+"""Gaussian windows of the structural losses: separable, zero padding, fast forward and backward passes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def gaussian_window(sigma: float, size: int, dtype: torch.dtype = torch.float32)
     Args:
         sigma: standard deviation in pixels.
         size: number of taps, odd.
-        dtype: outer taps below a tenth of this precision's epsilon, beside the centre, are left out.
+        dtype: outer taps below a tenth of this dtype's epsilon, relative to the centre, are left out.
 
     Returns:
         ``[n]``, n odd, n ≤ size.
@@ -31,17 +31,18 @@ def gaussian_window(sigma: float, size: int, dtype: torch.dtype = torch.float32)
 
 
 def fast_layout(image: Tensor) -> Tensor:
-    """Lay ``[B,C,H,W]`` out in memory as `blur` wants it; done once before many blurs, it saves a copy in each.
+    """Convert ``[B,C,H,W]`` to the memory format of `blur`; once before many blurs, this saves a copy in each.
 
-    Channels last on a CPU, where it picks the fast depthwise kernel. Elsewhere channels first: channels last could
-    choose a TF32 kernel on CUDA, whose three digits would drown a variance computed as ``E[x²] − E[x]²``.
+    On a CPU the format is channels last, which selects the fast depthwise kernel. Elsewhere it is channels first:
+    channels last could select a TF32 kernel on CUDA, and its three digits are not enough for a variance computed
+    as ``E[x²] − E[x]²``.
     """
     on_cpu = image.device.type == "cpu"
     return image.contiguous(memory_format=torch.channels_last if on_cpu else torch.contiguous_format)
 
 
 class _Blur(torch.autograd.Function):
-    """A symmetric window with zero padding is its own adjoint, so the gradient is blurred as the image was.
+    """A symmetric window with zero padding is its own adjoint, so the backward pass is the same blur.
 
     PyTorch's own gradient of a depthwise convolution takes ten times as long as the convolution on a CPU.
     """
@@ -64,7 +65,7 @@ class _Blur(torch.autograd.Function):
 
 
 def blur(image: Tensor, sigma: float, size: int) -> Tensor:
-    """Weight every neighbourhood by a Gaussian window; beyond the border the image is 0.
+    """Blur by a Gaussian window; beyond the border the image is 0.
 
     Args:
         image: ``[B,C,H,W]``.

@@ -1,4 +1,4 @@
-"""The loss of ReRAW (Berdan et al., CVPR 2025, arXiv 2503.03782): every candidate in its own gamma domain."""
+"""The loss of ReRAW (Berdan et al., CVPR 2025, arXiv 2503.03782): each candidate has its own gamma domain."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def log_gamma_loss(
     gammas: Sequence[float] = GAMMAS,
     margin: float = 0.01,
 ) -> Tensor:
-    r"""Mean of ``-log(1 - |error|)`` of the result and of all candidates, over the region.
+    r"""Return the mean of ``-log(1 - |error|)`` of the result and of all candidates, over the region.
 
     The error of the result is linear; that of candidate i is :math:`h_i - t^{\gamma_i}` with the target t clamped
-    to [0,1]. Result and candidates count alike: it is their sum, as we read the paper, over their number.
+    to [0,1]. Result and candidates have equal weight: we read the paper's sum as a mean over all of them.
 
-    An error of 1 would be infinite, and predictions are not clamped: beyond ``1 - margin`` the loss goes on along
-    its tangent, of slope ``1 / margin``, so that it stays finite and its gradient never vanishes. The target gets
-    no gradient, since that of a small power is infinite at 0.
+    An error of 1 would give an infinite loss, and predictions are not clamped. So beyond ``1 - margin`` the loss
+    continues along its tangent, of slope ``1 / margin``: it stays finite, and its gradient is never 0. The target
+    gets no gradient, because the gradient of a small power is infinite at 0.
 
     Args:
         prediction: ``[B,C,H,W]``, linear RAW, any range.
@@ -72,7 +72,7 @@ def log_gamma_loss(
 
 
 def _log_error(error: Tensor, margin: float) -> Tensor:
-    """Return ``-log(1 - |error|)``, along its tangent beyond ``1 - margin``."""
+    """Return ``-log(1 - |error|)``, continued along its tangent beyond ``1 - margin``."""
     size = error.abs()
     limit = 1 - margin
     return -(-size.clamp_max(limit)).log1p() + (size - limit).clamp_min(0) / margin
@@ -83,7 +83,7 @@ class LogGammaLoss(nn.Module):
     """Module of `log_gamma_loss`.
 
     Args:
-        gammas: exponents of the candidates, as the network has them.
+        gammas: exponents of the candidates, equal to those of the network.
         margin: distance from 1 at which an error leaves the logarithm.
 
     Raises:

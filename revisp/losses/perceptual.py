@@ -1,8 +1,8 @@
-"""LPIPS: distance between the features that a network trained on ImageNet sees in two images.
+"""LPIPS: distance between the features of two images in a network trained on ImageNet.
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018). The small
-linear heads come with the ``lpips`` package. The trunk (the ImageNet network's convolutions) does not:
-`find_trunk` says where it is, and nothing is downloaded unless asked for.
+linear heads come with the ``lpips`` package. The trunk (the ImageNet network's convolutions) does not.
+`find_trunk` finds it on this machine. Nothing is downloaded without the setting ``download``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TRUNK_VARIABLE = "REVISP_LPIPS_TRUNK"
 """Environment variable that may hold the path of a trunk."""
 
 MIN_SIZE = 64
-"""Smaller images become a region of an image of this size: the trunks would shrink them to nothing."""
+"""Smaller images become a region of an image of this size, because the trunks would reduce them to size 0."""
 
 _URL = "https://download.pytorch.org/models/"
 _FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "squeeze": "squeezenet1_1-b8a52dc0.pth"}
@@ -38,12 +38,12 @@ _FILES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth", "sque
 
 @dataclass(frozen=True)
 class Trunk:
-    """Where the weights of an LPIPS trunk are.
+    """The file with the weights of an LPIPS trunk.
 
     Attributes:
         net: "alex", "vgg" or "squeeze".
-        path: the file.
-        source: what named the file: "argument", "environment" or "torchvision cache".
+        path: path of the file.
+        source: origin of the path: "argument", "environment" or "torchvision cache".
 
     Example:
         >>> str(Trunk("alex", Path("alexnet.pth"), "argument"))
@@ -59,17 +59,17 @@ class Trunk:
 
 
 def find_trunk(net: Net = "alex", trunk: str | os.PathLike[str] | None = None) -> Trunk | None:
-    """Say which trunk `LPIPSLoss` would use, without loading it.
+    """Find the trunk that `LPIPSLoss` would use, without loading it.
 
-    In this order: the file given, the one that the environment variable ``REVISP_LPIPS_TRUNK`` names, the one that
-    torchvision left in its local cache.
+    The order of the search: the given file, the file that the environment variable ``REVISP_LPIPS_TRUNK`` names,
+    torchvision's local cache.
 
     Returns:
-        The trunk, or None if there is none on this machine.
+        The trunk, or None if this machine has none.
 
     Raises:
         ConfigError: an unknown net.
-        WeightsError: the file given, or named by the variable, is missing.
+        WeightsError: the given file, or the file that the variable names, is missing.
 
     Example:
         >>> find_trunk("alex", "missing.pth")
@@ -91,16 +91,16 @@ def find_trunk(net: Net = "alex", trunk: str | os.PathLike[str] | None = None) -
 class LPIPSLoss(nn.Module):
     """Mean LPIPS over the region, with frozen weights.
 
-    Values are clamped to [0,1] first, so a pixel outside that range receives no gradient. Limited to a region,
-    both images are multiplied by the weight, and each layer's distances are averaged with the weight shrunk to
-    that layer's size. An image of less than 64 pixels a side counts as a region of one of 64. The network adds no
-    parameters and nothing to a state dict: optimisers and checkpoints do not see it.
+    Values are clamped to [0,1] first, so a pixel outside that range gets no gradient. For a region, both images
+    are multiplied by the weight, and each layer's distances are averaged with the weight reduced to that layer's
+    size. An image with a side below 64 pixels counts as a region of an image of 64 pixels. The network adds no
+    parameters and nothing to a state dict, so optimisers and checkpoints do not contain it.
 
     Args:
         net: "alex" or "squeeze" (fast), or "vgg" (more than ten times slower).
         trunk: file of the trunk: ``.safetensors``, or a state dict saved by torch. Names are torchvision's
-            (``features.0.weight``); a whole classifier's state dict will do. None looks where `find_trunk` does.
-        download: let torchvision's weights be downloaded into the local cache if no trunk is found.
+            (``features.0.weight``); the state dict of a whole classifier works too. None uses `find_trunk`.
+        download: whether torchvision's weights may be downloaded into the local cache if no trunk is found.
 
     Attributes:
         source: the `Trunk` in use.
@@ -138,11 +138,11 @@ class LPIPSLoss(nn.Module):
     def missing(
         net: Net = "alex", trunk: str | os.PathLike[str] | None = None, download: bool = False
     ) -> str | None:
-        """Say that no trunk is at hand and none is to be downloaded; None otherwise.
+        """Return the reason if no trunk is found and ``download`` is false; None otherwise.
 
         Raises:
             ConfigError: an unknown net.
-            WeightsError: the file given, or named by the environment variable, is missing.
+            WeightsError: the given file, or the file that the environment variable names, is missing.
         """
         if find_trunk(net, trunk) is not None or download:
             return None

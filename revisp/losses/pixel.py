@@ -1,6 +1,6 @@
 """Losses that compare pixel with pixel: L1, L2, Charbonnier and L1 of logarithms.
 
-Only pixels of the region have an influence or receive a gradient.
+Only pixels of the region affect the loss and get a gradient.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def l1_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean absolute error over the region.
+    """Return the mean absolute error over the region.
 
     Args:
         prediction: ``[B,C,H,W]``, any range.
@@ -48,7 +48,7 @@ def l1_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) ->
 
 
 def l2_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """Mean squared error over the region; arguments, result and errors as `l1_loss`.
+    """Return the mean squared error over the region; arguments, result and errors are those of `l1_loss`.
 
     Example:
         >>> truth = torch.full((1, 3, 4, 4), 0.5)
@@ -62,9 +62,10 @@ def l2_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) ->
 def charbonnier_loss(
     prediction: Tensor, target: Tensor, weight: Tensor | None = None, *, eps: float = 1e-3
 ) -> Tensor:
-    """Charbonnier loss, ``mean(sqrt(d² + ε²) − ε)``: a smooth L1 (Charbonnier et al., ICIP 1994).
+    """Return the Charbonnier loss, ``mean(sqrt(d² + ε²) − ε)``, a smooth L1 (Charbonnier et al., ICIP 1994).
 
-    The constant ε is subtracted so that identical images cost 0; gradients are those of the usual form.
+    The constant ε is subtracted so that the loss of identical images is 0. Gradients equal those of the usual
+    form.
 
     Args:
         prediction: ``[B,C,H,W]``, any range.
@@ -90,18 +91,18 @@ def charbonnier_loss(
 def hard_log_loss(
     prediction: Tensor, target: Tensor, weight: Tensor | None = None, *, eps: float = 1e-3
 ) -> Tensor:
-    """L1 between logarithms, ``mean(|log max(x, ε) − log max(y, ε)|)``, which weighs relative errors.
+    """Return the L1 between logarithms, ``mean(|log max(x, ε) − log max(y, ε)|)``, a relative error.
 
-    The second half of CycleISP's loss for its RGB-to-RAW network (Zamir et al., CVPR 2020, arXiv 2003.07761); the
-    first is `l1_loss` at the same weight. Between linear values, a dark pixel's error counts as much as the same
-    ratio of a bright one's. ε is our choice: 1e-3 is 16 steps of 14 bits. A prediction below ε receives no
-    gradient: leave an L1 term beside it.
+    This is the second half of CycleISP's loss for its RGB-to-RAW network (Zamir et al., CVPR 2020, arXiv
+    2003.07761); the first is `l1_loss` at the same weight. An error of a given ratio counts equally in dark and
+    bright pixels. ε is our choice: 1e-3 is 16 steps of 14 bits. A prediction below ε gets no gradient, so combine
+    this loss with an L1 term.
 
     Args:
         prediction: ``[B,C,H,W]``, linear, any range.
         target: ``[B,C,H,W]``, linear.
         weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
-        eps: value below which all values are alike.
+        eps: value below which all values count as equal.
 
     Returns:
         A scalar; 0 if the region is empty.
@@ -185,7 +186,7 @@ class HardLogLoss(nn.Module):
     """Module of `hard_log_loss`.
 
     Args:
-        eps: value below which all values are alike.
+        eps: value below which all values count as equal.
 
     Raises:
         ConfigError: eps is not positive.

@@ -1,7 +1,7 @@
 """The loss of SSDNet (Zou and Zhang, "Learned Reverse ISP with Soft Supervision", ECCV workshops 2022).
 
-A photo does not determine its RAW. So the ground truth is taken as the mean of a normal distribution whose
-deviation is the network's error at that pixel, and the network predicts that error besides the RAW.
+A photo does not determine its RAW. So the ground truth counts as the mean of a normal distribution. Its standard
+deviation is the network's error at that pixel. The network predicts the RAW and that error.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from revisp.losses.base import LOSSES, checked, region_mean
 __all__ = ["SoftSupervisionLoss", "soft_supervision_loss"]
 
 _LEAST, _MOST = 1 / 1024, 1.0
-"""Limits of the deviation, as the released code has them: one step of 10 bit, and the whole range."""
+"""Limits of the deviation, as in the released code: one step of 10 bits, and the whole range."""
 
 
 def soft_supervision_loss(
@@ -27,12 +27,12 @@ def soft_supervision_loss(
     error_weight: float = 1e-3,
     resample: bool = True,
 ) -> Tensor:
-    r"""Compare with a sample of the softened target, and the predicted error with the true one.
+    r"""Compare the prediction with a sample of the softened target, and the predicted error with the true error.
 
     .. math:: |x - (y + z e)| + w\,|\hat e - e|, \quad e = \mathrm{clamp}(|x - y|, 1/1024, 1), \quad z \sim N(0, 1)
 
     Each part is averaged over the region; no gradient flows through the deviation e. Noise z is drawn for each
-    value by torch's own generator of the device.
+    value by torch's default generator of the device.
 
     Args:
         prediction: x, ``[B,C,H,W]``, linear RAW.
@@ -40,7 +40,7 @@ def soft_supervision_loss(
         weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
         error: the network's prediction of e, ``[B,C,H,W]``.
         error_weight: w.
-        resample: false sets z to 0.
+        resample: whether z is drawn; False sets it to 0.
 
     Returns:
         A scalar; 0 if the region is empty.

@@ -1,9 +1,9 @@
 """Losses that compare neighbourhoods: SSIM, and multi-scale SSIM with L1.
 
-Limited to a region, prediction and target are first multiplied by the weight, so that nothing outside has an
-influence; then the map of dissimilarity is averaged over the region's pixels (not over the wider support of their
-windows, where a large window would dilute a small region). A window at the region's edge sees zeros in both
-images, as it does at the image's edge.
+For a region, prediction and target are first multiplied by the weight, so that pixels outside have no effect. Then
+the map of dissimilarity is averaged over the region's pixels. It is not averaged over the wider support of their
+windows, because a large window would dilute a small region. A window at the region's edge contains zeros in both
+images, as at the image's edge.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MS_WINDOW = 33
 
 
 def _moments(x: Tensor, y: Tensor) -> Tensor:
-    """Stack what SSIM averages over its windows: x, y, x² + y² and xy."""
+    """Stack the quantities that SSIM averages over its windows: x, y, x² + y² and xy."""
     return fast_layout(torch.cat([x, y, x * x + y * y, x * y], dim=1))
 
 
@@ -41,7 +41,7 @@ def _luminance_and_structure(moments: Tensor, sigma: float, size: int) -> tuple[
 
 
 def ssim_map(x: Tensor, y: Tensor) -> Tensor:
-    """Structural similarity at every pixel (Wang et al., IEEE TIP 2004, equation 13).
+    """Return the structural similarity at every pixel (Wang et al., IEEE TIP 2004, equation 13).
 
     Window 11×11, Gaussian of σ = 1.5, zero padding, C1 = 1e-4, C2 = 9e-4 (data range 1), population covariance.
 
@@ -57,7 +57,7 @@ def ssim_map(x: Tensor, y: Tensor) -> Tensor:
 
 
 def ms_ssim_l1_map(x: Tensor, y: Tensor, *, alpha: float = 0.025) -> Tensor:
-    """Multi-scale SSIM mixed with L1 at every pixel (Zhao et al., IEEE TCI 2017, equations 12-13).
+    """Return multi-scale SSIM mixed with L1 at every pixel (Zhao et al., IEEE TCI 2017, equations 12-13).
 
     ``α·(1 − l·cs) + (1 − α)·mean_c(G₈ * |x − y|)`` with l the product over channels of the luminance factor at
     σ = 8 and cs the product over channels and σ in {0.5, 1, 2, 4, 8} of the contrast-structure factor. All windows
@@ -83,7 +83,7 @@ def ms_ssim_l1_map(x: Tensor, y: Tensor, *, alpha: float = 0.025) -> Tensor:
 
 
 def ssim_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-    """One minus the mean of `ssim_map` over the region.
+    """Return one minus the mean of `ssim_map` over the region.
 
     Args:
         prediction: ``[B,C,H,W]``, meant for [0,1].
@@ -107,15 +107,15 @@ def ssim_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) 
 def ms_ssim_l1_loss(
     prediction: Tensor, target: Tensor, weight: Tensor | None = None, *, alpha: float = 0.025, scale: float = 1.0
 ) -> Tensor:
-    """Mean of `ms_ssim_l1_map` over the region, times ``scale``.
+    """Return the mean of `ms_ssim_l1_map` over the region, times ``scale``.
 
     Args:
         prediction: ``[B,C,H,W]``, meant for [0,1].
         target: ``[B,C,H,W]`` in [0,1].
         weight: ``[B,1,H,W]`` in [0,1], or None for all pixels.
         alpha: share of the structural part, in [0,1].
-        scale: overall factor. The released code of the AIM 2022 entry has 200; 1 leaves the loss of the size of an
-            L1 loss, so that the weights of a sum compare.
+        scale: overall factor. The released code of the AIM 2022 entry has 200. With 1 the loss has the size of an
+            L1 loss, so that the weights of a sum are comparable.
 
     Returns:
         A scalar; 0 if the region is empty.
@@ -134,7 +134,7 @@ def ms_ssim_l1_loss(
 def _mean_of_map(
     error_map: Callable[[Tensor, Tensor], Tensor], prediction: Tensor, target: Tensor, weight: Tensor | None
 ) -> Tensor:
-    """Average a map of errors over the region; both pictures are black outside it."""
+    """Average a map of errors over the region; both pictures are set to black outside it."""
     prediction, target, weight = drop_empty(*checked(prediction, target, weight))
     if not len(prediction):
         return prediction.sum()
