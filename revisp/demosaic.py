@@ -42,9 +42,9 @@ def demosaic(
     * ``"bilinear"``: the mean of the nearest samples of the same colour (`kornia.color.raw_to_rgb`).
     * ``"malvar"``: bilinear, corrected by the Laplacian of the measured colour with fixed 5x5 filters (Malvar, He
       and Cutler, ICASSP 2004).
-    * ``"demosaicnet"``: the network of Gharbi et al. (SIGGRAPH Asia 2016) with its published weights, by which
-      Overexposure Mask Fusion (arXiv 2210.11511) makes its ground truth. It gets white-balanced values to the
-      power 1/2.2. Both are undone afterwards.
+    * ``"demosaicnet"``: the network of Gharbi et al. (SIGGRAPH Asia 2016) with its published weights. Overexposure
+      Mask Fusion (arXiv 2210.11511) makes its ground truth with it. It gets white-balanced values to the power
+      1/2.2. Both are undone afterwards.
 
     The latter two estimate one colour from another, so grey objects must have equal values: give them the
     white-balance gains. Gains are divided by the largest, so that values in [0, 1] stay in [0, 1].

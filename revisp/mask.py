@@ -48,7 +48,7 @@ def overexposure_mask(
         kind: the statistic: ``"luma"`` (0.299 R + 0.587 G + 0.114 B), ``"max"`` or ``"mean"`` of R, G, B.
         threshold: value from which a pixel is fully overexposed, in (0, 1]; None takes it from `THRESHOLDS`.
         ramp: width of the soft rise below the threshold, in [0, threshold]; 0 makes the mask hard.
-        dilation: pixels by which overexposed regions grow on all sides (a square window), because JPEG ringing
+        dilation: growth of overexposed regions on all sides in pixels (a square window), because JPEG ringing
             leaves some clipped pixels just below the threshold.
 
     Returns:

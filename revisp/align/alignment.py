@@ -100,7 +100,7 @@ class Alignment:
 
     @property
     def window(self) -> tuple[float, float, float, float]:
-        """(top, left, bottom, right) of the RAW that the photo shows, as slice bounds; mid-side values."""
+        """(top, left, bottom, right) of the RAW that the photo shows: slice bounds at the middle of each side."""
         height, width = self.photo_size
         x, y = (width - 1) / 2, (height - 1) / 2
         sides = np.array([[x, -0.5], [-0.5, y], [x, height - 0.5], [width - 0.5, y]])

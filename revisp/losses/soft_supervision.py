@@ -74,7 +74,7 @@ class SoftSupervisionLoss(nn.Module):
     and at inference the mean of samples, as the network's method ``sample`` draws them.
 
     Args:
-        error_weight: weight of the predicted error's own error.
+        error_weight: weight of the error of the predicted error.
         resample: whether noise is added to the target.
 
     Raises:

@@ -118,7 +118,7 @@ def bin_errors(
 
     Args:
         prediction: packed RAW ``[B,4,h,w]``.
-        target: packed RAW ``[B,4,h,w]``, by which samples are sorted into bins.
+        target: packed RAW ``[B,4,h,w]``; its values sort the samples into bins.
         region: packed weights ``[B,4,h,w]`` in [0,1]; None counts every sample.
         bins: number of bins.
         spacing: as for `brightness_edges`.

@@ -33,7 +33,7 @@ class HighlightErrors(NamedTuple):
     """Errors of green over pixels with the same number of clipped channels; NaN where there are fewer than 200.
 
     Attributes:
-        bias: mean error in stops; negative where highlights come out too dark.
+        bias: mean error in stops; negative where highlights are too dark.
         mae: mean absolute error in stops.
         texture: mean absolute error in stops after the median error is subtracted; an error of the level has no
             effect.
@@ -42,10 +42,11 @@ class HighlightErrors(NamedTuple):
         pixels: number of pixels.
 
     Example:
-        >>> few = torch.zeros(10)
-        >>> errors = _errors(few, few)
-        >>> errors.pixels, errors.mae  # too few pixels to say anything
-        (10, nan)
+        >>> from revisp.metrics.blind import blind_truth
+        >>> unclipped = torch.rand(3, 64, 64) * 0.9
+        >>> errors = oracle_constant(blind_truth(unclipped, unclipped))[3]
+        >>> errors.pixels, errors.mae  # fewer than 200 pixels have no error
+        (0, nan)
     """
 
     bias: float
