@@ -313,9 +313,9 @@ def test_a_full_disk_is_told_before_decoding(photos, cache, tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"photos": "/no/such"}, DataError, "/no/such: no such folder of photos"),
+        ({"photos": "/no/such"}, DataError, "/no/such: no such folder"),
         ({"val": "p77"}, DataError, "no photo or folder to validate with is named 'p77'"),
-        ({"val": ["home", "holidays"]}, DataError, "none is left to learn from"),
+        ({"val": ["home", "holidays"]}, DataError, "none is left to train with"),
         ({"exposures": [1.0]}, ConfigError, "data.exposures must be least and most EV"),
         ({"exposures": [1.0, 0.0]}, ConfigError, "data.exposures must be least and most EV"),
         ({"max_side": 2.5}, ConfigError, "data.max_side must be a whole number"),
