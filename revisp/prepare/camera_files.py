@@ -1,4 +1,4 @@
-"""Camera RAW files to pictures: with the camera's own rendering where there is one, else with a converter's."""
+"""Make pictures of camera RAW files, with the rendering of the camera if there is one, else of a converter."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from revisp.symmetry import Symmetry
 __all__ = ["camera_pictures", "why_lonely"]
 
 MAX_SHIFT = 0.5
-"""Most pixels by which the rendering of a converter may lie beside its RAW."""
+"""Largest allowed shift, in pixels, between the rendering of a converter and its RAW."""
 
 SAME_SECONDS = 2.0
-"""Most seconds between the dates of one exposure: files are written one after the other."""
+"""Most seconds between the dates of the files of one exposure, which are written one after the other."""
 
 NEARBY_SECONDS = 3600
-"""Most seconds between two shots that are worth mentioning together."""
+"""Most seconds between two shots that a message mentions together."""
 
 SAME_EXPOSURE_EV = 0.1
 """Most EV between exposure times, f-numbers and ISO of one exposure: makers round them differently."""
@@ -67,10 +67,10 @@ def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iter
 
 
 def _rendered(name: str, frame: Frame, converter: str, style: str) -> AlignedPair:
-    """Have a RAW developed; the rendering lies on it pixel by pixel, which is measured where there is texture.
+    """Develop a RAW by a converter. The rendering must be aligned; this is measured if there is enough texture.
 
     Raises:
-        AlignmentError: it does not.
+        AlignmentError: the rendering is shifted.
     """
     photo = develop_raw(frame.raw, converter, style)
     measured = measure(photo, frame)
@@ -91,10 +91,10 @@ def _rendered(name: str, frame: Frame, converter: str, style: str) -> AlignedPai
 
 
 def _paired(name: str, kind: str, frame: Frame, photo: Tensor, what: object, source: Path) -> AlignedPair:
-    """Register a photo to its RAW, and bring the two to one grid.
+    """Register a photo to its RAW, and resample both to one grid.
 
     Raises:
-        AlignmentError: they do not belong together; the message names both.
+        AlignmentError: photo and RAW do not belong together; the message names both.
     """
     raw = frame.raw
     try:
@@ -118,7 +118,7 @@ def _paired(name: str, kind: str, frame: Frame, photo: Tensor, what: object, sou
 
 
 def _turned(raw: RawImage, found: Alignment) -> RawImage:
-    """Apply the symmetry by which the RAW lies on the photo: none, where EXIF told its orientation."""
+    """Apply the symmetry that turns the RAW onto the photo; it is the identity if EXIF gave the orientation."""
     orientation = next(value for value in range(1, 9) if Symmetry.of_orientation(value) == found.symmetry)
     return replace(raw, orientation=orientation).upright()
 
@@ -130,16 +130,16 @@ def _read(item: RawFile | MosaicFile) -> RawImage:
 
 
 def _relative_size(photo: Tensor, raw: RawImage) -> float:
-    """Photo pixels along the longer side over RAW pixels along its longer side, of the camera's own window."""
+    """Return the ratio of the longer sides of photo and RAW, in pixels, within the camera's own crop."""
     window = raw.mosaic.shape if raw.crop is None else (raw.crop.height, raw.crop.width)
     return max(photo.shape[-2:]) / max(window)
 
 
 def _require_one_exposure(source: Path, raw: PhotoMetadata, photo_file: Path, photo: PhotoMetadata) -> None:
-    """Refuse a photo that was taken at another time, or with another exposure, than the RAW.
+    """Require that photo and RAW have the same time and exposure.
 
     Raises:
-        DataError: it was.
+        DataError: time or exposure differ.
     """
     seconds = _seconds_between(raw, photo)
     if seconds is not None and abs(seconds) > SAME_SECONDS:
@@ -154,11 +154,11 @@ def _require_one_exposure(source: Path, raw: PhotoMetadata, photo_file: Path, ph
 
 
 def why_lonely(item: LonelyPhoto) -> str:
-    """Say why a photo beside RAW files is of no use: no RAW of its name, but perhaps one shot seconds earlier."""
+    """Return why a photo in a folder of RAW files cannot be used; name the RAW that was shot nearest to it."""
     photo = item.files[0]
     if item.is_mosaic:
         return (
-            f"{photo}: one channel of 16 bits: if it is a mosaic, put its camera profile beside it as "
+            f"{photo}: one channel of 16 bits: if it is a mosaic, put its camera profile next to it as "
             f"{photo.with_suffix('.json').name}, or name it by --profile"
         )
     shot = read_metadata(photo)
@@ -193,7 +193,7 @@ def _header(file: Path) -> RawHeader | None:
 
 
 def _seconds_between(one: PhotoMetadata, two: PhotoMetadata) -> float | None:
-    """Return by how many seconds the second was taken after the first, or None where one does not say."""
+    """Return how many seconds the second was taken after the first; None if a date is missing."""
     try:
         times = [datetime.strptime(date, "%Y:%m:%d %H:%M:%S") for date in (one.date or "", two.date or "")]
     except ValueError:

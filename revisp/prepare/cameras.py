@@ -1,4 +1,4 @@
-"""The cameras of a data set, measured on all their pairs: a file each, by which photos can be simulated."""
+"""Measure the cameras of a data set on their pairs, and write a camera file for each."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from revisp.io.camera_file import save_camera
 __all__ = ["write_cameras"]
 
 RENDERED_BY_CAMERA = ("raw+jpeg", "raw+preview", "pair")
-"""Kinds of pictures whose photo the camera itself made."""
+"""Kinds of pictures whose photo is a rendering of the camera itself."""
 
 MAX_PIXELS = 40_000_000
 """Most pixels of a camera's pairs that are measured: three of 12 megapixels, or as many smaller ones as fit."""
 
 
 def write_cameras(manifest: Manifest) -> list[Path]:
-    """Measure each camera that made photos of its own, and write ``cameras/MAKE-MODEL.json``.
+    """Measure each camera that rendered photos itself, and write ``cameras/MAKE-MODEL.json``.
 
-    Only training pictures are measured. Shots of one camera differ in white balance: each RAW is brought to that
-    of the first. A camera whose pictures allow no measurement (black, flat) gets no file.
+    Only training pictures are measured. Shots of one camera differ in white balance, so each RAW is converted to
+    that of the first. A camera whose pictures cannot be measured (black, flat) gets no file.
 
     Raises:
         OutputError: a file cannot be written.
@@ -55,13 +55,13 @@ def write_cameras(manifest: Manifest) -> list[Path]:
 
 
 def _enough(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the first pictures, as many as are measured, at least one."""
+    """Return the first pictures, up to `MAX_PIXELS` pixels, at least one."""
     pixels = np.cumsum([entry.height * entry.width for entry in entries])
     return list(entries[: max(1, int((pixels <= MAX_PIXELS).sum()))])
 
 
 def _measure(root: Path, entries: Sequence[Entry], path: Path) -> None:
-    """Measure rendering and noise; lens shading where all photos are whole, which those of pairs may not be."""
+    """Measure rendering and noise, and lens shading if all photos are whole; those of pairs may be cut."""
     profile, whole = entries[0].profile, all(entry.kind != "pair" for entry in entries)
     pictures = [PreparedPicture(root, entry) for entry in entries]
     fitted = fit_camera([_pair(picture, profile) for picture in pictures], shading=whole)
@@ -71,14 +71,14 @@ def _measure(root: Path, entries: Sequence[Entry], path: Path) -> None:
 
 
 def _pair(picture: PreparedPicture, reference: CameraProfile) -> FitPair:
-    """Return photo and demosaiced RAW, the latter in the white balance of the reference, and the valid pixels."""
+    """Return photo, demosaiced RAW in the white balance of the reference, and valid pixels."""
     sample = picture.read(0, 0, picture.height, picture.width)
     ratio = np.array(picture.entry.profile.gains) / np.array(reference.gains)
     return sample.srgb, sample.target * sample.target.new_tensor(ratio).view(3, 1, 1), sample.valid
 
 
 def _noise(picture: PreparedPicture) -> NoiseLevels:
-    """Measure the noise, at a coarser scale where GPR's wavelet compression has removed the finest."""
+    """Measure the noise, at a coarser scale if the wavelet compression of GPR removed the finest scale."""
     path = picture.entry.sources[0]["path"] if picture.entry.sources else ""
     bayer = picture.read(0, 0, picture.height, picture.width).bayer
     return fit_noise(bayer, picture.entry.profile.cfa, scale=3 if path.lower().endswith(".gpr") else 1)

@@ -1,4 +1,4 @@
-"""Tiles of the AIM 2022 and NTIRE 2025 challenges to pictures."""
+"""Make pictures of the tiles of the AIM 2022 and NTIRE 2025 challenges."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["challenge_picture"]
 
 
 def challenge_picture(item: ChallengeTile) -> AlignedPair:
-    """Make the picture of a tile; its pixels are left where the challenge has them, and their offset is measured.
+    """Make the picture of a tile. Its pixels stay as the challenge has them; their offset is measured.
 
     Raises:
-        RevispError: a half is missing, damaged, of another size or dtype, or holds values above the maximum.
+        RevispError: photo or RAW is missing, damaged, of another size or dtype, or holds values above the maximum.
     """
     if item.challenge == "damaged":
         raise DataError(

@@ -1,4 +1,4 @@
-"""What came of a preparation, in words, and whether it was any use."""
+"""Describe the result of a preparation, and require that it has a use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MOST_REJECTS, MOST_CAMERAS = 20, 4
 
 
 def describe_preparation(result: Preparation) -> str:
-    """Return the closing lines: what there is, by kind, split and camera, and why the rest is not."""
+    """Return the closing lines: pictures by kind, split and camera, and the reasons of rejections."""
     entries = result.manifest.entries
     lines = [
         f"{len(result.made)} made, {len(result.kept)} kept, {len(result.refused)} rejected; "
@@ -36,10 +36,10 @@ def describe_preparation(result: Preparation) -> str:
 
 
 def require_use(result: Preparation) -> None:
-    """Require that something came of what was given, and of every file given outright.
+    """Require that a picture was made or kept, and one for every file that was given by name.
 
     Raises:
-        DataError: nothing did; the message has the first reason.
+        DataError: there is none; the message has the first reason.
     """
     named = [reject for reject in result.refused if reject.name in result.explicit]
     if named:

@@ -1,4 +1,4 @@
-"""A RAW as registration and reduction need it."""
+"""A RAW in the form that registration and reduction need."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from revisp.io.raw.read import RawImage
 __all__ = ["Frame", "is_deep", "measure", "summarise"]
 
 MOST_STOPS = 6.0
-"""Most stops by which a dark RAW is brightened, so that a photo can be registered to it."""
+"""Most stops by which a dark RAW is brightened for the registration of a photo."""
 
 
 class Frame:
-    """An upright RAW, demosaiced, and developed so that a photo can be registered to it.
+    """An upright RAW, demosaiced, and developed for the registration of a photo.
 
     Attributes:
         raw: the RAW.
@@ -39,7 +39,7 @@ class Frame:
 
 
 def measure(photo: Tensor, frame: Frame) -> dict[str, Any] | None:
-    """Return how a photo lies on its RAW, for the manifest; None where there is too little texture to tell."""
+    """Return the alignment of a photo with its RAW for the manifest; None if there is too little texture."""
     try:
         return summarise(align(photo, frame.reference, window=frame.raw.crop))
     except AlignmentError:
@@ -49,9 +49,9 @@ def measure(photo: Tensor, frame: Frame) -> dict[str, Any] | None:
 def summarise(found: Alignment) -> dict[str, Any]:
     """Return the figures of an alignment that a manifest keeps.
 
-    ``offset`` is (dy, dx), photo index minus RAW index at the RAW's centre; ``matrix`` leads from (x, y, 1) of a
-    RAW pixel to (x, y) of the photo; ``residual_*`` are lengths in RAW pixels of what it leaves, over blocks. Of a
-    stored picture, ``cut`` is the first row and column of its arrays in the grid that was registered.
+    ``offset`` is (dy, dx), photo index minus RAW index at the centre of the RAW. ``matrix`` maps (x, y, 1) of a
+    RAW pixel to (x, y) of the photo. ``residual_*`` are lengths of the residual shifts of blocks, in RAW pixels.
+    For a stored picture, ``cut`` is the first row and column of its arrays in the grid that was registered.
     """
     noise = found.noise_correlation
     return {
@@ -67,6 +67,6 @@ def summarise(found: Alignment) -> dict[str, Any]:
 
 
 def is_deep(photo: Tensor) -> bool:
-    """Whether a photo in [0, 1] holds other values than multiples of 1/255, so that 8 bits would lose some."""
+    """Whether a photo in [0, 1] holds values that are not multiples of 1/255, which 8 bits would lose."""
     steps = photo * 255
     return bool((steps - steps.round()).abs().max() > 1e-3)

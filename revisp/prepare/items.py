@@ -1,4 +1,4 @@
-"""One piece of work each: the files that belong together, and what they are."""
+"""Items of a preparation: files that belong together, and their kind."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Item:
-    """Files that become pictures of the data set, or a reason why not.
+    """Files that become pictures of the data set or a rejection.
 
     Attributes:
-        name: what the pictures are called, or begin with.
-        files: absolute or relative paths; the RAW before the photo.
+        name: name of its picture, or prefix of the names of several.
+        files: absolute or relative paths; the RAW comes before the photo.
     """
 
     name: str
@@ -35,13 +35,13 @@ class Item:
 
     @property
     def scene(self) -> str:
-        """What must stay on one side of a split: the pictures of one exposure."""
+        """The scene: all pictures of one exposure, which must stay on one side of a split."""
         return self.name
 
 
 @dataclass(frozen=True)
 class RawFile(Item):
-    """A camera's RAW file, alone or with the JPEG of its name."""
+    """A camera RAW file, alone or with the JPEG of the same name."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class MosaicFile(Item):
     """A mosaic of 16 bits in a picture or array file.
 
     Attributes:
-        profile: JSON file of its camera.
+        profile: JSON file of the camera profile.
     """
 
     profile: Path
@@ -57,10 +57,10 @@ class MosaicFile(Item):
 
 @dataclass(frozen=True)
 class PairFile(Item):
-    """A pair of a pairs folder, aligned already.
+    """An aligned pair of a pairs folder.
 
     Attributes:
-        pair: its name in that folder.
+        pair: name of the pair in that folder.
     """
 
     pair: str
@@ -68,7 +68,7 @@ class PairFile(Item):
 
 @dataclass(frozen=True)
 class ChallengeTile(Item):
-    """A tile of AIM 2022 or NTIRE 2025; one file alone lacks its other half.
+    """A tile of AIM 2022 or NTIRE 2025. With a single file, the photo or the RAW is missing.
 
     Attributes:
         challenge: "s7", "p20", "ntire2025", or "damaged" for an array of another shape.
@@ -91,11 +91,11 @@ class PlainPhoto(Item):
 
 @dataclass(frozen=True)
 class LonelyPhoto(Item):
-    """A photo in a folder of RAW files that is none of theirs.
+    """A photo in a folder of RAW files that belongs to none of them.
 
     Attributes:
-        raws: the RAW files beside it.
-        is_mosaic: it looks like a mosaic whose camera profile is missing.
+        raws: the RAW files in the same folder.
+        is_mosaic: whether it looks like a mosaic whose camera profile is missing.
     """
 
     raws: tuple[Path, ...]
@@ -103,12 +103,12 @@ class LonelyPhoto(Item):
 
 
 def rendering_name(item: Item, converter: str, style: str) -> str:
-    """Return what to call a rendering of a RAW."""
+    """Return the name of a rendering of a RAW."""
     return f"{item.name}_{converter}_{style}"
 
 
 def shot_name(item: Item, index: int, cameras: int) -> str:
-    """Return what to call a photo as the simulated camera ``index``, from 0, of several takes it."""
+    """Return the name of the shot of a photo by the simulated camera ``index``, counted from 0."""
     return item.name if cameras == 1 else f"{item.name}_{index + 1}"
 
 

@@ -1,6 +1,6 @@
-"""The journal of a preparation: what is finished, a line an item, until the manifest is written.
+"""The journal of a preparation: a line for each finished item, until the manifest is written.
 
-A line is the list of an item's outcomes, or ``{"anew": NAMES}``: pictures whose arrays are about to change.
+A line is the list of the outcomes of an item, or ``{"anew": NAMES}``: pictures whose arrays are about to change.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ Outcome = Entry | Reject
 
 
 class Journal:
-    """Lines that are on the disk as soon as they are added.
+    """A file of lines; each is on the disk as soon as it is added.
 
     Args:
-        root: the data set.
+        root: folder of the data set.
     """
 
     def __init__(self, root: Path) -> None:
         self.path = root / JOURNAL
 
     def read(self) -> list[list[Outcome] | list[str]]:
-        """Return outcomes, or names of pictures that were begun anew, line by line.
+        """Return line by line the outcomes of an item, or names of pictures that were about to change.
 
-        A last line without its end was cut short by a crash: it is taken off the file.
+        A last line without its end was cut off by a crash. It is removed from the file.
 
         Raises:
-            DataError: a whole line is not what was written.
+            DataError: a complete line is damaged.
             OutputError: the file cannot be shortened.
         """
         try:
@@ -50,7 +50,7 @@ class Journal:
         return [self._parse(number, line) for number, line in enumerate(lines, start=1)]
 
     def finished(self, outcomes: Sequence[Outcome]) -> None:
-        """Record what an item became.
+        """Record the outcomes of an item.
 
         Raises:
             OutputError: the file cannot be written.
@@ -58,7 +58,7 @@ class Journal:
         self._append([outcome.to_dict() for outcome in outcomes])
 
     def begun(self, names: Sequence[str]) -> None:
-        """Record that pictures are about to be overwritten: until their item is finished they are worth nothing.
+        """Record that pictures are about to be overwritten: they are not valid until their item is finished.
 
         Raises:
             OutputError: the file cannot be written.
@@ -66,7 +66,7 @@ class Journal:
         self._append({"anew": list(names)})
 
     def remove(self) -> None:
-        """Remove the file: all of it is in the manifest."""
+        """Remove the file, since the manifest now holds its content."""
         self.path.unlink(missing_ok=True)
 
     def _append(self, values: Any) -> None:
@@ -86,7 +86,7 @@ class Journal:
                 return [str(name) for name in values["anew"]]
             return [_outcome(value) for value in values]
         except (ValueError, TypeError, KeyError, DataError) as error:
-            raise DataError(f"{self.path}:{number}: damaged ({error}); remove the file to begin anew") from error
+            raise DataError(f"{self.path}:{number}: damaged ({error}); remove the file to start again") from error
 
 
 def _outcome(values: dict[str, Any]) -> Outcome:

@@ -1,4 +1,4 @@
-"""How much disk and memory a preparation will need, from file headers."""
+"""Estimate the disk space and memory of a preparation from file headers."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from revisp.prepare.options import PrepareOptions
 __all__ = ["affordable_workers", "bytes_needed"]
 
 RAW, TARGET = 2, 6
-"""Bytes a pixel of the arrays that renderings of one RAW share."""
+"""Bytes a pixel of the arrays that all renderings of one RAW share."""
 
 PHOTO, DEEP_PHOTO = 3, 6
 """Bytes a pixel of a photo of 8 bits, and of 16."""
 
 SMALL_BYTES = 40_000
-"""Bytes of a picture's list of overexposed pixels, at most, and of the arrays' headers."""
+"""Most bytes of the list of overexposed pixels of a picture and of the array headers."""
 
 
 WORKER, WORKING = 700_000_000, 220
-"""Bytes of memory of a worker process with its libraries, and a pixel of the picture that it is at."""
+"""Bytes of memory of a worker process with its libraries, and bytes for each pixel of its picture."""
 
 MEMORY_SHARE = 0.8
-"""Share of the machine's memory that workers may take."""
+"""Share of the memory of the machine that workers may use."""
 
 
 def affordable_workers(items: Iterable[Item]) -> int:
-    """Return how many processes cores and memory allow, were all at the largest picture; at least one."""
+    """Return the processes that cores and memory allow if all are at the largest picture; at least one."""
     cores = os.cpu_count() or 1
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -44,7 +44,7 @@ def affordable_workers(items: Iterable[Item]) -> int:
 
 
 def bytes_needed(items: Iterable[Item], options: PrepareOptions) -> int:
-    """Return an estimate, rather from above, of the bytes that the arrays of items will take."""
+    """Return an estimate, rather too high than too low, of the bytes of the arrays of items."""
     return sum(_bytes(item, options) for item in items)
 
 
@@ -65,7 +65,7 @@ def _bytes(item: Item, options: PrepareOptions) -> int:
 
 
 def _pixels(item: Item) -> int:
-    """Return the pixels of an item's picture; 0 where the header tells nothing, as then nothing will be made."""
+    """Return the pixels of the picture of an item; 0 if the header is not readable: no picture is made then."""
     file = item.files[0]
     try:
         if isinstance(item, PlainPhoto | PairFile):

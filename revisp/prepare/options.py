@@ -1,4 +1,4 @@
-"""What a preparation may be told; the same words as `revisp-prepare`."""
+"""The settings of a preparation, with the names of the options of `revisp-prepare`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ class PrepareOptions:
     """Settings of `prepare`.
 
     Attributes:
-        converters: programs that render RAW files which have no camera JPEG of their own (`revisp.io.CONVERTERS`).
-        styles: renderings by each of them (`revisp.io.STYLES`); empty takes all.
-        min_preview: least size of a camera's JPEG or embedded preview, as a share of the RAW's side, in (0, 1].
-            One below it is not used; one below 1 brings the RAW down to its own size.
-        profiles: camera profiles of 16-bit mosaics, ``(pattern of the file's name, JSON file)``; the first match
-            counts, before ``NAME.json`` and ``profile.json`` beside the mosaic.
-        demosaic: method of the training target (`revisp.demosaic.demosaic`).
-        val: scenes to validate with, by name; None draws them.
+        converters: programs that render RAW files without a camera JPEG (`revisp.io.CONVERTERS`).
+        styles: styles of each converter (`revisp.io.STYLES`); empty takes all.
+        min_preview: least side of a camera's JPEG or embedded preview, as a share of the side of the RAW, in (0,
+            1]. A smaller one is not used. If the one used is smaller than the RAW, the RAW is reduced to its size.
+        profiles: camera profiles of 16-bit mosaics, as ``(pattern of the file name, JSON file)``. The first match
+            counts. It has priority over ``NAME.json`` and ``profile.json`` in the folder of the mosaic.
+        demosaic: demosaicing method of the training target (`revisp.demosaic.demosaic`).
+        val: names of the scenes to validate with; None draws them.
         val_share: share of the scenes that is drawn to validate with, in [0, 1).
-        cameras: simulated cameras that photograph each plain photo.
+        cameras: number of simulated cameras for each plain photo.
         camera: JSON file of a camera to simulate, ``cameras/*.json`` of a prepared data set; None draws random
-            ones.
-        seed: of the simulated cameras.
-        workers: processes; 0 takes one a core, or fewer where the memory is too small for so many.
+            cameras.
+        seed: seed of the simulated cameras.
+        workers: processes; 0 takes one for each core, or fewer if the memory is too small.
 
     Raises:
-        ConfigError: a number outside its range.
+        ConfigError: a number is outside its range, or there is no converter.
 
     Example:
         >>> PrepareOptions(val_share=0.1).converters

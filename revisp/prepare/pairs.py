@@ -1,9 +1,9 @@
-"""Folders of pairs that somebody aligned already.
+"""Folders of pairs that are aligned already.
 
 Layout::
 
     FOLDER/profile.json            the camera (`revisp.CameraProfile`)
-    FOLDER/srgb/NAME.png|jpg|...   its rendering, aligned with the RAW to the pixel
+    FOLDER/srgb/NAME.png|jpg|...   its rendering, aligned with the RAW pixel by pixel
     FOLDER/raw/NAME.png|tiff|npy   the mosaic: one channel of 16 bits, in the profile's stored units
 """
 
@@ -30,10 +30,10 @@ def is_pairs_folder(folder: Path) -> bool:
 
 
 def find_pairs(folder: Path) -> Iterator[tuple[str, tuple[Path, ...]]]:
-    """Yield the name and files of each pair, RAW first; one file alone lacks its other half.
+    """Yield the name and files of each pair, RAW first. A single file means that the other half is missing.
 
     Raises:
-        DataError: two files of one half have one name.
+        DataError: two photos or two RAW files have the same name.
     """
     raws, photos = _files(folder / "raw", MOSAIC_ENDINGS), _files(folder / "srgb", PHOTO_ENDINGS)
     for name in sorted({*raws, *photos}, key=natural_key):
@@ -41,10 +41,11 @@ def find_pairs(folder: Path) -> Iterator[tuple[str, tuple[Path, ...]]]:
 
 
 def pair_picture(item: PairFile) -> AlignedPair:
-    """Make the picture of a pair; its pixels are left where they are, and their offset is measured.
+    """Make the picture of a pair. Its pixels are not moved; their offset is measured.
 
     Raises:
-        RevispError: a half is missing, cannot be read, has another size or values above the profile's white level.
+        RevispError: photo or RAW is missing, cannot be read, or has another size; or a value is above the white
+            level.
     """
     if len(item.files) == 1:
         half = "raw" if item.files[0].parent.name == "srgb" else "srgb"

@@ -1,4 +1,4 @@
-"""Plain photographs to pictures: simulated cameras photograph their scenes."""
+"""Make pictures of plain photos by simulated cameras."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["simulated_pictures"]
 
 
 def simulated_pictures(item: PlainPhoto, options: PrepareOptions) -> Iterator[AlignedPair]:
-    """Photograph a photo by ``options.cameras`` random cameras, or as often by the one of ``options.camera``.
+    """Simulate ``options.cameras`` shots of a photo, by random cameras or by the one of ``options.camera``.
 
-    What is drawn is a function of the photo's name and ``options.seed``.
+    The random draws depend only on the name of the photo and ``options.seed``.
 
     Raises:
         ImageError: the photo cannot be read.
-        ConfigError: the camera file is none.
+        ConfigError: ``options.camera`` is not a valid camera file.
     """
     photo = read_srgb(item.files[0])
     height, width = (side // 2 * 2 for side in photo.shape[-2:])

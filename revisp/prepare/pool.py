@@ -1,9 +1,9 @@
-"""Worker processes, which end with their parent and at its word, and leave nothing behind.
+"""Worker processes, which end with their parent or on its command, and leave no unfinished files.
 
-They are started afresh rather than forked: LibRaw's threads do not survive a fork. Only the parent holds the
-writing end of a pipe whose end of file each worker waits for, so that none survives it, however it ends. An
-interrupt from the keyboard, which reaches all of them, is the parent's to answer; and the parent answers between
-two jobs: an exception in the midst of the pool's own bookkeeping could leave a lock that nobody opens again.
+Workers are spawned, not forked: LibRaw's threads do not survive a fork. Only the parent holds the writing end of a
+pipe, and each worker waits for its end of file. So no worker survives the parent, however the parent ends. A
+keyboard interrupt reaches all processes, but only the parent handles it, between two jobs. An exception inside the
+bookkeeping of the pool could leave a lock that is never released.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from revisp.prepare.work import Done, PlannedItem, process
 __all__ = ["work"]
 
 STOP_TIMEOUT = 5.0
-"""Seconds that a worker has to put away what it is at."""
+"""Seconds that a worker has to clean up when it is stopped."""
 
 INTERRUPT_POLL = 0.2
-"""Seconds between two looks whether an interrupt is waiting for its answer."""
+"""Seconds between two checks for a pending interrupt."""
 
 
 def work(
     jobs: Sequence[PlannedItem], options: PrepareOptions, root: Path, begin: Callable[[PlannedItem], None]
 ) -> Generator[tuple[PlannedItem, Done]]:
-    """Process jobs, in parallel where there are several; yield each as it is finished.
+    """Process jobs, in parallel if there are several; yield each when it is finished.
 
     Args:
-        jobs: what to do.
-        options: settings; ``workers`` says by how many processes.
-        root: the data set.
-        begin: called before a job is begun.
+        jobs: the planned items.
+        options: settings; ``workers`` is the number of processes.
+        root: folder of the data set.
+        begin: called before a job begins.
 
     Raises:
-        DataError: a worker was ended from outside.
+        DataError: a worker process died.
         OutputError: a file cannot be written.
     """
     workers = min(options.workers or affordable_workers(job.item for job in jobs), len(jobs))
@@ -79,7 +79,7 @@ def work(
         pool.shutdown(wait=True)
         interrupts.answer()
     except BrokenProcessPool as error:
-        interrupts.answer()  # it reached the workers too
+        interrupts.answer()  # it reached the workers, too
         files = " or ".join(str(job.item.files[0]) for job in list(waiting.values())[:workers])
         raise DataError(
             f"a worker process died, for lack of memory or of a damaged file, perhaps {files}: start again with "
@@ -93,7 +93,7 @@ def work(
 
 
 class _Interrupts:
-    """Note the signals that would raise `KeyboardInterrupt` at once, until it is safe to."""
+    """Records signals that would raise `KeyboardInterrupt`, until it is safe to raise it."""
 
     def __init__(self) -> None:
         self.waiting = False
@@ -107,18 +107,18 @@ class _Interrupts:
         self.waiting = True
 
     def answer(self) -> None:
-        """Raise `KeyboardInterrupt` if one is due."""
+        """Raise `KeyboardInterrupt` if a signal was recorded."""
         if self.waiting:
             raise KeyboardInterrupt
 
     def restore(self) -> None:
-        """Let signals act at once again."""
+        """Restore the immediate handling of signals."""
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
 
 
 def _submit(pool: ProcessPoolExecutor, job: PlannedItem, options: PrepareOptions, root: Path) -> Future[Done]:
-    """Submit a job; processes that are started by that are deaf to the keyboard from their first moment."""
+    """Submit a job; processes that start for it ignore keyboard interrupts from their first instruction."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         return pool.submit(process, job, options, root)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -132,7 +132,7 @@ def _begin_worker(workers: int, ends: Connection) -> None:
     """Share the cores among the workers, and wait in the background for the parent's end."""
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
     signal.signal(signal.SIGTERM, _leave)
-    Finalize(None, signal.signal, args=(signal.SIGTERM, signal.SIG_IGN), exitpriority=100)  # leaving already
+    Finalize(None, signal.signal, args=(signal.SIGTERM, signal.SIG_IGN), exitpriority=100)  # it is ending already
     threading.Thread(target=_leave_with_parent, args=(ends,), daemon=True).start()
 
 
@@ -141,9 +141,9 @@ def _leave(*_: object) -> None:
 
 
 def _leave_with_parent(ends: Connection) -> None:
-    """Wait for the pipe's end of file, then end the process: in order where it can be, by force where not."""
+    """Wait for the end of file of the pipe, then end the process: in order if possible, else by force."""
     ends.poll(None)
-    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - what breaks off from here on is meant to
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - errors from here on are expected
     until = time.monotonic() + STOP_TIMEOUT
     while time.monotonic() < until:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -1,6 +1,6 @@
-"""What lies in the given files and folders: which RAW belongs to which photo, and what is of no use.
+"""Recognise the given files and folders: find the photo of each RAW, and files that cannot be used.
 
-Nothing is decoded here: names, file headers and array shapes decide, so that a large folder is planned in seconds.
+Files are not decoded here. Names, file headers and array shapes decide, so a large folder is planned in seconds.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ MAX_NAME_BYTES = 160
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done.
+    """The plan of a preparation.
 
     Attributes:
-        items: work, in natural order by name; names are unique.
-        explicit: names of the items whose file was given outright, not found in a folder.
+        items: the items, in natural order of their names, which are unique.
+        explicit: names of the items whose file was given by name, not found in a folder.
 
     Example:
         >>> plan = Plan((PlainPhoto("street", (Path("street.jpg"),)),), frozenset({"street"}))
@@ -66,21 +66,21 @@ class Plan:
 
 
 def recognise(inputs: Sequence[Path], options: PrepareOptions, output: Path) -> Plan:
-    """Find the work in files and folders.
+    """Find the items in files and folders.
 
-    A folder is searched with its subfolders; hidden ones, links to folders, and data sets that were prepared are
-    left out. A file that is found by several ways is taken once. In each folder:
+    A folder is searched with its subfolders; hidden folders, links to folders, and prepared data sets are left
+    out. A file that is found twice is taken once. In each folder these are items:
 
     * ``profile.json`` with ``srgb/`` and ``raw/``: a folder of aligned pairs (`revisp.prepare.pairs`);
-    * ``SCENE_TILE.npy`` of a challenge's size: AIM 2022 (with .jpg) or NTIRE 2025 (with .png) tiles;
-    * camera RAW files, each with the photo of the same name beside it, or else the only one of that name in the
-      whole folder given;
+    * ``SCENE_TILE.npy`` of the size of a challenge: tiles of AIM 2022 (with .jpg) or NTIRE 2025 (with .png);
+    * camera RAW files, each with the photo of the same name in its folder, or else the only photo of that name in
+      the whole given folder;
     * 16-bit mosaics: files that have a camera profile by ``options.profiles``, ``NAME.json`` or ``profile.json``;
-    * other photos: for simulated cameras where the folder has no RAW, else rejected.
+    * other photos: for simulated cameras if the folder has no RAW, else rejected.
 
     Raises:
-        DataError: an input does not exist, is the data set itself, holds nothing that can be used, or two files
-            would get one name.
+        DataError: an input does not exist, is the data set itself, or holds no usable file; or two files would get
+            the same name.
     """
     found: dict[str, Item] = {}
     names: dict[str, Item] = {}
@@ -107,9 +107,9 @@ class Listing:
     """The files of one folder.
 
     Attributes:
-        folder: where they lie.
-        files: sorted.
-        root: the folder that was given.
+        folder: the folder.
+        files: its files, sorted.
+        root: the given folder that it belongs to.
     """
 
     folder: Path
@@ -117,13 +117,13 @@ class Listing:
     root: Path
 
     def name(self, stem: str) -> str:
-        """Return what to call a file: its place below the root, in the letters that a file name may have."""
+        """Return the name of an item: its path below the root, with only characters that a file name may have."""
         place = unicodedata.normalize("NFC", (self.folder.relative_to(self.root) / stem).as_posix())
         return _shortened(re.sub(r"[^\w.+-]+", "-", place).strip("-.") or "unnamed")
 
 
 def _shortened(name: str) -> str:
-    """Cut a name that is too long, and add a hash of it, by which it differs from others of its beginning."""
+    """Cut a name that is too long, and add a hash, so that names with the same beginning stay different."""
     data = name.encode()
     if len(data) <= MAX_NAME_BYTES:
         return name
@@ -131,11 +131,11 @@ def _shortened(name: str) -> str:
 
 
 class _Partners:
-    """Photos by their stem: the one beside a RAW, or else the only one of its name in the tree, is its JPEG.
+    """Finds the JPEG of a RAW: the photo of its name in its folder, else the only one in the tree.
 
     Attributes:
-        photos: by stem.
-        taken: those that are the JPEG of a RAW.
+        photos: photos by their stem.
+        taken: photos that are the JPEG of a RAW.
     """
 
     def __init__(self, listings: Sequence[Listing]) -> None:
@@ -154,7 +154,7 @@ class _Partners:
 
 
 def _listings(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Path, list[Listing]]]:
-    """Yield each folder given, with its subfolders, and the files given outright, by their folder."""
+    """Yield each given folder with its subfolders, and the files given by name, grouped by folder."""
     files: dict[Path, list[Path]] = {}
     for given in inputs:
         if given.is_dir():
@@ -185,12 +185,12 @@ def _check_regular(file: Path) -> None:
 
 
 def _beside(folder: Path, names: Sequence[Path]) -> list[Path]:
-    """Return the photos beside files given outright that belong to them: of a RAW, of a challenge's array."""
+    """Return the photos in a folder that belong to files given by name: to a RAW or to an array of a challenge."""
     raws = {file.stem.lower() for file in names if file.suffix.lower() in RAW_ENDINGS}
     arrays = {file.stem for file in names if _challenge_kind(file) is not None}
     try:
         photos = [file for file in folder.iterdir() if file.suffix.lower() in (*JPEG_ENDINGS, ".png")]
-    except OSError:  # a folder whose files may be read, but not listed
+    except OSError:  # a folder whose files can be read, but not listed
         return []
     of_raws = [file for file in photos if file.suffix.lower() in JPEG_ENDINGS and file.stem.lower() in raws]
     return of_raws + [file for file in photos if file.stem in arrays]
@@ -220,7 +220,8 @@ def _folders(root: Path, output: Path) -> Iterator[Listing]:
         if is_pairs_folder(here):
             below[:] = [name for name in below if name not in ("srgb", "raw")]
         files = [here / name for name in names if not name.startswith(".")]
-        files = [file for file in files if file.is_file() or not file.exists()]  # no pipes; broken links are told
+        # Pipes are left out; broken links are kept, so that they are reported.
+        files = [file for file in files if file.is_file() or not file.exists()]
         yield Listing(here, tuple(sorted(files, key=_by_name)), root)
 
 
@@ -244,7 +245,7 @@ def _items_of(listing: Listing, partners: _Partners, options: PrepareOptions) ->
     photos = [file for file in rest if file.suffix.lower() in PHOTO_ENDINGS and file not in partners.taken]
     stems = {raw.stem.lower() for raw in raws}
     for photo in photos:
-        if photo.stem.lower() not in stems:  # else a second rendering of a RAW that has its JPEG
+        if photo.stem.lower() not in stems:  # else it is a second rendering of a RAW that has its JPEG
             items.append(_photo_item(listing, photo, tuple(raws), has_mosaics=has_mosaics))
     return items
 
@@ -259,7 +260,7 @@ def _photo_item(listing: Listing, photo: Path, raws: tuple[Path, ...], *, has_mo
 
 
 def _challenge_tiles(listing: Listing, files: list[Path]) -> tuple[list[Item], list[Path]]:
-    """Split a folder's files into challenge tiles and the rest; a tile without its other half is kept, alone."""
+    """Split the files of a folder into challenge tiles and others; a tile without photo or RAW is kept."""
     kinds = {file: kind for file in files if (kind := _challenge_kind(file)) is not None}
     kind = next((kind for kind in kinds.values() if kind != "damaged"), next(iter(kinds.values()), None))
     kind = kind or _challenge_of_photos(files)
@@ -287,7 +288,7 @@ def _tile(listing: Listing, kind: str, files: tuple[Path, ...], stem: str) -> Ch
 
 
 def _challenge_kind(file: Path) -> str | None:
-    """Return the challenge whose arrays have a file's shape, by its header alone."""
+    """Return the challenge whose arrays have the shape of a file; only the header is read."""
     if file.suffix.lower() != ".npy":
         return None
     try:
@@ -302,14 +303,14 @@ def _challenge_kind(file: Path) -> str | None:
 
 
 def _challenge_of_photos(files: list[Path]) -> str | None:
-    """Return the challenge whose inputs a folder without arrays holds, by the name, ending and size of one."""
+    """Return the challenge of a folder without arrays, by the name, ending and size of one photo."""
     named = (file for file in files if CHALLENGE_NAME.fullmatch(file.stem))
     found = (by_photo(photo_size(file)) for file in named if file.suffix.lower() == ".jpg")
     return next((challenge.name for challenge in found if challenge and challenge.photo_ending == ".jpg"), None)
 
 
 def _sidecar(file: Path, options: PrepareOptions) -> Path | None:
-    """Return the camera profile that goes with a 16-bit mosaic, or None where the file is none."""
+    """Return the camera profile of a 16-bit mosaic; None if the file is not a mosaic."""
     if file.suffix.lower() not in MOSAIC_ENDINGS:
         return None
     for pattern, profile in options.profiles:
@@ -322,7 +323,7 @@ def _sidecar(file: Path, options: PrepareOptions) -> Path | None:
 
 
 def _looks_like_mosaic(file: Path) -> bool:
-    """Whether a PNG holds one channel of 16 bits, by its header."""
+    """Whether a PNG has one channel of 16 bits, by its header."""
     try:
         with file.open("rb") as opened:
             head = opened.read(26)

@@ -1,7 +1,7 @@
-"""A preparation from files to data set: planned, told, done in parallel, and continued where it was stopped.
+"""Prepare a data set: plan the work, announce it, do it in parallel, and continue an interrupted run.
 
-What a worker finishes is added to ``journal.jsonl`` at once, a line an item; the manifest is written when all is
-done, and the journal removed. A line that a crash cut short is left out on the next start, and its item made anew.
+Each finished item becomes a line of ``journal.jsonl`` at once. When all items are done, the manifest is written
+and the journal removed. A line that a crash cut off is ignored at the next start, and its item is made again.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ from revisp.prepare.work import Done, PlannedItem, plan_job
 __all__ = ["Preparation", "Progress", "prepare"]
 
 Progress = Callable[[int, int, str], None]
-"""Called with items done, items in all, and a line on the last one."""
+"""Called with the number of finished items, the number of all items, and a line on the last one."""
 
 ARRAY_FILE = re.compile(rf".+\.({'|'.join(ARRAYS)})\.npy")
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a preparation left.
+    """The result of a preparation.
 
     Attributes:
-        root: the data set.
-        manifest: all that is in it now.
-        made: names of pictures that were made, or made anew.
-        kept: names of pictures that were there already, of unchanged files.
-        refused: what this call tried and could not use.
-        explicit: names in ``refused`` whose file was given outright.
+        root: folder of the data set.
+        manifest: the whole content of the data set.
+        made: names of pictures that this call made, new or again.
+        kept: names of pictures of unchanged files, which existed already.
+        refused: rejections of this call.
+        explicit: names in ``refused`` whose file was given by name.
 
     Example:
         >>> left = Preparation(Path("phone"), Manifest(Path("phone"), (), ()), ("street",), (), (), frozenset())
@@ -82,23 +82,23 @@ def prepare(
 ) -> Preparation:
     """Make a data set of camera RAW files, challenge folders, pairs, or plain photos.
 
-    A picture of unchanged files and settings is kept as it is; a rejected input is tried again. Pictures in the
-    data set of files that are not among the inputs stay. Interrupted at any moment, the next call goes on.
+    A picture of unchanged files and settings is kept; a rejected input is tried again. Pictures of files that are
+    not among the inputs stay in the data set. If the call is interrupted, the next call continues.
 
-    Worker processes import the script that calls this: have it do so under ``if __name__ == "__main__":``.
+    Worker processes import the script that calls this function: call it under ``if __name__ == "__main__":``.
 
     Args:
         inputs: files and folders; see `revisp.prepare.recognise`.
-        root: folder of the data set, made where it is missing.
+        root: folder of the data set; it is made if it is missing.
         options: settings; None takes the defaults.
-        tell: called with a line on what is about to be done, and how much disk it needs.
+        tell: called with a line on the planned work and the disk space that it needs.
         progress: called after each item.
 
     Raises:
-        ConfigError: a setting names a file or program that there is not.
-        DataError: an input holds nothing of use, a picture of another file has the name of one of these, or a
-            manifest that is there already is damaged.
-        OutputError: the disk is too small, or cannot be written.
+        ConfigError: a setting names a file or program that does not exist.
+        DataError: an input holds no usable file, a picture of another file has the same name, or the existing
+            manifest is damaged.
+        OutputError: the disk is too small or cannot be written.
 
     Example:
         >>> import tempfile
@@ -138,7 +138,7 @@ def prepare(
 
 
 class _State:
-    """Which outcome each item has; kept in the journal until the manifest is written."""
+    """The outcome of each item; kept in the journal until the manifest is written."""
 
     def __init__(self, root: Path, plan: Plan, options: PrepareOptions) -> None:
         self.root, self.plan, self.options = root, plan, options
@@ -156,7 +156,7 @@ class _State:
         require_scenes(options, {entry.scene for entry in self._entries()} | {item.scene for item in plan.items})
 
     def todo(self) -> list[PlannedItem]:
-        """Return the jobs without pictures of their present files, and those that were rejected."""
+        """Return the jobs that have no pictures of their present files, or were rejected."""
         present = {file.name for file in (self.root / "arrays").iterdir()}
         good: set[str] = set()
         bad: set[str] = set()
@@ -166,7 +166,7 @@ class _State:
         return [job for job in self.jobs if _is_to_do({job.mark, job.rendered_mark}, good, bad)]
 
     def begin(self, job: PlannedItem) -> None:
-        """Record that the arrays of an item's pictures are about to change, where it has any."""
+        """Record that the arrays of the pictures of an item are about to change, if it has pictures."""
         path = job.sources[0]["path"]
         names = picture_names(job.item, self.options)
         begun = [entry.name for entry in self._entries() if entry.name in names or path in _paths(entry)]
@@ -174,13 +174,13 @@ class _State:
             self.journal.begun(begun)
 
     def add(self, done: Done) -> None:
-        """Record what an item became, on disk at once."""
+        """Record the outcome of an item, on disk at once."""
         self.journal.finished(done.outcomes)
         self._take(done.outcomes)
         self.made += [outcome.name for outcome in done.outcomes if isinstance(outcome, Entry)]
 
     def _take(self, line: Sequence[Outcome] | Sequence[str]) -> None:
-        """Take outcomes in, in the place of older ones of the same files; or forget pictures by their names."""
+        """Add outcomes and replace older ones of the same files; or remove pictures by their names."""
         names = {part for part in line if isinstance(part, str)}
         outcomes = [part for part in line if not isinstance(part, str)]
         paths = {path for outcome in outcomes for path in _paths(outcome)}
@@ -195,10 +195,10 @@ class _State:
         return [outcome for outcome in self.outcomes.values() if isinstance(outcome, Entry)]
 
     def _check_names(self) -> None:
-        """Refuse to replace a picture of another file, unless that is no more.
+        """Refuse to replace a picture of another file, unless that file was deleted.
 
         Raises:
-            DataError: there is one.
+            DataError: a picture of another existing file has the name of a new one.
         """
         owners = {name: job for job in self.jobs for name in picture_names(job.item, self.options)}
         paths = {job.sources[0]["path"] for job in self.jobs}
@@ -212,7 +212,7 @@ class _State:
                     )
 
     def finish(self) -> Preparation:
-        """Divide into training and validation, write the manifest, and remove what is no more in it."""
+        """Divide into training and validation, write the manifest, and remove arrays that are not in it."""
         rejects = [outcome for outcome in self.outcomes.values() if isinstance(outcome, Reject)]
         entries = assign_splits(self._entries(), self.before.entries, self.options)
         manifest = Manifest(
@@ -240,7 +240,7 @@ class _State:
 
 
 def _paths(outcome: Outcome) -> set[str]:
-    """Return the path of an outcome's first file, if it has one."""
+    """Return the path of the first file of an outcome, if it has one."""
     return {source["path"] for source in outcome.sources[:1]}
 
 
@@ -254,10 +254,10 @@ def _files_of(root: Path, entry: Entry) -> set[str]:
 
 
 def _check_settings(options: PrepareOptions) -> None:
-    """Refuse settings that would fail for each file anew.
+    """Refuse settings that would fail for every file.
 
     Raises:
-        ConfigError: an unknown style or converter, a program that is not installed, a damaged camera file.
+        ConfigError: a style or converter is unknown, a program is not installed, or a camera file is damaged.
     """
     from revisp.io.camera_file import load_camera
     from revisp.io.converters import CONVERTERS, STYLES, available_converters
@@ -278,9 +278,9 @@ def _check_settings(options: PrepareOptions) -> None:
 
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Keep a second preparation of the same data set away; the lock ends with the process, however it ends.
+    """Keep a second preparation of the same data set away; the lock ends with the process.
 
-    Before and after, half-written files are removed: of a run that was killed, and of workers that were.
+    Unfinished files of killed runs and workers are removed before and after.
     """
     held = lock(root / ".lock", root, f"{root}: another revisp-prepare is at work on this data set")
     try:
@@ -313,7 +313,7 @@ def _remove_parts(root: Path) -> None:
 
 
 def _remove_strays(manifest: Manifest) -> None:
-    """Remove arrays that belong to no picture: of changed inputs, or left by a crash."""
+    """Remove arrays that belong to no picture: those of changed inputs, or left by a crash."""
     wanted = {name for entry in manifest.entries for name in _files_of(manifest.root, entry)}
     for file in (manifest.root / "arrays").iterdir():
         if file.name not in wanted and ARRAY_FILE.fullmatch(file.name):

@@ -1,7 +1,7 @@
-"""The contact sheet: one look tells whether photos and RAWs belong together.
+"""The contact sheet, which shows at a glance whether photos and RAWs belong together.
 
-A row a picture: photo, developed RAW, difference, overexposure mask. The RAW is developed by the camera model
-that was fitted to the pair, so that a good pair differs by noise and by what the camera did locally; double
+Each row is a picture: photo, developed RAW, difference, overexposure mask. The RAW is developed by the camera
+model that was fitted to the pair, so that a good pair differs by noise and by what the camera did locally; double
 contours mean that it is shifted, a colour cast a wrong Bayer phase or black level.
 """
 
@@ -31,11 +31,11 @@ MOST_ROWS = 16
 
 
 def write_sheets(manifest: Manifest, *, limit: int = 96) -> list[Path]:
-    """Write ``sheet.png``, ``sheet-2.png``, ... into a data set, and remove older ones that are no more needed.
+    """Write ``sheet.png``, ``sheet-2.png``, ... into a data set, and remove older sheets that are not needed.
 
     Args:
         manifest: the data set.
-        limit: most pictures to show; of more, evenly spread ones are.
+        limit: most pictures to show; from more pictures an evenly spread selection is shown.
 
     Returns:
         The files written.

@@ -1,4 +1,4 @@
-"""Which scenes validate: whole scenes, the same ones whenever more is added."""
+"""Divide scenes into training and validation; a scene keeps its side when more scenes are added."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["assign_splits", "require_scenes"]
 def assign_splits(entries: Iterable[Entry], before: Iterable[Entry], options: PrepareOptions) -> list[Entry]:
     """Return the entries with their split.
 
-    The scenes that ``options.val`` names validate. Without it, scenes that had a split keep it, and of the new
-    ones as many validate, in the order of a hash of their names, as bring the share nearest to
-    ``options.val_share``; at least one scene of two or more does, unless the share is 0.
+    The scenes in ``options.val`` validate. Without it, scenes that have a split keep it. New scenes are ordered by
+    a hash of their names; the number that brings the share nearest to ``options.val_share`` validates. If there
+    are two scenes or more, at least one validates, unless the share is 0.
 
     Raises:
-        DataError: ``options.val`` names a scene that there is not, or all there are.
+        DataError: ``options.val`` names a scene that does not exist, or names every scene.
     """
     entries = list(entries)
     scenes = {entry.scene for entry in entries}
@@ -40,10 +40,10 @@ def assign_splits(entries: Iterable[Entry], before: Iterable[Entry], options: Pr
 
 
 def require_scenes(options: PrepareOptions, scenes: set[str]) -> None:
-    """Refuse to validate with scenes that there are not.
+    """Require that the scenes to validate with exist.
 
     Raises:
-        DataError: ``options.val`` names one.
+        DataError: ``options.val`` names a scene that does not exist.
     """
     if unknown := [name for name in options.val or () if name not in scenes]:
         raise DataError(f"--val: {near_miss('scene', unknown[0], sorted(scenes))}")

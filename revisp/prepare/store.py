@@ -1,4 +1,4 @@
-"""One picture of a data set: what is computed of it, and the arrays it leaves."""
+"""Compute and write the arrays of one picture of a data set."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from revisp.mask import overexposure_mask
 __all__ = ["MIN_COMMON_SIDE", "AlignedPair", "Store"]
 
 MIN_COMMON_SIDE = 64
-"""Least height and width of a picture, in pixels: smaller ones hold no crop worth learning from."""
+"""Least height and width of a picture, in pixels; a smaller picture holds no useful crop."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,17 +34,17 @@ class AlignedPair:
     """A photo and its RAW on one grid.
 
     Attributes:
-        name: what to call it.
+        name: name of the picture.
         kind: one of `revisp.data.manifest.KINDS`.
         profile: the camera; its CFA and levels are those of ``stored``.
         stored: the mosaic in stored units, uint16 ``[H, W]``.
         srgb: the photo ``[3, H, W]`` in [0, 1].
         deep: keep the photo at 16 bits instead of 8.
-        valid: ``[1, H, W]``, 1 where photo and RAW show the same; None counts every pixel.
-        alignment: how they were registered.
+        valid: ``[1, H, W]``, 1 where photo and RAW show the same; None: all pixels are valid.
+        alignment: figures of their registration.
         converter: program that rendered the photo.
-        style: its style.
-        fit: fit a camera model to the pair.
+        style: style of that rendering.
+        fit: whether to fit a camera model to the pair.
     """
 
     name: str
@@ -63,12 +63,12 @@ class AlignedPair:
 class Store:
     """Writes pictures into a data set.
 
-    Pictures of one RAW in several renderings share its mosaic and target: they are computed once and, where the
-    file system has hard links, stored once.
+    All renderings of one RAW share its mosaic and target. These are computed once and, if the file system has hard
+    links, stored once.
 
     Args:
-        root: the data set.
-        method: by which the target is demosaiced.
+        root: folder of the data set.
+        method: demosaicing method of the target.
     """
 
     def __init__(self, root: Path, method: DemosaicMethod) -> None:
@@ -79,12 +79,12 @@ class Store:
     def add(
         self, picture: AlignedPair, *, scene: str, sources: Sequence[dict[str, Any]], fingerprint: str
     ) -> Entry:
-        """Write the arrays of a picture; return its entry, of split "train" until all scenes are known.
+        """Write the arrays of a picture; return its entry, with split "train" until all scenes are known.
 
         Edges where the photo does not cover the RAW are cut off, in even steps that keep the Bayer phase.
 
         Raises:
-            DataError: too little is left, or photo and RAW differ in size.
+            DataError: photo and RAW have too few pixels in common, or differ in size.
             OutputError: a file cannot be written.
         """
         picture = _trim(picture)
@@ -115,7 +115,7 @@ class Store:
         )
 
     def _raw_arrays(self, picture: AlignedPair) -> Tensor:
-        """Write mosaic and target, or link those of the picture before where they are the same.
+        """Write mosaic and target, or link those of the previous picture if they are the same.
 
         Returns:
             The target.
@@ -143,7 +143,7 @@ def _same_raw(one: AlignedPair, two: AlignedPair) -> bool:
 
 
 def _link(source: Path, place: Path) -> None:
-    """Give a file a second name, or copy it where the file system has no hard links."""
+    """Give a file a second name; copy it if the file system has no hard links."""
     try:
         place.unlink(missing_ok=True)
         os.link(source, place)
@@ -153,7 +153,7 @@ def _link(source: Path, place: Path) -> None:
 
 
 def _trim(picture: AlignedPair) -> AlignedPair:
-    """Cut to the rectangle that holds all valid pixels, at even places, of even size."""
+    """Cut to the rectangle that holds all valid pixels, at even positions, of even size."""
     size = picture.stored.shape
     if tuple(picture.srgb.shape[-2:]) != size:
         raise DataError(f"photo {list(picture.srgb.shape[-2:])} and RAW {list(size)} differ in size")
@@ -189,7 +189,7 @@ def _pixels(srgb: Tensor, *, deep: bool) -> np.ndarray[Any, Any]:
 
 
 def _positions(picture: AlignedPair, mask: Tensor) -> np.ndarray[Any, Any]:
-    """Return (row, column) of overexposed pixels that count, a random choice where there are very many."""
+    """Return (row, column) of valid overexposed pixels; a random choice if there are very many."""
     counts = mask[0] if picture.valid is None else mask[0] * picture.valid[0]
     found = np.argwhere(counts.numpy() >= 0.5)
     if len(found) > MAX_OE:
@@ -199,14 +199,14 @@ def _positions(picture: AlignedPair, mask: Tensor) -> np.ndarray[Any, Any]:
 
 
 def _blocks(valid: Tensor) -> np.ndarray[Any, Any]:
-    """Return the map of blocks all of whose pixels count."""
+    """Return the map of blocks whose pixels are all valid."""
     missing = 1 - valid.float().unsqueeze(0)
     blocks = F.max_pool2d(missing, VALID_BLOCK, ceil_mode=True)[0, 0]
     return (blocks == 0).numpy().astype(np.uint8)
 
 
 def _fit(picture: AlignedPair, target: Tensor) -> dict[str, Any] | None:
-    """Fit a camera model to the pair; a picture that allows none (black, flat) has none."""
+    """Fit a camera model to the pair; return None if the picture does not allow it (black, flat)."""
     try:
         return fit_camera([(picture.srgb, target, picture.valid)]).to_dict()
     except RevispError:

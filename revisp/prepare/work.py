@@ -1,4 +1,4 @@
-"""One item to its entries: what a worker process does."""
+"""Process one item to its entries: the job of a worker process."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ from revisp.prepare.store import AlignedPair, Store
 __all__ = ["FORMAT", "Done", "PlannedItem", "plan_job", "process", "sources_of"]
 
 FORMAT = 1
-"""Of the data set; a change of what is computed must raise it, so that old pictures are made anew."""
+"""Version of the computation. Raise it when the arrays change, so that old pictures are made again."""
 
 
 @dataclass(frozen=True)
 class PlannedItem:
-    """An item as it was when it was planned: should its files change meanwhile, the next run sees it.
+    """A snapshot of an item and its files at planning time.
+
+    If a file changes later, its fingerprint differs and the next run does the item again.
 
     Attributes:
-        item: what to make pictures of.
+        item: the item.
         sources: path, size and time of its files.
-        mark: fingerprint of its pictures, but for those that a converter renders.
-        rendered_mark: fingerprint of those, and of a rejection.
+        mark: fingerprint of its pictures, except those that a converter renders.
+        rendered_mark: fingerprint of the pictures that a converter renders, and of a rejection.
     """
 
     item: Item
@@ -42,11 +44,11 @@ class PlannedItem:
 
 
 class Done(NamedTuple):
-    """What a job came to.
+    """The result of a job.
 
     Attributes:
-        outcomes: its pictures, and perhaps a rejection.
-        warnings: message and category of what was warned of on the way.
+        outcomes: its pictures, and a rejection if there was one.
+        warnings: message and category of each warning.
     """
 
     outcomes: list[Outcome]
@@ -54,17 +56,17 @@ class Done(NamedTuple):
 
 
 def plan_job(item: Item, options: PrepareOptions) -> PlannedItem:
-    """Note the state of an item's files."""
+    """Record the state of the files of an item."""
     sources = sources_of(item)
     mark, rendered = (_fingerprint(item, sources, options, rendered=rendered) for rendered in (False, True))
     return PlannedItem(item, sources, mark, rendered)
 
 
 def process(job: PlannedItem, options: PrepareOptions, root: Path) -> Done:
-    """Make the pictures of an item, or say why there are none; writes arrays only.
+    """Make the pictures of an item, or its rejection with the reason. Only arrays are written.
 
     Raises:
-        OutputError: a file cannot be written: nothing that follows could be either.
+        OutputError: a file cannot be written; later files could not be written either.
     """
     with warnings.catch_warnings(record=True) as caught:
         outcomes = _outcomes(job, options, root)
@@ -128,13 +130,13 @@ def _free_name(item: Item, outcomes: list[Outcome]) -> str:
 
 
 def sources_of(item: Item) -> tuple[dict[str, Any], ...]:
-    """Return path, size and time of the item's files, by which a change is seen; zeros for one that is gone."""
+    """Return path, size and time of the files of an item, to detect changes; zeros for a missing file."""
     found = []
     for file in item.files:
         try:
             state = file.stat()
             size, time = state.st_size, state.st_mtime_ns
-        except OSError:  # whatever is wrong with it is said when it is read
+        except OSError:  # reading the file reports the fault
             size, time = 0, 0
         found.append({"path": os.path.realpath(file), "size": size, "mtime_ns": time})
     return tuple(found)
@@ -143,7 +145,7 @@ def sources_of(item: Item) -> tuple[dict[str, Any], ...]:
 def _fingerprint(
     item: Item, sources: tuple[dict[str, Any], ...], options: PrepareOptions, *, rendered: bool
 ) -> str:
-    """Return a hash of all that decides what an item becomes: its name and files, the settings that concern it."""
+    """Return a hash of everything that the pictures depend on: name and files of the item, and its settings."""
     used: dict[str, Any] = {"format": FORMAT, "item": type(item).__name__, "demosaic": options.demosaic}
     used |= {"name": item.name, "scene": item.scene}
     used["files"] = [(Path(s["path"]).name, s["size"], s["mtime_ns"]) for s in sources]
@@ -166,5 +168,5 @@ def _fingerprint(
 def _hash_of_file(path: Path) -> str | None:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:  # said when it is read
+    except OSError:  # reading the file reports the fault
         return None
