@@ -1,4 +1,4 @@
-"""Benchmarks: many methods trained and scored on equal terms, cell by cell, and a leaderboard of them."""
+"""Train and score many methods on equal terms, cell by cell, and write a leaderboard."""
 
 import lazy_loader as _lazy
 

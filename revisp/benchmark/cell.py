@@ -1,4 +1,4 @@
-"""One cell of a benchmark: train, score, keep."""
+"""Run one cell of a benchmark: train a model, score it, keep the results."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ if TYPE_CHECKING:
 __all__ = ["ERROR", "run_cell"]
 
 ERROR = "error.txt"
-"""Beside the cells' folders, with the name of a cell before it: why it failed."""
+"""Ending of the file with the reason of a failure: ``CELL.error.txt``, next to the folders of the cells."""
 
 PACKAGES = ("revisp", "torch", "pytorch-lightning", "numpy")
 
 _KEPT: dict[str, PairDataModule] = {}
-"""The data of the cell before, whose pictures took as long to make as learning from them."""
+"""The data of the previous cell: making the pictures takes as long as a training."""
 
 
 def run_cell(
     cell: Cell, root: str | Path, *, keep: int = 0, say: Callable[[str], None] = lambda line: None
 ) -> CellResult | None:
-    """Train and score a cell, or read what it left when that was done before, by any process.
+    """Train and score a cell, or read its results if any process has done it before.
 
-    Its folder appears when it is done, with its figures, its model folder, ``scores.json`` and ``scores.csv``. If
-    it fails, the reason is written beside it, and it is tried again the next time.
+    The folder of the cell appears when the cell is done. It holds the figures, the model folder, ``scores.json``
+    and ``scores.csv``. If the cell fails, the reason is written next to the folder, and the next call tries again.
 
     Args:
-        cell: what to do.
+        cell: the cell.
         root: folder of the benchmark.
         keep: number of pictures to keep for the report, the worst by PSNR.
-        say: takes a line on how it ended.
+        say: called with a line on the outcome.
 
     Returns:
-        Its figures; None if it failed.
+        The results; None if the cell failed.
 
     Example:
         The second line is not run here, since it trains.
@@ -80,7 +80,7 @@ def run_cell(
             part.rename(folder)
         except RevispError as problem:
             reason = str(problem)
-        except Exception:  # the other cells go on
+        except Exception:  # the other cells continue
             reason = traceback.format_exc()
         else:
             figures = f"PSNR {result.figures['psnr']:.2f} dB, OE {result.figures['psnr_oe']:.2f} dB"
@@ -97,7 +97,7 @@ def _work(cell: Cell, folder: Path, keep: int) -> CellResult:
     folder.mkdir(parents=True)
     logging.getLogger("revisp.training").setLevel(logging.WARNING)
     data = _data(cfg)
-    data.setup("fit")  # before the seed is set: whether pictures had to be made must not be seen in the results
+    data.setup("fit")  # before the seed is set: results must not depend on whether pictures had to be made
     training = build_training(cfg, data)
     started = time.monotonic()
     fit(training)
@@ -133,7 +133,7 @@ def _result(cell: Cell, training: Training, scores: ModelEvaluation, seconds: fl
 
 
 def _data(cfg: Any) -> DataModule:
-    """Return the data of a configuration, with the pictures of the cell before where they are the same."""
+    """Return the data of a configuration; reuse the pictures of the previous cell if they are the same."""
     key = json.dumps([str(cfg.data), str(cfg.demosaic)])
     if key in _KEPT:
         _KEPT[key].seed = cfg.seed

@@ -1,4 +1,4 @@
-"""What a pipeline costs: parameters, arithmetic, seconds."""
+"""Measure the cost of a pipeline: parameters, arithmetic operations, seconds."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from revisp.pipeline import ReverseISP
 __all__ = ["Cost", "measure_cost"]
 
 SIDE = 504
-"""Height and width in pixels of the photo that arithmetic is counted for: a tile of AIM 2022."""
+"""Height and width in pixels of the photo for which operations are counted: a tile of AIM 2022."""
 
 MAX_TIMING_SECONDS = 5.0
 """Seconds after which no further prediction is timed."""
 
 
 class Cost(NamedTuple):
-    """What it takes to use a pipeline.
+    """The cost of a prediction.
 
     Attributes:
-        parameters: number of its parameters.
-        gmac: 1e9 multiplications and additions for a megapixel, counted at 504 x 504 pixels, both branches run.
-        seconds: time of predicting a megapixel, the median of up to three after one that does not count.
+        parameters: number of parameters.
+        gmac: multiply-accumulate operations for a megapixel, in 1e9, counted at 504 x 504 pixels with both
+            branches.
+        seconds: seconds to predict a megapixel: the median of up to three predictions after a warm-up.
 
     Example:
         >>> Cost(parameters=1_000_000, gmac=58.5, seconds=0.25)._asdict()
@@ -41,11 +42,11 @@ class Cost(NamedTuple):
 
 
 def measure_cost(model: ReverseISP, srgb: Tensor) -> Cost:
-    """Count and time a pipeline.
+    """Count the operations of a pipeline and measure its time.
 
     Args:
-        model: the pipeline, on the device to time it on.
-        srgb: the photo to time it with, ``[3, H, W]`` in [0, 1].
+        model: the pipeline, on the device whose time is measured.
+        srgb: the photo to predict, ``[3, H, W]`` in [0, 1].
 
     Example:
         >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2})
@@ -64,7 +65,7 @@ def measure_cost(model: ReverseISP, srgb: Tensor) -> Cost:
 
 
 def _gmac(model: ReverseISP) -> float:
-    """Count on tensors without values, which takes no time."""
+    """Count the operations on tensors without values, which takes no time."""
     with torch.device("meta"):
         abstract = ReverseISP(**model.config).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -1,4 +1,4 @@
-"""The leaderboard of a benchmark: Markdown, CSV, and a page with plots and pictures for each data set."""
+"""Write the leaderboard of a benchmark: Markdown, CSV, and a page with plots and pictures for each data set."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COSTS = {
     "seconds": "seconds_per_megapixel",
     "training": "seconds_of_training",
 }
-"""Costs in the tables, and how the page calls them."""
+"""Costs in the tables, and their names in the page."""
 
 MOST_LINES = 6
 """Most methods in the plots of errors by brightness."""
@@ -40,13 +40,13 @@ MOST_LINES = 6
 
 @dataclass(frozen=True)
 class Row:
-    """A method on a data set.
+    """The results of a method on a data set.
 
     Attributes:
-        method: its name.
-        results: of its cells that are done, in the order of the seeds.
-        failed: why others failed.
-        gains: differences from the method that it is compared with, seed by seed, by figure; empty without one.
+        method: name of the method.
+        results: results of its finished cells, in the order of the seeds.
+        failed: reasons of the failure of other cells.
+        gains: for each figure, the differences to the compared method, seed by seed; empty without such a method.
 
     Example:
         >>> costs = {"parameters": 1000, "gmac": 2.5, "seconds": 0.25, "training": 60.0}
@@ -65,15 +65,15 @@ class Row:
     gains: Mapping[str, tuple[float, ...]]
 
     def values(self, figure: str) -> list[float]:
-        """Return a figure seed by seed."""
+        """Return a figure for each seed."""
         return [result.figures.get(figure, math.nan) for result in self.results]
 
     def mean(self, figure: str) -> float:
-        """Return the mean of a figure over the seeds; NaN without one."""
+        """Return the mean of a figure over the seeds; NaN without results."""
         return statistics.mean(self.values(figure)) if self.results else math.nan
 
     def cost(self, name: str) -> float:
-        """Return the median of a cost over the seeds; NaN without one."""
+        """Return the median of a cost over the seeds; NaN without results."""
         return statistics.median(result.cost[name] for result in self.results) if self.results else math.nan
 
 
@@ -81,7 +81,7 @@ def leaderboard(cells: Sequence[Cell], root: str | Path) -> dict[str, list[Row]]
     """Read the results of cells.
 
     Returns:
-        The rows of each data set: by falling PSNR, or where methods are compared with others in their own order.
+        The rows of each data set, by falling PSNR. If methods are compared with others, they keep their order.
 
     Example:
         >>> cell = Cell("unet", "embedded", 0, ("backbone=unet", "data=embedded"))
@@ -108,16 +108,16 @@ def write_leaderboard(
     """Write ``leaderboard.md``, ``leaderboard.csv``, and a page for each data set.
 
     Args:
-        tables: of `leaderboard`.
+        tables: the result of `leaderboard`.
         root: folder of the benchmark.
-        configuration: of the benchmark, for the page.
+        configuration: configuration of the benchmark, for the page.
         photos: most pictures in a page.
 
     Returns:
-        Their paths.
+        The paths of the files.
 
     Raises:
-        OutputError: one cannot be written.
+        OutputError: a file cannot be written.
 
     Example:
         >>> import tempfile
@@ -229,7 +229,7 @@ def _report_row(row: Row, *, compared: bool) -> ReportRow:
 
 
 def _read(folder: Path) -> CellResult | str:
-    """Return the results of a cell, or why there are none."""
+    """Return the results of a cell, or the reason why it has none."""
     if (result := read_result(folder)) is not None:
         return result
     error = folder.with_name(f"{folder.name}.{ERROR}")

@@ -1,4 +1,4 @@
-"""What a benchmark consists of: its cells, each a method on a data set with a seed."""
+"""Plan the cells of a benchmark; a cell is a method on a data set with a seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from revisp.errors import ConfigError
 __all__ = ["Cell", "plan_cells"]
 
 GAIN_CHOICES = (None, "previous", "pipeline")
-"""Over what the table of gains compares: not at all, the method before, the network's first pipeline."""
+"""Methods to compare with for gains: none, the previous method, or the first pipeline of the network."""
 
 QUIET = (
     "trainer.check_val_every_n_epoch=1",
@@ -29,19 +29,19 @@ QUIET = (
     "~callbacks",
     "~logger",
 )
-"""Words that leave out of a training what a cell has no use for: scored at its end, done anew if cut off."""
+"""Words that turn off validation, checkpoints and logs: a cell is scored at its end, and restarted if cut off."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One training.
+    """One training of a benchmark.
 
     Attributes:
-        method: name of what is trained.
-        dataset: name of the data that it is trained and scored on.
-        seed: of the training.
-        words: of ``revisp-train``, which make it.
-        base: the method whose figures are subtracted for its gains; None: there are none.
+        method: name of the method.
+        dataset: name of the data set to train and score on.
+        seed: seed of the training.
+        words: command-line words of ``revisp-train`` that define the training.
+        base: name of the method whose figures are subtracted for the gains; None: no gains.
 
     Example:
         >>> Cell("unet", "embedded", 0, ("backbone=unet", "data=embedded", "seed=0")).title
@@ -56,14 +56,14 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """What to call it in a line of text."""
+        """The name of the cell in a line of text."""
         return f"{self.method} on {self.dataset}, seed {self.seed}"
 
     def folder(self, root: str | Path) -> Path:
-        """Return where its results are kept: another configuration, data set or release has another folder.
+        """Return the folder of the results; another configuration, data set or release has another folder.
 
         Raises:
-            ConfigError: its words make no configuration.
+            ConfigError: ``words`` do not form a valid configuration.
         """
         cfg = compose([*self.words, f"hydra.run.dir={root}"])
         settings = as_dict(cfg)
@@ -75,13 +75,13 @@ class Cell:
 
 
 def plan_cells(settings: Mapping[str, Any]) -> list[Cell]:
-    """Return the cells of a benchmark, all methods with the first seed first.
+    """Return the cells of a benchmark; all cells with the first seed come first.
 
     Args:
         settings: keys and values of ``conf/benchmark.yaml``.
 
     Raises:
-        ConfigError: a setting is none, or nothing is to be done.
+        ConfigError: a setting is not valid, or there are no cells.
 
     Example:
         >>> settings = as_dict(compose(["backbones=[unet,ssdnet]", "seeds=[0]"], "benchmark"))
@@ -109,7 +109,7 @@ def plan_cells(settings: Mapping[str, Any]) -> list[Cell]:
 
 
 def _methods(settings: Mapping[str, Any]) -> dict[str, tuple[list[str], str | None]]:
-    """Return words, and the method to compare with, of each method by name."""
+    """Return by name the words of each method, and the method to compare it with."""
     backbones, pipelines = (_entries(settings, key) for key in ("backbones", "pipelines"))
     methods: dict[str, tuple[list[str], str | None]] = {}
     for (backbone, words), (pipeline, more) in itertools.product(backbones.items(), pipelines.items()):
@@ -129,7 +129,7 @@ def _methods(settings: Mapping[str, Any]) -> dict[str, tuple[list[str], str | No
 
 
 def _entries(settings: Mapping[str, Any], key: str) -> dict[str, list[str]]:
-    """Return the entries of a list as names and words: an entry is its own name."""
+    """Return the entries of a list as names and words; the text of an entry is its name."""
     values = settings[key]
     if not isinstance(values, list):
         raise ConfigError(f"{key} must be a list, such as [a,b], got {values!r}")
@@ -150,7 +150,7 @@ def _split(text: object, key: str) -> list[str]:
 
 
 def _budget(settings: Mapping[str, Any]) -> tuple[float, str]:
-    """Return what a training may use, and of what."""
+    """Return amount and unit of the budget of a training."""
     found = re.fullmatch(r"\s*([\d.]+(?:e\d+)?)\s*(steps|pixels|seconds)\s*", str(settings["budget"]))
     if not found or float(found[1]) <= 0:
         kinds = "'256 steps', '2e7 pixels' or '60 seconds'"
@@ -159,7 +159,7 @@ def _budget(settings: Mapping[str, Any]) -> tuple[float, str]:
 
 
 def _limits(words: Sequence[str], amount: float, unit: str) -> list[str]:
-    """Return the words that limit the training which ``words`` make."""
+    """Return the words that limit the training of ``words`` to the budget."""
     if unit == "seconds":
         return ["trainer.max_epochs=-1", f"+trainer.max_time={{seconds:{amount:g}}}"]
     if unit == "pixels":

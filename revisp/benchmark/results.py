@@ -1,4 +1,4 @@
-"""What a cell leaves: ``cell.json`` and the photos where it is worst, beside the model folder."""
+"""The results of a cell on disk: ``cell.json`` and its worst pictures, next to the model folder."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class CellResult:
     """The figures of a cell.
 
     Attributes:
-        method: name of what was trained.
-        dataset: name of the data.
-        seed: of the training.
-        words: of ``revisp-train``, which made it.
-        figures: mean figures by name, as `revisp.evaluation.scores.Evaluation.mean`; NaN where there is none.
+        method: name of the method.
+        dataset: name of the data set.
+        seed: seed of the training.
+        words: command-line words of ``revisp-train`` that define the training.
+        figures: mean figures by name, as in `revisp.evaluation.scores.Evaluation.mean`; NaN for a missing figure.
         cost: ``parameters``, ``gmac``, ``seconds`` (`revisp.benchmark.cost.Cost`) and ``training``, in seconds.
-        steps: of the optimizer.
-        images: number of pictures scored.
+        steps: number of optimizer steps.
+        images: number of scored pictures.
         brightness: errors by brightness, as the lists of `revisp.metrics.BinErrors`.
         worst: names and figures of the pictures in `WORST`.
-        camera: profile of the data's camera.
-        versions: of programs, by name.
-        folder: where they were read from.
+        camera: profile of the camera of the data.
+        versions: versions of programs by name.
+        folder: folder that the results were read from.
 
     Example:
         >>> costs = {"parameters": 1000, "gmac": 2.5, "seconds": 0.25, "training": 60.0}
@@ -68,14 +68,14 @@ class CellResult:
 
 
 def write_result(result: CellResult, folder: Path) -> None:
-    """Write a cell's figures; a figure that there is none of becomes null."""
+    """Write the figures of a cell. A figure that could not be computed is written as null."""
     values = _without_nan(asdict(result))
     del values["folder"]
     (folder / RESULT).write_text(json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
 def read_result(folder: Path) -> CellResult | None:
-    """Return what a cell left; None where it is not done.
+    """Return the results of a cell; None if it is not done.
 
     Example:
         >>> read_result(Path("cells", "never_run")) is None
@@ -88,7 +88,7 @@ def read_result(folder: Path) -> CellResult | None:
 
 
 def write_worst(images: Sequence[ReportImage], folder: Path) -> None:
-    """Keep pictures: photos in 8 bits, RAW in 16-bit floats."""
+    """Write pictures: photos with 8 bits, RAW as 16-bit floats."""
     tensors = {}
     for number, image in enumerate(images):
         tensors[f"{number}.srgb"] = (image.srgb * 255).round().byte().cpu().contiguous()
@@ -98,7 +98,7 @@ def write_worst(images: Sequence[ReportImage], folder: Path) -> None:
 
 
 def read_worst(result: CellResult) -> list[ReportImage]:
-    """Return the pictures that a cell kept, of results that were read."""
+    """Return the pictures that a cell kept; ``result`` must have been read from a folder."""
     if not result.worst or result.folder is None:
         return []
     kept, images = load_file(result.folder / WORST), []

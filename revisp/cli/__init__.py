@@ -1,1 +1,1 @@
-"""The commands: one short file each; heavy imports stay inside functions so that --help is quick."""
+"""The commands, one short file each. Heavy imports stay inside functions, so that --help is quick."""

@@ -1,4 +1,4 @@
-"""How the commands run whose settings are Hydra overrides."""
+"""Run commands whose settings are Hydra overrides."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ __all__ = ["as_our_errors", "is_help", "run_command"]
 
 
 def is_help() -> bool:
-    """Whether the words of the command line ask for help. Hydra's own takes a second to list the same."""
+    """Whether the command line asks for help. Hydra would take a second to print its own."""
     return bool({"--help", "-h"} & set(sys.argv[1:]))
 
 
 def run_command(config: str, task: Callable[[DictConfig], None], words: Sequence[str] | None = None) -> None:
-    """Compose a configuration from the words of the command line, and do a task by it.
+    """Compose a configuration from the words of the command line, and run a task with it.
 
-    What is wrong ends the program with one line and exit code 2, instead of what Hydra would print.
+    An error ends the program with one line and exit code 2, instead of Hydra's own output.
 
     Args:
         config: name of the primary configuration.
-        task: what to do; Hydra's launcher may call it in other processes.
-        words: in place of those of the command line.
+        task: the task; Hydra's launcher may call it in other processes.
+        words: words that replace those of the command line.
     """
 
     @functools.wraps(task)  # Hydra names its log file after the task's module
     def guarded(cfg: DictConfig) -> None:
-        with report_errors(), as_our_errors():  # here too: Hydra would add a line of its own
+        with report_errors(), as_our_errors():  # also here: Hydra would add its own line
             task(cfg)
 
     with report_errors(), as_our_errors():
-        # The words themselves are rewritten, so that processes which Lightning starts for DDP see the same.
+        # sys.argv is rewritten, so that processes that Lightning starts for DDP see the same words.
         sys.argv[1:] = normalise_overrides(sys.argv[1:] if words is None else words, config)
         check_choices(sys.argv[1:], config)
         expose_backbones(sys.argv[1:])
-        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here instead of being printed by Hydra
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them
         hydra.main(config_path=str(config_dir()), config_name=config, version_base="1.3")(guarded)()
 
 
 @contextlib.contextmanager
 def as_our_errors() -> Iterator[None]:
-    """Turn what a wrong configuration or a full or read-only disk raises into our errors."""
+    """Turn errors of a wrong configuration, or of a full or read-only disk, into our errors."""
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:

@@ -1,6 +1,6 @@
-"""What all commands share: how they end.
+"""The end of all commands: messages and exit codes.
 
-Exit codes: 0, done; 2, something in what the user gave, said in one line; 130, interrupted; 1, our fault.
+Exit codes: 0, done; 2, wrong input, explained in one line; 130, interrupted; 1, a fault of revisp.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ = ["one_line", "report_errors"]
 
 @contextlib.contextmanager
 def report_errors() -> Iterator[None]:
-    """Run a command's body: turn its errors into one line on standard error and an exit code.
+    """Run the body of a command: turn its errors into one line on standard error and an exit code.
 
-    Warnings meant for users become one line each as well. An exception that is no `RevispError` passes through,
-    with its traceback: Python ends with exit code 1.
+    Warnings for users become one line each. Any other exception than a `RevispError` passes through with its
+    traceback, and Python ends with exit code 1.
     """
     show = warnings.showwarning
 
@@ -35,7 +35,7 @@ def report_errors() -> Iterator[None]:
     ) -> None:
         if issubclass(category, UserWarning):
             print(f"warning: {one_line(message)}", file=sys.stderr)
-        elif not issubclass(category, DeprecationWarning | FutureWarning):  # those are for who writes the code
+        elif not issubclass(category, DeprecationWarning | FutureWarning):  # those are for developers
             show(message, category, filename, lineno, file, line)
 
     warnings.showwarning = show_plainly
@@ -52,5 +52,5 @@ def report_errors() -> Iterator[None]:
 
 
 def one_line(error: object) -> str:
-    """Return a message without its line breaks."""
+    """Return a message without line breaks."""
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())

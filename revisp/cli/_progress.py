@@ -1,4 +1,4 @@
-"""The progress bar of the commands: on a terminal, and nowhere else."""
+"""The progress bar of the commands, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ __all__ = ["TerminalBar"]
 
 
 class TerminalBar:
-    """A bar on standard error, if that is a terminal; it vanishes at the end.
+    """A bar on standard error, if that is a terminal; it disappears at the end.
 
-    Lines that a command prints meanwhile stand above the bar. They go where they belong, even if only one of
-    standard output and standard error is a terminal.
+    Lines that a command prints appear above the bar. They go to their own stream, even if only one of standard
+    output and standard error is a terminal.
 
     Args:
-        text: what to write before the bar.
-        counts: also show how many are done, and the time that is left.
+        text: text before the bar.
+        counts: also show the number of finished steps and the remaining time.
 
     Attributes:
-        visible: whether there is a bar.
+        visible: whether the bar is shown.
     """
 
     def __init__(self, text: str = "", *, counts: bool = False) -> None:
@@ -32,7 +32,7 @@ class TerminalBar:
             console=console,
             transient=True,
             disable=not console.is_terminal,
-            redirect_stdout=sys.stdout.isatty(),  # else lines would leave the file or pipe for the terminal
+            redirect_stdout=sys.stdout.isatty(),  # else lines would go to the terminal instead of the file or pipe
         )
         self._task = self._bar.add_task(text, total=None)
         self.visible = console.is_terminal
@@ -45,5 +45,5 @@ class TerminalBar:
         self._bar.stop()
 
     def update(self, done: int, total: int, text: str | None = None) -> None:
-        """Show how much is done, and another text."""
+        """Show the progress, and a new text if one is given."""
         self._bar.update(self._task, completed=done, total=total, description=text)

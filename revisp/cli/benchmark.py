@@ -1,4 +1,4 @@
-"""``revisp-benchmark``: many methods on equal terms. All settings are Hydra overrides: see its ``--help``."""
+"""``revisp-benchmark``: compare methods on equal terms. All settings are Hydra overrides: see its ``--help``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["main"]
 USAGE = """\
 Usage: revisp-benchmark [KEY=VALUE ...]
 
-Train and score every backbone in every pipeline on every data set with every seed, under one budget; leaves
-leaderboard.md, leaderboard.csv and leaderboard.html in the run folder, with a folder for each cell that holds its
-figures and its model. Cells that are there are not done again: the same command continues where it was stopped.
+Train and score every backbone in every pipeline on every data set with every seed, under one budget. Writes
+leaderboard.md, leaderboard.csv and leaderboard.html to the run folder, and a folder with figures and model for
+each cell. Finished cells are not done again: the same command continues an interrupted benchmark.
 
   revisp-benchmark backbones=[unet,mialgo,zeronoise] pipelines=[plain,fusion] seeds=[0,1,2] gains=pipeline
   revisp-benchmark 'backbones=[unet,"mialgo backbone.width=16"]' 'budget=2e7 pixels'
@@ -29,20 +29,20 @@ figures and its model. Cells that are there are not done again: the same command
   revisp-benchmark experiment=ablation hydra/launcher=joblib hydra.launcher.n_jobs=4
 
 Keys, the default in brackets:
-  backbones       [unet]: networks, each with words of revisp-train behind it where wanted
+  backbones       [unet]: networks, each may be followed by words of revisp-train
   pipelines       [fusion], plain, fusion_shared
-  datasets        [embedded] and the others that revisp-train knows
+  datasets        [embedded] and the other data sets of revisp-train
   seeds           [0]
   budget          [256 steps], N pixels or N seconds for each training
   words           words of revisp-train for all cells: 'words=["data.crop=128","demosaic=malvar"]'
-  methods         others by name: '+methods.mine="backbone=unet mask=max"'
-  gains           [null], previous or pipeline: what a method is compared with, seed by seed
+  methods         other methods by name: '+methods.mine="backbone=unet mask=max"'
+  gains           [null], previous or pipeline: compare with the method before, or with the first pipeline
   report_photos   [4] photos in the page
   hydra.run.dir   the run folder [runs/benchmark]
-  hydra/launcher  [basic]: one after the other; joblib, submitit_slurm, ray: pip install hydra-joblib-launcher ...
+  hydra/launcher  [basic]: one by one; joblib, submitit_slurm, ray: pip install hydra-joblib-launcher ...
 
 Other words of the command line:
-  --cfg job       print the composed configuration, every key of it, and stop
+  --cfg job       print the composed configuration with all keys, and stop
   --hydra-help    options of Hydra, which reads all this
 """
 
@@ -54,7 +54,7 @@ def main() -> None:
     words = sys.argv[1:]
     if is_help():
         print(USAGE, end="")
-    elif any(word.startswith("-") for word in words):  # what Hydra itself answers, such as --cfg
+    elif any(word.startswith("-") for word in words):  # options of Hydra, such as --cfg
         run_command(CONFIG, _job)
     else:
         with report_errors(), as_our_errors():
@@ -62,13 +62,13 @@ def main() -> None:
 
 
 def _benchmark(cfg: DictConfig, words: list[str]) -> None:
-    """Do the cells that are not done, through Hydra's launcher, and write the leaderboard."""
+    """Run the unfinished cells by Hydra's launcher, and write the leaderboard."""
     from revisp.benchmark.plan import plan_cells
 
     root = Path(cfg.run_dir)
     cells = plan_cells(as_dict(cfg))
     for cell in cells:
-        cell.folder(root)  # refuses what makes no configuration, before anything slow
+        cell.folder(root)  # refuses an invalid configuration before slow work
 
     from revisp.benchmark.leaderboard import leaderboard, markdown, write_leaderboard
     from revisp.benchmark.results import read_result
@@ -91,7 +91,7 @@ def _benchmark(cfg: DictConfig, words: list[str]) -> None:
 
 
 def _job(cfg: DictConfig) -> None:
-    """Do one cell: what Hydra's launcher runs, in this process or in another."""
+    """Run one cell; Hydra's launcher calls this, in this process or another."""
     if cfg.cell is None:
         return
     from revisp.benchmark.cell import run_cell

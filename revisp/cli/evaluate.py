@@ -21,35 +21,35 @@ __all__ = ["main"]
 USAGE = """\
 Usage: revisp-evaluate MODE [KEY=VALUE ...]
 
-Score RAW by the definitions of AIM 2022, over all pixels, overexposed ones (OE) and the others (NOE). Prints a
-table; leaves scores.json (means) and scores.csv (a row for each picture) in the run folder, and of a model
-report.html, a page that shows where it is wrong.
+Score RAW by the definitions of AIM 2022, over all pixels, overexposed pixels (OE) and the others (NOE). Prints a
+table; writes scores.json (means) and scores.csv (a row for each picture) to the run folder, and for a model also
+report.html, a page that shows its errors.
 
 Modes, one at a time:
   model=FOLDER data=NAME [data.KEY=VALUE ...]        a model on a data set
-  submissions=FOLDER truths=FOLDER [inputs=FOLDER]   arrays as a challenge wants them against the true ones
+  submissions=FOLDER truths=FOLDER [inputs=FOLDER]   arrays of a challenge against the true arrays
   prediction=DNG truth=DNG [photos=PHOTO]            a camera RAW file against another
-  --cycle model=FOLDER photos=PATH [camera=FILE]     develop what is predicted, compare with the photos
-  --blind model=FOLDER data=NAME                     a model on cameras that it has not learnt
-  --submission model=FOLDER inputs=FOLDER            write arrays and readme.txt for a challenge's server
+  --cycle model=FOLDER photos=PATH [camera=FILE]     develop the predicted RAW, compare with the photos
+  --blind model=FOLDER data=NAME                     a model on cameras that are not in its training
+  --submission model=FOLDER inputs=FOLDER            write arrays and readme.txt for the server of a challenge
 
   model=default is the small model in the package; data sets: {data}
-  --blind takes model=srgb and model=upi, two formulas, too
+  --blind also takes model=srgb and model=upi, two formulas
 
 Keys, the default in brackets:
   bits            10 (AIM 2022), 12 (NTIRE 2025) or [auto]: by the size of the tiles
-  metrics         [aim], ntire, colour, noise, lpips: some of them, as metrics=[aim,colour]
-  tile            side of the tiles that are predicted, for less memory; [null]: pictures whole
+  metrics         [aim], ntire, colour, noise, lpips: one or more, such as metrics=[aim,colour]
+  tile            side of the tiles of a prediction, for less memory; [null]: whole pictures
   device          [auto], cpu or cuda
   hydra.run.dir   the run folder [runs/evaluate/TIME]
 
 Other words of the command line:
-  --cfg job       print the composed configuration, every key of it, and stop
+  --cfg job       print the composed configuration with all keys, and stop
   --hydra-help    options of Hydra, which reads all this
 """
 
 FLAGS = {"--blind": "blind=true", "--cycle": "cycle=true", "--submission": "submission=true"}
-"""Words that stand for a setting."""
+"""Words of the command line that stand for a setting."""
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def _evaluate(cfg: DictConfig) -> None:
 
 
 def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfig) -> None:
-    """Write and print the figures, or say which files there are."""
+    """Write and print the figures, or name the files of a submission."""
     from revisp.evaluation import scores
     from revisp.evaluation.blind_table import blind_table
     from revisp.evaluation.score_blind import BlindEvaluation

@@ -1,4 +1,4 @@
-"""``revisp-export``: a model folder to one file that runs without revisp."""
+"""``revisp-export``: write a model as one file that runs without revisp."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def command(
         str, typer.Argument(metavar="MODEL", help="Model folder, or default: the small model in the package.")
     ] = "default",
     uint8: Annotated[
-        bool, typer.Option("--uint8", help="Take bytes [B, H, W, 3], give uint16 in the units of the camera.")
+        bool, typer.Option("--uint8", help="Input bytes [B, H, W, 3], output uint16 in the units of the camera.")
     ] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Networks in 8-bit integers (.onnx only).")] = False,
     calibrate: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="PHOTOS",
-            help="Photos, folders or .txt files of them, that calibrate --int8; may be repeated.",
+            help="Photos, folders or .txt lists that calibrate --int8; may be repeated.",
             show_default="photographs of scikit-image and scikit-learn",
         ),
     ] = None,
 ) -> None:
     """Write a model as one file: ONNX, or a PyTorch program.
 
-    All is inside, from the photo's pixels to the Bayer mosaic, for photos of any size from 16 pixels a side. The
-    file is compared with the model at several sizes, and written only if they agree.
+    The file holds all steps from the pixels of the photo to the Bayer mosaic, for photos of any size from 16
+    pixels a side. It is compared with the model at several sizes, and written only if they agree.
     """
     with report_errors():
         photos = check_request(out, int8=int8, calibrate=calibrate)
@@ -68,12 +68,12 @@ def main() -> None:
 
 
 def check_request(out: Path, *, int8: bool, calibrate: list[Path] | None) -> list[Path] | None:
-    """Find out what cannot work before any work is done; return the photos that calibrate.
+    """Refuse a request that cannot be fulfilled, before any work; return the calibration photos.
 
     Raises:
-        OutputError: the output's ending is none of `ENDINGS`.
-        ConfigError: options that contradict each other.
-        ImageError: a folder without photos, or one that cannot be read.
+        OutputError: the ending of the output is not in `ENDINGS`.
+        ConfigError: options contradict each other.
+        ImageError: a folder has no photos or cannot be read.
     """
     if out.suffix.lower() not in ENDINGS:
         raise OutputError(f"cannot write {out}: it must end in .onnx (ONNX) or .pt2 (torch.export)")
@@ -86,7 +86,7 @@ def check_request(out: Path, *, int8: bool, calibrate: list[Path] | None) -> lis
 
 @contextlib.contextmanager
 def _made_way(out: Path) -> Iterator[None]:
-    """Make the folder of a file that is to come; if it does not, take away again what was made.
+    """Make the folder of a file; remove the new folders again if the file is not written.
 
     Raises:
         OutputError: the file cannot be written there.
@@ -104,7 +104,7 @@ def _made_way(out: Path) -> Iterator[None]:
         yield
     except BaseException:
         for folder in missing:
-            with contextlib.suppress(OSError):  # somebody else may have put something there
+            with contextlib.suppress(OSError):  # another process may have put files there
                 folder.rmdir()
         raise
 
@@ -112,7 +112,7 @@ def _made_way(out: Path) -> Iterator[None]:
 def _export(
     pipeline: ReverseISP, out: Path, folder: str, *, uint8: bool, int8: bool, photos: list[Path] | None
 ) -> list[str]:
-    """Write the file; return what is to be said of it."""
+    """Write the file; return lines on it for the user."""
     name = Path(folder).resolve().name
     if out.suffix.lower() == ".pt2":
         from revisp.export.program import export_program
@@ -129,7 +129,7 @@ def _export(
 
 
 def embedded_samples(model: ReverseISP) -> tuple[list[CalibrationPiece], list[CalibrationPiece]]:
-    """Cut pieces of the embedded photographs; their RAW is true for a model of the simulated camera only."""
+    """Cut pieces from the embedded photographs; their RAW is true only for a model of the simulated camera."""
     from revisp.data.embedded import EmbeddedPhotos
     from revisp.export.int8 import CalibrationPiece, cut_samples
 

@@ -1,4 +1,4 @@
-"""``revisp-models``: what networks there are, what they cost and where they come from."""
+"""``revisp-models``: list the networks, their cost and their source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["main"]
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 TILE = 504 * 504 / 1e6
-"""Megapixels of the tile that costs are given for."""
+"""Megapixels of the tile for which costs are given."""
 
 
 @app.command()
@@ -23,12 +23,13 @@ def command(
     pattern: Annotated[
         str, typer.Argument(metavar="PATTERN", help="Shell pattern of names, such as 'hit_*'.", show_default="all")
     ] = "*",
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything known, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all facts as JSON.")] = False,
 ) -> None:
-    """List the networks: size, cost, how far they look, what they were published with.
+    """List the networks: size, cost, receptive field, published results.
 
     Sizes and costs are those of the published network. "sees" is the side in pixels of the square that an output
-    pixel depends on; "photo": all of it. PSNR is the figure reported for AIM 2022 Test1 (S7, P20), in dB.
+    pixel depends on; "photo" means the whole photo. PSNR is the reported figure for AIM 2022 Test1 (S7, P20), in
+    dB.
     """
     with report_errors():
         rows = describe_backbones(pattern)

@@ -1,4 +1,4 @@
-"""``revisp-predict``: photos to RAW files."""
+"""``revisp-predict``: convert photos to RAW files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 class Format(StrEnum):
-    """What a RAW is written as."""
+    """File formats of a RAW."""
 
     dng = "dng"
     npy = "npy"
@@ -36,14 +36,14 @@ class Format(StrEnum):
 
 
 class EngineName(StrEnum):
-    """What runs the model."""
+    """Programs that run a model."""
 
     torch = "torch"
     onnx = "onnx"
 
 
 class PrecisionName(StrEnum):
-    """What the networks are computed in."""
+    """Precisions of the networks."""
 
     auto = "auto"
     fp32 = "fp32"
@@ -52,7 +52,7 @@ class PrecisionName(StrEnum):
 
 @dataclass(frozen=True)
 class Processes:
-    """Among whom the photos are divided."""
+    """The processes that the photos are divided among."""
 
     devices: int
     nodes: int
@@ -79,39 +79,37 @@ def command(
         Format | None, typer.Option(help="Format of the files in an output folder.", show_default="dng")
     ] = None,
     bits: Annotated[int, typer.Option(help="Bits of .npy: 10 (AIM 2022) or 12 (NTIRE 2025).")] = 10,
-    preview: Annotated[bool, typer.Option("--preview", help="Write the developed RAW beside it as PNG.")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Also write the developed RAW as PNG.")] = False,
     resume: Annotated[
         bool,
-        typer.Option("--resume", help="Leave photos alone whose RAW is there, whole and newer than the photo."),
+        typer.Option("--resume", help="Skip photos whose RAW exists, is complete and newer than the photo."),
     ] = False,
     memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Memory that a prediction may take, as 1GiB.")
+        str | None, typer.Option(metavar="SIZE", help="Memory that a prediction may take, such as 1GiB.")
     ] = None,
     tile: Annotated[
         int | None, typer.Option(help="Tile size in pixels, instead of one that fits the memory.")
     ] = None,
     precision: Annotated[
         PrecisionName,
-        typer.Option(
-            help="auto: bf16 where the hardware has it and the model's result hardly changes; else fp32."
-        ),
+        typer.Option(help="auto: bf16 if the hardware has it and the result hardly changes; else fp32."),
     ] = PrecisionName.auto,
     compile: Annotated[
-        bool, typer.Option("--compile", help="Compile the networks first: minutes once, for many photos.")
+        bool, typer.Option("--compile", help="Compile the networks first; takes minutes once, for many photos.")
     ] = False,
     engine: Annotated[
-        EngineName | None, typer.Option(help="What runs the model.", show_default="by the model")
+        EngineName | None, typer.Option(help="Program that runs the model.", show_default="by the model")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Threads that read and write photos meanwhile.")] = 2,
+    workers: Annotated[int, typer.Option(min=0, help="Threads that read and write photos.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Processes, or GPUs, to divide the photos among.")] = 1,
-    nodes: Annotated[int, typer.Option(min=1, help="Machines that do so (torchrun or SLURM starts them).")] = 1,
+    nodes: Annotated[int, typer.Option(min=1, help="Machines (torchrun or SLURM starts the processes).")] = 1,
 ) -> None:
     """Turn photos (JPEG, PNG, TIFF, WebP) into camera RAW files.
 
-    Writes .dng for RAW converters, .npy in the challenges' format, or the 16-bit mosaic as .tiff or .png.
-    Existing files are replaced, unless --resume. Of several photos the bad ones are named at the end, and the exit
-    code is then 1.
+    Writes .dng for RAW converters, .npy in the format of the challenges, or the 16-bit mosaic as .tiff or .png.
+    Existing files are replaced, unless --resume is given. If some of several photos fail, they are named at the
+    end, and the exit code is 1.
     """
     from revisp.challenges import challenge_scale
 
@@ -162,7 +160,7 @@ def _load(
 
 
 def _convert(batch: Batch) -> list[Converted]:
-    """Convert photos in this process, with a progress bar on a terminal, and say so line by line."""
+    """Convert photos in this process, with a line for each, and a progress bar on a terminal."""
     outcomes: list[Converted] = []
     with TerminalBar() as bar:
 
@@ -176,7 +174,7 @@ def _convert(batch: Batch) -> list[Converted]:
 
 
 def _divide(batch: Batch, processes: Processes) -> list[Converted]:
-    """Convert photos in many processes; in the first of them, return what became of all."""
+    """Convert photos in several processes; the first process returns all outcomes."""
     import torch
 
     from revisp.convert.processes import PredictionTask, build_predictor, predict_photos
@@ -188,7 +186,7 @@ def _divide(batch: Batch, processes: Processes) -> list[Converted]:
 
 
 def _say(outcome: Converted) -> None:
-    """Print a line on a photo that was converted; what failed is said at the end."""
+    """Print a line on a converted photo; failures are reported at the end."""
     if outcome.files:
         names = ", ".join(map(str, outcome.files))
         print(f"{outcome.job.photo} -> {names} ({outcome.seconds:.1f} s)", flush=True)
@@ -207,7 +205,7 @@ def _conclude(outcomes: Sequence[Converted], notes: Sequence[str]) -> None:
     if len(outcomes) == 1 and failed:
         raise failed[0].error  # type: ignore[misc]
     for outcome in failed:
-        if not isinstance(outcome.error, RevispError):  # our fault
+        if not isinstance(outcome.error, RevispError):  # a fault of revisp
             traceback.print_exception(outcome.error)
         print(f"error: {_reason(outcome)}", file=sys.stderr)
     if failed:
@@ -216,7 +214,7 @@ def _conclude(outcomes: Sequence[Converted], notes: Sequence[str]) -> None:
 
 
 def _reason(outcome: Converted) -> str:
-    """Return why a photo failed, in one line that names it or what it was to become."""
+    """Return why a photo failed, in one line that names the photo or its output."""
     text = one_line(outcome.error)
     named = any(str(path) in text for path in (outcome.job.photo, outcome.job.output))
     return text if named else f"{outcome.job.photo}: {text}"

@@ -1,4 +1,4 @@
-"""``revisp-prepare``: camera files, challenge folders or photos to a data set."""
+"""``revisp-prepare``: make a data set of camera files, challenge folders or photos."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Converter(StrEnum):
 
 
 class Method(StrEnum):
-    """How the training target is demosaiced."""
+    """Demosaicing methods of the training target."""
 
     demosaicnet = "demosaicnet"
     malvar = "malvar"
@@ -46,7 +46,7 @@ def command(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="DATASET", help="Folder of the data set.")],
     converter: Annotated[
         list[Converter] | None,
-        typer.Option(help="Renders RAW files that have no camera JPEG; may be repeated.", show_default="libraw"),
+        typer.Option(help="Renders RAW files without a camera JPEG; may be repeated.", show_default="libraw"),
     ] = None,
     style: Annotated[
         list[str] | None, typer.Option(help="Renderings by each converter; may be repeated.", show_default="all")
@@ -58,21 +58,21 @@ def command(
         list[str] | None,
         typer.Option(metavar="PATTERN=FILE", help="Camera profile (JSON) of 16-bit mosaics; may be repeated."),
     ] = None,
-    demosaic: Annotated[Method, typer.Option(help="How the training target is demosaiced.")] = Method.demosaicnet,
+    demosaic: Annotated[Method, typer.Option(help="Demosaicing of the training target.")] = Method.demosaicnet,
     val: Annotated[
-        list[str] | None, typer.Option(metavar="SCENE", help="Validate with it; may be repeated.")
+        list[str] | None, typer.Option(metavar="SCENE", help="Validate with this scene; may be repeated.")
     ] = None,
     val_share: Annotated[
-        float, typer.Option(help="Share of the scenes that validate, where none is named.")
+        float, typer.Option(help="Share of the scenes that validate, if --val names none.")
     ] = 0.2,
     cameras: Annotated[int, typer.Option(help="Simulated cameras for each plain photo.")] = 1,
     camera: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Simulate this one: cameras/*.json of a data set.")
+        Path | None, typer.Option(metavar="FILE", help="Simulate this camera: cameras/*.json of a data set.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the simulated cameras.")] = 0,
-    preview: Annotated[bool, typer.Option("--preview", help="Leave contact sheets (sheet.png).")] = False,
+    preview: Annotated[bool, typer.Option("--preview", help="Write contact sheets (sheet.png).")] = False,
     shards: Annotated[
-        bool, typer.Option("--shards", help="Pack LitData shards for data=stream too (shards/); needs litdata.")
+        bool, typer.Option("--shards", help="Also pack LitData shards for data=stream (shards/); needs litdata.")
     ] = False,
     workers: Annotated[int, typer.Option(help="Processes.", show_default="one a core, if the memory allows")] = 0,
 ) -> None:
@@ -80,11 +80,11 @@ def command(
 
     Scenes of linear light (.hdr, .exr, pictures with a gain map) are decoded for data=scenes, and described.
 
-    What is given is recognised by itself. Interrupted, the same command goes on where it was; over unchanged
-    files it changes nothing.
+    The kind of each input is recognised automatically. The same command continues an interrupted run; with
+    unchanged files it changes nothing.
     """
     with report_errors():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends in order, as an interrupt does
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # end in order, like an interrupt
         from revisp.prepare import PrepareOptions, prepare, prepare_scenes, scene_inputs, write_sheets
         from revisp.prepare.conclusion import describe_preparation, require_use
 
@@ -124,7 +124,7 @@ def main() -> None:
 
 
 def _shower(bar: TerminalBar) -> Callable[[int, int, str], None]:
-    """Return what shows progress: the bar, or lines where there is none."""
+    """Return a function that shows progress: in the bar, or as lines without a bar."""
 
     def show(done: int, total: int, line: str) -> None:
         bar.update(done, total, line[:60])

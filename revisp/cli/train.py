@@ -1,4 +1,4 @@
-"""``revisp-train``: train the pipeline. All settings are Hydra overrides: see ``revisp-train --help``."""
+"""``revisp-train``: train a pipeline. All settings are Hydra overrides: see ``revisp-train --help``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["main"]
 USAGE = """\
 Usage: revisp-train [GROUP=CHOICE ...] [KEY=VALUE ...]
 
-Train the reverse-ISP pipeline; leaves a model folder, metrics.json and pictures in the run folder.
+Train the reverse-ISP pipeline. Writes a model folder, metrics.json and pictures to the run folder.
 
   revisp-train +backbone=unet                          the default: needs no data and no GPU
   revisp-train data=prepared data.root=FOLDER             on your own pairs of photo and RAW
@@ -27,7 +27,7 @@ Groups, the default choice in brackets:
 {groups}
 
 Other words of the command line:
-  --cfg job       print the composed configuration, every key of it, and stop
+  --cfg job       print the composed configuration with all keys, and stop
   --multirun, -m  sweep over comma-separated values
   --config-dir    a folder with configuration groups of your own
   --hydra-help    options of Hydra, which reads all this
