@@ -36,6 +36,14 @@ class PreparedScenes:
         notes: what was found in files of this call: a line each, which names the file.
         refused: why files of this call could not be used, a line each.
         others: number of photos and RAW files beside them, which were left out.
+
+    Example:
+        >>> empty = PreparedScenes(Path("scenes"), (), (), ("broken.exr: not an OpenEXR file",), others=3)
+        >>> print(empty.described)
+        0 scenes in scenes; 1 rejected
+          rejected: broken.exr: not an OpenEXR file
+          left out: 3 photos and RAW files beside them: prepare those apart
+        Train: revisp-train data=scenes data.scenes=scenes
     """
 
     root: Path
@@ -76,6 +84,13 @@ def scene_inputs(inputs: Sequence[Path]) -> dict[str, Path]:
 
     Raises:
         DataError: two files would get one name.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = Path(folder, "hall.exr").write_bytes(b"")
+        ...     list(scene_inputs([Path(folder)]))
+        ['hall']
     """
     found: dict[str, Path] = {}
     if not any(_names_scenes(given) for given in inputs):
@@ -110,7 +125,7 @@ def prepare_scenes(
     tell: Callable[[str], None] | None = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> PreparedScenes:
-    """Decode the scenes among files and folders; what was decoded and is unchanged is kept.
+    r"""Decode the scenes among files and folders; what was decoded and is unchanged is kept.
 
     Scenes in the folder of files that are not among the inputs stay.
 
@@ -123,6 +138,16 @@ def prepare_scenes(
     Raises:
         DataError: the folder is a data set of pairs, or nothing can be used, or not a file given outright.
         OutputError: the folder cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> light = bytes(v for at in range(4096) for v in (128 + at % 128, 128, 128, 124 + at // 512))
+        >>> with TemporaryDirectory() as folder:
+        ...     hdr, header = Path(folder, "hall.hdr"), b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 64 +X 64\n"
+        ...     _ = hdr.write_bytes(header + light)
+        ...     prepared = prepare_scenes([hdr], Path(folder, "scenes"))
+        >>> [scene.name for scene in prepared.scenes], prepared.refused
+        (['hall'], ())
     """
     files = scene_inputs(inputs)
     if (root / MANIFEST).exists():

@@ -18,6 +18,10 @@ class ChannelAttention(nn.Module):
     Args:
         channels: number of channels C.
         reduction: W1 maps C to C / reduction channels, at least one.
+
+    Example:
+        >>> ChannelAttention(16)(torch.rand(1, 16, 8, 12)).shape
+        torch.Size([1, 16, 8, 12])
     """
 
     def __init__(self, channels: int, reduction: int = 8) -> None:
@@ -40,6 +44,10 @@ class SpatialAttention(nn.Module):
 
     Args:
         kernel_size: side of the convolution, odd.
+
+    Example:
+        >>> SpatialAttention()(torch.rand(1, 16, 8, 12)).shape
+        torch.Size([1, 16, 8, 12])
     """
 
     def __init__(self, kernel_size: int = 3) -> None:

@@ -26,6 +26,12 @@ def check_input(x: Tensor, channels: int, multiple_of: int, name: str, min_size:
 
     Raises:
         ShapeError: wrong rank, channel count, dtype or size.
+
+    Example:
+        >>> check_input(torch.zeros(1, 3, 16, 20), channels=3, multiple_of=16, name="unet")
+        Traceback (most recent call last):
+            ...
+        revisp.errors.ShapeError: unet needs height and width to be multiples of 16, got 16x20: pad the input
     """
     check_image(x, channels, f"input of {name}")
     if torch.jit.is_tracing() or torch.compiler.is_compiling():  # type: ignore[attr-defined]
@@ -49,6 +55,10 @@ def make_norm(kind: Norm | str, channels: int) -> nn.Module:
 
     Raises:
         ConfigError: unknown kind.
+
+    Example:
+        >>> [type(make_norm(kind, 32)).__name__ for kind in ("batch", "group", "none")]
+        ['BatchNorm2d', 'GroupNorm', 'Identity']
     """
     if kind == "batch":
         return nn.BatchNorm2d(channels)
@@ -65,6 +75,10 @@ class ConvNormAct(nn.Sequential):
 
     Weights start by He's rule for ReLU (arXiv 1502.01852), which keeps the variance of deep stacks that have no
     normalisation; the bias starts at zero. Borders are padded by zeros.
+
+    Example:
+        >>> ConvNormAct(3, 8, norm="group")(torch.rand(1, 3, 16, 20)).shape
+        torch.Size([1, 8, 16, 20])
     """
 
     def __init__(self, in_channels: int, out_channels: int, norm: Norm | str = "none") -> None:
@@ -76,7 +90,12 @@ class ConvNormAct(nn.Sequential):
 
 
 class DoubleConv(nn.Sequential):
-    """Two `ConvNormAct` in a row: ``[B, in, H, W]`` to ``[B, out, H, W]``."""
+    """Two `ConvNormAct` in a row: ``[B, in, H, W]`` to ``[B, out, H, W]``.
+
+    Example:
+        >>> DoubleConv(3, 8)(torch.rand(1, 3, 16, 20)).shape
+        torch.Size([1, 8, 16, 20])
+    """
 
     def __init__(self, in_channels: int, out_channels: int, norm: Norm | str = "none") -> None:
         super().__init__(

@@ -20,6 +20,12 @@ def check_head(head: str, name: str) -> None:
 
     Raises:
         ConfigError: ``head`` is neither.
+
+    Example:
+        >>> check_head("bayer", "unet")
+        Traceback (most recent call last):
+            ...
+        revisp.errors.ConfigError: unet: unknown head 'bayer': use 'raw_rgb' or 'packed'
     """
     if head not in ("raw_rgb", "packed"):
         raise ConfigError(f"{name}: unknown head {head!r}: use 'raw_rgb' or 'packed'")
@@ -38,6 +44,12 @@ class RawHead(nn.Module):
 
     Shape:
         ``[B, width, h, w]`` to ``[B, out_channels, h, w]``, or to ``[B, out_channels, 2h, 2w]``.
+
+    Example:
+        >>> import torch
+        >>> features = torch.rand(1, 16, 8, 12)
+        >>> RawHead(16, 4, "packed")(features).shape, RawHead(16, 3, "raw_rgb")(features).shape
+        (torch.Size([1, 4, 8, 12]), torch.Size([1, 3, 16, 24]))
     """
 
     def __init__(
