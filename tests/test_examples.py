@@ -12,7 +12,7 @@ import pytest
 
 import revisp
 
-EXAMPLE = re.compile(r"^ *Example:\n\s+>>> ", re.MULTILINE)
+EXAMPLE = re.compile(r"^ *Example:\n(?:.*\n)*? +>>> ", re.MULTILINE)
 
 
 def public_modules() -> list[str]:
