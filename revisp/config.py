@@ -39,7 +39,7 @@ def config_dir() -> Path:
     for folder in (package / "conf", package.parent / "conf"):
         if (folder / "train.yaml").is_file():
             return folder
-    raise ConfigError(f"no conf/train.yaml in or beside {package}: reinstall revisp")
+    raise ConfigError(f"no conf/train.yaml in {package} or in its parent folder: reinstall revisp")
 
 
 @functools.cache

@@ -70,7 +70,7 @@ class PreparedPicture:
         """Open all arrays once, without reading their values.
 
         Raises:
-            DataError: an array is missing, damaged, or not what the manifest says; the message names its file.
+            DataError: an array is missing or damaged, or differs from the manifest; the message names its file.
         """
         for what in ("raw", "srgb", "target", *(("valid",) if self.entry.has_valid else ())):
             self._open(what)

@@ -1,4 +1,4 @@
-"""The LightningModule: what one step, one validation and one test of the pipeline do."""
+"""The LightningModule: one training step, one validation and one test of the pipeline."""
 
 from __future__ import annotations
 
