@@ -1,8 +1,8 @@
 """The inverse of an unknown camera's rendering, estimated from the photo itself.
 
-A small network looks at the whole photo once and guesses the tone curve and the colours it was rendered by
-(`Estimated.estimate`). What it guessed is applied in closed form, pixel by pixel (`Estimated.linearise`), so that
-all tiles of a photo see the same. Any part of the guess can be told instead (`PhotoEstimate.told`).
+A small network sees the whole photo once and estimates the tone curve and the colours of its rendering
+(`Estimated.estimate`). The estimate is applied in closed form, pixel by pixel (`Estimated.linearise`), so all
+tiles of a photo use the same one. Known values can replace any part of it (`PhotoEstimate.told`).
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ if TYPE_CHECKING:
 __all__ = ["HEADROOM_EV", "Estimated", "PhotoEstimate"]
 
 HEADROOM_EV = (0.0, 10.0)
-"""Least and most EV by which clipped pixels can be told to exceed the curve's white."""
+"""Range of a known headroom: EV by which clipped pixels exceed the curve's white."""
 
 HEADROOM_START = -3.0
-"""Of the outputs for headroom and spread before training: softplus makes 0.05 EV of it."""
+"""Network output for headroom and spread before training; its softplus is 0.05 EV."""
 
 GAIN_EV = (-4.0, 10.0)
 """Least and most EV that a network may add to overexposed pixels."""
 
 MATRIX_STEP, BLACK_STEP = 0.1, 0.01
-"""What the network's output of 1 changes in the matrix, and in the black level."""
+"""Change of the matrix, and of the black level, by a network output of 1."""
 
 GREY = float(linear_to_srgb(torch.tensor(MID_GREY, dtype=torch.float64))) * INTERVALS
 """Position of mid grey in a curve's table."""
 
 
 class PhotoEstimate(NamedTuple):
-    """How a photo was rendered, as far as it tells.
+    """An estimate of the rendering of a photo, from the photo itself.
 
     Attributes:
         curve: scene light at the sRGB values 0, 1/64, ..., 1: ``[B, 65]``, rising from 0; mid grey (sRGB value
             0.46) is 0.18.
-        matrix: from there to the scene's colours ``[B, 3, 3]``.
-        black: light to take off before the matrix ``[B]``.
-        headroom: EV by which clipped pixels exceed the curve's white, the middle of what is likely ``[B]``.
-        spread: its standard deviation in EV ``[B]``; 0: it was told.
+        matrix: matrix ``[B, 3, 3]`` from this light to the scene's colours.
+        black: light ``[B]`` to subtract before the matrix.
+        headroom: likely EV ``[B]`` by which clipped pixels exceed the curve's white.
+        spread: standard deviation of the headroom in EV ``[B]``; 0 if the headroom is known.
     """
 
     curve: Tensor
@@ -70,16 +70,17 @@ class PhotoEstimate(NamedTuple):
         curve: Sequence[float] | None = None,
         camera: FittedCamera | None = None,
     ) -> PhotoEstimate:
-        """Return the estimate with what is known in place of what was guessed.
+        """Return the estimate with known values instead of estimated ones.
 
         Args:
             headroom: EV by which clipped pixels exceed the curve's white.
-            curve: linear light at evenly spaced sRGB values, rising strictly from 0, of any scale, as
+            curve: linear light at evenly spaced sRGB values, rising strictly from 0, of any scale, such as
                 `FittedCamera.curve`.
-            camera: takes its curve.
+            camera: a camera whose curve is used.
 
         Raises:
-            ConfigError: a headroom outside `HEADROOM_EV`, a curve that does not rise, or both curve and camera.
+            ConfigError: the headroom is outside `HEADROOM_EV`, the curve does not rise, or both curve and camera
+                are given.
         """
         if camera is not None:
             if curve is not None:
@@ -99,16 +100,17 @@ class PhotoEstimate(NamedTuple):
 
 
 class Estimated(nn.Module):
-    r"""Estimate how a photo was rendered, and undo it.
+    r"""Estimate the rendering of a photo, and undo it.
 
     With the photo :math:`p`, the estimated curve :math:`f^{-1}`, black :math:`b`, matrix :math:`A` and headroom
-    :math:`h`, and the measure :math:`c(p)` of how clipped all three channels are (`clipping`),
+    :math:`h`, and the measure :math:`c(p)` of the clipping of all three channels (`clipping`),
 
     .. math:: \mathrm{light} = A\,(f^{-1}(p) - b) \cdot 2^{\,h\,c(p)}
 
-    The light is then put on the canonical sensor (`revisp.camera.canonical`). Curves are a mean and ten ways to
-    differ from it (`curve_basis`), so that each rises; untrained, it takes the mean. The network sees a thumbnail
-    and statistics of its colours; it judges the photo and its mirror image and takes the mean.
+    The canonical sensor then reads this light (`revisp.camera.canonical`). A curve is the mean curve plus a
+    combination of ten deviations (`curve_basis`), in a form that always rises; untrained, it is the mean. The
+    network sees a thumbnail and statistics of its colours. In evaluation mode the estimate is the mean over the
+    photo and its mirror image.
 
     Args:
         width: channels of the first layer.
@@ -156,7 +158,7 @@ class Estimated(nn.Module):
         return light_to_raw(self.linearise(x, self.estimate(x)))
 
     def estimate(self, photo: Tensor) -> PhotoEstimate:
-        """Judge whole photos.
+        """Estimate the rendering of whole photos.
 
         Args:
             photo: ``[B, 3, H, W]`` in [0, 1]; the whole photo, or its thumbnail.
@@ -172,7 +174,7 @@ class Estimated(nn.Module):
         return self.interpret(self.whole(told))
 
     def answers(self, small: Tensor) -> Tensor:
-        """Return what the network says of thumbnails ``[B, 3, 96, 96]``, before it is interpreted."""
+        """Return the network's output ``[B, 22]`` for thumbnails ``[B, 3, 96, 96]``, before its interpretation."""
         half = F.avg_pool2d(small, 2)
         seen = self.look(torch.cat([half * 2 - 1, (half - F.avg_pool2d(half, 3, 1, 1)) * 4], dim=1))
         statistics = (colour_statistics(small) - self.typical) / self.deviation
@@ -180,7 +182,7 @@ class Estimated(nn.Module):
         return told
 
     def interpret(self, told: Tensor) -> PhotoEstimate:
-        """Turn the network's answers ``[B, 22]`` into an estimate."""
+        """Turn the network's output ``[B, 22]`` into an estimate."""
         bends, matrix, rest = told.split((len(self.bends), 9, 3), dim=1)
         levels = self.mean_curve + bends @ self.bends
         logarithm = levels[:, :1] + F.pad(levels[:, 1:].exp().cumsum(1), (1, 0))
@@ -197,14 +199,14 @@ class Estimated(nn.Module):
         )
 
     def compose(self, part: str, srgb: Tensor, change: Tensor, estimate: PhotoEstimate) -> Tensor:
-        """Put what a network predicts on the estimate.
+        """Apply the prediction of a network of the fusion to the estimate.
 
         Args:
-            part: ``"oe"``: it tells, in EV, by how much pixels exceed the estimate; any other: it corrects the
-                photo before that is linearised, as far as that undoes sharpening, smoothing and compression.
+            part: meaning of the prediction. ``"oe"``: the EV by which pixels exceed the estimate. Any other part:
+                a correction of the photo before it is linearised, to undo sharpening, smoothing and compression.
             srgb: tiles ``[B, 3, H, W]`` in [0, 1].
-            change: what the network predicts of them ``[B, 3, H, W]``.
-            estimate: of their photos.
+            change: the network's prediction for these tiles, ``[B, 3, H, W]``.
+            estimate: the estimate of their photos.
 
         Returns:
             RAW of the canonical sensor ``[B, 3, H, W]``, unclamped.
@@ -219,7 +221,7 @@ class Estimated(nn.Module):
 
         Args:
             srgb: any tiles ``[B, 3, H, W]`` of the estimate's photos.
-            estimate: of `estimate`.
+            estimate: the result of `estimate`.
 
         Returns:
             Scene light ``[B, 3, H, W]`` in sRGB's primaries, mid grey 0.18, unclamped.
@@ -243,14 +245,14 @@ def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 def _table(curve: Sequence[float]) -> Tensor:
-    """Return a told curve as a table of an estimate ``[65]``, mid grey 0.18.
+    """Return a known curve as the table ``[65]`` of an estimate, mid grey 0.18.
 
     Raises:
-        ConfigError: it does not rise strictly from 0.
+        ConfigError: the curve does not rise strictly from 0.
     """
     told = torch.tensor([float(value) for value in curve], dtype=torch.float64)
     if len(told) < 2 or told[0] != 0 or not told.isfinite().all() or (told.diff() <= 0).any():
-        raise ConfigError("a told curve must rise strictly from 0")
+        raise ConfigError("curve must rise strictly from 0")
     table = F.interpolate(told[None, None], INTERVALS + 1, mode="linear", align_corners=True)[0, 0]
     grey = torch.lerp(table[int(GREY)], table[int(GREY) + 1], GREY - int(GREY))
     return table * (MID_GREY / grey)

@@ -1,4 +1,4 @@
-"""A photo at a glance: its thumbnail, and statistics that tell how it was rendered."""
+"""The thumbnail of a photo, and statistics of its colours that depend on its rendering."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHROMA_LEVELS = 16
 """Luma levels at which colourfulness is measured."""
 
 MEASURES = 6
-"""Histograms: R, G, B, luma, the greatest and the range of the three."""
+"""Number of histograms: R, G, B, luma, maximum and range of the three channels."""
 
 STATISTICS = 2 * MEASURES * BINS + CHROMA_LEVELS
 """Length of `colour_statistics`."""
@@ -31,14 +31,14 @@ STATISTICS = 2 * MEASURES * BINS + CHROMA_LEVELS
 LUMA = (0.2126, 0.7152, 0.0722)
 
 RARE = 8.0
-"""Pixels of a level below which its colourfulness is drawn to 0."""
+"""Number of pixels that weights a level's colourfulness: levels of fewer pixels tend to 0."""
 
 
 def thumbnail(photo: Tensor) -> Tensor:
     """Reduce a photo to 96 x 96 pixels by the mean over each pixel's area; smaller photos are enlarged.
 
-    Sides are scaled each by its own factor. It is computed by two products of matrices, so that graphs of photos
-    of any size can be exported.
+    Each side has its own scale factor. The computation is two matrix products, so that a graph for photos of any
+    size can be exported.
 
     Args:
         photo: ``[B, 3, H, W]``.
@@ -56,7 +56,7 @@ def thumbnail(photo: Tensor) -> Tensor:
 
 
 def _shares(length: int, like: Tensor) -> Tensor:
-    """Return the share of each of ``length`` samples in each of the thumbnail's: ``[SIDE, length]``."""
+    """Return the shares ``[SIDE, length]`` of ``length`` samples in each sample of the thumbnail."""
     step = length / SIDE
     start = torch.arange(SIDE, dtype=like.dtype, device=like.device)[:, None] * step
     sample = torch.arange(length, dtype=like.dtype, device=like.device)[None]
@@ -67,9 +67,9 @@ def _shares(length: int, like: Tensor) -> Tensor:
 def colour_statistics(photo: Tensor) -> Tensor:
     """Measure a thumbnail's colours.
 
-    Histograms (square roots of the shares, and cumulated shares) of R, G, B, luma, the greatest and the range of
-    the three channels; and how colourful each luma level is. A tone curve stretches and squeezes the histograms,
-    and a shoulder takes colour from the lights.
+    The statistics are histograms of R, G, B, luma, maximum and range of the three channels (square roots of the
+    shares, and cumulative shares), and the colourfulness of each luma level. A tone curve stretches and compresses
+    the histograms. A shoulder reduces the colourfulness of highlights.
 
     Args:
         photo: ``[B, 3, H, W]`` in [0, 1].

@@ -54,7 +54,7 @@ def list_data(pattern: str = "*") -> list[str]:
     """Return the sorted names of all data sets that match a shell pattern.
 
     Example:
-        >>> list_data("s*")
-        ['simulated', 'stream']
+        >>> list_data("*ed")
+        ['embedded', 'prepared', 'simulated']
     """
     return DATASETS.names(pattern)

@@ -103,10 +103,10 @@ def build_branches(
 
 
 def build_base(kind: str | None, in_channels: int) -> Classical | Estimated | None:
-    """Return what the networks stand on.
+    """Return the base to which the networks add.
 
     Args:
-        kind: ``"classical"``, ``"estimated"``, or None for nothing.
+        kind: ``"classical"``, ``"estimated"``, or None: no base.
         in_channels: channels of the networks' input.
     """
     if kind is None:

@@ -61,10 +61,10 @@ class ReverseISP(nn.Module):
         fusion: arguments of `Fusion`.
         base: None: the networks predict the RAW, as in the paper. ``"classical"``: they predict a correction,
             which is added to the RAW of `Classical` with gains that start at zero (ReZero, Bachlechner et al.,
-            arXiv 2003.04887). ``"estimated"``: they stand on `Estimated`, which judges the photo as a whole. The
-            network for ordinary pixels corrects the photo before it is inverted. The network for overexposed
-            pixels predicts, in EV, by how much they exceed the inverse. Their gains start at zero, too. The base
-            is always computed in full precision.
+            arXiv 2003.04887). ``"estimated"``: the base is `Estimated`, which estimates the rendering from the
+            whole photo. The network for ordinary pixels corrects the photo before it is inverted. The network for
+            overexposed pixels predicts, in EV, by how much they exceed the inverse. Their gains start at zero,
+            too. The base is always computed in full precision.
         refine: None, or the arguments of the refining U-Net (RAW to RAW, residual).
         padding: how photos are padded to the network's multiple: ``"reflect"`` below and to the right, or
             ``"ones4"``: four pixels of constant 1 (mask included) on each side, as the released code does.
@@ -195,7 +195,7 @@ class ReverseISP(nn.Module):
         parts, more = self.run_branches(srgb, mask, auxiliary=auxiliary)
         return self.finish(self.mix(parts, self.shares(mask)), mask, parts), more
 
-    # What it is made of -----------------------------------------------------------------------------------------
+    # Composition ------------------------------------------------------------------------------------------------
 
     @property
     def plain(self) -> bool:
@@ -229,26 +229,26 @@ class ReverseISP(nn.Module):
         if self.refine is not None:
             self.refine.network = change(self.refine.network)
 
-    # How far it looks -------------------------------------------------------------------------------------------
+    # Reach ------------------------------------------------------------------------------------------------------
 
     @property
     def networks_reach(self) -> Reach:
-        """How far the networks look, from the photo and its mask to their predictions."""
+        """Reach of the networks, from the photo and its mask to their predictions."""
         return Reach.of_networks(self.spec)
 
     @property
     def refinement_reach(self) -> Reach | None:
-        """How far the refinement looks, from mosaic to mosaic; None without one."""
+        """Reach of the refinement, from mosaic to mosaic; None without refinement."""
         return None if self.refine is None else Reach.of_refinement(self.refine)
 
     @property
     def reach(self) -> Reach:
-        """How far the whole pipeline looks, from the photo to ``bayer``."""
+        """Reach of the whole pipeline, from the photo to ``bayer``."""
         fusion = 0 if self.plain else self.fusion.reach
         first = self.networks_reach.beside(fusion).after(self.overexposure_mask.reach)
         return first if self.refinement_reach is None else first.then(self.refinement_reach)
 
-    # Its steps --------------------------------------------------------------------------------------------------
+    # Steps ------------------------------------------------------------------------------------------------------
 
     def shares(self, mask: Tensor) -> Parts:
         """Return the share of each pixel that comes from each part.
@@ -425,7 +425,7 @@ class ReverseISP(nn.Module):
         return self.frame.cut_out(unpack(y, self.cfa) if self.packed else y, *size)
 
     def _parts(self, name: str, y: Tensor, base_raw: Tensor | None, estimate: PhotoEstimate | None) -> Parts:
-        """Put what a network predicts, ``[B, C, H, W]``, on the base if there is one, and divide it into parts."""
+        """Add a network's output ``[B, C, H, W]`` to the base, if there is one, and divide it into parts."""
         heads = self.heads[name]
         if base_raw is not None and estimate is None:
             base_raw = base_raw if len(heads) == 1 else base_raw.repeat(1, len(heads), 1, 1)

@@ -1,4 +1,4 @@
-"""Where a computation must keep full precision, whatever surrounds it."""
+"""Full precision for a part of a computation in mixed precision."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["full_precision"]
 
 
 def full_precision(like: Tensor) -> AbstractContextManager[object]:
-    """Return a context without automatic mixed precision on a tensor's device."""
+    """Return a context without automatic mixed precision on the device of ``like``."""
     kind = like.device.type
     if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
         return torch.autocast(kind, enabled=False)

@@ -101,8 +101,8 @@ def test_it_answers_in_raw_of_the_canonical_sensor(module: Estimated, photo: Ten
     [
         ({"headroom": -1.0}, r"headroom must lie in \[0, 10\] EV"),
         ({"headroom": math.nan}, "headroom must lie in"),
-        ({"curve": (0.0, 0.5, 0.4, 1.0)}, "a told curve must rise strictly"),
-        ({"curve": (0.1, 1.0)}, "a told curve must rise strictly"),
+        ({"curve": (0.0, 0.5, 0.4, 1.0)}, "curve must rise strictly from 0"),
+        ({"curve": (0.1, 1.0)}, "curve must rise strictly from 0"),
     ],
 )
 def test_what_cannot_be_is_refused(
