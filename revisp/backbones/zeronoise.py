@@ -19,9 +19,9 @@ HEAD_BIAS = 0.25
 class ZeroNoise(nn.Module):
     r"""A camera's steps as learned gains: tone, colour shift and lens shading multiply the features.
 
-    A 1x1 convolution embeds each pixel as :math:`p`. :math:`R_1` and :math:`R_2` are residual blocks. Three gains are
-    computed from :math:`p`: :math:`T` from the pixel itself, :math:`C` and :math:`S \in (0, 1)` from neighbourhoods
-    of 7x7 pixels. Then
+    A 1x1 convolution embeds each pixel as :math:`p`. :math:`R_1` and :math:`R_2` are residual blocks. Three gains
+    are computed from :math:`p`: :math:`T` from the pixel itself, :math:`C` and :math:`S \in (0, 1)` from
+    neighbourhoods of 7x7 pixels. Then
 
     .. math:: y = \mathrm{ReLU}\Big(W\, \big(R_2\big(R_1(p\, T(p))\; C(p)\big)\; S(p)\big)\Big)
 
