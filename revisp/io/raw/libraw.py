@@ -115,7 +115,7 @@ def _check_header(raw: rawpy.RawPy, path: Path) -> None:
     if path.stat().st_size in (samples, samples * 5 // 4, samples * 3 // 2, samples * 2):
         raise ImageError(
             f"{path}: has no header that says its size or camera: make a 16-bit PNG or .npy of it, with the "
-            "camera's profile beside it as JSON"
+            "camera's profile next to it as JSON"
         )
 
 
