@@ -1,4 +1,4 @@
-"""OpenEXR pictures in: any channel names, depths, primaries and parts."""
+"""Read OpenEXR pictures with any channel names, depths, primaries and parts."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MAGIC = b"v/1\x01"
 """First bytes of a file."""
 
 _FIRST_LAYERS = ("combined", "beauty", "rgba", "rgb")
-"""Last names of layers to prefer where several have colours: renderers store the parts of the light, too."""
+"""Preferred last names of layers if several have colours: renderers also store components of the light."""
 
 _NOT_LINEAR = ("srgb_", "g18_", "g22_", "g24_", "g26_", "pq_", "hlg_", "data")
-"""Beginnings of ``colorInteropID`` of colours that are not linear light."""
+"""Prefixes of ``colorInteropID`` of colours that are not linear light."""
 
 _lock = threading.Lock()
 
@@ -37,12 +37,12 @@ _lock = threading.Lock()
 def read_exr(path: Path) -> StoredLight:
     """Read the first part that has colours: R, G, B; or Y with RY and BY; or Y alone, which becomes grey.
 
-    Pixels outside the display window are left out. Colours are brought from the file's ``chromaticities``, or its
-    ``colorInteropID``, to sRGB, the ``adoptedNeutral`` to white. Alpha is of no account: RGB is light already.
+    Pixels outside the display window are left out. Colours are converted from the file's ``chromaticities``, or
+    its ``colorInteropID``, to sRGB; ``adoptedNeutral`` becomes white. Alpha is ignored: RGB is light already.
 
     Raises:
-        ImageError: the package OpenEXR is missing; no colours, deep pixels, a cube map, encoded colours; too
-            large, cut off or damaged.
+        ImageError: the package OpenEXR is missing; or the file has no colours, deep pixels, a cube map or encoded
+            colours, or is too large, cut off or damaged.
     """
     try:
         import OpenEXR
@@ -62,7 +62,7 @@ def read_exr(path: Path) -> StoredLight:
         notes.append("luminance alone: grey")
     is_map = part.header.get("envmap") == OpenEXR.ENVMAP_LATLONG
     if is_map:
-        pixels = pixels[:, :-1]  # looks where the first column looks, by the definition of such maps
+        pixels = pixels[:, :-1]  # by definition it shows the same direction as the first column
     neutral = part.header.get("adoptedNeutral")
     white = primaries.white if neutral is None else (float(neutral[0]), float(neutral[1]))
     converts = not primaries.same(REC709._replace(white=white))
@@ -77,12 +77,12 @@ def read_exr(path: Path) -> StoredLight:
 def _open(library: Any, path: Path, *, header_only: bool) -> list[Any]:
     """Return the parts of a file.
 
-    The library raises nothing where pixels are missing: it prints a warning, and gives a file without parts.
+    The library raises no error if pixels are missing: it prints a warning and returns a file without parts.
     """
     with _silent() as said:
         try:
             parts: list[Any] = library.File(str(path), separate_channels=True, header_only=header_only).parts
-        except Exception as error:  # RuntimeError or ValueError, by what is wrong
+        except Exception as error:  # RuntimeError or ValueError
             said.append(str(error))
             parts = []
     if not parts:
@@ -93,9 +93,9 @@ def _open(library: Any, path: Path, *, header_only: bool) -> list[Any]:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[list[str]]:
-    """Keep what the library prints from the streams: warnings by Python, errors of its C core by the descriptor.
+    """Capture the output of the library: warnings of Python, errors of its C core from the file descriptor.
 
-    Gives a list that holds the lines afterwards.
+    The context yields a list that holds the lines at the end.
     """
     lines: list[str] = []
     with _lock, tempfile.TemporaryFile() as file, contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -111,7 +111,7 @@ def _silent() -> Iterator[list[str]]:
 
 
 def _check(header: Any, library: Any, path: Path) -> None:
-    """Refuse parts that are too large, or environments that are no lat-long map."""
+    """Refuse parts that are too large, and environments that are not lat-long maps."""
     (left, top), (right, bottom) = header["dataWindow"]
     width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
     if width * height > MAX_PIXELS:
@@ -156,7 +156,7 @@ def _layers(names: list[str]) -> dict[str, dict[str, str]]:
 
 
 def _colours(header: Any, library: Any, path: Path) -> tuple[Primaries, list[str]]:
-    """Return the primaries of a part; those of sRGB where it states none, as the format has it."""
+    """Return the primaries of a part; without a statement those of sRGB, as the format defines."""
     notes = [f"white is {header['whiteLuminance']:g} cd/m2"] if "whiteLuminance" in header else []
     name = header.get("colorInteropID", "")
     if name.startswith(_NOT_LINEAR):
@@ -181,7 +181,7 @@ def _rgb(channels: dict[str, Any], primaries: Primaries) -> Array:
 
 
 def _spread(channel: Any, height: int, width: int) -> Array:
-    """Return a channel that has samples at every n-th row and column at all of them, by linear interpolation."""
+    """Interpolate a channel that has samples only at every n-th row and column linearly to all pixels."""
     plane = channel.pixels.astype(np.float32)
     for axis, size, step in ((0, height, channel.ySampling), (1, width, channel.xSampling)):
         place = np.minimum(np.arange(size) / step, plane.shape[axis] - 1)

@@ -1,4 +1,4 @@
-"""Colours by the chromaticities that a file states, brought to the linear primaries of sRGB."""
+"""Convert colours from the chromaticities that a file states to the linear primaries of sRGB."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BRADFORD: Array = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367
 
 
 class Primaries(NamedTuple):
-    """CIE 1931 (x, y) of what a file's red, green, blue and white look like."""
+    """CIE 1931 chromaticities (x, y) of red, green, blue and white."""
 
     red: tuple[float, float]
     green: tuple[float, float]
@@ -25,7 +25,7 @@ class Primaries(NamedTuple):
 
     @classmethod
     def of(cls, numbers: Sequence[float]) -> Primaries | None:
-        """Take eight numbers for primaries; None where they span no colours.
+        """Make primaries of eight numbers; return None if they span no colours.
 
         Adobe Photoshop writes eight zeros into Radiance files, for instance.
         """
@@ -45,25 +45,24 @@ class Primaries(NamedTuple):
         """Return the matrix from linear RGB to linear sRGB.
 
         Args:
-            neutral: (x, y) of the light that counts as white, which becomes sRGB's; None takes the white of the
-                primaries.
+            neutral: (x, y) of the light that becomes the white of sRGB; None takes the white of the primaries.
         """
         return xyz_to_srgb(neutral or self.white) @ self.to_xyz()
 
     def same(self, other: Primaries) -> bool:
-        """Whether both are alike but for rounding."""
+        """Whether both are the same within rounding."""
         return bool(np.abs(np.array(self) - np.array(other)).max() < 2e-3)
 
 
 REC709 = Primaries((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), (0.3127, 0.3290))
-"""Those of sRGB, with its white D65."""
+"""Primaries of sRGB, with its white D65."""
 
 
 def xyz_to_srgb(white: tuple[float, float]) -> Array:
     """Return the matrix from XYZ to linear sRGB, with linear Bradford adaptation from a white to D65.
 
     Args:
-        white: (x, y) of what becomes R = G = B.
+        white: (x, y) of the light that becomes R = G = B.
 
     Example:
         >>> (xyz_to_srgb((1 / 3, 1 / 3)) @ [1, 1, 1]).round(6).tolist()

@@ -1,9 +1,10 @@
-"""Radiance pictures in (.hdr, .pic): pixels of three mantissas and a common exponent.
+"""Read Radiance pictures (.hdr, .pic): pixels of three mantissas and a common exponent.
 
-imagecodecs undoes the run-length coding of today's files. The header, the older coding and the meaning of the
-bytes are read here: imagecodecs, OpenCV and OpenImageIO take XYZ for RGB or refuse it, pass over exposures and
-primaries, and cannot read the older coding. They also leave out the half step that Radiance adds to a mantissa, as
-its writers cut off the rest: a dim channel beside a bright one would be too dark, and one with mantissa 0 black.
+imagecodecs decodes the run-length coding of current files. The header, the older coding and the scale of the bytes
+are decoded here. imagecodecs, OpenCV and OpenImageIO treat XYZ as RGB or refuse it, ignore exposures and
+primaries, and cannot read the older coding. They also omit the half step that Radiance adds to a mantissa, since
+its writers truncate. Without it a dim channel next to a bright one would be too dark, and a channel with mantissa
+0 black.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ Array = np.ndarray[Any, Any]
 
 _RESOLUTION = re.compile(rb"([+-])([XY]) (\d+) ([+-])([XY]) (\d+)\r?\n")
 _EQUAL_ENERGY = (1 / 3, 1 / 3)
-"""White of XYZ files, where they name none."""
+"""White of XYZ files that name none."""
 
 
 @dataclass
 class _Header:
-    """What the lines before the pixels say.
+    """The lines before the pixels.
 
     Attributes:
         end: position of the first pixel.
         lines: number of scanlines.
-        length: pixels in each.
+        length: pixels in each scanline.
         columns: whether a scanline is a column.
-        flipped: whether scanlines come bottom-up or right to left, for rows and columns.
-        xyz: whether pixels are XYZ rather than RGB.
-        factor: what pixels were multiplied by, a factor a channel.
-        primaries: of the RGB; None: not stated.
+        flipped: whether rows are stored bottom-up, and whether columns are stored right to left.
+        xyz: whether pixels are XYZ instead of RGB.
+        factor: factor of each channel that pixels were multiplied by.
+        primaries: primaries of the RGB; None if the file states none.
     """
 
     end: int = 0
@@ -56,22 +57,22 @@ class _Header:
 
 
 def is_radiance(head: bytes) -> bool:
-    """Whether a file that begins so is a Radiance picture."""
+    """Whether a file with this beginning is a Radiance picture."""
     return head.startswith((b"#?RADIANCE", b"#?RGBE", b"#?AUTOPANO"))
 
 
 def read_radiance(data: bytes, path: Path) -> StoredLight:
     """Decode a Radiance picture.
 
-    Without ``PRIMARIES``, RGB is taken for sRGB's, as nearly all writers mean it. ``EXPOSURE`` and ``COLORCORR``
-    are divided out.
+    Without ``PRIMARIES``, RGB has the primaries of sRGB, as nearly all writers intend. Pixels are divided by
+    ``EXPOSURE`` and ``COLORCORR``.
 
     Args:
-        data: the file.
-        path: what to call it in errors.
+        data: content of the file.
+        path: name of the file in errors.
 
     Raises:
-        ImageError: cut off, damaged, or too large.
+        ImageError: the file is cut off, damaged, or too large.
     """
     header = _header(data, path)
     body = data[header.end :]
@@ -111,7 +112,7 @@ def _header(data: bytes, path: Path) -> _Header:
 
 
 def _take(line: str, header: _Header, path: Path) -> None:
-    """Take in what a line of the header says."""
+    """Add the value of a line to the header."""
     name, _, value = line.partition("=")
     name = name.strip()
     try:
@@ -130,26 +131,28 @@ def _take(line: str, header: _Header, path: Path) -> None:
 
 
 def _is_run_length_coded(body: bytes, header: _Header) -> bool:
-    """Whether the first scanline is coded as today's are: channel by channel, after 2, 2 and its length."""
+    """Whether the first scanline has the current coding: channel by channel, after 2, 2 and its length."""
     return 8 <= header.length < 1 << 15 and body[:4] == bytes([2, 2, header.length >> 8, header.length & 255])
 
 
 def _decode(body: bytes, header: _Header, path: Path) -> Array:
-    """Return light ``[lines, length, 3]`` of today's coding."""
+    """Return light ``[lines, length, 3]`` of the current coding."""
     canonical = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y %d +X %d\n" % (header.lines, header.length)
     try:
         light = imagecodecs.rgbe_decode(canonical + body)
     except (ValueError, RuntimeError) as error:
         raise ImageError(f"{path}: cut off or damaged ({error})") from error
-    step = np.exp2(np.frexp(light.max(axis=-1, keepdims=True))[1].astype(np.float32) - 9)  # half a mantissa's
+    step = np.exp2(
+        np.frexp(light.max(axis=-1, keepdims=True))[1].astype(np.float32) - 9
+    )  # half a step of the mantissa
     return np.where(light.max(axis=-1, keepdims=True) > 0, light + step, 0).astype(np.float32)
 
 
 def _decode_old(body: bytes, header: _Header, path: Path) -> Array:
-    """Return light ``[lines, length, 3]`` of pixels in the old coding, or without any.
+    """Return light ``[lines, length, 3]`` of pixels in the old coding, or without coding.
 
-    In the old coding 1, 1, 1, n repeats the pixel before n times; several in a row are the digits of n to the base
-    256, the last digit first.
+    In the old coding 1, 1, 1, n repeats the previous pixel n times. Several of these in sequence are the digits of
+    n to the base 256, the last digit first.
     """
     quads = np.frombuffer(body[: len(body) // 4 * 4], np.uint8).reshape(-1, 4)
     order = np.arange(len(quads))

@@ -83,7 +83,7 @@ def work(
         files = " or ".join(str(job.item.files[0]) for job in list(waiting.values())[:workers])
         raise DataError(
             f"a worker process died, for lack of memory or of a damaged file, perhaps {files}: start again with "
-            "fewer, --workers 1; what was finished is kept"
+            "fewer, --workers 1; finished pictures are kept"
         ) from error
     finally:
         stop.close()

@@ -1,8 +1,8 @@
 """The contact sheet, which shows at a glance whether photos and RAWs belong together.
 
 Each row is a picture: photo, developed RAW, difference, overexposure mask. The RAW is developed by the camera
-model that was fitted to the pair, so that a good pair differs by noise and by what the camera did locally; double
-contours mean that it is shifted, a colour cast a wrong Bayer phase or black level.
+model that was fitted to the pair. So a good pair differs only by noise and local operations of the camera. Double
+contours mean that the photo is shifted. A colour cast means a wrong Bayer phase or black level.
 """
 
 from __future__ import annotations
