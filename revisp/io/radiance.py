@@ -142,9 +142,7 @@ def _decode(body: bytes, header: _Header, path: Path) -> Array:
         light = imagecodecs.rgbe_decode(canonical + body)
     except (ValueError, RuntimeError) as error:
         raise ImageError(f"{path}: cut off or damaged ({error})") from error
-    step = np.exp2(
-        np.frexp(light.max(axis=-1, keepdims=True))[1].astype(np.float32) - 9
-    )  # half a step of the mantissa
+    step = np.exp2(np.frexp(light.max(axis=-1, keepdims=True))[1].astype(np.float32) - 9)  # half a mantissa step
     return np.where(light.max(axis=-1, keepdims=True) > 0, light + step, 0).astype(np.float32)
 
 
