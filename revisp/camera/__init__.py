@@ -24,10 +24,11 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "scene_rendering",
         "shading",
         "simulate",
+        "target",
         "unprocess",
     ],
     submod_attrs={
-        "cameras": ["known_cameras", "random_camera_profile", "random_simulated_camera"],
+        "cameras": ["known_cameras", "known_profile", "random_camera_profile", "random_simulated_camera"],
         "canonical": ["canonical_profile", "light_to_raw", "raw_to_light"],
         "fit": ["FittedCamera", "fit_camera"],
         "grading": ["Grading", "random_grading"],
@@ -48,6 +49,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "scene_rendering": ["SceneRendering"],
         "shading": ["shading_gain"],
         "simulate": ["SIMULATED", "SimulatedCamera", "SimulatedPair", "simulate"],
+        "target": ["as_camera"],
         "unprocess": ["UPICamera", "UPIUnprocess", "mean_camera", "random_camera"],
     },
 )

@@ -25,7 +25,7 @@ from revisp.camera.noise import NoiseLevels, random_noise_levels
 from revisp.camera.profile import CameraProfile, Matrix
 from revisp.camera.simulate import SimulatedCamera
 from revisp.cfa import CFA
-from revisp.errors import ConfigError
+from revisp.errors import ConfigError, UnknownNameError, near_miss
 
 __all__ = [
     "EXPOSURES",
@@ -33,6 +33,7 @@ __all__ = [
     "camera_neutral",
     "illuminant_xy",
     "known_cameras",
+    "known_profile",
     "random_camera_profile",
     "random_simulated_camera",
     "typical_profile",
@@ -81,6 +82,9 @@ FALLOFF_EV = (0.0, 1.5)
 JPEG_QUALITY = (80, 95)
 """From a phone's economy setting to a camera's finest, in libjpeg's scale."""
 
+DAYLIGHT = 5500.0
+"""Colour temperature in kelvin of the light that a known camera's profile is balanced for, unless it is given."""
+
 GREY_SLOPE = 1.2
 """Slope of the sRGB curve at mid grey: converts noise of linear light to noise of encoded values."""
 
@@ -116,8 +120,51 @@ def known_cameras() -> tuple[KnownCamera, ...]:
         >>> camera.make, camera.kind, camera.bits, camera.white
         ('Canon', 'dslr', 14, 16383)
     """
+    return _table("cameras")
+
+
+def _table(part: str) -> tuple[KnownCamera, ...]:
     text = Path(__file__).with_name("color_matrices.json").read_text(encoding="utf-8")
-    return tuple(KnownCamera(**camera) for camera in json.loads(text)["cameras"])
+    return tuple(KnownCamera(**camera) for camera in json.loads(text)[part])
+
+
+def known_profile(name: str, *, temperature: float = DAYLIGHT) -> CameraProfile:
+    """Return the profile of a real camera of the table, RGGB.
+
+    The table does not tell where a camera's Bayer pattern begins, which depends on how its maker crops the sensor.
+
+    Args:
+        name: make and model, as ``"Canon EOS 5D Mark II"``, in any case.
+        temperature: colour temperature in kelvin of the light that the neutral is for (`camera_neutral`); daylight
+            by default, as for the canonical sensor.
+
+    Raises:
+        UnknownNameError: no such camera; the message suggests similar names.
+        ConfigError: a temperature outside `illuminant_xy`'s range.
+
+    Example:
+        >>> profile = known_profile("nikon d750")
+        >>> profile.name, profile.white_level, [round(gain, 2) for gain in profile.gains]
+        ('Nikon D750', 15520.0, [2.02, 1.0, 1.36])
+    """
+    profiles = [_known_profile(camera, temperature) for camera in (*known_cameras(), *_table("targets"))]
+    for profile in profiles:
+        if profile.name.lower() == " ".join(name.split()).lower():
+            return profile
+    raise UnknownNameError(near_miss("camera", name, [profile.name for profile in profiles]))
+
+
+def _known_profile(camera: KnownCamera, temperature: float) -> CameraProfile:
+    return CameraProfile(
+        make=camera.make,
+        model=camera.model,
+        cfa=CFA.RGGB,
+        black_level=(float(camera.black),) * 4,
+        white_level=float(camera.white),
+        bits=camera.bits,
+        color_matrix=camera.color_matrix,
+        as_shot_neutral=camera_neutral(camera.color_matrix, temperature),
+    )
 
 
 def illuminant_xy(temperature: float) -> tuple[float, float]:

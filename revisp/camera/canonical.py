@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from revisp.camera.cameras import camera_neutral, known_cameras
+from revisp.camera.cameras import DAYLIGHT, camera_neutral, known_cameras
 from revisp.camera.isp import apply_ccm, apply_gains
 from revisp.camera.profile import CameraProfile
 from revisp.camera.scene_rendering import MID_GREY
@@ -27,7 +27,7 @@ HEADROOM_EV = 5.0
 """EV from mid grey to the sensor's white. Cameras have 3 or a little more; the rest is for the light of highlights
 that the photo has lost."""
 
-TEMPERATURE = 5500.0
+TEMPERATURE = DAYLIGHT
 """Colour temperature in kelvin of the light that the sensor is balanced for: daylight."""
 
 SCALE = 2.0**-HEADROOM_EV / MID_GREY

@@ -79,6 +79,10 @@ def command(
         Format | None, typer.Option(help="Format of the files in an output folder.", show_default="dng")
     ] = None,
     bits: Annotated[int, typer.Option(help="Bits of .npy: 10 (AIM 2022) or 12 (NTIRE 2025).")] = 10,
+    camera: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Make it the RAW of this camera: make and model, or a .json profile."),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Also write the developed RAW as PNG.")] = False,
     resume: Annotated[
         bool,
@@ -124,7 +128,7 @@ def command(
         from revisp.convert.batch import Batch
         from revisp.convert.formats import Choice
 
-        loaded = _load(model, engine, device, precision, compile=compile, memory=memory)
+        loaded = _load(model, engine, device, precision, compile=compile, memory=memory, camera=camera)
         batch = Batch(loaded, jobs, Choice(bits, preview, tile), workers=workers, resume=resume)
         alone = devices * nodes == 1
         _conclude(_convert(batch) if alone else _divide(batch, Processes(devices, nodes, device)), notes)
@@ -143,6 +147,7 @@ def _load(
     *,
     compile: bool,
     memory: str | None,
+    camera: str | None,
 ) -> Engine:
     from revisp.convert.load import load_engine
     from revisp.hardware import keep_freed_memory
@@ -156,6 +161,7 @@ def _load(
         precision=precision.value,
         compile=compile,
         memory=None if memory is None else parse_size(memory),
+        camera=camera,
     )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
+from revisp.convert.target import check_source, mosaic_of
 from revisp.inference.predict import predict
 from revisp.inference.tiles import Progress
 from revisp.pipeline import ReverseISP
@@ -55,6 +56,10 @@ class TorchEngine:
     Attributes:
         model: the pipeline.
         memory: bytes that a prediction may take, as for `revisp.predict`.
+        camera: the camera for which the RAW is re-expressed (`revisp.camera.as_camera`); None: the model's own.
+
+    Raises:
+        ConfigError: a camera is given, but the colours of the model's own are not known.
 
     Example:
         >>> import torch
@@ -65,20 +70,28 @@ class TorchEngine:
 
     model: ReverseISP
     memory: int | None = None
+    camera: CameraProfile | None = None
+
+    def __post_init__(self) -> None:
+        if self.camera is not None:
+            check_source(self.model.profile)
 
     @property
     def profile(self) -> CameraProfile | None:
-        """The camera whose RAW the model predicts."""
-        return self.model.profile
+        """The camera of the mosaics."""
+        return self.camera or self.model.profile
 
     @property
     def cfa(self) -> CFA:
         """Phase of the mosaics."""
-        return self.model.cfa
+        return self.model.cfa if self.camera is None else self.camera.cfa
 
     def bayer(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
         """Predict the mosaic ``[1, H, W]`` of a photo ``[3, H, W]``."""
-        return predict(self.model, srgb, tile=tile, memory=self.memory, progress=progress).bayer
+        predicted = predict(self.model, srgb, tile=tile, memory=self.memory, progress=progress)
+        if self.camera is None:
+            return predicted.bayer
+        return mosaic_of(predicted, check_source(self.model.profile), self.camera)
 
 
 def as_engine(model: ReverseISP | Engine) -> Engine:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from revisp.convert.engine import Engine, TorchEngine
+from revisp.convert.target import find_camera
 from revisp.errors import ConfigError
 from revisp.inference.fast import optimise
 from revisp.inference.precision import Precision
 from revisp.model_folder import from_pretrained
 
 if TYPE_CHECKING:
+    from revisp.camera.profile import CameraProfile
     from revisp.pipeline import ReverseISP
 
 __all__ = ["load_engine", "load_model"]
@@ -53,6 +55,7 @@ def load_engine(
     precision: Precision = "auto",
     compile: bool = False,
     memory: int | None = None,
+    camera: str | Path | CameraProfile | None = None,
 ) -> Engine:
     """Load an engine, made fast for the device that it runs on.
 
@@ -64,8 +67,11 @@ def load_engine(
         precision: as for `optimise`; for torch only.
         compile: as for `optimise`; for torch only.
         memory: bytes that a prediction may take, as for `revisp.predict`; for torch only.
+        camera: another camera than the model's, whose RAW is wanted: make and model of a known one, a JSON file
+            with its profile, or the profile itself; for torch only.
 
     Raises:
+        UnknownNameError: no known camera has this name.
         WeightsError: the model is missing, damaged, or does not fit.
         ConfigError: the engine does not have a setting or cannot fulfil it on this machine, the engine cannot run
             the model, or onnxruntime is not installed.
@@ -88,8 +94,10 @@ def load_engine(
             raise ConfigError(f"{model} is an exported graph: take the engine onnx, or a model folder")
         raise ConfigError(f"the engine onnx runs exported graphs: revisp-export {model or 'MODEL'} -o model.onnx")
     if model is None or not is_graph:
-        return TorchEngine(optimise(load_model(model, device), precision, compile=compile), memory)
+        target = None if camera is None else find_camera(camera)
+        return TorchEngine(optimise(load_model(model, device), precision, compile=compile), memory, target)
     settings = {"device": device != "auto", "precision": precision != "auto", "compile": compile, "memory": memory}
+    settings["camera"] = camera is not None
     if given := [name for name, value in settings.items() if value]:
         raise ConfigError(f"{given[0]} is a setting of the engine torch; {model} runs by onnxruntime")
     from revisp.convert.onnx import OnnxPipeline

@@ -17,7 +17,7 @@ from revisp.camera.simulate import SimulatedCamera
 from revisp.errors import ConfigError
 from revisp.io.atomic import atomic_write
 
-__all__ = ["load_camera", "save_camera"]
+__all__ = ["load_camera", "load_profile", "save_camera"]
 
 
 def save_camera(path: str | Path, profile: CameraProfile, fitted: FittedCamera, noise: NoiseLevels) -> None:
@@ -53,6 +53,21 @@ def load_camera(path: str | Path) -> SimulatedCamera:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: not a camera file of revisp-prepare: {error}") from error
     return SimulatedCamera(profile, shot_noise=noise.shot, read_noise=noise.read, rendering=fitted)
+
+
+def load_profile(path: str | Path) -> CameraProfile:
+    """Read a camera profile from its own JSON file, or from a camera file.
+
+    Raises:
+        ConfigError: the file is missing, not JSON, or holds no profile; the message names it.
+    """
+    try:
+        values = json.loads(Path(path).read_text())
+        if not isinstance(values, dict):
+            raise ConfigError("it must be a JSON object")
+        return CameraProfile.from_dict(values.get("profile", values))
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: not a camera profile: {error}") from error
 
 
 def _noise(values: Any) -> NoiseLevels:

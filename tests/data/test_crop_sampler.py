@@ -129,7 +129,9 @@ def test_wrong_arguments_are_refused(change, message):
 def test_too_small_or_no_images_are_refused():
     with pytest.raises(DataError, match="'small' of 100x32 is smaller than the crop of 64"):
         CropSampler([Bare(100, 100), Bare(100, 32, name="small")], CFA.RGGB, crop=64, length=4)
-    with pytest.raises(DataError, match="smaller than the crop of 32 and the pixel by which its Bayer phase moves"):
+    with pytest.raises(
+        DataError, match="smaller than the crop of 32 and the pixel by which its Bayer phase moves"
+    ):
         CropSampler([Bare(32, 64, CFA.GBRG)], CFA.RGGB, crop=32, length=4)
     with pytest.raises(DataError, match="no images"):
         CropSampler([], CFA.RGGB, crop=16, length=4)
