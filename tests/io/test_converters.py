@@ -136,7 +136,7 @@ def test_nonsense_is_refused(profile: CameraProfile, photo: torch.Tensor):
     few = raw.profile.replace(black_level=60, white_level=70)
     with pytest.raises(ConfigError, match="Acme One: too few levels for 6 more stops"):
         develop_raw(RawImage(raw.mosaic, few, raw.metadata, 1), style=Style(6))
-    with pytest.raises(ImageError, match="no mosaic below 256 pixels, this one has 32x32"):
+    with pytest.raises(ImageError, match="needs at least 256 pixels a side, the mosaic has 32x32"):
         develop_raw(raw, _installed("rawtherapee"))
 
 
