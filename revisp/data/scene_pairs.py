@@ -97,6 +97,10 @@ class ScenePicture:
         srgb, bayer, target = (plane[window].contiguous() for plane in (whole.srgb, whole.bayer, whole.target))
         return Sample(srgb, bayer, target, whole.name, torch.ones_like(bayer))
 
+    def scene_name(self, sample: Sample) -> str:
+        """Return the name of the scene that a sample of this picture shows."""
+        return self.scenes[0].name if len(self.scenes) == 1 else sample.name
+
     @torch.no_grad()
     def _sample(self, seed: int) -> Sample:
         generator = generator_of(self.number, seed)

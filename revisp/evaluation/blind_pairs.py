@@ -16,6 +16,7 @@ from revisp.data.base import DataModule
 from revisp.data.datamodule import PairDataModule
 from revisp.data.picture import Picture
 from revisp.data.prepared import PreparedPicture
+from revisp.data.scene_pairs import ScenePicture
 from revisp.errors import ConfigError
 from revisp.metrics.blind import CLIPPED, BlindTruth, bin_mosaic, bin_picture, blind_truth
 
@@ -36,7 +37,7 @@ class BlindPair:
     Attributes:
         name: of the picture.
         camera: pictures of one camera count together.
-        exposure: pictures of one exposure are renderings of one RAW.
+        exposure: pictures of one exposure are renderings of one RAW, or views of one scene.
         photo: sRGB ``[3, H, W]`` in [0, 1].
         raw_rgb: camera RGB ``[3, H // 2, W // 2]`` on the binned grid, black 0, white 1, not white-balanced.
         profile: the camera's white balance and matrix.
@@ -111,7 +112,7 @@ def blind_pictures(data: DataModule, split: Split = "val") -> Sequence[Picture]:
     if split not in ("val", "all"):
         raise ConfigError(f"split must be val or all, got {split!r}")
     if not isinstance(data, PairDataModule):
-        raise ConfigError("unknown cameras are judged on whole pictures: give data=prepared")
+        raise ConfigError("unknown cameras are judged on whole pictures: give data=prepared or data=scenes")
     return [*(data.train_pictures if split == "all" else ()), *data.val_pictures]
 
 
@@ -120,7 +121,8 @@ def read_blind_pair(picture: Picture, profile: CameraProfile) -> BlindPair:
 
     The light is the mosaic's, binned. A RAW that was reduced to a small photo is no mosaic any more, however it is
     stored: its samples are averages over neighbouring areas, and so fine that R and B beside G would count as
-    errors of colour. There the demosaiced target is binned.
+    errors of colour. There the demosaiced target is binned. So it is of scenes, whose RAW has all colours. Views
+    of one scene are no independent evidence: they count as one exposure.
 
     Args:
         picture: of a data set.
@@ -139,13 +141,16 @@ def read_blind_pair(picture: Picture, profile: CameraProfile) -> BlindPair:
     """
     sample = picture.read(0, 0, picture.height, picture.width)
     camera, exposure = f"{profile.make} {profile.model}".strip(), picture.name
+    raw_rgb = bin_mosaic(sample.bayer, picture.cfa)
+    saturated = raw_rgb.amax(0) >= CLIPPED
     if isinstance(picture, PreparedPicture):
         entry = picture.entry
         camera, exposure, profile = entry.camera, entry.scene, entry.profile
-    raw_rgb = bin_mosaic(sample.bayer, picture.cfa)
-    saturated = raw_rgb.amax(0) >= CLIPPED
-    if isinstance(picture, PreparedPicture) and (picture.entry.alignment or {}).get("scale", 1) < FULL_SIZE:
-        raw_rgb = bin_picture(sample.target)
+        if (entry.alignment or {}).get("scale", 1) < FULL_SIZE:
+            raw_rgb = bin_picture(sample.target)
+    elif isinstance(picture, ScenePicture):
+        exposure = picture.scene_name(sample)
+        raw_rgb, saturated = bin_picture(sample.target), F.max_pool2d(sample.target, 2).amax(0) >= CLIPPED
     return BlindPair(
         name=picture.name,
         camera=camera,

@@ -6,6 +6,7 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -23,6 +24,21 @@ from revisp.evaluation.score_blind import BASELINES, model_method, score_blind
 from revisp.pipeline import ReverseISP
 
 PROFILE = SIMULATED.profile
+
+
+@pytest.fixture(scope="module")
+def hdri(tmp_path_factory: pytest.TempPathFactory, scene_files: ModuleType) -> Path:
+    """Four panoramas of coarse patches, with lamps far above them."""
+    root = tmp_path_factory.mktemp("hdri")
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        light = np.kron(rng.uniform(0.05, 2, (8, 16, 3)), np.ones((8, 8, 1)))
+        light *= rng.uniform(0.95, 1.05, light.shape)
+        light[10:24, 20:60] *= 100
+        scene_files.write_hdr(
+            root / f"place_{seed}.hdr", scene_files.coded(scene_files.rgbe(light)), "-Y 64 +X 128"
+        )
+    return root
 
 
 def test_pictures_come_whole_with_their_camera(dataset: Path) -> None:
@@ -77,6 +93,29 @@ def test_a_picture_that_says_nothing_is_left_out(dataset: Path) -> None:
         score_blind(black, data, styles=0)
 
 
+def test_scenes_are_judged_by_all_their_colours(hdri: Path, tmp_path: Path) -> None:
+    data = create_data(
+        "scenes", scenes=hdri, val=["place_0", "place_1"], val_size=128, val_views=3, cache=tmp_path
+    )
+    pairs = [read_blind_pair(picture, data.profile) for picture in blind_pictures(data)]
+    assert len({pair.name for pair in pairs}) == 6
+    assert [pair.exposure for pair in pairs] == ["place_0"] * 3 + ["place_1"] * 3
+    for pair, picture in zip(pairs, data.val_pictures, strict=True):
+        target = picture.read(0, 0, 128, 128).target.numpy()
+        blocks = target.reshape(3, 64, 2, 64, 2)
+        np.testing.assert_allclose(pair.raw_rgb.numpy(), blocks.mean((2, 4)), atol=1e-6)
+        np.testing.assert_array_equal(pair.saturated.numpy(), (blocks >= 0.98).any((0, 2, 4)))
+    assert any(pair.saturated.any() for pair in pairs)
+    evaluation = score_blind(BASELINES["upi"], data, name="upi", styles=0)
+    assert evaluation.difference("psnr_e3", "srgb").exposures == 2  # views of a scene are no new evidence
+
+
+def test_random_views_are_told_apart_by_their_scene(hdri: Path, tmp_path: Path) -> None:
+    data = create_data("scenes", scenes=hdri, val=["place_0"], val_size=64, val_views=1, cache=tmp_path)
+    exposures = {read_blind_pair(picture, data.profile).exposure for picture in data.train_pictures}
+    assert exposures == {"place_1", "place_2", "place_3"}
+
+
 def test_an_unknown_split_is_refused(dataset: Path) -> None:
     with pytest.raises(ConfigError, match="split must be val or all, got 'test'"):
         blind_pictures(create_data("prepared", root=dataset), "test")
@@ -94,6 +133,13 @@ def test_the_command_leaves_table_and_files(run, dataset: Path, tmp_path: Path) 
         rows = [*csv.DictReader(file)]
     assert [row["image"] for row in rows] == ["scene_0", "scene_1", "scene_2"]
     assert np.mean([float(row["psnr_e3"]) for row in rows]) == pytest.approx(summary["psnr_e3"])
+
+
+def test_the_command_takes_scenes(run, hdri: Path, tmp_path: Path) -> None:
+    words = ["--blind", "model=upi", "data=scenes", f"data.scenes={hdri}", "data.val_size=128", "styles=0"]
+    run("revisp-evaluate", *words, "hydra.run.dir=run")
+    summary = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert (summary["images"], summary["cameras"]) == (4, 1)
 
 
 @pytest.mark.parametrize(
