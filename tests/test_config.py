@@ -95,7 +95,10 @@ def test_every_network_of_the_catalogue_has_its_file() -> None:
         for name, factory in factories.items()
         if factory.__module__.startswith("revisp.") and hasattr(sys.modules[factory.__module__], factory.__name__)
     }
-    assert own == {path.stem for path in (config_dir() / "backbone").glob("*.yaml")}
+    files = {path.stem: path.read_text() for path in (config_dir() / "backbone").glob("*.yaml")}
+    assert own == set(files)
+    assert [name for name, text in files.items() if f"\nname: {name}\n" not in text] == []
+    assert [name for name, text in files.items() if not text.startswith("# ")] == []  # say what the network is
 
 
 def test_the_paper_recipe_is_the_papers() -> None:
