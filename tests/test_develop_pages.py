@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import yaml
@@ -17,6 +18,7 @@ import revisp
 from revisp.backbones import BACKBONES
 from revisp.data import DATASETS
 from revisp.losses import LOSSES
+from revisp.registry import Registry
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGES = [REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs" / "develop").glob("*.md"))]
@@ -118,6 +120,30 @@ def _run_tests(module: ModuleType, folder: Path) -> int:
         given.mkdir(exist_ok=True)
         test(**({"tmp_path": given} if "tmp_path" in inspect.signature(test).parameters else {}))
     return len(tests)
+
+
+def _own(registry: Registry[Any]) -> list[str]:
+    return [name for name in registry if registry.get(name).__module__.startswith("revisp.")]
+
+
+@pytest.mark.parametrize("registry", [BACKBONES, LOSSES], ids=["networks", "losses"])
+def test_every_network_and_loss_is_in_the_changelog(registry: Registry[Any]) -> None:
+    text = (REPOSITORY / "CHANGELOG.md").read_text()
+    assert [name for name in _own(registry) if not re.search(f"`{name}[`:]", text)] == []
+
+
+@pytest.mark.parametrize(
+    ("registry", "room"), [(BACKBONES, "backbones"), (LOSSES, "losses")], ids=["networks", "losses"]
+)
+def test_every_network_and_loss_has_a_test_beside_the_contract(registry: Registry[Any], room: str) -> None:
+    files = (REPOSITORY / "tests" / room).glob("test_*.py")
+    text = "".join(file.read_text() for file in files if not file.stem.endswith("_contract"))
+    assert [name for name in _own(registry) if f'"{name}"' not in text] == []
+
+
+def test_every_network_is_on_the_networks_page() -> None:
+    page = (REPOSITORY / "docs" / "networks.md").read_text()
+    assert [name for name in _own(BACKBONES) if f"`{name}`" not in page] == []
 
 
 def test_the_citation_has_the_version() -> None:
