@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.backbones.thumbnail import STATISTICS, colour_statistics, thumbnail
 from revisp.camera.canonical import light_to_raw
 from revisp.camera.fitted import INTERVALS, FittedCamera, clipping
@@ -67,25 +66,20 @@ class PhotoEstimate(NamedTuple):
         self,
         *,
         headroom: float | None = None,
-        curve: Sequence[float] | None = None,
-        camera: FittedCamera | None = None,
+        curve: Sequence[float] | FittedCamera | None = None,
     ) -> PhotoEstimate:
         """Return the estimate with known values instead of estimated ones.
 
         Args:
             headroom: EV by which clipped pixels exceed the curve's white.
-            curve: linear light at evenly spaced sRGB values, rising strictly from 0, of any scale, such as
-                `FittedCamera.curve`.
-            camera: a camera whose curve is used.
+            curve: linear light at evenly spaced sRGB values, rising strictly from 0, of any scale; or a fitted
+                camera, whose curve is used.
 
         Raises:
-            ConfigError: the headroom is outside `HEADROOM_EV`, the curve does not rise, or both curve and camera
-                are given.
+            ConfigError: the headroom is outside `HEADROOM_EV`, or the curve does not rise.
         """
-        if camera is not None:
-            if curve is not None:
-                raise ConfigError("give curve or camera, not both")
-            curve = camera.curve
+        if isinstance(curve, FittedCamera):
+            curve = curve.curve
         estimate = self
         if headroom is not None:
             low, high = HEADROOM_EV
@@ -144,7 +138,6 @@ class Estimated(nn.Module):
             nn.Dropout(0.1),
             last := nn.Linear(hidden, len(bends) + 9 + 3),
         )
-        self.whole = WholeImage()
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
         nn.init.constant_(last.bias[-2:], HEADROOM_START)
@@ -171,7 +164,7 @@ class Estimated(nn.Module):
         told = self.answers(small)
         if not self.training:
             told = (told + self.answers(small.flip(-1))) / 2
-        return self.interpret(self.whole(told))
+        return self.interpret(told)
 
     def answers(self, small: Tensor) -> Tensor:
         """Return the network's output ``[B, 22]`` for thumbnails ``[B, 3, 96, 96]``, before its interpretation."""

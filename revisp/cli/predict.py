@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -83,6 +83,14 @@ def command(
         str | None,
         typer.Option(metavar="NAME", help="Make it the RAW of this camera: make and model, or a .json profile."),
     ] = None,
+    headroom: Annotated[
+        float | None,
+        typer.Option(metavar="EV", help="EV by which clipped pixels exceed white, instead of an estimate."),
+    ] = None,
+    curve: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Tone curve instead of an estimate: a camera file, or a JSON list."),
+    ] = None,
     preview: Annotated[bool, typer.Option("--preview", help="Also write the developed RAW as PNG.")] = False,
     resume: Annotated[
         bool,
@@ -128,7 +136,8 @@ def command(
         from revisp.convert.batch import Batch
         from revisp.convert.formats import Choice
 
-        loaded = _load(model, engine, device, precision, compile=compile, memory=memory, camera=camera)
+        known = {"camera": camera, "headroom": headroom, "curve": curve}
+        loaded = _load(model, engine, device, precision, compile=compile, memory=memory, known=known)
         batch = Batch(loaded, jobs, Choice(bits, preview, tile), workers=workers, resume=resume)
         alone = devices * nodes == 1
         _conclude(_convert(batch) if alone else _divide(batch, Processes(devices, nodes, device)), notes)
@@ -147,7 +156,7 @@ def _load(
     *,
     compile: bool,
     memory: str | None,
-    camera: str | None,
+    known: dict[str, Any],
 ) -> Engine:
     from revisp.convert.load import load_engine
     from revisp.hardware import keep_freed_memory
@@ -161,7 +170,7 @@ def _load(
         precision=precision.value,
         compile=compile,
         memory=None if memory is None else parse_size(memory),
-        camera=camera,
+        **known,
     )
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from revisp.camera.fitted import FittedCamera
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.convert.target import check_source, mosaic_of
 from revisp.inference.predict import predict
 from revisp.inference.tiles import Progress
-from revisp.pipeline import ReverseISP
+from revisp.pipeline import MINIMUM_SIZE, ReverseISP
 
 __all__ = ["Engine", "Sensor", "TorchEngine", "as_engine"]
 
@@ -57,9 +60,12 @@ class TorchEngine:
         model: the pipeline.
         memory: bytes that a prediction may take, as for `revisp.predict`.
         camera: the camera for which the RAW is re-expressed (`revisp.camera.as_camera`); None: the model's own.
+        headroom: told of all photos, as for `revisp.predict`.
+        curve: told of all photos, as for `revisp.predict`.
 
     Raises:
-        ConfigError: a camera is given, but the colours of the model's own are not known.
+        ConfigError: a camera is given, but the colours of the model's own are not known; or headroom or curve
+            cannot be told to this model.
 
     Example:
         >>> import torch
@@ -71,10 +77,15 @@ class TorchEngine:
     model: ReverseISP
     memory: int | None = None
     camera: CameraProfile | None = None
+    headroom: float | None = None
+    curve: Sequence[float] | FittedCamera | None = None
 
     def __post_init__(self) -> None:
         if self.camera is not None:
             check_source(self.model.profile)
+        device = next(self.model.parameters()).device
+        blank = torch.zeros(1, 3, MINIMUM_SIZE, MINIMUM_SIZE, device=device)
+        self.model.estimate(blank, headroom=self.headroom, curve=self.curve)  # before any photo is read
 
     @property
     def profile(self) -> CameraProfile | None:
@@ -88,7 +99,15 @@ class TorchEngine:
 
     def bayer(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
         """Predict the mosaic ``[1, H, W]`` of a photo ``[3, H, W]``."""
-        predicted = predict(self.model, srgb, tile=tile, memory=self.memory, progress=progress)
+        predicted = predict(
+            self.model,
+            srgb,
+            tile=tile,
+            memory=self.memory,
+            headroom=self.headroom,
+            curve=self.curve,
+            progress=progress,
+        )
         if self.camera is None:
             return predicted.bayer
         return mosaic_of(predicted, check_source(self.model.profile), self.camera)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,9 +13,11 @@ from revisp.convert.target import find_camera
 from revisp.errors import ConfigError
 from revisp.inference.fast import optimise
 from revisp.inference.precision import Precision
+from revisp.io.camera_file import load_curve
 from revisp.model_folder import from_pretrained
 
 if TYPE_CHECKING:
+    from revisp.camera.fitted import FittedCamera
     from revisp.camera.profile import CameraProfile
     from revisp.pipeline import ReverseISP
 
@@ -56,6 +59,8 @@ def load_engine(
     compile: bool = False,
     memory: int | None = None,
     camera: str | Path | CameraProfile | None = None,
+    headroom: float | None = None,
+    curve: str | Path | Sequence[float] | FittedCamera | None = None,
 ) -> Engine:
     """Load an engine, made fast for the device that it runs on.
 
@@ -69,6 +74,8 @@ def load_engine(
         memory: bytes that a prediction may take, as for `revisp.predict`; for torch only.
         camera: another camera than the model's, whose RAW is wanted: make and model of a known one, a JSON file
             with its profile, or the profile itself; for torch only.
+        headroom: told of all photos, as for `revisp.predict`; for torch only.
+        curve: told of all photos, as for `revisp.predict`, or a JSON file (`load_curve`); for torch only.
 
     Raises:
         UnknownNameError: no known camera has this name.
@@ -95,9 +102,12 @@ def load_engine(
         raise ConfigError(f"the engine onnx runs exported graphs: revisp-export {model or 'MODEL'} -o model.onnx")
     if model is None or not is_graph:
         target = None if camera is None else find_camera(camera)
-        return TorchEngine(optimise(load_model(model, device), precision, compile=compile), memory, target)
+        known = load_curve(curve) if isinstance(curve, str | Path) else curve
+        pipeline = optimise(load_model(model, device), precision, compile=compile)
+        return TorchEngine(pipeline, memory, target, headroom, known)
     settings = {"device": device != "auto", "precision": precision != "auto", "compile": compile, "memory": memory}
-    settings["camera"] = camera is not None
+    told = {"camera": camera, "headroom": headroom, "curve": curve}
+    settings |= {name: value is not None for name, value in told.items()}
     if given := [name for name, value in settings.items() if value]:
         raise ConfigError(f"{given[0]} is a setting of the engine torch; {model} runs by onnxruntime")
     from revisp.convert.onnx import OnnxPipeline

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from revisp.backbones.thumbnail import thumbnail
 from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.export.runtime import open_session, predict_session, read_info
@@ -27,7 +28,7 @@ class OnnxPipeline:
     It uses as many threads as torch. If the reach of the graph is known, tiles overlap by twice the reach, and the
     result equals that of the whole photo. A graph with statistics of the whole image
     (`revisp.backbones.BackboneSpec.global_context`) uses the statistics of each tile, and tiles are blended by
-    ramps.
+    ramps. A graph on an estimated base judges the whole photo once for all its tiles.
 
     Args:
         path: the file, with pixels and precision of any kind that ``revisp-export`` writes.
@@ -83,10 +84,18 @@ class OnnxPipeline:
         check_photos(srgb[None])
         stage = self._stage((srgb.shape[-2], srgb.shape[-1]), Limits(tile))
         with torch.inference_mode():
-            return stage.apply(self._run, srgb[None], 1, progress)[0]
+            photo = self._photo(srgb[None])
 
-    def _run(self, photo: Tensor) -> Tensor:
-        return predict_session(self._session, self.info, photo)
+            def run(part: Tensor) -> Tensor:
+                return predict_session(self._session, self.info, part, photo)
+
+            return stage.apply(run, srgb[None], 1, progress)[0]
+
+    def _photo(self, srgb: Tensor) -> Tensor | None:
+        """Return what a graph that judges the whole photo is told of it: all bytes, or the thumbnail of floats."""
+        if not self.info.photo:
+            return None
+        return self.info.encode(srgb if self.info.uint8 else thumbnail(srgb)).cpu()
 
     def _stage(self, size: tuple[int, int], limits: Limits) -> TilePlan:
         grid = Grid(self.info.align, self.info.reach)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import revisp
+from revisp.backbones.estimated import Estimated
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError, RevispError, WeightsError
@@ -22,10 +23,23 @@ if TYPE_CHECKING:
 
     from revisp.pipeline import ReverseISP
 
-__all__ = ["INPUT", "OUTPUT", "Check", "GraphInfo", "PhotoToBayer", "check_graph", "example", "first_line"]
+__all__ = [
+    "INPUT",
+    "OUTPUT",
+    "PHOTO",
+    "Check",
+    "GraphInfo",
+    "PhotoToBayer",
+    "check_graph",
+    "example",
+    "first_line",
+]
 
 INPUT, OUTPUT = "srgb", "bayer"
 """Names of the input and output of the graph."""
+
+PHOTO = "photo"
+"""Name of the second input of a graph on an estimated base: the whole photo that the first is a tile of."""
 
 FORMAT = 1
 CHECKED = ((1, 16, 16), (2, 17, 31), (1, 33, 16), (3, 50, 65), (1, 96, 160))
@@ -36,6 +50,10 @@ TOLERANCE = 1e-4
 
 class PhotoToBayer(nn.Module):
     """The pipeline as a graph of one input and one output.
+
+    A model on an estimated base judges the whole photo. So that tiles of one photo agree, its graph takes the
+    photo as a second input, of any height and width: whole or reduced. For a photo in one piece both inputs are
+    the same.
 
     Args:
         model: the pipeline, in evaluation mode.
@@ -58,12 +76,21 @@ class PhotoToBayer(nn.Module):
         black = (0.0,) * 4 if model.profile is None else model.profile.black_level
         self.register_buffer("black", torch.tensor(black).reshape(4, 1, 1), persistent=False)
 
-    def forward(self, srgb: Tensor) -> Tensor:
-        """Return the mosaic of photos."""
+    @property
+    def judges(self) -> bool:
+        """Whether the graph has the second input."""
+        return isinstance(self.model.base, Estimated)
+
+    def inputs(self, srgb: Tensor) -> tuple[Tensor, ...]:
+        """Return the inputs of the graph for photos in one piece."""
+        return (srgb, srgb) if self.judges else (srgb,)
+
+    def forward(self, srgb: Tensor, photo: Tensor | None = None) -> Tensor:
+        """Return the mosaic of photos, or of tiles of photos."""
         profile = self.model.profile
         if not self.uint8 or profile is None:
-            return self._mosaic(srgb)
-        mosaic = self._mosaic(srgb.permute(0, 3, 1, 2).float() / 255)
+            return self._mosaic(srgb, photo)
+        mosaic = self._mosaic(_from_bytes(srgb), None if photo is None else _from_bytes(photo))
         height, width = mosaic.shape[-2:]
         planes = self.get_buffer("black").expand(4, (height + 1) // 2, (width + 1) // 2)
         black = unpack(planes, profile.cfa)[..., :height, :width]
@@ -71,11 +98,12 @@ class PhotoToBayer(nn.Module):
         top = min(float(profile.white_level), 2.0**profile.bits - 1)
         return stored.clamp(0.0, top)[:, 0].to(torch.uint16)
 
-    def _mosaic(self, srgb: Tensor) -> Tensor:
+    def _mosaic(self, srgb: Tensor, photo: Tensor | None) -> Tensor:
         """Run only those steps of the pipeline that lead to ``bayer``."""
         model = self.model
         mask = model.overexposure_mask(srgb)
-        parts, _ = model.run_branches(srgb, mask)
+        estimate = None if photo is None else model.estimate(photo)
+        parts, _ = model.run_branches(srgb, mask, estimate=estimate)
         return model.refined(model.to_bayer(model.mix(parts, model.shares(mask))))
 
     def expected(self, srgb: Tensor) -> Tensor:
@@ -84,7 +112,7 @@ class PhotoToBayer(nn.Module):
         if not self.uint8 or profile is None:
             bayer: Tensor = self.model(srgb).bayer
             return bayer
-        mosaics = self.model(srgb.permute(0, 3, 1, 2) / 255).bayer[:, 0]
+        mosaics = self.model(_from_bytes(srgb)).bayer[:, 0]
         return torch.from_numpy(np.stack([profile.quantise(mosaic) for mosaic in mosaics.numpy()]))
 
 
@@ -99,11 +127,12 @@ class GraphInfo:
         cfa: phase of the mosaic.
         profile: the camera, needed to write a DNG; None if the model has none.
         reach: largest distance, in rows or columns, from an output pixel to an input pixel that it depends on.
-            Pixels that far inside a tile are exact. None: it depends on the whole photo.
+            Pixels that far inside a tile are exact. None: it depends on the whole tile.
         align: start and size of a tile must be multiples of this.
         uint8: whether the graph takes uint8 and returns uint16 (`PhotoToBayer`).
         precision: ``"fp32"`` or ``"int8"``.
         version: version of revisp that exported it.
+        photo: whether the graph takes the whole photo as a second input.
     """
 
     name: str
@@ -116,6 +145,7 @@ class GraphInfo:
     uint8: bool
     precision: Literal["fp32", "int8"] = "fp32"
     version: str = revisp.__version__
+    photo: bool = False
 
     @classmethod
     def of(cls, model: ReverseISP, name: str, *, uint8: bool = False) -> GraphInfo:
@@ -129,6 +159,7 @@ class GraphInfo:
             reach=model.reach.pixels,
             align=model.reach.align,
             uint8=uint8,
+            photo=isinstance(model.base, Estimated),
         )
 
     def encode(self, srgb: Tensor) -> Tensor:
@@ -179,6 +210,10 @@ def example(photos: int, height: int, width: int, *, uint8: bool = False) -> Ten
     return _to_bytes(srgb) if uint8 else srgb
 
 
+def _from_bytes(pixels: Tensor) -> Tensor:
+    return pixels.permute(0, 3, 1, 2).float() / 255
+
+
 def _to_bytes(srgb: Tensor) -> Tensor:
     return (srgb.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).contiguous()
 
@@ -200,12 +235,12 @@ class Check:
         return f"largest difference from torch {self.difference:.2g} at {sizes} (allowed: {self.tolerance:.2g})"
 
 
-def check_graph(graph: PhotoToBayer, run: Callable[[Tensor], Tensor], what: str) -> Check:
+def check_graph(graph: PhotoToBayer, run: Callable[..., Tensor], what: str) -> Check:
     """Compare an exported graph with the pipeline at several sizes.
 
     Args:
         graph: the pipeline.
-        run: runs the exported graph.
+        run: runs the exported graph on its inputs.
         what: name of the graph in messages.
 
     Raises:
@@ -219,7 +254,7 @@ def check_graph(graph: PhotoToBayer, run: Callable[[Tensor], Tensor], what: str)
         with torch.inference_mode():
             expected = graph.expected(srgb).float()
             try:
-                found = run(srgb).float()
+                found = run(*graph.inputs(srgb)).float()
             except Exception as error:  # the exceptions of onnxruntime have no common base
                 raise WeightsError(
                     f"{what} is not written: at {height}x{width} pixels its graph fails: {first_line(error)}"

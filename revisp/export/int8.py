@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from revisp.errors import ConfigError
-from revisp.export.graph import INPUT, Check, GraphInfo
+from revisp.export.graph import INPUT, PHOTO, Check, GraphInfo
 from revisp.export.onnx import build_onnx, check_packages, pack_metadata, quiet
 from revisp.export.runtime import open_session, predict_session, require
 from revisp.io.atomic import atomic_write
@@ -174,7 +174,10 @@ class _Feed:
     def get_next(self) -> dict[str, Any] | None:
         """Return the next input; None after the last."""
         sample = next(self._samples, None)
-        return None if sample is None else {INPUT: self._info.encode(sample.srgb[None]).numpy()}
+        if sample is None:
+            return None
+        srgb = self._info.encode(sample.srgb[None]).numpy()
+        return {INPUT: srgb, PHOTO: srgb} if self._info.photo else {INPUT: srgb}
 
 
 def _quantise(content: bytes, info: GraphInfo, samples: Sequence[CalibrationPiece], path: str | Path) -> bytes:
@@ -204,7 +207,8 @@ def _inside_networks(graph: Any) -> list[str]:
     """Return the nodes of each network from its first convolution to the last, without the last.
 
     The outputs of a network and of the refinement are clipped. Fusion and mosaic lie between a clipping and the
-    next first convolution. Convolutions to one channel belong to the blur of the fusion.
+    next first convolution. Convolutions to one channel belong to the blur of the fusion. An estimated base sees
+    the photo alone and not the tile, and stays in floating point.
     """
     made_by = {name: node for node in graph.node for name in node.output}
     channels = {weight.name: weight.dims[0] for weight in graph.initializer if weight.dims}
@@ -212,11 +216,14 @@ def _inside_networks(graph: Any) -> list[str]:
     last = {node.name: node for node in _upstream(made_by, ends, "Conv") if node.op_type == "Conv"}
     before = _upstream(made_by, [name for node in last.values() for name in node.input], "Clip")
     after: set[str] = set()
+    of_tile = {INPUT}
     for node in graph.node:  # in the order of computation
+        if of_tile.intersection(node.input):
+            of_tile.update(node.output)
         reached = node.op_type != "Clip" and any(name in after for name in node.input)
         if reached or (node.op_type == "Conv" and channels.get(node.input[1], 0) > 1):
             after.update(node.output)
-    inside = [node for node in before if node.op_type in _INSIDE and node.output[0] in after]
+    inside = [node for node in before if node.op_type in _INSIDE and node.output[0] in after & of_tile]
     return [node.name for node in inside if node.name not in last]
 
 

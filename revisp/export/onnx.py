@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from revisp.errors import ConfigError, OutputError, WeightsError
-from revisp.export.graph import INPUT, OUTPUT, Check, GraphInfo, PhotoToBayer, check_graph, first_line
+from revisp.export.graph import OUTPUT, PHOTO, Check, GraphInfo, PhotoToBayer, check_graph, first_line
 from revisp.export.program import symbolic_sizes, trace
 from revisp.export.runtime import METADATA, open_session, require, run_session
 from revisp.io.atomic import atomic_write
@@ -65,7 +65,7 @@ def build_onnx(model: ReverseISP, path: str, *, name: str = "", uint8: bool = Fa
         except (torch.onnx.OnnxExporterError, WeightsError) as error:
             reason = first_line(error.__cause__ or error)
             raise ConfigError(f"{info.backbone} cannot be exported to ONNX: {reason}") from error
-    return content, check_graph(graph, lambda srgb: run_session(session, srgb), path)
+    return content, check_graph(graph, lambda *inputs: run_session(session, *inputs), path)
 
 
 def check_packages() -> None:
@@ -83,7 +83,7 @@ def _translate(program: ExportedProgram) -> Any:
     translated: Any = torch.onnx.export(
         program,
         dynamo=True,
-        input_names=[INPUT],
+        input_names=[*program.graph_signature.user_inputs],
         output_names=[OUTPUT],
         opset_version=OPSET,
         verbose=False,
@@ -127,11 +127,12 @@ def _clean(model: Any, *, uint8: bool) -> None:
         del part.metadata_props[:]
         part.ClearField("doc_string")
     del graph.value_info[:]
-    photo = ("batch", "height", "width", None) if uint8 else ("batch", None, "height", "width")
-    for value in (graph.input[0], graph.output[0]):
-        for dim, name in zip(value.type.tensor_type.shape.dim, photo, strict=False):
+    sides = ("batch", "height", "width", None) if uint8 else ("batch", None, "height", "width")
+    for value in (*graph.input, *graph.output):
+        of_photo = "photo_" if value.name == PHOTO else ""
+        for dim, name in zip(value.type.tensor_type.shape.dim, sides, strict=False):
             if name is not None:
-                dim.dim_param = name
+                dim.dim_param = name if name == "batch" else of_photo + name
 
 
 @contextlib.contextmanager

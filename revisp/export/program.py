@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.fx.experimental import _config as tracing_config
 
 from revisp.errors import ConfigError
-from revisp.export.graph import INPUT, Check, GraphInfo, PhotoToBayer, check_graph, example, first_line
+from revisp.export.graph import INPUT, PHOTO, Check, GraphInfo, PhotoToBayer, check_graph, example, first_line
 from revisp.io.atomic import atomic_write
 from revisp.pipeline import MINIMUM_SIZE
 
@@ -29,6 +29,9 @@ METADATA = "revisp.json"
 TRACED = (2, 76, 101)
 """Photos, height and width of the example: numbers without special values, so that no branch depends on them."""
 
+OF_PHOTO = (122, 143)
+"""Height and width of the photo that the example is a tile of."""
+
 
 def trace(graph: PhotoToBayer) -> ExportedProgram:
     """Trace a pipeline for any number of photos of any height and width.
@@ -41,14 +44,20 @@ def trace(graph: PhotoToBayer) -> ExportedProgram:
         ConfigError: the network cannot be traced so.
     """
     batch = torch.export.Dim("batch", min=1)
-    height, width = (torch.export.Dim(name, min=MINIMUM_SIZE) for name in ("height", "width"))
+    examples = {INPUT: example(*TRACED, uint8=graph.uint8)}
+    if graph.judges:
+        examples[PHOTO] = example(TRACED[0], *OF_PHOTO, uint8=graph.uint8)
     first = 1 if graph.uint8 else 2
+    sizes: dict[str, dict[int, Any]] = {}
+    for name in examples:
+        height, width = (torch.export.Dim(f"{name}_{side}", min=MINIMUM_SIZE) for side in ("height", "width"))
+        sizes[name] = {0: batch, first: height, first + 1: width}
     try:
         with torch.no_grad(), symbolic_sizes():
             program = torch.export.export(
                 graph,
-                (example(*TRACED, uint8=graph.uint8),),
-                dynamic_shapes={INPUT: {0: batch, first: height, first + 1: width}},
+                tuple(examples.values()),
+                dynamic_shapes=sizes,
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
     except ConfigError:
@@ -99,8 +108,8 @@ def export_program(model: ReverseISP, path: str | Path, *, name: str = "", uint8
     content.seek(0)
     module = torch.export.load(content).module()
 
-    def run(srgb: Tensor) -> Tensor:
-        result: Tensor = module(srgb)
+    def run(*inputs: Tensor) -> Tensor:
+        result: Tensor = module(*inputs)
         return result
 
     check = check_graph(graph, run, str(path))

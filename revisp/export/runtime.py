@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from revisp.errors import ConfigError, WeightsError
-from revisp.export.graph import INPUT, OUTPUT, GraphInfo
+from revisp.export.graph import INPUT, OUTPUT, PHOTO, GraphInfo
 
 __all__ = ["METADATA", "open_session", "predict_session", "read_info", "require", "run_session"]
 
@@ -74,11 +74,25 @@ def read_info(session: Any, path: object) -> GraphInfo:
     return GraphInfo.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA), path)
 
 
-def run_session(session: Any, srgb: Tensor) -> Tensor:
-    """Run a graph on its input, a tensor on the CPU."""
-    return torch.from_numpy(session.run([OUTPUT], {INPUT: srgb.contiguous().numpy()})[0])
+def run_session(session: Any, *inputs: Tensor) -> Tensor:
+    """Run a graph on its inputs, tensors on the CPU."""
+    named = zip((INPUT, PHOTO), inputs, strict=False)
+    return torch.from_numpy(session.run([OUTPUT], {name: value.contiguous().numpy() for name, value in named})[0])
 
 
-def predict_session(session: Any, info: GraphInfo, srgb: Tensor) -> Tensor:
-    """Predict mosaics ``[B, 1, H, W]`` of photos ``[B, 3, H, W]`` in [0, 1], by a graph with input of any kind."""
-    return info.decode(run_session(session, info.encode(srgb).cpu())).to(srgb.device)
+def predict_session(session: Any, info: GraphInfo, srgb: Tensor, photo: Tensor | None = None) -> Tensor:
+    """Predict mosaics by a graph with input of any kind.
+
+    Args:
+        session: of `open_session`.
+        info: the graph's metadata.
+        srgb: photos, or tiles of photos, ``[B, 3, H, W]`` in [0, 1].
+        photo: their whole photos, encoded by `GraphInfo.encode`, for a graph that takes them; None: ``srgb`` is
+            whole.
+
+    Returns:
+        Mosaics ``[B, 1, H, W]``, on the device of ``srgb``.
+    """
+    tile = info.encode(srgb).cpu()
+    inputs = (tile, tile if photo is None else photo) if info.photo else (tile,)
+    return info.decode(run_session(session, *inputs)).to(srgb.device)

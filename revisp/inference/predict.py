@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from revisp.backbones.estimated import Estimated, PhotoEstimate
+from revisp.backbones.thumbnail import thumbnail
+from revisp.camera.fitted import FittedCamera
 from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.hardware import release_freed_memory, resident_memory
@@ -37,6 +40,8 @@ def predict(
     overlap: int | None = None,
     memory: int | None = None,
     branches: bool = False,
+    headroom: float | None = None,
+    curve: Sequence[float] | FittedCamera | None = None,
     progress: Progress | None = None,
 ) -> Reconstruction:
     """Reconstruct the RAW of photos of any size, tile by tile.
@@ -61,6 +66,10 @@ def predict(
         memory: bytes that the call may allocate, the result included; None: 1 GiB in addition to the result, or
             the minimum that the network needs if that is more.
         branches: also return the prediction of each branch; then both networks run everywhere.
+        headroom: EV by which clipped pixels exceed the white of the photo's curve, 0 to 10; replaces the estimate of
+            an estimated base.
+        curve: linear light at evenly spaced sRGB values, rising from 0, of any scale; or a fitted camera, whose
+            curve is used. It also replaces an estimate.
         progress: called with (tiles done, all tiles of this stage) after each tile.
 
     Returns:
@@ -70,7 +79,8 @@ def predict(
     Raises:
         ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels.
         ConfigError: the tile is smaller than 16 pixels, the overlap does not fit the tile, both ``tile`` and
-            ``memory`` are given, or the memory is too small; the message says how much is needed.
+            ``memory`` are given, or the memory is too small; the message says how much is needed. Or a
+            headroom or curve is told that is impossible, or to a model without an estimated base.
 
     Example:
         >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2})
@@ -89,8 +99,12 @@ def predict(
     try:
         with torch.inference_mode():
             before = resident_memory()
+            estimates = [_estimate(model, photo, headroom, curve) for photo in photos.split(1)]
             stages = plan_stages(model, photos, limits, branches=branches)
-            done = [_predict_one(model, photo, stages, branches, progress, before) for photo in photos.split(1)]
+            done = [
+                _predict_one(model, photo, stages, estimate, branches, progress, before)
+                for photo, estimate in zip(photos.split(1), estimates, strict=True)
+            ]
     finally:
         model.train(was_training)
     return _join(done, _concatenate) if srgb.ndim == 4 else _join(done, lambda parts: parts[0][0])
@@ -106,10 +120,24 @@ def _concatenate(parts: tuple[Tensor, ...]) -> Tensor:
     return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
+def _estimate(
+    model: ReverseISP, photo: Tensor, headroom: float | None, curve: Sequence[float] | FittedCamera | None
+) -> PhotoEstimate | None:
+    """Judge a photo ``[1, 3, H, W]`` once for all its tiles; an estimated base sees only its thumbnail.
+
+    Raises:
+        ConfigError: headroom or curve cannot be told to this model.
+    """
+    if isinstance(model.base, Estimated):
+        photo = thumbnail(photo).to(next(model.parameters()).device)
+    return model.estimate(photo, headroom=headroom, curve=curve)
+
+
 def _predict_one(
     model: ReverseISP,
     srgb: Tensor,
     stages: tuple[TilePlan, TilePlan | None],
+    estimate: PhotoEstimate | None,
     branches: bool,
     progress: Progress | None,
     before: int,
@@ -118,7 +146,9 @@ def _predict_one(
     mask = tile_apply(
         model.overexposure_mask, srgb, tile=PIECE + 2 * reach, overlap=2 * reach, channels=1, reach=reach
     )
-    out = _run_networks(model, srgb, mask, stages[0], branches, _tidying(progress, before + stages[0].rest))
+    after = _tidying(progress, before + stages[0].rest)
+    networks = _Networks(model, srgb, mask, stages[0], estimate)
+    out = _run_networks(networks, branches, after)
     if stages[1] is None:
         return out
     stage, device = stages[1], next(model.parameters()).device
@@ -139,19 +169,15 @@ def _tidying(progress: Progress | None, limit: float) -> Progress:
     return after
 
 
-def _run_networks(
-    model: ReverseISP, srgb: Tensor, mask: Tensor, stage: TilePlan, branches: bool, progress: Progress
-) -> Reconstruction:
+def _run_networks(networks: _Networks, branches: bool, progress: Progress) -> Reconstruction:
     """Run all steps except the refinement."""
-    height, width = srgb.shape[-2:]
-    tiles = stage.tiles((height, width))
-    raw = srgb.new_zeros(1, model.raw_channels, height, width)
+    model, srgb, tiles = networks.model, networks.srgb, networks.tiles
+    raw = srgb.new_zeros(1, model.raw_channels, *srgb.shape[-2:])
     kept = {part: torch.zeros_like(raw) for part in model.fused if branches}
-    networks = _Networks(model, srgb, mask, stage, alone=len(tiles) == 1)
     for done, tile in enumerate(tiles, start=1):
         networks.paste(tile, raw, kept)
         progress(done, len(tiles))
-    return model.finish(raw, mask, kept, interpolate=demosaic_tiled)
+    return model.finish(raw, networks.mask, kept, interpolate=demosaic_tiled)
 
 
 class _Networks:
@@ -162,16 +188,20 @@ class _Networks:
         srgb: the photo ``[1, 3, H, W]``.
         mask: its mask ``[1, 1, H, W]``.
         stage: how the photo is cut into tiles.
-        alone: whether the photo is a single tile.
+        estimate: how the photo was rendered, for a model on an estimated base.
     """
 
-    def __init__(self, model: ReverseISP, srgb: Tensor, mask: Tensor, stage: TilePlan, *, alone: bool) -> None:
+    def __init__(
+        self, model: ReverseISP, srgb: Tensor, mask: Tensor, stage: TilePlan, estimate: PhotoEstimate | None
+    ) -> None:
         self.model = model
         self.stage = stage
         self.srgb = srgb
         self.mask = mask
+        self.estimate = estimate
+        self.tiles = stage.tiles((srgb.shape[-2], srgb.shape[-1]))
         self.device = next(model.parameters()).device
-        self.statistics = PhotoStatistics(model, srgb, None if alone else stage.tile)
+        self.statistics = PhotoStatistics(model, srgb, None if len(self.tiles) == 1 else stage.tile)
 
     def paste(self, tile: Tile, raw: Tensor, kept: dict[str, Tensor]) -> None:
         """Run on a tile and copy the result into that of the photo.
@@ -208,7 +238,7 @@ class _Networks:
 
     def _run(self, name: str, tile: Tile, seen: _Seen) -> Parts:
         with self.statistics.of(name):
-            return self.model.run_branch(name, *seen, part=tile.used)
+            return self.model.run_branch(name, *seen, part=tile.used, estimate=self.estimate)
 
     def _run_where(self, name: str, tile: Tile, seen: _Seen, needed: Tensor) -> Parts:
         """Run one network only where it is needed.

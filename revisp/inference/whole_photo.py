@@ -22,7 +22,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from revisp.backbones.blocks.whole_image import WholeImage
-from revisp.backbones.thumbnail import thumbnail
 from revisp.pipeline import MINIMUM_SIZE, ReverseISP
 
 __all__ = ["PhotoStatistics"]
@@ -45,8 +44,7 @@ class PhotoStatistics:
 
     def of(self, name: str) -> AbstractContextManager[None]:
         """Return a context in which a branch uses the statistics of the photo instead of those of a tile."""
-        looking = [part for part in (self.model.branches[name], self.model.base) if part is not None]
-        places = [x for part in looking for x in part.modules() if isinstance(x, WholeImage)]
+        places = [x for x in self.model.branches[name].modules() if isinstance(x, WholeImage)]
         if self.tile is None or not places:
             return nullcontext()
         if name not in self._found:
@@ -68,7 +66,6 @@ class PhotoStatistics:
         small = F.interpolate(self.srgb, size=size, mode="area").to(device)
         with _watched(places, note):
             self.model.run_branch(name, small, self.model.overexposure_mask(small))
-            self.model.estimate(thumbnail(self.srgb).to(device))  # a base that judges photos sees no more of one
         return found
 
 

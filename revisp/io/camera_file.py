@@ -17,7 +17,7 @@ from revisp.camera.simulate import SimulatedCamera
 from revisp.errors import ConfigError
 from revisp.io.atomic import atomic_write
 
-__all__ = ["load_camera", "load_profile", "save_camera"]
+__all__ = ["load_camera", "load_curve", "load_profile", "save_camera"]
 
 
 def save_camera(path: str | Path, profile: CameraProfile, fitted: FittedCamera, noise: NoiseLevels) -> None:
@@ -68,6 +68,26 @@ def load_profile(path: str | Path) -> CameraProfile:
         return CameraProfile.from_dict(values.get("profile", values))
     except (OSError, ValueError, TypeError) as error:
         raise ConfigError(f"{path}: not a camera profile: {error}") from error
+
+
+def load_curve(path: str | Path) -> tuple[float, ...]:
+    """Read a tone curve: that of a camera file's fitted camera, or a list of numbers.
+
+    Returns:
+        Linear light at evenly spaced sRGB values, as `FittedCamera.curve`.
+
+    Raises:
+        ConfigError: the file is missing, not JSON, or holds neither; the message names it.
+    """
+    try:
+        values = json.loads(Path(path).read_text())
+        if isinstance(values, dict):
+            return FittedCamera.from_dict(values["fitted"]).curve
+        return tuple(float(value) for value in values)
+    except KeyError as error:
+        raise ConfigError(f"{path}: not a camera file of revisp-prepare, nor a list of numbers") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{path}: not a curve: {error}") from error
 
 
 def _noise(values: Any) -> NoiseLevels:

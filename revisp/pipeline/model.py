@@ -13,7 +13,7 @@ run in tiles over a large photo and called in a notebook.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from revisp.backbones import resolve_spec
 from revisp.backbones.base import run_part
 from revisp.backbones.estimated import Estimated, PhotoEstimate
+from revisp.camera.fitted import FittedCamera
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, unpack
 from revisp.demosaic import demosaic
@@ -266,7 +267,12 @@ class ReverseISP(nn.Module):
         return {"oe": oe, "noe": 1 - oe}
 
     def run_branches(
-        self, srgb: Tensor, mask: Tensor, *, auxiliary: Iterable[str] = ()
+        self,
+        srgb: Tensor,
+        mask: Tensor,
+        *,
+        auxiliary: Iterable[str] = (),
+        estimate: PhotoEstimate | None = None,
     ) -> tuple[Parts, Auxiliary]:
         """Run all networks.
 
@@ -274,6 +280,8 @@ class ReverseISP(nn.Module):
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
             auxiliary: names of additional predictions to return.
+            estimate: of the photos that ``srgb`` are tiles of, for an estimated base; None: `estimate` judges
+                ``srgb``.
 
         Returns:
             The predictions ``[B, C, H, W]`` by part, with C = `raw_channels`, clamped in evaluation mode; and the
@@ -283,7 +291,8 @@ class ReverseISP(nn.Module):
             ConfigError: the networks do not make such a prediction.
         """
         wanted = self.check_auxiliary(auxiliary)
-        x, base_raw, estimate = self._input(srgb, mask), self.base_raw(srgb, mask), self.estimate(srgb)
+        x, base_raw = self._input(srgb, mask), self.base_raw(srgb, mask)
+        estimate = estimate or self.estimate(srgb)
         size = (srgb.shape[-2], srgb.shape[-1])
         parts: Parts = {}
         more: Auxiliary = {}
@@ -300,6 +309,7 @@ class ReverseISP(nn.Module):
         mask: Tensor,
         base_raw: Tensor | None = None,
         part: tuple[slice, slice] | None = None,
+        estimate: PhotoEstimate | None = None,
     ) -> Parts:
         """Run one of ``branches`` alone, with the same result as in `run_branches`.
 
@@ -310,6 +320,7 @@ class ReverseISP(nn.Module):
             base_raw: the result of `base_raw` for ``srgb`` and ``mask``, if it is already known.
             part: rows and columns to return, first and one past the last; None: all. A network with a method
                 ``forward_part`` computes only the pixels that these depend on.
+            estimate: as for `run_branches`.
 
         Returns:
             The parts ``heads[name]`` at these rows and columns.
@@ -324,7 +335,7 @@ class ReverseISP(nn.Module):
         base_raw = self.base_raw(srgb, mask) if base_raw is None else base_raw
         if base_raw is not None:
             base_raw = base_raw[..., rows, columns]
-        return self._clamped(self._parts(name, y, base_raw, self.estimate(srgb)))
+        return self._clamped(self._parts(name, y, base_raw, estimate or self.estimate(srgb)))
 
     def mix(self, parts: Parts, shares: Parts) -> Tensor:
         """Fuse the parts.
@@ -389,12 +400,32 @@ class ReverseISP(nn.Module):
             base_raw: Tensor = self.base(x)
         return base_raw
 
-    def estimate(self, srgb: Tensor) -> PhotoEstimate | None:
-        """Return how an estimated base judges photos ``[B, 3, H, W]`` to be rendered; None without such a base."""
+    def estimate(
+        self,
+        srgb: Tensor,
+        *,
+        headroom: float | None = None,
+        curve: Sequence[float] | FittedCamera | None = None,
+    ) -> PhotoEstimate | None:
+        """Return how an estimated base judges photos to be rendered; None without such a base.
+
+        Args:
+            srgb: whole photos ``[B, 3, H, W]`` in [0, 1], or their thumbnails.
+            headroom: told in place of what is estimated, as for `PhotoEstimate.told`.
+            curve: told, too.
+
+        Raises:
+            ConfigError: something is told that cannot be, or to a model without an estimated base.
+        """
         if not isinstance(self.base, Estimated):
+            if headroom is not None or curve is not None:
+                raise ConfigError(
+                    "headroom and curve can be told to a model on an estimated base only; "
+                    f"this one has base {self.config['base'] or 'null'}"
+                )
             return None
         with full_precision(srgb):
-            return self.base.estimate(srgb)
+            return self.base.estimate(srgb).told(headroom=headroom, curve=curve)
 
     def check_auxiliary(self, names: Iterable[str]) -> set[str]:
         """Return the names of auxiliary predictions as a set.

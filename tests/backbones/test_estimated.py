@@ -88,7 +88,7 @@ def test_what_is_told_has_no_spread(module: Estimated, photo: Tensor) -> None:
 def test_a_fitted_camera_tells_its_curve(module: Estimated, photo: Tensor) -> None:
     camera = FittedCamera(curve=measured_curves()["Nikon D90"], matrix=((1, 0, 0), (0, 1, 0), (0, 0, 1)))
     estimate = module.estimate(photo)
-    torch.testing.assert_close(estimate.told(camera=camera).curve, estimate.told(curve=camera.curve).curve)
+    torch.testing.assert_close(estimate.told(curve=camera).curve, estimate.told(curve=camera.curve).curve)
 
 
 def test_it_answers_in_raw_of_the_canonical_sensor(module: Estimated, photo: Tensor) -> None:
