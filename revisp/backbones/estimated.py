@@ -166,12 +166,18 @@ class Estimated(nn.Module):
             told = (told + self.answers(small.flip(-1))) / 2
         return self.interpret(told)
 
-    def answers(self, small: Tensor) -> Tensor:
-        """Return the network's output ``[B, 22]`` for thumbnails ``[B, 3, 96, 96]``, before its interpretation."""
+    def answers(self, small: Tensor, statistics: Tensor | None = None) -> Tensor:
+        """Return what the network says of thumbnails ``[B, 3, 96, 96]``, before it is interpreted.
+
+        Args:
+            small: the thumbnails.
+            statistics: their `colour_statistics`, where they are known; a mirror image has the same.
+        """
         half = F.avg_pool2d(small, 2)
         seen = self.look(torch.cat([half * 2 - 1, (half - F.avg_pool2d(half, 3, 1, 1)) * 4], dim=1))
-        statistics = (colour_statistics(small) - self.typical) / self.deviation
-        told: Tensor = self.judge(torch.cat([seen.mean((2, 3)), seen.amax((2, 3)), statistics], dim=1))
+        measured = colour_statistics(small) if statistics is None else statistics
+        normal = (measured - self.typical) / self.deviation
+        told: Tensor = self.judge(torch.cat([seen.mean((2, 3)), seen.amax((2, 3)), normal], dim=1))
         return told
 
     def interpret(self, told: Tensor) -> PhotoEstimate:
@@ -207,6 +213,13 @@ class Estimated(nn.Module):
         if part != "oe":
             return light_to_raw(self.linearise(srgb + change.float(), estimate))
         return light_to_raw(self.linearise(srgb, estimate) * torch.exp2(change.float().clamp(*GAIN_EV)))
+
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that gives the answers: bends of the curve, matrix, black, headroom and its spread."""
+        layer = self.judge[-1]
+        assert isinstance(layer, nn.Linear)
+        return layer
 
     @staticmethod
     def linearise(srgb: Tensor, estimate: PhotoEstimate) -> Tensor:

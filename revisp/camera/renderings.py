@@ -28,7 +28,7 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from revisp.camera.profile import Matrix
 
-__all__ = ["curve_basis", "measured_curves", "random_curve", "random_rendering"]
+__all__ = ["curve_basis", "curve_coordinates", "measured_curves", "random_curve", "random_rendering"]
 
 Array = np.ndarray[Any, Any]
 
@@ -99,6 +99,26 @@ def curve_basis() -> tuple[Array, Array]:
     """
     basis = _data()["curve_basis"]
     return np.array(basis["mean"]), np.array(basis["bends"])
+
+
+def curve_coordinates(curves: Array) -> Array:
+    """Describe curves as `curve_basis` does.
+
+    Args:
+        curves: light at the sRGB values 0, 1/64, ..., 1, rising strictly, mid grey 0.18: ``[..., 65]``.
+
+    Returns:
+        ``[..., 64]``.
+
+    Example:
+        >>> curve = np.linspace(0, 1, 65)
+        >>> first, *steps = curve_coordinates(curve)
+        >>> np.allclose(np.exp(np.cumsum([first, *np.exp(steps)])), curve[1:])
+        True
+    """
+    logarithms = np.log(np.maximum(curves[..., 1:], 1e-9))
+    steps = np.log(np.maximum(np.diff(logarithms, axis=-1), 1e-4))
+    return np.concatenate([logarithms[..., :1], steps], axis=-1)
 
 
 def random_rendering(generator: torch.Generator) -> SceneRendering:
