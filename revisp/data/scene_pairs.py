@@ -7,7 +7,7 @@ function of the training's seed, the epoch and the crop's number in it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from revisp.camera.renderings import random_rendering
 from revisp.data.base import check_whole
 from revisp.data.datamodule import PairDataModule
 from revisp.data.picture import BRIGHTNESS_STEP, Sample
+from revisp.data.rendered_views import RenderedViews, ViewPrior, rendered_views
 from revisp.data.scene_views import SceneLibrary, generator_of, view_any
 from revisp.errors import ConfigError, DataError
 from revisp.mosaic import mosaic
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from revisp.data.scene_cache import CachedScene
     from revisp.data.scene_views import SceneView
 
-__all__ = ["ScenePicture", "SceneSource", "rendered_pair", "scenes"]
+__all__ = ["SceneDataModule", "ScenePicture", "SceneSource", "rendered_pair", "scenes"]
 
 MARGIN = 16
 """Pixels around a crop that are rendered with it: sharpening and denoising see them, and blocks of the JPEG lie at
@@ -40,6 +41,9 @@ PICTURES = 64
 """Pictures that stand for the scenes to learn from: as many samples can be asked for."""
 
 MIN_VIEW = 64
+
+VIEW_SEEDS = {"train": 1, "val": 2}
+"""What keeps the views of a base apart: those to learn from, and those to choose by."""
 
 
 class ScenePicture:
@@ -209,6 +213,24 @@ class SceneSource:
         ]
 
 
+class SceneDataModule(PairDataModule):
+    """The data module of scenes, which also serves whole views to an estimated base."""
+
+    source: SceneSource
+
+    def rendered_views(self, split: Literal["train", "val"], count: int, prior: ViewPrior) -> RenderedViews:
+        """Return views of the scenes of one split, each in several renderings; always the same for a seed.
+
+        Args:
+            split: ``"train"``, or ``"val"`` for views of scenes that are never learnt from.
+            count: number of views.
+            prior: what they are drawn from.
+        """
+        seed = int(np.random.SeedSequence([self.seed, VIEW_SEEDS[split]]).generate_state(1)[0])
+        scenes = self.source.library.parts[split]
+        return rendered_views(scenes, count, prior, seed=seed, num_workers=self.num_workers)
+
+
 def scenes(
     *,
     scenes: str | Path,
@@ -222,7 +244,7 @@ def scenes(
     val_views: int = 4,
     demosaic: Mapping[str, Any] | None = None,
     **options: Any,
-) -> PairDataModule:
+) -> SceneDataModule:
     """Return the data module of scenes that are rendered anew for every crop.
 
     Args:
@@ -255,4 +277,4 @@ def scenes(
         val_size=val_size,
         val_views=val_views,
     )
-    return PairDataModule(source, crop=crop, oe_share=0.0, augment=False, **options)
+    return SceneDataModule(source, crop=crop, oe_share=0.0, augment=False, **options)

@@ -18,6 +18,7 @@ from revisp.camera.profile import CameraProfile
 from revisp.config import as_dict
 from revisp.data import create_data
 from revisp.data.base import DataModule
+from revisp.data.scene_pairs import SceneDataModule
 from revisp.errors import ConfigError, RevispError
 from revisp.hardware import has_fast_bf16, keep_freed_memory
 from revisp.losses.base import missing
@@ -25,6 +26,7 @@ from revisp.losses.composite import BranchLoss, FusionLoss, PlainLoss, WeightedS
 from revisp.pipeline import ReverseISP
 from revisp.training.callbacks import PlainProgress, TerminalProgress
 from revisp.training.checkpoints import AtomicCheckpointIO
+from revisp.training.estimate import EstimateTraining
 from revisp.training.task import RefineTraining, ReverseISPTask, Schedule
 
 __all__ = [
@@ -67,7 +69,10 @@ def build_training(cfg: DictConfig, data: DataModule | None = None) -> Training:
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
         trainer = build_trainer(cfg)
         data = data or build_data(cfg)
-        return Training(trainer, data, build_task(cfg, build_model(cfg, data.profile)))
+        task = build_task(cfg, build_model(cfg, data.profile))
+        if task.model.config["base"] == "estimated" and not isinstance(data, SceneDataModule):
+            raise ConfigError(f"pipeline.base=estimated learns from scenes: set data=scenes, not {cfg.data.name}")
+        return Training(trainer, data, task)
     except RevispError:
         raise
     except (HydraException, MisconfigurationException, TypeError, ValueError) as error:
@@ -106,6 +111,7 @@ def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
         optimizer=optimizer,
         schedule=Schedule(**as_dict(cfg.schedule)),
         refine=RefineTraining(**refine),
+        estimate=EstimateTraining(**as_dict(cfg.get("estimate"))),
     )
 
 

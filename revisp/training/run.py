@@ -9,7 +9,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from revisp.backbones.estimated import Estimated
 from revisp.config import compose
+from revisp.data.scene_pairs import SceneDataModule
 from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 from revisp.training.build import Training, build_training
@@ -92,11 +94,11 @@ def run(cfg: DictConfig) -> TrainResult:
 
 
 def fit(training: Training, resume: str | Path | None = None) -> None:
-    """Train, after fitting the networks that have a closed form.
+    """Train, after fitting the networks that have a closed form, and training an estimated base.
 
     Args:
         training: the result of `build_training`.
-        resume: a checkpoint from which to continue; no network is then fitted.
+        resume: a checkpoint from which to continue; it holds the networks and the base.
 
     Raises:
         KeyboardInterrupt: the user stopped the training.
@@ -104,6 +106,8 @@ def fit(training: Training, resume: str | Path | None = None) -> None:
     trainer, data, task = training
     if task.fittable and resume is None:
         task.fit_networks(data.training_samples())
+    if isinstance(data, SceneDataModule) and isinstance(task.model.base, Estimated) and resume is None:
+        task.train_base(data, trainer.strategy.root_device)
     try:  # a checkpoint holds only plain values and tensors, so weights_only can forbid pickled code
         trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     except SystemExit:  # Lightning's way to end on Ctrl-C

@@ -16,10 +16,12 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from revisp.backbones.estimated import Estimated
 from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.unprocess import UPIUnprocess, fit_rgb_gain
 from revisp.cfa import pack
 from revisp.data.picture import Sample
+from revisp.data.scene_pairs import SceneDataModule
 from revisp.errors import ConfigError, DataError
 from revisp.losses.base import GIVEN
 from revisp.losses.composite import FusionLoss, LossResult, PlainLoss
@@ -29,6 +31,7 @@ from revisp.metrics.regions import REGIONS, scored_planes
 from revisp.mosaic import mosaic
 from revisp.pipeline import Reconstruction, ReverseISP
 from revisp.refine import yuv_loss
+from revisp.training.estimate import EstimateTraining, train_estimate
 
 __all__ = ["Fittable", "RefineTraining", "ReverseISPTask", "Schedule"]
 
@@ -120,6 +123,7 @@ class ReverseISPTask(pl.LightningModule):
         optimizer: makes an optimizer from parameters.
         schedule: learning rate over the training.
         refine: settings of the refinement's training; ignored by a model without refinement.
+        estimate: settings of the training of an estimated base; ignored by a model without one.
 
     Validation logs the figures of the fused pipeline under ``val/``. A test logs the same figures of its rivals:
 
@@ -140,6 +144,7 @@ class ReverseISPTask(pl.LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] = torch.optim.Adam,
         schedule: Schedule | None = None,
         refine: RefineTraining | None = None,
+        estimate: EstimateTraining | None = None,
     ) -> None:
         super().__init__()
         if model.plain is not isinstance(loss, PlainLoss):
@@ -149,11 +154,14 @@ class ReverseISPTask(pl.LightningModule):
             raise ConfigError("loss.plain.target=raw_rgb needs backbone.head=raw_rgb: the network predicts planes")
         model.check_auxiliary(loss.needs - GIVEN)
         _freeze_unasked(model, loss.needs)
+        if isinstance(model.base, Estimated):
+            model.base.requires_grad_(False)  # it learns alone, from whole views (`train_base`)
         self.model = model
         self.loss = loss
         self.optimizer_factory = optimizer
         self.schedule = schedule or Schedule()
         self.refine_training = refine or RefineTraining()
+        self.estimate_training = estimate or EstimateTraining()
         self.baselines: dict[str, Callable[[Tensor], Tensor]] = {"upi": UPIUnprocess(model.profile)}
         self.scores: Mapping[str, Mapping[str, Metric]] = nn.ModuleDict(  # type: ignore[assignment]
             {group: _scores() for group in RIVALS}
@@ -181,6 +189,24 @@ class ReverseISPTask(pl.LightningModule):
                     raise
                 log.warning("The base starts unfitted, as the inverse of the sRGB curve: %s", error)
 
+    def train_base(self, data: SceneDataModule, device: torch.device) -> None:
+        """Train an estimated base on whole views of scenes; the branches then stand on what it says.
+
+        Raises:
+            DataError: a scene is black wherever it was looked at.
+        """
+        settings, base = self.estimate_training, self.model.base
+        assert isinstance(base, Estimated)
+        if not settings.steps:
+            return
+        prior = settings.prior(photo_share=data.source.photo_share)
+        log.info("estimated base: rendering %d views", settings.views + settings.val_views)
+        train = data.rendered_views("train", settings.views, prior)
+        val = data.rendered_views("val", settings.val_views, prior)
+        base.requires_grad_(True).to(device)
+        train_estimate(base, train, val, settings, seed=data.seed)
+        base.requires_grad_(False).to("cpu")
+
     # Training ---------------------------------------------------------------------------------------------------
 
     @property
@@ -200,8 +226,10 @@ class ReverseISPTask(pl.LightningModule):
         return self.global_step / self._steps(self.global_step, float(self.trainer.estimated_stepping_batches))
 
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
-        """Freeze the branches' normalisation statistics while only the refinement learns."""
+        """Freeze the normalisation statistics of what does not learn: an estimated base, and branches at times."""
         self.model.branches.train(self.stage.branches)
+        if isinstance(self.model.base, Estimated):
+            self.model.base.eval()
 
     def training_step(self, batch: Sample, batch_idx: int) -> Tensor:
         """Return the loss of a batch of crops."""

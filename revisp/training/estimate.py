@@ -1,0 +1,327 @@
+"""Train an estimated base: to judge from a photo how it was rendered.
+
+It learns alone, before the branches, from whole views of scenes beside their renderings: thumbnails are all that
+it looks at. A photo tells only a part of its tone curve, so what the base learnt is drawn back to the mean curve,
+as far as views of held-out scenes ask for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from revisp.backbones.thumbnail import colour_statistics
+from revisp.camera.fitted import clipping
+from revisp.camera.renderings import curve_coordinates
+from revisp.camera.scene_rendering import luminance
+from revisp.data.rendered_views import STEP, RenderedViews, ViewPrior
+from revisp.errors import ConfigError
+from revisp.losses.estimate import (
+    curve_error,
+    departure,
+    headroom_surprise,
+    level_error,
+    match_colours,
+    matched_error,
+)
+
+if TYPE_CHECKING:
+    from revisp.backbones.estimated import Estimated, PhotoEstimate
+
+__all__ = ["EstimateFigures", "EstimateReport", "EstimateTraining", "judge_estimates", "train_estimate"]
+
+log = logging.getLogger(__name__)
+
+WEIGHTS = {"matched": 1.0, "departure": 0.5, "curve": 0.3, "level": 0.3, "headroom": 0.1}
+"""Of the losses in the sum."""
+
+LEAST_ERROR = 3e-5
+"""Mean squared error below which an estimate gains nothing by being better: 45 dB."""
+
+CLIPPED = 0.98
+"""Value of any channel from which a pixel tells nothing of the curve."""
+
+OVEREXPOSED = 8
+"""Clipped pixels of the 1024 that a view needs for the bias of its highlights to count."""
+
+SHRINKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of what the base says of the curve that are tried: at 0 every photo has the mean curve."""
+
+WARMUP = 50
+FINAL_RATE = 0.02
+LARGEST_GRADIENT = 1.0
+CHUNK = 64
+"""Photos that are looked at at once, without learning."""
+
+NO_HEADROOM = -20.0
+"""Answer of the network that means a headroom of 0."""
+
+REPORTS = 10
+"""Times that a training tells its loss."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EstimateTraining:
+    """How an estimated base learns.
+
+    Attributes:
+        views: views of scenes to learn from.
+        val_views: views of held-out scenes, by which ``shrink`` is chosen.
+        steps: of the training; 0 leaves the base as it starts, with the mean curve for every photo.
+        batch_size: photos in a step.
+        lr: full learning rate of AdamW; it rises over the first steps, and falls as a cosine.
+        weight_decay: of AdamW.
+        shrink: share, in [0, 1], of what the base says of the curve that counts, the rest being the mean curve;
+            None chooses the share of the least error on held-out scenes.
+        renderings: as `ViewPrior`, like the rest.
+        measured: share of measured curves.
+        charts: share of views of charts.
+
+    Raises:
+        ConfigError: a value outside its range.
+    """
+
+    views: int = 4000
+    val_views: int = 400
+    steps: int = 3000
+    batch_size: int = 128
+    lr: float = 2e-3
+    weight_decay: float = 1e-3
+    shrink: float | None = None
+    renderings: int = 4
+    measured: float = 0.8
+    charts: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, least in (("views", 1), ("val_views", 1), ("steps", 0), ("batch_size", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ConfigError(f"estimate.{name} must be a whole number of at least {least}, got {value!r}")
+        if not (0 < self.lr < math.inf and 0 <= self.weight_decay < math.inf):
+            raise ConfigError("estimate.lr must be positive, estimate.weight_decay not negative")
+        if self.shrink is not None and not 0 <= self.shrink <= 1:
+            raise ConfigError(f"estimate.shrink must lie in [0, 1] or be null, got {self.shrink}")
+        self.prior()
+
+    def prior(self, **scenes: float) -> ViewPrior:
+        """Return what views are drawn from, with the shares that the data decide."""
+        return ViewPrior(self.renderings, self.measured, self.charts, **scenes)
+
+
+@dataclasses.dataclass(frozen=True)
+class EstimateFigures:
+    """How well scene light is regained, a mean over photos.
+
+    Attributes:
+        psnr: of unclipped pixels after the best 3x3 matrix (E3), white 1, in dB.
+        departure: from a linear response, in EV.
+        level: mean absolute error of unclipped pixels in EV, exposure and colours included.
+        highlights: mean error in EV of the luminance where all channels are clipped; NaN without such pixels.
+    """
+
+    psnr: float
+    departure: float
+    level: float
+    highlights: float
+
+    def __str__(self) -> str:
+        return (
+            f"E3 {self.psnr:.2f} dB, departure {self.departure:.3f} EV, level {self.level:.3f} EV, "
+            f"highlights {self.highlights:+.2f} EV"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class EstimateReport:
+    """What a training of the base led to, on views of held-out scenes.
+
+    Attributes:
+        before: figures of what the base starts with: the mean curve and the mean headroom for every photo.
+        shrinks: figures by the share of what the base says of the curve.
+        shrink: the share that was taken.
+    """
+
+    before: EstimateFigures
+    shrinks: dict[float, EstimateFigures]
+    shrink: float
+
+    @property
+    def after(self) -> EstimateFigures:
+        """Figures of the base as it is left."""
+        return self.shrinks[self.shrink]
+
+
+def train_estimate(
+    base: Estimated, train: RenderedViews, val: RenderedViews, settings: EstimateTraining, *, seed: int
+) -> EstimateReport:
+    """Train a base, where it is, and leave it in evaluation mode.
+
+    Args:
+        base: the base, on any device.
+        train: views to learn from.
+        val: views of other scenes.
+        settings: how it learns; the number of views is that of the views given.
+        seed: of the batches and of what is dropped out. The same seed and machine give the same base.
+    """
+    statistics = _statistics(train)
+    _start(base, train, statistics)
+    before = judge_estimates(base, val, shrinks=(0.0,))[0.0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        _learn(base, train, statistics, settings)
+    base.eval()
+    shrinks = SHRINKS if settings.shrink is None else (settings.shrink,)
+    tried = judge_estimates(base, val, shrinks=shrinks)
+    best = max(tried, key=lambda share: tried[share].psnr)
+    _shrink(base, best)
+    report = EstimateReport(before, tried, best)
+    log.info("estimated base: mean curve: %s", report.before)
+    for share, found in tried.items():
+        log.info("estimated base: %g of its curve%s: %s", share, " (taken)" if share == best else "", found)
+    return report
+
+
+@torch.no_grad()
+def judge_estimates(
+    base: Estimated, views: RenderedViews, *, shrinks: tuple[float, ...] = (1.0,)
+) -> dict[float, EstimateFigures]:
+    """Measure a base on views.
+
+    Args:
+        base: in evaluation mode.
+        views: those to judge.
+        shrinks: shares of what it says of the curve.
+
+    Returns:
+        Figures by the share.
+    """
+    rows: dict[float, list[Tensor]] = {share: [] for share in shrinks}
+    device = base.mean_curve.device
+    for photo, light, _ in _chunks(views, CHUNK, device):
+        told = (base.answers(photo) + base.answers(photo.flip(-1))) / 2
+        for share in shrinks:
+            shrunk = torch.cat([told[:, : len(base.bends)] * share, told[:, len(base.bends) :]], dim=1)
+            rows[share].append(_figures(base, base.interpret(shrunk), _kept(photo), light))
+    return {
+        share: EstimateFigures(*(column.nanmean().item() for column in torch.cat(parts).T))
+        for share, parts in rows.items()
+    }
+
+
+def _figures(base: Estimated, estimate: PhotoEstimate, photo: Tensor, light: Tensor) -> Tensor:
+    """Return the figures of each photo ``[B, 4]``; NaN where there is none."""
+    guess, seen = base.linearise(photo, estimate), _unclipped(photo)
+    matched, truth = match_colours(guess, light, seen)
+    psnr = -10 * (matched_error(matched, truth, seen) + 1e-5).log10()
+    blown = (clipping(photo)[:, 3:] == 1).float().flatten(1)
+    error = _ev(guess, light).flatten(1)
+    bias = (error * blown).sum(1) / blown.sum(1)
+    bias = torch.where(blown.sum(1) >= OVEREXPOSED, bias, math.nan)
+    return torch.stack([psnr, departure(matched, truth, seen), level_error(guess, light, seen), bias], dim=1)
+
+
+@torch.no_grad()
+def _start(base: Estimated, views: RenderedViews, statistics: Tensor) -> None:
+    """Give the base what is usual among views: their mean curve, colours and headroom, and its spread."""
+    base.eval()
+    base.mean_curve.copy_(torch.from_numpy(curve_coordinates(views.curve.double().numpy()).mean(0)))
+    base.typical.copy_(statistics.mean(0))
+    base.deviation.copy_(statistics.std(0, correction=0) + 0.02)
+    answer = base.last.bias[None]
+    answer[:, -2:] = NO_HEADROOM
+    sums = torch.zeros(3, dtype=torch.float64)
+    for photo, light, _ in _chunks(views, CHUNK, base.mean_curve.device):
+        kept = _kept(photo)
+        bare = base.linearise(kept, base.interpret(answer.expand(len(photo), -1)))
+        clipped, excess = clipping(kept)[:, 3:].double(), -_ev(bare, light).double()
+        sums += torch.stack([(clipped * excess**power).sum() for power in range(3)]).cpu()
+    if sums[0] > 0:
+        mean = max((sums[1] / sums[0]).item(), 0.05)
+        spread = (sums[2] / sums[0] - (sums[1] / sums[0]).square()).clamp_min(0.01).sqrt().item()
+        answer[:, -2:] = torch.tensor([math.log(math.expm1(value)) for value in (mean, spread)])  # of softplus
+
+
+def _learn(base: Estimated, views: RenderedViews, statistics: Tensor, settings: EstimateTraining) -> None:
+    device, count = base.mean_curve.device, len(views.photo)
+    optimizer = torch.optim.AdamW(base.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, settings.steps))
+    base.train()
+    for step in range(settings.steps):
+        chosen = torch.randint(count, (settings.batch_size,))
+        photo, light, curve = (part[chosen].to(device).float() for part in views)
+        if torch.rand(()) < 0.5:  # light is kept of evenly spaced pixels: of the same in the mirror image
+            photo, light = photo.flip(-1), light.flip(-1)
+        photo = photo / 255
+        told = base.answers(photo, statistics[chosen].to(device))
+        terms = _losses(base, base.interpret(told), _kept(photo), light, curve)
+        loss = sum((WEIGHTS[name] * value for name, value in terms.items()), start=photo.new_zeros(()))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(base.parameters(), LARGEST_GRADIENT)
+        optimizer.step()
+        schedule.step()
+        if (step + 1) % max(1, settings.steps // REPORTS) == 0:
+            told_terms = ", ".join(f"{name} {value.item():.3f}" for name, value in terms.items())
+            log.info("estimated base: step %d of %d: %s", step + 1, settings.steps, told_terms)
+
+
+def _losses(
+    base: Estimated, estimate: PhotoEstimate, photo: Tensor, light: Tensor, curve: Tensor
+) -> dict[str, Tensor]:
+    """Compare estimates with what is known of photos, at the pixels whose light is known."""
+    seen = _unclipped(photo)
+    bare = base.linearise(photo, estimate._replace(headroom=torch.zeros_like(estimate.headroom)))
+    matched, truth = match_colours(bare, light, seen)
+    excess = -_ev(bare.detach(), light)
+    return {
+        "matched": (matched_error(matched, truth, seen) + LEAST_ERROR).log().mean(),
+        "departure": departure(matched, truth, seen).mean(),
+        "curve": curve_error(estimate.curve, curve).mean(),
+        "level": level_error(bare, light, seen).mean(),
+        "headroom": headroom_surprise(excess, estimate.headroom, estimate.spread, clipping(photo)[:, 3:]).mean(),
+    }
+
+
+def _shrink(base: Estimated, share: float) -> None:
+    """Draw what the base says of the curve towards the mean curve, for good."""
+    bends = len(base.bends)
+    with torch.no_grad():
+        base.last.weight[:bends] *= share
+        base.last.bias[:bends] *= share
+
+
+def _rate(step: int, steps: int) -> float:
+    cosine = 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
+    return min(1.0, (step + 1) / WARMUP) * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
+
+
+def _chunks(views: RenderedViews, size: int, device: Any) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield photos in [0, 1], light and curves."""
+    for parts in zip(*(part.split(size) for part in views), strict=True):
+        photo, light, curve = (part.to(device).float() for part in parts)
+        yield photo / 255, light, curve
+
+
+def _statistics(views: RenderedViews) -> Tensor:
+    """Return the statistics of all photos, on the CPU."""
+    return torch.cat([colour_statistics(photo) for photo, _, _ in _chunks(views, CHUNK, "cpu")])
+
+
+def _kept(photo: Tensor) -> Tensor:
+    """Return the pixels whose light is known."""
+    return photo[..., STEP // 2 :: STEP, STEP // 2 :: STEP]
+
+
+def _unclipped(photo: Tensor) -> Tensor:
+    return (photo < CLIPPED).all(1, keepdim=True).float()
+
+
+def _ev(light: Tensor, truth: Tensor) -> Tensor:
+    """Return by how many EV the luminance exceeds the truth ``[B, 1, H, W]``."""
+    return (luminance(light).clamp_min(1e-4) / luminance(truth).clamp_min(1e-4)).log2()
