@@ -15,6 +15,7 @@ from revisp.errors import ConfigError, UnknownNameError
 from revisp.losses import PlainLoss
 from revisp.losses.base import GIVEN, LOSSES
 from revisp.pipeline import ReverseISP
+from revisp.training.estimate import EstimateTraining
 
 CHOICES = [
     f"{path.parent.name}={path.stem}"
@@ -38,8 +39,9 @@ def test_only_groups_of_the_defaults_list_lose_their_plus() -> None:
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes(choice: str) -> None:
     recipe = (config_dir() / f"{choice.replace('=', '/')}.yaml").read_text()
-    extra = ["data.root=somewhere"] if "override /data: prepared" in recipe else []
-    cfg = compose([choice, *extra])
+    root = ["data.root=somewhere"] if "override /data: prepared" in recipe else []
+    scenes = ["data.scenes=somewhere"] if choice.startswith("experiment=default") else []
+    cfg = compose([choice, *root, *scenes])
     assert OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
@@ -107,6 +109,16 @@ def test_the_paper_recipe_is_the_papers() -> None:
     assert cfg.trainer.max_epochs == 220
     assert cfg.mask.threshold == 0.978
     assert cfg.loss.oe.terms.lpips.weight > 0
+
+
+@pytest.mark.parametrize("recipe", ["default", "default_large"])
+def test_the_default_recipes_stand_on_an_estimated_base(recipe: str) -> None:
+    cfg = compose([f"experiment={recipe}", "data.scenes=somewhere"])
+    assert (cfg.pipeline.base, cfg.data.name, cfg.backbone.name) == ("estimated", "scenes", "unet")
+    EstimateTraining(**cfg.estimate)
+    assert cfg.loss.oe.terms.hard_log.weight == 1
+    assert cfg.loss.oe.terms.l1 is None
+    assert cfg.estimate.views > compose().estimate.views or recipe == "default"
 
 
 def test_the_run_folder_is_absolute_and_can_be_chosen(tmp_path: Path) -> None:

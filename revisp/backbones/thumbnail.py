@@ -81,16 +81,14 @@ def colour_statistics(photo: Tensor) -> Tensor:
     luma = (colours * colours.new_tensor(LUMA)[:, None]).sum(1)
     peak, floor = colours.amax(1), colours.amin(1)
     measures = torch.stack([*colours.unbind(1), luma, peak, peak - floor], dim=1)
-    shares = _levels(measures, torch.ones_like(measures), BINS) / measures.shape[-1]
+    shares = _levels(measures, BINS).mean(-1)
+    at_level = _levels(luma, CHROMA_LEVELS)
     colourful = (peak - floor) / (peak + 0.02)
-    chroma = _levels(luma, colourful, CHROMA_LEVELS) / (_levels(luma, torch.ones_like(luma), CHROMA_LEVELS) + RARE)
+    chroma = (at_level * colourful[:, None]).sum(-1) / (at_level.sum(-1) + RARE)
     return torch.cat([shares.sqrt().flatten(1), shares.cumsum(-1).flatten(1), chroma], dim=1)
 
 
-def _levels(values: Tensor, weight: Tensor, count: int) -> Tensor:
-    """Sum the weight of values at evenly spaced levels, divided between the two next to each: ``[..., count]``."""
-    position = values.clamp(0, 1) * (count - 1)
-    level = position.detach().clamp_max(count - 2).long()
-    share = position - level
-    sums = values.new_zeros(*values.shape[:-1], count)
-    return sums.scatter_add(-1, level, weight * (1 - share)).scatter_add(-1, level + 1, weight * share)
+def _levels(values: Tensor, count: int) -> Tensor:
+    """Divide each value between the two levels next to it: ``[..., n]`` to ``[..., count, n]``."""
+    level = torch.arange(count, dtype=values.dtype, device=values.device)[:, None]
+    return (1 - (values.unsqueeze(-2) * (count - 1) - level).abs()).clamp_min(0)

@@ -59,6 +59,9 @@ LARGEST_GRADIENT = 1.0
 CHUNK = 64
 """Photos that are looked at at once, without learning."""
 
+IN_CACHE = 2
+"""Photos whose statistics are taken at once: with more, what lies between leaves the processor's cache."""
+
 NO_HEADROOM = -20.0
 """Answer of the network that means a headroom of 0."""
 
@@ -310,7 +313,7 @@ def _chunks(views: RenderedViews, size: int, device: Any) -> Iterator[tuple[Tens
 
 def _statistics(views: RenderedViews) -> Tensor:
     """Return the statistics of all photos, on the CPU."""
-    return torch.cat([colour_statistics(photo) for photo, _, _ in _chunks(views, CHUNK, "cpu")])
+    return torch.cat([colour_statistics(photo) for photo, _, _ in _chunks(views, IN_CACHE, "cpu")])
 
 
 def _kept(photo: Tensor) -> Tensor:

@@ -42,6 +42,9 @@ def rival_table(metrics: Mapping[str, float]) -> str:
             for column, value in zip(columns, values, strict=True)
         ]
         rows.append(f"{name:<{wide}}" + "".join(digits))
+    if "base/ev_oe" in metrics:
+        base, fused = (metrics[f"{group}/ev_oe"] for group in ("base", "val"))
+        rows.append(f"overexposed pixels are too bright by {fused:+.2f} EV, of the base alone by {base:+.2f} EV")
     return "\n".join(rows)
 
 

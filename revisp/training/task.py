@@ -14,7 +14,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import MeanMetric, Metric
 
 from revisp.backbones.estimated import Estimated
 from revisp.camera.fit import FitPair, fit_camera
@@ -44,10 +44,14 @@ RIVALS = {
     "upi": "UPI unprocessing",
     "upi_fitted": "UPI, fitted gain",
     "classical": "fitted classical inverse",
+    "base": "estimated base alone",
 }
 """The rivals that are scored: prefix of the figure's name, and name in the table."""
 
 METRICS = {"psnr": AIMPSNR, "ssim": AIMSSIM}
+
+DARKEST = 1e-4
+"""RAW below which EV are not told apart."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +134,9 @@ class ReverseISPTask(pl.LightningModule):
     - ``oe/`` and ``noe/``: each branch alone;
     - ``upi/``: UPI unprocessing with the camera's true colour matrix and white balance;
     - ``upi_fitted/``: the same, with its brightness also fitted to the training pairs (`fit_baseline`);
-    - ``classical/``: the classical inverse fitted to the training pairs (`fit_baseline`).
+    - ``classical/``: the classical inverse fitted to the training pairs (`fit_baseline`);
+    - ``base/``: an estimated base alone. It and the pipeline also have ``ev_oe``: by how many EV overexposed
+      pixels are too bright, a mean over images.
 
     Raises:
         ConfigError: the loss does not fit the model.
@@ -154,8 +160,6 @@ class ReverseISPTask(pl.LightningModule):
             raise ConfigError("loss.plain.target=raw_rgb needs backbone.head=raw_rgb: the network predicts planes")
         model.check_auxiliary(loss.needs - GIVEN)
         _freeze_unasked(model, loss.needs)
-        if isinstance(model.base, Estimated):
-            model.base.requires_grad_(False)  # it learns alone, from whole views (`train_base`)
         self.model = model
         self.loss = loss
         self.optimizer_factory = optimizer
@@ -166,6 +170,12 @@ class ReverseISPTask(pl.LightningModule):
         self.scores: Mapping[str, Mapping[str, Metric]] = nn.ModuleDict(  # type: ignore[assignment]
             {group: _scores() for group in RIVALS}
         )
+        self.highlights: Mapping[str, Metric] = nn.ModuleDict()  # type: ignore[assignment]
+        if isinstance(model.base, Estimated):
+            model.base.requires_grad_(False)  # it learns alone, from whole views (`train_base`)
+            self.baselines["base"] = model.base
+            groups = ("val", "base")
+            self.highlights = nn.ModuleDict({group: MeanMetric(nan_strategy="ignore") for group in groups})  # type: ignore[assignment]
 
     @property
     def fittable(self) -> list[Fittable]:
@@ -309,6 +319,10 @@ class ReverseISPTask(pl.LightningModule):
         for suffix, region in scored.regions.items():
             for metric in METRICS:
                 self.scores[group][metric + suffix].update(scored.prediction, scored.truth, region)
+        if group in self.highlights:
+            error = (scored.prediction.clamp_min(DARKEST) / scored.truth.clamp_min(DARKEST)).log2()
+            overexposed = scored.regions["_oe"].flatten(1)
+            self.highlights[group].update((error.flatten(1) * overexposed).sum(1) / overexposed.sum(1))
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures of the fused pipeline."""
@@ -343,6 +357,9 @@ class ReverseISPTask(pl.LightningModule):
         for name, metric in self.scores[group].items():
             self.log(f"{group}/{name}", metric.compute().float(), prog_bar=f"{group}/{name}" == "val/psnr")
             metric.reset()
+        if group in self.highlights:
+            self.log(f"{group}/ev_oe", self.highlights[group].compute().float())
+            self.highlights[group].reset()
 
 
 def _freeze_unasked(model: ReverseISP, needs: frozenset[str]) -> None:

@@ -8,9 +8,11 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import revisp
+from revisp.backbones.estimated import Estimated
 from revisp.camera.canonical import canonical_profile
 
 TINY = [
@@ -30,20 +32,54 @@ TINY = [
 ]
 
 
-@pytest.mark.slow
-def test_a_folder_of_panoramas_becomes_a_model(run, tmp_path: Path, scene_files: ModuleType) -> None:
+def write_panoramas(folder: Path, scene_files: ModuleType) -> None:
     for seed in range(4):
         rng = np.random.default_rng(seed)
         light = rng.uniform(0.2, 2, (64, 128, 3)) * np.exp(np.sin(np.arange(128) * np.pi / 64 + seed))[:, None]
         light[5:30, 20:60] *= 50
         body = scene_files.coded(scene_files.rgbe(light))
-        scene_files.write_hdr(tmp_path / "hdri" / f"place_{seed}.hdr", body, "-Y 64 +X 128")
+        scene_files.write_hdr(folder / f"place_{seed}.hdr", body, "-Y 64 +X 128")
+
+
+@pytest.mark.slow
+def test_a_folder_of_panoramas_becomes_a_model(run, tmp_path: Path, scene_files: ModuleType) -> None:
+    write_panoramas(tmp_path / "hdri", scene_files)
     done = run("revisp-train", *TINY, "data.scenes=hdri")
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["val/psnr"] > 5
     assert "Run folder: " in done.stdout
     model = revisp.from_pretrained(tmp_path / "run" / "model")
     assert model.profile == canonical_profile()
+
+
+@pytest.mark.slow
+def test_an_estimated_base_learns_first_and_is_kept(run, tmp_path: Path, scene_files: ModuleType) -> None:
+    write_panoramas(tmp_path / "hdri", scene_files)
+    estimate = ["estimate.views=6", "estimate.val_views=2", "estimate.steps=4", "estimate.batch_size=4"]
+    done = run("revisp-train", *TINY, "pipeline=fusion_estimated", "data.scenes=hdri", *estimate)
+    assert "estimated base: mean curve: E3 " in done.stdout
+    assert "estimated base alone" in done.stdout
+    assert "overexposed pixels are too bright by " in done.stdout
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert {"val/ev_oe", "base/ev_oe", "base/psnr"} < set(metrics)
+    model = revisp.from_pretrained(tmp_path / "run" / "model")
+    assert isinstance(model.base, Estimated)
+    assert model.base.last.weight.abs().max() > 0  # it starts with none
+    assert (model.base.deviation != 1).all()
+    resumed = run("revisp-train", *TINY, "pipeline=fusion_estimated", "data.scenes=hdri", "resume=last")
+    assert "estimated base: " not in resumed.stdout
+    again = revisp.from_pretrained(tmp_path / "run" / "model")
+    assert isinstance(again.base, Estimated)
+    torch.testing.assert_close(again.base.state_dict(), model.base.state_dict())
+
+
+@pytest.mark.slow
+def test_an_estimated_base_without_scenes_is_refused_in_one_line(run) -> None:
+    done = run("revisp-train", "pipeline=fusion_estimated", check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        "error: pipeline.base=estimated learns from scenes: set data=scenes, not embedded"
+    )
 
 
 @pytest.mark.slow
