@@ -66,8 +66,8 @@ def predict(
         memory: bytes that the call may allocate, the result included; None: 1 GiB in addition to the result, or
             the minimum that the network needs if that is more.
         branches: also return the prediction of each branch; then both networks run everywhere.
-        headroom: EV by which clipped pixels exceed the white of the photo's curve, 0 to 10; replaces the estimate of
-            an estimated base.
+        headroom: EV by which clipped pixels exceed the white of the photo's curve, 0 to 10. It replaces the
+            estimate of an estimated base.
         curve: linear light at evenly spaced sRGB values, rising from 0, of any scale; or a fitted camera, whose
             curve is used. It also replaces an estimate.
         progress: called with (tiles done, all tiles of this stage) after each tile.
