@@ -48,7 +48,7 @@ CLIPPED = 0.98
 """Value of any channel from which a pixel tells nothing of the curve."""
 
 OVEREXPOSED = 8
-"""Clipped pixels of the 1024 that a view needs for the bias of its highlights to count."""
+"""Overexposed pixels of the 1024 that a view needs for the level of its highlights to count."""
 
 SHRINKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of what the base says of the curve that are tried: at 0 every photo has the mean curve."""
@@ -222,10 +222,7 @@ def _figures(base: Estimated, estimate: PhotoEstimate, photo: Tensor, light: Ten
     guess, seen = base.linearise(photo, estimate), _unclipped(photo)
     matched, truth = match_colours(guess, light, seen)
     psnr = -10 * (matched_error(matched, truth, seen) + 1e-5).log10()
-    blown = (clipping(photo)[:, 3:] == 1).float().flatten(1)
-    error = _ev(guess, light).flatten(1)
-    bias = (error * blown).sum(1) / blown.sum(1)
-    bias = torch.where(blown.sum(1) >= OVEREXPOSED, bias, math.nan)
+    bias, _ = _moments(_ev(guess, light), _overexposed(photo))
     return torch.stack([psnr, departure(matched, truth, seen), level_error(guess, light, seen), bias], dim=1)
 
 
@@ -238,16 +235,15 @@ def _start(base: Estimated, views: RenderedViews, statistics: Tensor) -> None:
     base.deviation.copy_(statistics.std(0, correction=0) + 0.02)
     answer = base.last.bias[None]
     answer[:, -2:] = NO_HEADROOM
-    sums = torch.zeros(3, dtype=torch.float64)
+    moments = []
     for photo, light, _ in _chunks(views, CHUNK, base.mean_curve.device):
         kept = _kept(photo)
         bare = base.linearise(kept, base.interpret(answer.expand(len(photo), -1)))
-        clipped, excess = clipping(kept)[:, 3:].double(), -_ev(bare, light).double()
-        sums += torch.stack([(clipped * excess**power).sum() for power in range(3)]).cpu()
-    if sums[0] > 0:
-        mean = max((sums[1] / sums[0]).item(), 0.05)
-        spread = (sums[2] / sums[0] - (sums[1] / sums[0]).square()).clamp_min(0.01).sqrt().item()
-        answer[:, -2:] = torch.tensor([math.log(math.expm1(value)) for value in (mean, spread)])  # of softplus
+        moments.append(torch.stack(_moments(-_ev(bare, light), _overexposed(kept))))
+    mean, square = torch.cat(moments, dim=1).nanmean(1).tolist()
+    if not math.isnan(mean):
+        spread = math.sqrt(max(square - mean**2, 0.01))
+        answer[:, -2:] = torch.tensor([math.log(math.expm1(value)) for value in (max(mean, 0.05), spread)])
 
 
 def _learn(base: Estimated, views: RenderedViews, statistics: Tensor, settings: EstimateTraining) -> None:
@@ -287,7 +283,7 @@ def _losses(
         "departure": departure(matched, truth, seen).mean(),
         "curve": curve_error(estimate.curve, curve).mean(),
         "level": level_error(bare, light, seen).mean(),
-        "headroom": headroom_surprise(excess, estimate.headroom, estimate.spread, clipping(photo)[:, 3:]).mean(),
+        "headroom": headroom_surprise(excess, estimate.headroom, estimate.spread, _overexposed(photo)).mean(),
     }
 
 
@@ -323,6 +319,18 @@ def _kept(photo: Tensor) -> Tensor:
 
 def _unclipped(photo: Tensor) -> Tensor:
     return (photo < CLIPPED).all(1, keepdim=True).float()
+
+
+def _overexposed(photo: Tensor) -> Tensor:
+    """Return the pixels to which the whole headroom is applied."""
+    return (clipping(photo)[:, 3:] == 1).float()
+
+
+def _moments(error: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean and the mean square over the pixels of each photo ``[B]``; NaN where they are few."""
+    count = weight.sum((1, 2, 3))
+    enough = torch.where(count >= OVEREXPOSED, count, math.nan)
+    return (error * weight).sum((1, 2, 3)) / enough, (error.square() * weight).sum((1, 2, 3)) / enough
 
 
 def _ev(light: Tensor, truth: Tensor) -> Tensor:

@@ -215,7 +215,7 @@ class ReverseISPTask(pl.LightningModule):
         val = data.rendered_views("val", settings.val_views, prior)
         base.requires_grad_(True).to(device)
         train_estimate(base, train, val, settings, seed=data.seed)
-        base.requires_grad_(False).to("cpu")
+        base.requires_grad_(False).to("cpu").train()  # in steps it is judged as in use (`on_train_batch_start`)
 
     # Training ---------------------------------------------------------------------------------------------------
 
