@@ -144,8 +144,9 @@ class SceneSource:
     """Scenes of a folder as pictures.
 
     Args:
-        scenes: folder of scenes, or what ``revisp-prepare`` made of one (`SceneLibrary`).
-        photos: folder of plain photos to take for scenes, too; None: none.
+        scenes: folder of scenes, or what ``revisp-prepare`` made of one (`SceneLibrary`); None: none.
+        photos: folder of plain photos to take for scenes, too; None: none or, without scenes, the embedded
+            photographs.
         photo_share: share of the views that are of photos.
         by_range: share of the views that are chosen by their dynamic range.
         val: scenes, photos or folders of them to validate with; None holds some back by their names.
@@ -162,7 +163,7 @@ class SceneSource:
 
     def __init__(
         self,
-        scenes: str | Path,
+        scenes: str | Path | None,
         photos: str | Path | None = None,
         *,
         photo_share: float = 0.25,
@@ -182,7 +183,9 @@ class SceneSource:
         check_whole(val_views, "val_views")
         self.library = SceneLibrary(scenes, photos, val=val, cache=cache)
         if not self.library.parts["val"]:
-            raise DataError(f"{scenes}: no scene to validate with: more are needed, or data.val to name some")
+            raise DataError(
+                f"{scenes or photos}: no scene to validate with: more are needed, or data.val to name some"
+            )
         self.photo_share, self.by_range = photo_share, by_range
         self.crop, self.val_size, self.val_views = crop, val_size, val_views
 
@@ -233,7 +236,7 @@ class SceneDataModule(PairDataModule):
 
 def scenes(
     *,
-    scenes: str | Path,
+    scenes: str | Path | None = None,
     photos: str | Path | None = None,
     photo_share: float = 0.25,
     by_range: float = 0.5,

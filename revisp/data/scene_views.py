@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from revisp.camera.expansion import expand_highlights
 from revisp.camera.panorama import Look, look
 from revisp.data.base import check_whole
+from revisp.data.embedded import TRAIN_PHOTOS, VAL_PHOTOS
 from revisp.data.scene_cache import CachedScene, SceneCache, SceneKind, read_scene_list
 from revisp.data.scene_split import SPLITS, Split, split_scenes
 from revisp.errors import ConfigError, DataError, ImageError
@@ -85,8 +86,9 @@ class SceneLibrary:
 
     Args:
         scenes: folder of scenes, those in folders below it included; or what ``revisp-prepare`` made of one; or
-            files.
-        photos: folder of plain photos, whose highlights are guessed; None: none.
+            files; None: none.
+        photos: folder of plain photos, whose highlights are guessed; None: none or, without scenes, the
+            photographs of `revisp.data.embedded`.
         val: scenes, photos, or folders of them, to validate with; None holds some back by their names.
         cache: folder in which decoded scenes are kept for the next time; None: they go when the program ends.
 
@@ -97,7 +99,7 @@ class SceneLibrary:
 
     def __init__(
         self,
-        scenes: str | Path | Sequence[str | Path],
+        scenes: str | Path | Sequence[str | Path] | None,
         photos: str | Path | None = None,
         *,
         val: Sequence[str] | str | None = None,
@@ -107,9 +109,12 @@ class SceneLibrary:
             self._temporary = tempfile.TemporaryDirectory(prefix="revisp-scenes-")
             cache = self._temporary.name
         store = SceneCache(cache)
-        found = list(prepared) if (prepared := _prepared(scenes)) else _decoded(_files(scenes), store.add_scene)
+        found = [] if scenes is None else _prepared(scenes) or _decoded(_files(scenes), store.add_scene)
         if photos is not None:
             found += _decoded(_find_photos(Path(photos)), store.add_photo)
+        elif scenes is None:
+            photographs = {photo.name: photo.path for photo in (*TRAIN_PHOTOS, *VAL_PHOTOS)}
+            found += _decoded(photographs, store.add_photo)
         self.parts = split_scenes(found, val)
 
 

@@ -14,6 +14,7 @@ import torch
 from revisp.camera.canonical import canonical_profile, light_to_raw, raw_to_light
 from revisp.data import create_data
 from revisp.data.datamodule import PairDataModule
+from revisp.data.embedded import TRAIN_PHOTOS, VAL_PHOTOS
 from revisp.data.picture import Sample
 from revisp.data.scene_pairs import rendered_pair
 from revisp.data.scene_views import SceneView
@@ -143,6 +144,14 @@ def test_settings_outside_their_range_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=said):
         _data(folder, cache, **options)
+
+
+def test_without_scenes_the_embedded_photographs_stand_for_them(tmp_path: Path) -> None:
+    parts = create_data(
+        "scenes", val=["chelsea", "flower"], cache=tmp_path, crop=32, num_workers=0
+    ).source.library.parts
+    assert {scene.name for scene in parts["val"]} == {photo.name for photo in VAL_PHOTOS}
+    assert {scene.name for scene in parts["train"]} == {photo.name for photo in TRAIN_PHOTOS}
 
 
 def test_a_folder_without_scenes_is_refused(tmp_path: Path) -> None:
