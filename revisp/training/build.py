@@ -68,6 +68,7 @@ def build_training(cfg: DictConfig, data: DataModule | None = None) -> Training:
         keep_freed_memory()
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
         trainer = build_trainer(cfg)
+        _estimate_training(cfg)  # refuses wrong settings before scenes are decoded
         data = data or build_data(cfg)
         task = build_task(cfg, build_model(cfg, data.profile))
         if task.model.config["base"] == "estimated" and not isinstance(data, SceneDataModule):
@@ -111,8 +112,12 @@ def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
         optimizer=optimizer,
         schedule=Schedule(**as_dict(cfg.schedule)),
         refine=RefineTraining(**refine),
-        estimate=EstimateTraining(**as_dict(cfg.get("estimate"))),
+        estimate=_estimate_training(cfg),
     )
+
+
+def _estimate_training(cfg: DictConfig) -> EstimateTraining:
+    return EstimateTraining(**as_dict(cfg.get("estimate")))
 
 
 def build_loss(settings: Mapping[str, Any], model: ReverseISP) -> FusionLoss | PlainLoss:
