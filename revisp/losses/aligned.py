@@ -34,8 +34,9 @@ class AlignedLoss(nn.Module):
 
     1. A `GlobalColourMap` recolours the demosaiced target, encoded by the power 1/2.2, to look like the photo.
     2. Optical flow from the photo to the recoloured target gives the position of each pixel of the photo in the
-    RAW. 3. The flow warps the target; packed planes are warped by half of the flow at half size. Pixels sampled
-       beyond the border do not count.
+       RAW.
+    3. The flow warps the target; packed planes are warped by half of the flow at half size. Pixels sampled beyond
+       the border do not count.
     4. The loss is the L1 between prediction and warped target, plus `ssim` times one minus their SSIM, plus
        `colour` times the L1 between photo and warped recoloured target. The last term trains the map.
 

@@ -38,9 +38,9 @@ from revisp.prepare.recognise import Plan, recognise
 from revisp.prepare.split import assign_splits, require_scenes
 from revisp.prepare.work import Done, PlannedItem, plan_job
 
-__all__ = ["Preparation", "Progress", "prepare"]
+__all__ = ["ItemProgress", "Preparation", "prepare"]
 
-Progress = Callable[[int, int, str], None]
+ItemProgress = Callable[[int, int, str], None]
 """Called with the number of finished items, the number of all items, and a line on the last one."""
 
 ARRAY_FILE = re.compile(rf".+\.({'|'.join(ARRAYS)})\.npy")
@@ -78,7 +78,7 @@ def prepare(
     options: PrepareOptions | None = None,
     *,
     tell: Callable[[str], None] | None = None,
-    progress: Progress | None = None,
+    progress: ItemProgress | None = None,
 ) -> Preparation:
     """Make a data set of camera RAW files, challenge folders, pairs, or plain photos.
 
