@@ -179,9 +179,9 @@ def train_estimate(
         torch.manual_seed(seed)
         _learn(base, train, statistics, settings)
     base.eval()
-    shrinks = SHRINKS if settings.shrink is None else (settings.shrink,)
-    tried = judge_estimates(base, val, shrinks=shrinks)
-    best = max(tried, key=lambda share: tried[share].psnr)
+    known = () if settings.shrink is None else (settings.shrink,)
+    tried = judge_estimates(base, val, shrinks=tuple(sorted({*SHRINKS, *known})))
+    best = max(tried, key=lambda share: tried[share].psnr) if settings.shrink is None else settings.shrink
     _shrink(base, best)
     report = EstimateReport(before, tried, best)
     log.info("estimated base: mean curve: %s", report.before)
