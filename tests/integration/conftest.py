@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 
 from revisp.camera.simulate import SIMULATED, simulate
 from revisp.data.manifest import Entry, array_path, write_manifest
@@ -69,6 +72,33 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return done
 
     return call
+
+
+@pytest.fixture
+def run_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Do as `run`, in this process: a new one would import torch anew, which takes longer than a refusal."""
+    root = logging.getLogger()
+    handlers, level, disabled = root.handlers[:], root.level, logging.root.manager.disable
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        command = importlib.import_module("revisp.cli." + words[0].removeprefix("revisp-"))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+        monkeypatch.setattr(sys, "argv", list(words))
+        capfd.readouterr()
+        code = 0
+        try:
+            command.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = capfd.readouterr()
+        return subprocess.CompletedProcess(words, code, out, err)
+
+    yield call
+    GlobalHydra.instance().clear()
+    root.handlers[:], root.level, logging.root.manager.disable = handlers, level, disabled
 
 
 @pytest.fixture(scope="session")

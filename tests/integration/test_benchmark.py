@@ -132,8 +132,8 @@ def test_a_launcher_gives_the_same_figures(words, finished, run, tmp_path: Path)
         (['datasets=["prepared data.root=nowhere"]'], "nowhere"),
     ],
 )
-def test_wrong_words_are_one_line(run, words: list[str], message: str) -> None:
-    done = run("revisp-benchmark", *words, check=False)
+def test_wrong_words_are_one_line(run_here, words: list[str], message: str) -> None:
+    done = run_here("revisp-benchmark", *words)
     assert done.returncode == 2
     assert message in done.stderr + done.stdout
     assert "Traceback" not in done.stderr

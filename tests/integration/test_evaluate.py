@@ -155,8 +155,8 @@ def bad(tmp_path: Path) -> Path:
         (["--cycle", "model=default", "photos=tiles", "metrics=noise"], "metrics= does not go with --cycle"),
     ],
 )
-def test_bad_words_end_in_one_line_and_exit_2(run, bad: Path, words: list[str], message: str) -> None:
-    done = run("revisp-evaluate", *words, RUN, check=False)
+def test_bad_words_end_in_one_line_and_exit_2(run_here, bad: Path, words: list[str], message: str) -> None:
+    done = run_here("revisp-evaluate", *words, RUN)
     assert done.returncode == 2, done.stderr
     assert re.search(message, done.stderr)
     assert "Traceback" not in done.stderr

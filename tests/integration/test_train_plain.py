@@ -146,9 +146,9 @@ UNFIT = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("own", "message"), UNFIT[:2])
 def test_what_does_not_fit_ends_in_one_line_and_exit_2(
-    run, words: list[str], tmp_path: Path, own: list[str], message: str
+    run_here, words: list[str], tmp_path: Path, own: list[str], message: str
 ) -> None:
-    done = run("revisp-train", *words, *own, "hydra.run.dir=run", check=False)
+    done = run_here("revisp-train", *words, *own, "hydra.run.dir=run")
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

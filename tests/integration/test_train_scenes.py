@@ -74,8 +74,8 @@ def test_an_estimated_base_learns_first_and_is_kept(run, tmp_path: Path, scene_f
 
 
 @pytest.mark.slow
-def test_an_estimated_base_without_scenes_is_refused_in_one_line(run) -> None:
-    done = run("revisp-train", "pipeline=fusion_estimated", check=False)
+def test_an_estimated_base_without_scenes_is_refused_in_one_line(run_here) -> None:
+    done = run_here("revisp-train", "pipeline=fusion_estimated")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         "error: pipeline.base=estimated learns from scenes: set data=scenes, not embedded"
@@ -83,11 +83,11 @@ def test_an_estimated_base_without_scenes_is_refused_in_one_line(run) -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_of_ordinary_pictures_is_refused_in_one_line(run, tmp_path: Path) -> None:
+def test_a_folder_of_ordinary_pictures_is_refused_in_one_line(run_here, tmp_path: Path) -> None:
     (tmp_path / "hdri").mkdir()
     for name in ("a.hdr", "b.hdr"):
         Image.new("RGB", (64, 32)).save(tmp_path / "hdri" / name, "JPEG")
-    done = run("revisp-train", *TINY, "data.scenes=hdri", check=False)
+    done = run_here("revisp-train", *TINY, "data.scenes=hdri")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
         "error: none of 2 scenes or photos can be read; the first: hdri/a.hdr: an ordinary JPEG picture without a "

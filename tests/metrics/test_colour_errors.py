@@ -126,7 +126,7 @@ def test_extremes(profile):
 
 def test_wrong_shapes_are_refused(profile):
     x = torch.rand(1, 4, 8, 8)
-    with pytest.raises(ShapeError, match="fit"):
+    with pytest.raises(ShapeError, match="one shape"):
         developed_delta_e(x, x[..., :6], profile)
     with pytest.raises(ShapeError, match="region"):
         developed_delta_e(x, x, profile, torch.ones(1, 1, 8, 10))

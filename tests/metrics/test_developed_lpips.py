@@ -8,7 +8,7 @@ from revisp.camera.cameras import typical_profile
 from revisp.camera.develop import develop
 from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError, ShapeError
-from revisp.losses.base import prepare, region_mean
+from revisp.losses.base import checked, region_mean
 from revisp.losses.perceptual import LPIPSLoss
 from revisp.metrics import developed_lpips
 
@@ -22,7 +22,7 @@ class Distance(nn.Module):
 
     def forward(self, prediction, target, weight=None):
         self.seen.append((prediction, target, weight))
-        prediction, target, weight = prepare(prediction, target, weight)
+        prediction, target, weight = checked(prediction, target, weight)
         return region_mean((prediction - target).square(), weight)
 
 
