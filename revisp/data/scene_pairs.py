@@ -181,8 +181,8 @@ class SceneSource:
         if val_size % 2:
             raise ConfigError(f"data.val_size must be even, got {val_size}")
         check_whole(val_views, "val_views")
-        self.library = SceneLibrary(scenes, photos, val=val, cache=cache)
-        if not self.library.parts["val"]:
+        self.scene_library = SceneLibrary(scenes, photos, val=val, cache=cache)
+        if not self.scene_library.parts["val"]:
             raise DataError(
                 f"{scenes or photos}: no scene to validate with: more are needed, or data.val to name some"
             )
@@ -198,7 +198,7 @@ class SceneSource:
         """Return pictures that show another view of another scene at each reading."""
         return [
             ScenePicture(
-                self.library.parts["train"],
+                self.scene_library.parts["train"],
                 self.crop,
                 number,
                 photo_share=self.photo_share,
@@ -211,7 +211,7 @@ class SceneSource:
         """Return some views of each scene that is held back for validation, always the same."""
         return [
             ScenePicture([scene], self.val_size, number, name=f"{scene.name} {number + 1}", fixed=True)
-            for scene in self.library.parts["val"]
+            for scene in self.scene_library.parts["val"]
             for number in range(self.val_views)
         ]
 
@@ -230,7 +230,7 @@ class SceneDataModule(PairDataModule):
             prior: what they are drawn from.
         """
         seed = int(np.random.SeedSequence([self.seed, VIEW_SEEDS[split]]).generate_state(1)[0])
-        scenes = self.source.library.parts[split]
+        scenes = self.source.scene_library.parts[split]
         return rendered_views(scenes, count, prior, seed=seed, num_workers=self.num_workers)
 
 

@@ -155,8 +155,8 @@ class SceneViews:
             raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
         if not 0 <= photo_share <= 1:
             raise ConfigError(f"data.photo_share must lie in [0, 1], got {photo_share}")
-        self.library = scenes if isinstance(scenes, SceneLibrary) else SceneLibrary(scenes, **library)
-        self.scenes = tuple(self.library.parts[split])
+        self.scene_library = scenes if isinstance(scenes, SceneLibrary) else SceneLibrary(scenes, **library)
+        self.scenes = tuple(self.scene_library.parts[split])
         if not self.scenes:
             raise DataError(f"no scenes in the split {split!r}: more of them are needed, or data.val to name some")
         self.size = size

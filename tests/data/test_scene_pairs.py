@@ -60,7 +60,7 @@ def test_batches_are_pairs_of_the_canonical_sensor(folder: Path, cache: Path) ->
         assert torch.equal(batch.srgb * 255, (batch.srgb * 255).round())  # a JPEG's values
         assert 0 <= batch.bayer.min() < batch.bayer.max() <= 1
     names = {name for batch in batches for name in batch.name}
-    assert names <= {scene.name for scene in data.source.library.parts["train"]}
+    assert names <= {scene.name for scene in data.source.scene_library.parts["train"]}
     assert len(names) > 2
     assert max(batch.bayer.max() for batch in batches) > 0.2  # highlights far above mid grey, 1/32
 
@@ -83,7 +83,7 @@ def test_workers_change_nothing(folder: Path, cache: Path) -> None:
 
 def test_validation_shows_the_same_views_of_scenes_never_learnt_from(folder: Path, cache: Path) -> None:
     data = _data(folder, cache)
-    held = [scene.name for scene in data.source.library.parts["val"]]
+    held = [scene.name for scene in data.source.scene_library.parts["val"]]
     names = [sample.name[0] for sample in data.val_dataloader()]
     assert names == [f"{scene} {number}" for scene in held for number in (1, 2)]
     first, again = (list(_data(folder, cache, seed=seed).val_dataloader()) for seed in (0, 7))
@@ -149,7 +149,7 @@ def test_settings_outside_their_range_are_refused(
 def test_without_scenes_the_embedded_photographs_stand_for_them(tmp_path: Path) -> None:
     parts = create_data(
         "scenes", val=["chelsea", "flower"], cache=tmp_path, crop=32, num_workers=0
-    ).source.library.parts
+    ).source.scene_library.parts
     assert {scene.name for scene in parts["val"]} == {photo.name for photo in VAL_PHOTOS}
     assert {scene.name for scene in parts["train"]} == {photo.name for photo in TRAIN_PHOTOS}
 
