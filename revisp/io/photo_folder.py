@@ -34,7 +34,7 @@ class PhotoFolder:
     @property
     def left_out(self) -> str:
         """One line on the files that were left out; empty if all were taken."""
-        kinds = [(self.previews, "previews"), (self.hidden, "hidden")]
+        kinds = [(self.previews, "preview" if self.previews == 1 else "previews"), (self.hidden, "hidden")]
         parts = [f"{count} {kind}" for count, kind in kinds if count]
         if self.others:
             endings = ", ".join(ending or "no ending" for ending, _ in self.others)
@@ -63,7 +63,7 @@ def read_photo_folder(folder: str | Path, *, below: bool = False) -> PhotoFolder
         >>> [photo.name for photo in found.photos]
         ['img2.jpg', 'img10.jpg']
         >>> found.left_out.partition(": ")[2]
-        'left out 1 previews, 1 hidden, 1 with other endings (.txt)'
+        'left out 1 preview, 1 hidden, 1 with other endings (.txt)'
     """
     folder = Path(folder)
     photos: list[Path] = []

@@ -30,7 +30,7 @@ def test_all_commands_find_the_same_photos(album):
 
 
 def test_files_that_are_left_out_are_counted(album):
-    line = "left out 1 previews, 2 hidden, 1 with other endings (.dng)"
+    line = "left out 1 preview, 2 hidden, 1 with other endings (.dng)"
     assert read_photo_folder(album).left_out == f"{album}: {line}"
 
 
