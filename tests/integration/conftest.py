@@ -81,6 +81,7 @@ def run_here(
     """Do as `run`, in this process: a new one would import torch anew, which takes longer than a refusal."""
     root = logging.getLogger()
     handlers, level, disabled = root.handlers[:], root.level, logging.root.manager.disable
+    levels = {logger: logger.level for logger in _loggers()}
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
         command = importlib.import_module("revisp.cli." + words[0].removeprefix("revisp-"))
@@ -98,7 +99,16 @@ def run_here(
 
     yield call
     GlobalHydra.instance().clear()
-    root.handlers[:], root.level, logging.root.manager.disable = handlers, level, disabled
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.disable(disabled)
+    for logger in _loggers():  # a benchmark makes those of the training quiet
+        logger.setLevel(levels.get(logger, logging.NOTSET))
+
+
+def _loggers() -> list[logging.Logger]:
+    known = logging.root.manager.loggerDict
+    return [known[name] for name in known if isinstance(known[name], logging.Logger)]
 
 
 @pytest.fixture(scope="session")
