@@ -128,7 +128,9 @@ class Estimated(nn.Module):
         self.register_buffer("deviation", torch.ones(STATISTICS))
         widths = (6, width, 2 * width, 2 * width, 3 * width, 4 * width)
         strides = (2, 2, 1, 2, 2)
-        self.look = nn.Sequential(*(_layer(*sides) for sides in zip(widths, widths[1:], strides, strict=False)))
+        self.look = nn.Sequential(
+            *(_layer(*sides) for sides in zip(widths[:-1], widths[1:], strides, strict=True))
+        )
         self.judge = nn.Sequential(
             nn.Linear(8 * width + STATISTICS, hidden),
             nn.ReLU(),

@@ -335,7 +335,7 @@ def _cut(levels: list[Any], frame: _Frame, size: int) -> Tensor:
     level = levels[number]
     top, left, side = (round(value / 2**number) for value in frame)
     side = max(1, min(side, *level.shape[:2]))
-    top, left = (min(start, length - side) for start, length in zip((top, left), level.shape, strict=False))
+    top, left = (min(start, length - side) for start, length in zip((top, left), level.shape[:2], strict=True))
     part = np.ascontiguousarray(level[top : top + side, left : left + side].transpose(2, 0, 1), dtype=np.float32)
     light = torch.from_numpy(part)[None]
     return F.interpolate(light, size=(size, size), mode="bilinear", antialias=True, align_corners=False)[0]
