@@ -18,7 +18,8 @@ from revisp.backbones.thumbnail import STATISTICS, colour_statistics, thumbnail
 from revisp.camera.canonical import light_to_raw
 from revisp.camera.fitted import INTERVALS, FittedCamera, clipping
 from revisp.camera.isp import linear_to_srgb
-from revisp.camera.renderings import curve_basis
+from revisp.camera.looks import scale_chroma
+from revisp.camera.renderings import CHROMA_LN, curve_basis
 from revisp.camera.scene_rendering import MID_GREY
 from revisp.checks import check_image
 from revisp.errors import ConfigError
@@ -37,8 +38,8 @@ HEADROOM_START = -3.0
 GAIN_EV = (-4.0, 10.0)
 """Least and most EV that a network may add to overexposed pixels."""
 
-MATRIX_STEP, BLACK_STEP = 0.1, 0.01
-"""Change of the matrix, and of the black level, by a network output of 1."""
+MATRIX_STEP, CHROMA_STEP, BLACK_STEP = 0.1, 0.1, 0.01
+"""Change of the matrix, of the logarithm of the chroma, and of the black level, by a network output of 1."""
 
 GREY = float(linear_to_srgb(torch.tensor(MID_GREY, dtype=torch.float64))) * INTERVALS
 """Position of mid grey in a curve's table."""
@@ -50,6 +51,7 @@ class PhotoEstimate(NamedTuple):
     Attributes:
         curve: scene light at the sRGB values 0, 1/64, ..., 1: ``[B, 65]``, rising from 0; mid grey (sRGB value
             0.46) is 0.18.
+        chroma: factors ``[B, 2]`` by which the camera scaled Cr and Cb of the encoded photo (`scale_chroma`).
         matrix: matrix ``[B, 3, 3]`` from this light to the scene's colours.
         black: light ``[B]`` to subtract before the matrix.
         headroom: likely EV ``[B]`` by which clipped pixels exceed the curve's white.
@@ -57,6 +59,7 @@ class PhotoEstimate(NamedTuple):
     """
 
     curve: Tensor
+    chroma: Tensor
     matrix: Tensor
     black: Tensor
     headroom: Tensor
@@ -73,7 +76,7 @@ class PhotoEstimate(NamedTuple):
         Args:
             headroom: EV by which clipped pixels exceed the curve's white.
             curve: linear light at evenly spaced sRGB values, rising strictly from 0, of any scale; or a fitted
-                camera, whose curve is used.
+                camera, whose curve is used. The photo's chroma then is as the camera left it.
 
         Raises:
             ConfigError: the headroom is outside `HEADROOM_EV`, or the curve does not rise.
@@ -89,17 +92,22 @@ class PhotoEstimate(NamedTuple):
             estimate = estimate._replace(headroom=told, spread=torch.zeros_like(told))
         if curve is not None:
             table = _table(curve).to(self.curve)
-            estimate = estimate._replace(curve=table.expand_as(self.curve), black=torch.zeros_like(self.black))
+            estimate = estimate._replace(
+                curve=table.expand_as(self.curve),
+                chroma=torch.ones_like(self.chroma),
+                black=torch.zeros_like(self.black),
+            )
         return estimate
 
 
 class Estimated(nn.Module):
     r"""Estimate the rendering of a photo, and undo it.
 
-    With the photo :math:`p`, the estimated curve :math:`f^{-1}`, black :math:`b`, matrix :math:`A` and headroom
-    :math:`h`, and the measure :math:`c(p)` of the clipping of all three channels (`clipping`),
+    With the photo :math:`p`, the estimated change :math:`s` of its chroma, curve :math:`f^{-1}`, black :math:`b`,
+    matrix :math:`A` and headroom :math:`h`, and the measure :math:`c(p)` of the clipping of all three channels
+    (`clipping`),
 
-    .. math:: \mathrm{light} = A\,(f^{-1}(p) - b) \cdot 2^{\,h\,c(p)}
+    .. math:: \mathrm{light} = A\,(f^{-1}(s^{-1}(p)) - b) \cdot 2^{\,h\,c(p)}
 
     The canonical sensor then reads this light (`revisp.camera.canonical`). A curve is the mean curve plus a
     combination of ten deviations (`curve_basis`), in a form that always rises; untrained, it is the mean. The
@@ -116,6 +124,7 @@ class Estimated(nn.Module):
 
     mean_curve: Tensor
     bends: Tensor
+    mean_chroma: Tensor
     typical: Tensor
     deviation: Tensor
 
@@ -124,6 +133,7 @@ class Estimated(nn.Module):
         mean, bends = curve_basis()
         self.register_buffer("mean_curve", torch.from_numpy(mean).float())
         self.register_buffer("bends", torch.from_numpy(bends).float())
+        self.register_buffer("mean_chroma", torch.tensor([math.exp(mean) for mean, _ in CHROMA_LN]))
         self.register_buffer("typical", torch.zeros(STATISTICS))
         self.register_buffer("deviation", torch.ones(STATISTICS))
         widths = (6, width, 2 * width, 2 * width, 3 * width, 4 * width)
@@ -138,7 +148,7 @@ class Estimated(nn.Module):
             nn.Linear(hidden, hidden),
             nn.ReLU(),
             nn.Dropout(0.1),
-            last := nn.Linear(hidden, len(bends) + 9 + 3),
+            last := nn.Linear(hidden, len(bends) + 2 + 9 + 3),
         )
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
@@ -183,8 +193,8 @@ class Estimated(nn.Module):
         return told
 
     def interpret(self, told: Tensor) -> PhotoEstimate:
-        """Turn the network's output ``[B, 22]`` into an estimate."""
-        bends, matrix, rest = told.split((len(self.bends), 9, 3), dim=1)
+        """Turn the network's output ``[B, 24]`` into an estimate."""
+        bends, chroma, matrix, rest = told.split((len(self.bends), 2, 9, 3), dim=1)
         levels = self.mean_curve + bends @ self.bends
         logarithm = levels[:, :1] + F.pad(levels[:, 1:].exp().cumsum(1), (1, 0))
         knot = int(GREY) - 1  # the table without its first entry, which is 0
@@ -193,6 +203,7 @@ class Estimated(nn.Module):
         identity = torch.eye(3, dtype=told.dtype, device=told.device)
         return PhotoEstimate(
             curve,
+            self.mean_chroma * torch.exp(CHROMA_STEP * chroma),
             identity + MATRIX_STEP * matrix.unflatten(1, (3, 3)),
             BLACK_STEP * rest[:, 0],
             F.softplus(rest[:, 1]),
@@ -218,7 +229,7 @@ class Estimated(nn.Module):
 
     @property
     def last(self) -> nn.Linear:
-        """The layer that gives the answers: bends of the curve, matrix, black, headroom and its spread."""
+        """The layer that gives the answers: bends of the curve, chroma, matrix, black, headroom and its spread."""
         layer = self.judge[-1]
         assert isinstance(layer, nn.Linear)
         return layer
@@ -238,7 +249,7 @@ class Estimated(nn.Module):
             ShapeError: not a floating tensor of three channels.
         """
         check_image(srgb, 3, "srgb")
-        position = srgb.flatten(1) * INTERVALS
+        position = scale_chroma(srgb, 1 / estimate.chroma).flatten(1) * INTERVALS
         knot = position.detach().clamp(0, INTERVALS - 1).long()
         start, step = estimate.curve[:, :-1].gather(1, knot), estimate.curve.diff(dim=1).gather(1, knot)
         light = (start + step * (position - knot)).view_as(srgb) - estimate.black.view(-1, 1, 1, 1)

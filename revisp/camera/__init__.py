@@ -44,7 +44,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         ],
         "noise": ["NoiseLevels", "add_noise", "fit_noise", "noise_levels", "random_noise_levels"],
         "profile": ["CameraProfile"],
-        "looks": ["ColourLook", "apply_look"],
+        "looks": ["ColourLook", "apply_look", "scale_chroma"],
         "renderings": ["measured_curves", "random_curve", "random_rendering"],
         "scene_rendering": ["SceneRendering"],
         "shading": ["shading_gain"],

@@ -1,4 +1,4 @@
-"""Colour looks: what a rendering does to hue and saturation, differently for each hue."""
+"""Colour looks: changes of hue and saturation in linear light, and of the chroma of an encoded photo."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from revisp.camera.detail import LUMA
 from revisp.camera.profile import SRGB_TO_XYZ
 from revisp.checks import check_image
-from revisp.errors import ConfigError
+from revisp.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["ColourLook", "Waves", "apply_look"]
+__all__ = ["ColourLook", "Waves", "apply_look", "scale_chroma"]
 
 Waves = tuple[float, float, float, float, float]
 
@@ -100,3 +101,34 @@ def apply_look(rgb: Tensor, look: ColourLook) -> Tensor:
     )
     grey = luminance - sum(value * weight for value, weight in zip(chroma, weights, strict=True))
     return torch.stack([grey + value for value in chroma], dim=-3)
+
+
+def scale_chroma(srgb: Tensor, gains: Tensor) -> Tensor:
+    """Scale the colour differences Cr and Cb of photos, as cameras do after their tone curve; luma and greys stay.
+
+    Args:
+        srgb: encoded photos ``[..., 3, H, W]``.
+        gains: factors ``[..., 2]`` of R - Y and of B - Y, with the luma Y of ITU-R BT.601. Their reciprocals undo
+            the change.
+
+    Returns:
+        ``[..., 3, H, W]``, unclamped.
+
+    Raises:
+        ShapeError: not a floating tensor of three channels, or not two factors.
+
+    Example:
+        >>> photo = torch.rand(3, 4, 4)
+        >>> vivid = scale_chroma(photo, torch.tensor([1.1, 1.3]))
+        >>> torch.allclose(scale_chroma(vivid, 1 / torch.tensor([1.1, 1.3])), photo, atol=1e-6)
+        True
+    """
+    check_image(srgb, 3, "srgb")
+    if gains.shape[-1:] != (2,):
+        raise ShapeError(f"chroma needs two gains, of Cr and Cb, got a tensor of shape {list(gains.shape)}")
+    red, green, blue = srgb.unbind(-3)
+    of_red, of_green, of_blue = LUMA
+    luma = of_red * red + of_green * green + of_blue * blue
+    to_red, to_blue = gains[..., 0, None, None], gains[..., 1, None, None]
+    red, blue = luma + to_red * (red - luma), luma + to_blue * (blue - luma)
+    return torch.stack([red, (luma - of_red * red - of_blue * blue) / of_green, blue], dim=-3)

@@ -1,7 +1,7 @@
 """A rendering of scene light as a photo, described by numbers, and the scene that belongs to the photo.
 
 The order of the steps: exposure, matrix, noise, local tone, the sensor's clip and the tone curve, colour look,
-denoising, sharpening, 8 bits and JPEG.
+chroma, denoising, sharpening, 8 bits and JPEG.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from revisp.camera.detail import denoise, local_tone, sharpen
 from revisp.camera.fitted import as_tuples, decode, encode, plain_curve
 from revisp.camera.isp import apply_ccm, linear_to_srgb, srgb_to_linear
 from revisp.camera.jpeg import ChromaSubsampling, check_jpeg, compress_jpeg
-from revisp.camera.looks import ColourLook, apply_look
+from revisp.camera.looks import ColourLook, apply_look, scale_chroma
 from revisp.camera.noise import NoiseLevels, add_noise
 from revisp.camera.profile import SRGB_TO_XYZ, Matrix
 from revisp.checks import check_image
@@ -64,6 +64,7 @@ class SceneRendering:
             rest is applied to each channel.
         light_look: colour look of the light, before the curve.
         photo_look: colour look of the photo, after the curve.
+        chroma: factors of Cr and Cb in the photo, after that (`scale_chroma`).
         shadows: strength in [0, 1) of the lift of dark places (`local_tone`).
         lights: strength in [0, 1) of the lowering of bright places.
         local_radius: half the window of these, as a share of the photo's shorter side.
@@ -94,6 +95,7 @@ class SceneRendering:
     by_luminance: float = 0.0
     light_look: ColourLook = field(default_factory=ColourLook)
     photo_look: ColourLook = field(default_factory=ColourLook)
+    chroma: tuple[float, float] = (1.0, 1.0)
     shadows: float = 0.0
     lights: float = 0.0
     local_radius: float = 0.05
@@ -121,6 +123,9 @@ class SceneRendering:
                 raise ConfigError(f"scene rendering: {name} must lie in [0, {end:g}], got {getattr(self, name)}")
         if not (math.isfinite(self.exposure) and math.isfinite(self.black) and 0 < self.local_radius <= 1):
             raise ConfigError("scene rendering: exposure and black must be finite, local_radius lie in (0, 1]")
+        object.__setattr__(self, "chroma", tuple(float(gain) for gain in self.chroma))
+        if len(self.chroma) != 2 or not all(0 < gain < math.inf for gain in self.chroma):
+            raise ConfigError(f"scene rendering: chroma must be two positive factors, got {list(self.chroma)}")
         if min(self.shot_noise, self.read_noise, self.denoise, self.sharpening) < 0 or self.sharpening_radius <= 0:
             raise ConfigError("scene rendering: noise, denoise and sharpening must be >= 0, the radius positive")
         if self.jpeg_quality is not None:
@@ -131,6 +136,13 @@ class SceneRendering:
         """Light that the curve renders as mid grey, sensor white 1."""
         grey = linear_to_srgb(torch.tensor([MID_GREY], dtype=torch.float64))
         return float(decode(grey, torch.tensor(self.curve, dtype=torch.float64)))
+
+    @property
+    def clean(self) -> SceneRendering:
+        """The same rendering without noise, smoothing, sharpening and a file."""
+        return dataclasses.replace(
+            self, shot_noise=0.0, read_noise=0.0, denoise=0.0, sharpening=0.0, jpeg_quality=None
+        )
 
     def meter(self, light: Tensor) -> float:
         """Return the factor that exposes a scene: light ``[..., 3, H, W]`` of any scale to sensor white 1.
@@ -233,6 +245,8 @@ class SceneRendering:
         """Do all that comes after the curve, but the file."""
         if not self.photo_look.neutral:
             srgb = linear_to_srgb(apply_look(srgb_to_linear(srgb), self.photo_look).clamp(0, 1))
+        if self.chroma != (1.0, 1.0):
+            srgb = scale_chroma(srgb, srgb.new_tensor(self.chroma)).clamp(0, 1)
         if self.lift:
             srgb = self.lift + (1 - self.lift) * srgb
         srgb = denoise(srgb, self.denoise)

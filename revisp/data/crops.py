@@ -202,4 +202,5 @@ class CropDataset(Dataset[Sample]):
         srgb, bayer, target, valid = (
             spec.symmetry.apply(x).contiguous() for x in (sample.srgb, sample.bayer, sample.target, sample.valid)
         )
-        return Sample(srgb, bayer, target, sample.name, valid)
+        clean = spec.symmetry.apply(sample.clean).contiguous() if sample.clean.numel() else sample.clean
+        return Sample(srgb, bayer, target, sample.name, valid, clean)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import torch
+
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ShapeError
 
@@ -78,6 +80,8 @@ class Sample(NamedTuple):
         target: demosaiced RAW ``[3, H, W]``, whose mosaic is ``bayer``.
         name: name of the picture.
         valid: ``[1, H, W]``: 1 where photo and RAW show the same; 0 excludes a pixel from losses and scores.
+        clean: the photo without noise, smoothing, sharpening and compression ``[3, H, W]``, where a rendering
+            tells it; else an empty tensor.
     """
 
     srgb: Tensor
@@ -85,6 +89,7 @@ class Sample(NamedTuple):
     target: Tensor
     name: str
     valid: Tensor
+    clean: Tensor = torch.empty(0)
 
 
 class Picture(Protocol):

@@ -50,11 +50,13 @@ class RenderedViews(NamedTuple):
         light: of every third pixel, as `SceneRendering.scene` has it (mid grey 0.18), float16 ``[N, 3, 32, 32]``.
         curve: light at the sRGB values 0, 1/64, ..., 1, by which the photo was rendered, on the same scale: the
             curve that undoes it ``[N, 65]``.
+        chroma: factors of Cr and Cb that the photo was given ``[N, 2]``.
     """
 
     photo: Tensor
     light: Tensor
     curve: Tensor
+    chroma: Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,5 +152,7 @@ def _photo(light: Tensor, prior: ViewPrior, generator: torch.Generator) -> Rende
         if (photo >= CLIPPED).any(0).float().mean() <= MOST_CLIPPED and photo.max() >= DARKEST:
             kept = rendering.scene(light, gain)[:, STEP // 2 :: STEP, STEP // 2 :: STEP].clamp(0, BRIGHTEST)
             curve = torch.tensor(rendering.curve) * (MID_GREY / rendering.mid_grey)
-            return RenderedViews((photo * 255).round().byte(), kept.half(), curve.float())
+            return RenderedViews(
+                (photo * 255).round().byte(), kept.half(), curve.float(), torch.tensor(rendering.chroma)
+            )
     raise DataError("a view of a scene cannot be exposed: none of its renderings shows anything")

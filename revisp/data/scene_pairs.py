@@ -98,8 +98,10 @@ class ScenePicture:
         """Draw and render a view, and cut a window of it; ``mosaic(target) == bayer``."""
         whole = self._sample(0 if self.fixed else seed)
         window = (..., slice(top, top + height), slice(left, left + width))
-        srgb, bayer, target = (plane[window].contiguous() for plane in (whole.srgb, whole.bayer, whole.target))
-        return Sample(srgb, bayer, target, whole.name, torch.ones_like(bayer))
+        srgb, bayer, target, clean = (
+            plane[window].contiguous() for plane in (whole.srgb, whole.bayer, whole.target, whole.clean)
+        )
+        return Sample(srgb, bayer, target, whole.name, torch.ones_like(bayer), clean)
 
     def scene_name(self, sample: Sample) -> str:
         """Return the name of the scene that a sample of this picture shows."""
@@ -115,15 +117,14 @@ class ScenePicture:
             photo_share=self.photo_share,
             by_range=self.by_range,
         )
-        photo, raw_rgb = rendered_pair(view, generator)
         inside = (..., slice(MARGIN, MARGIN + self.height), slice(MARGIN, MARGIN + self.width))
-        photo, raw_rgb = photo[inside], raw_rgb[inside]
+        photo, raw_rgb, clean = (plane[inside] for plane in rendered_pair(view, generator))
         bayer = mosaic(raw_rgb, self.cfa)
         name = self.name if self.fixed else view.name
-        return Sample(photo, bayer, raw_rgb, name, torch.ones_like(bayer))
+        return Sample(photo, bayer, raw_rgb, name, torch.ones_like(bayer), clean)
 
 
-def rendered_pair(view: SceneView, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+def rendered_pair(view: SceneView, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Render a view at random.
 
     Args:
@@ -131,13 +132,14 @@ def rendered_pair(view: SceneView, generator: torch.Generator) -> tuple[torch.Te
         generator: source of randomness, on the CPU.
 
     Returns:
-        Photo, sRGB ``[3, h, w]`` in [0, 1]; and RAW of the canonical sensor with all colours, ``[3, h, w]``,
-        clipped to [0, 1], not white-balanced, without noise.
+        Photo, sRGB ``[3, h, w]`` in [0, 1]; RAW of the canonical sensor with all colours, ``[3, h, w]``, clipped
+        to [0, 1], not white-balanced, without noise; and the photo by `SceneRendering.clean`.
     """
     rendering = random_rendering(generator)
     gain = rendering.meter(view.light)
     photo = rendering.render(view.light, gain, generator=generator)
-    return photo, light_to_raw(rendering.scene(view.light, gain)).clamp(0, 1)
+    raw_rgb = light_to_raw(rendering.scene(view.light, gain)).clamp(0, 1)
+    return photo, raw_rgb, rendering.clean.render(view.light, gain)
 
 
 class SceneSource:

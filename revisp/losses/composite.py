@@ -233,8 +233,10 @@ class FusionLoss(nn.Module):
         mask: Tensor,
         valid: Tensor | None = None,
         context: Mapping[str, Context] | None = None,
+        *,
+        noe_target: Tensor | None = None,
     ) -> LossResult:
-        """Compare both branches with one ground truth.
+        """Compare both branches with the ground truth.
 
         Args:
             oe_prediction: ``[B,3,H,W]``, linear RAW, unclamped.
@@ -243,6 +245,7 @@ class FusionLoss(nn.Module):
             mask: ``[B,1,H,W]`` in [0,1], 1 = overexposed.
             valid: ``[B,1,H,W]`` in [0,1], 0 where a pixel does not count; None counts all.
             context: further inputs that the losses of each branch need, by ``"oe"`` and ``"noe"``.
+            noe_target: ``[B,3,H,W]``, of the other branch than OE, where it is not the same; None: ``target``.
 
         Returns:
             Terms are named by branch: "oe/l1", "noe/full/ms_ssim_l1".
@@ -257,7 +260,8 @@ class FusionLoss(nn.Module):
             valid = None if bool((valid == 1).all()) else valid  # plain means round a little otherwise
         context = context or {}
         oe = self.oe(oe_prediction, target, mask, valid, context.get("oe"))
-        noe = self.noe(noe_prediction, target, 1 - mask, valid, context.get("noe"))
+        noe_target = target if noe_target is None else noe_target
+        noe = self.noe(noe_prediction, noe_target, 1 - mask, valid, context.get("noe"))
         terms = {f"oe/{name}": value for name, value in oe.terms.items()}
         terms |= {f"noe/{name}": value for name, value in noe.terms.items()}
         return LossResult(self.oe_weight * oe.total + self.noe_weight * noe.total, terms)

@@ -166,7 +166,12 @@ class ReverseISP(nn.Module):
         return self.compose(srgb, self.overexposure_mask(srgb))[0]
 
     def compose(
-        self, srgb: Tensor, mask: Tensor, *, auxiliary: Iterable[str] = ()
+        self,
+        srgb: Tensor,
+        mask: Tensor,
+        *,
+        auxiliary: Iterable[str] = (),
+        estimate: PhotoEstimate | None = None,
     ) -> tuple[Reconstruction, Auxiliary]:
         """Run the branches on photos and compose the RAW, in one piece and without the refinement.
 
@@ -177,6 +182,7 @@ class ReverseISP(nn.Module):
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
             auxiliary: names of additional predictions to return (`BackboneSpec.auxiliary`).
+            estimate: as for `run_branches`.
 
         Returns:
             The reconstruction, and the auxiliary predictions.
@@ -193,7 +199,7 @@ class ReverseISP(nn.Module):
             >>> torch.equal(model.finish(raw, mask, parts).bayer, model.compose(photo, mask)[0].bayer)
             True
         """
-        parts, more = self.run_branches(srgb, mask, auxiliary=auxiliary)
+        parts, more = self.run_branches(srgb, mask, auxiliary=auxiliary, estimate=estimate)
         return self.finish(self.mix(parts, self.shares(mask)), mask, parts), more
 
     # Composition ------------------------------------------------------------------------------------------------

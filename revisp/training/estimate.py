@@ -1,8 +1,8 @@
 """Train an estimated base: to judge from a photo how it was rendered.
 
 It learns alone, before the branches, from whole views of scenes beside their renderings: thumbnails are all that
-it looks at. A photo tells only a part of its tone curve, so what the base learnt is drawn back to the mean curve,
-as far as views of held-out scenes ask for.
+it looks at. A photo tells only a part of its tone curve and chroma, so what the base learnt is drawn back to their
+means, as far as views of held-out scenes ask for.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["EstimateFigures", "EstimateReport", "EstimateTraining", "judge_estim
 
 log = logging.getLogger(__name__)
 
-WEIGHTS = {"matched": 1.0, "departure": 0.5, "curve": 0.3, "level": 0.3, "headroom": 0.1}
+WEIGHTS = {"matched": 1.0, "departure": 0.5, "curve": 0.3, "chroma": 1.0, "level": 0.3, "headroom": 0.1}
 """Of the losses in the sum."""
 
 LEAST_ERROR = 3e-5
@@ -206,11 +206,13 @@ def judge_estimates(
     """
     rows: dict[float, list[Tensor]] = {share: [] for share in shrinks}
     device = base.mean_curve.device
-    for photo, light, _ in _chunks(views, CHUNK, device):
+    for some in _chunks(views, CHUNK, device):
+        photo = some.photo
         told = (base.answers(photo) + base.answers(photo.flip(-1))) / 2
         for share in shrinks:
-            shrunk = torch.cat([told[:, : len(base.bends)] * share, told[:, len(base.bends) :]], dim=1)
-            rows[share].append(_figures(base, base.interpret(shrunk), _kept(photo), light))
+            curve, rest = told.tensor_split((len(base.bends) + len(base.mean_chroma),), dim=1)
+            shrunk = torch.cat([curve * share, rest], dim=1)
+            rows[share].append(_figures(base, base.interpret(shrunk), _kept(photo), some.light))
     return {
         share: EstimateFigures(*(column.nanmean().item() for column in torch.cat(parts).T))
         for share, parts in rows.items()
@@ -231,15 +233,16 @@ def _start(base: Estimated, views: RenderedViews, statistics: Tensor) -> None:
     """Give the base what is usual among views: their mean curve, colours and headroom, and its spread."""
     base.eval()
     base.mean_curve.copy_(torch.from_numpy(curve_coordinates(views.curve.double().numpy()).mean(0)))
+    base.mean_chroma.copy_(views.chroma.log().mean(0).exp())
     base.typical.copy_(statistics.mean(0))
     base.deviation.copy_(statistics.std(0, correction=0) + 0.02)
     answer = base.last.bias[None]
     answer[:, -2:] = NO_HEADROOM
     moments = []
-    for photo, light, _ in _chunks(views, CHUNK, base.mean_curve.device):
-        kept = _kept(photo)
-        bare = base.linearise(kept, base.interpret(answer.expand(len(photo), -1)))
-        moments.append(torch.stack(_moments(-_ev(bare, light), _overexposed(kept))))
+    for some in _chunks(views, CHUNK, base.mean_curve.device):
+        kept = _kept(some.photo)
+        bare = base.linearise(kept, base.interpret(answer.expand(len(kept), -1)))
+        moments.append(torch.stack(_moments(-_ev(bare, some.light), _overexposed(kept))))
     mean, square = torch.cat(moments, dim=1).nanmean(1).tolist()
     if not math.isnan(mean):
         spread = math.sqrt(max(square - mean**2, 0.01))
@@ -253,13 +256,12 @@ def _learn(base: Estimated, views: RenderedViews, statistics: Tensor, settings: 
     base.train()
     for step in range(settings.steps):
         chosen = torch.randint(count, (settings.batch_size,))
-        photo, light, curve = (part[chosen].to(device).float() for part in views)
+        batch = _ready(RenderedViews(*(part[chosen] for part in views)), device)
         if torch.rand(()) < 0.5:  # light is kept of evenly spaced pixels: of the same in the mirror image
-            photo, light = photo.flip(-1), light.flip(-1)
-        photo = photo / 255
-        told = base.answers(photo, statistics[chosen].to(device))
-        terms = _losses(base, base.interpret(told), _kept(photo), light, curve)
-        loss = sum((WEIGHTS[name] * value for name, value in terms.items()), start=photo.new_zeros(()))
+            batch = batch._replace(photo=batch.photo.flip(-1), light=batch.light.flip(-1))
+        told = base.answers(batch.photo, statistics[chosen].to(device))
+        terms = _losses(base, base.interpret(told), batch)
+        loss = sum((WEIGHTS[name] * value for name, value in terms.items()), start=told.new_zeros(()))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(base.parameters(), LARGEST_GRADIENT)
@@ -270,10 +272,9 @@ def _learn(base: Estimated, views: RenderedViews, statistics: Tensor, settings: 
             log.info("estimated base: step %d of %d: %s", step + 1, settings.steps, told_terms)
 
 
-def _losses(
-    base: Estimated, estimate: PhotoEstimate, photo: Tensor, light: Tensor, curve: Tensor
-) -> dict[str, Tensor]:
+def _losses(base: Estimated, estimate: PhotoEstimate, views: RenderedViews) -> dict[str, Tensor]:
     """Compare estimates with what is known of photos, at the pixels whose light is known."""
+    photo, light = _kept(views.photo), views.light
     seen = _unclipped(photo)
     bare = base.linearise(photo, estimate._replace(headroom=torch.zeros_like(estimate.headroom)))
     matched, truth = match_colours(bare, light, seen)
@@ -281,18 +282,19 @@ def _losses(
     return {
         "matched": (matched_error(matched, truth, seen) + LEAST_ERROR).log().mean(),
         "departure": departure(matched, truth, seen).mean(),
-        "curve": curve_error(estimate.curve, curve).mean(),
+        "curve": curve_error(estimate.curve, views.curve).mean(),
+        "chroma": (estimate.chroma / views.chroma).log().square().mean(),
         "level": level_error(bare, light, seen).mean(),
         "headroom": headroom_surprise(excess, estimate.headroom, estimate.spread, _overexposed(photo)).mean(),
     }
 
 
 def _shrink(base: Estimated, share: float) -> None:
-    """Draw what the base says of the curve towards the mean curve, for good."""
-    bends = len(base.bends)
+    """Draw what the base says of the curve and the chroma towards their means, for good."""
+    answers = len(base.bends) + len(base.mean_chroma)
     with torch.no_grad():
-        base.last.weight[:bends] *= share
-        base.last.bias[:bends] *= share
+        base.last.weight[:answers] *= share
+        base.last.bias[:answers] *= share
 
 
 def _rate(step: int, steps: int) -> float:
@@ -300,16 +302,21 @@ def _rate(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / WARMUP) * (FINAL_RATE + (1 - FINAL_RATE) * cosine)
 
 
-def _chunks(views: RenderedViews, size: int, device: Any) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield photos in [0, 1], light and curves."""
+def _chunks(views: RenderedViews, size: int, device: Any) -> Iterator[RenderedViews]:
+    """Yield some views after the other, as `_ready` makes them."""
     for parts in zip(*(part.split(size) for part in views), strict=True):
-        photo, light, curve = (part.to(device).float() for part in parts)
-        yield photo / 255, light, curve
+        yield _ready(RenderedViews(*parts), device)
+
+
+def _ready(views: RenderedViews, device: Any) -> RenderedViews:
+    """Return views as numbers to compute with, the photo in [0, 1]."""
+    views = RenderedViews(*(part.to(device).float() for part in views))
+    return views._replace(photo=views.photo / 255)
 
 
 def _statistics(views: RenderedViews) -> Tensor:
     """Return the statistics of all photos, on the CPU."""
-    return torch.cat([colour_statistics(photo) for photo, _, _ in _chunks(views, IN_CACHE, "cpu")])
+    return torch.cat([colour_statistics(some.photo) for some in _chunks(views, IN_CACHE, "cpu")])
 
 
 def _kept(photo: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
-from revisp.backbones.estimated import Estimated
+from revisp.backbones.estimated import Estimated, PhotoEstimate
 from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.unprocess import UPIUnprocess, fit_rgb_gain
 from revisp.cfa import pack
@@ -247,11 +247,13 @@ class ReverseISPTask(pl.LightningModule):
         srgb = batch.srgb.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(stage.branches):
             mask = self.model.overexposure_mask(srgb)
-            out, auxiliary = self.model.compose(srgb, mask, auxiliary=self.loss.needs - GIVEN)
+            estimate = self.model.estimate(srgb)
+            out, auxiliary = self.model.compose(srgb, mask, auxiliary=self.loss.needs - GIVEN, estimate=estimate)
         total = srgb.new_zeros(())
         if stage.branches:
             given = {"srgb": srgb, "cfa": self.model.cfa}
-            result = self._loss(out, batch, {name: {**extra, **given} for name, extra in auxiliary.items()})
+            context = {name: {**extra, **given} for name, extra in auxiliary.items()}
+            result = self._loss(out, batch, context, self._clean_raw(batch, estimate))
             total = total + result.total
             self.log_dict({f"train/{name}": value for name, value in result.terms.items()}, batch_size=len(srgb))
         if stage.refine:
@@ -262,10 +264,28 @@ class ReverseISPTask(pl.LightningModule):
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(srgb))
         return total
 
-    def _loss(self, out: Reconstruction, batch: Sample, context: Mapping[str, Mapping[str, Any]]) -> LossResult:
+    def _clean_raw(self, batch: Sample, estimate: PhotoEstimate | None) -> Tensor | None:
+        """Return the target of the NOE branch on an estimated base: the base's RAW of the clean photo.
+
+        The branch corrects detail, of which tiles tell. An error of the estimate, of which they tell nothing, is
+        none of its business. None where the data do not know the clean photo.
+        """
+        if estimate is None or not batch.clean.numel():
+            return None
+        assert isinstance(self.model.base, Estimated)
+        return self.model.base.compose("noe", batch.clean, torch.zeros_like(batch.clean), estimate).clamp(0, 1)
+
+    def _loss(
+        self,
+        out: Reconstruction,
+        batch: Sample,
+        context: Mapping[str, Mapping[str, Any]],
+        clean_raw: Tensor | None,
+    ) -> LossResult:
         """Compare a batch with its ground truth."""
         if isinstance(self.loss, FusionLoss):
-            return LossResult(*self.loss(out.oe, out.noe, batch.target, out.mask, batch.valid, context))
+            result = self.loss(out.oe, out.noe, batch.target, out.mask, batch.valid, context, noe_target=clean_raw)
+            return LossResult(*result)
         if self.loss.target == "raw_rgb":
             return LossResult(*self.loss(out.raw_rgb, batch.target, batch.valid, context["plain"]))
         planes, truth, valid = (pack(x, self.model.cfa) for x in (out.mosaiced, batch.bayer, batch.valid))

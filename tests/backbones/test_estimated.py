@@ -31,7 +31,7 @@ def photo() -> Tensor:
 
 def told(curve: tuple[float, ...]) -> PhotoEstimate:
     zero = torch.zeros(1)
-    blank = PhotoEstimate(torch.zeros(1, 65), torch.eye(3)[None], zero, zero, zero)
+    blank = PhotoEstimate(torch.zeros(1, 65), torch.full((1, 2), 1.2), torch.eye(3)[None], zero, zero, zero)
     return blank.told(curve=curve)
 
 
@@ -44,6 +44,14 @@ def test_a_told_curve_undoes_its_rendering(name: str) -> None:
     torch.testing.assert_close(undone, rendering.scene(light, gain), rtol=1e-3, atol=1e-4)
 
 
+def test_chroma_that_the_camera_scaled_is_scaled_back() -> None:
+    light = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(3)) * 0.2 + 0.4
+    rendering = SceneRendering(curve=measured_curves()["Canon EOS 6D"], chroma=(1.1, 1.3))
+    estimate = told(rendering.curve)._replace(chroma=torch.tensor([[1.1, 1.3]]))
+    undone = Estimated.linearise(rendering.render(light, 0.9), estimate)
+    torch.testing.assert_close(undone, rendering.scene(light, 0.9), rtol=1e-3, atol=1e-4)
+
+
 def test_curves_rise_and_hold_mid_grey(module: Estimated, photo: Tensor) -> None:
     curve = module.estimate(photo).curve
     assert (curve.diff(dim=1) > 0).all()
@@ -52,7 +60,7 @@ def test_curves_rise_and_hold_mid_grey(module: Estimated, photo: Tensor) -> None
     for table in (*curve, *grey):
         assert Estimated.linearise(
             torch.full((1, 3, 1, 1), 0.461356),
-            PhotoEstimate(table[None], torch.eye(3)[None], *torch.zeros(3, 1)),
+            PhotoEstimate(table[None], torch.tensor([[1.1, 1.3]]), torch.eye(3)[None], *torch.zeros(3, 1)),
         ).mean().item() == pytest.approx(MID_GREY, rel=1e-3)
 
 

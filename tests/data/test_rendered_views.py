@@ -22,7 +22,7 @@ def found() -> RenderedViews:
 
 
 def test_each_view_is_rendered_several_times(found: RenderedViews) -> None:
-    assert [tuple(part.shape) for part in found] == [(16, 3, 96, 96), (16, 3, 32, 32), (16, 65)]
+    assert [tuple(part.shape) for part in found] == [(16, 3, 96, 96), (16, 3, 32, 32), (16, 65), (16, 2)]
     assert found.photo.dtype == torch.uint8
     light = found.light.float().flatten(1)
     for one, other in light.unflatten(0, (8, 2)):
@@ -42,7 +42,7 @@ def test_the_curve_undoes_the_photo(found: RenderedViews) -> None:
     zero = torch.zeros(len(photo))
     error = {}
     for name, curve in (("own", found.curve), ("others'", found.curve.roll(1, 0))):
-        estimate = PhotoEstimate(curve, torch.eye(3).expand(len(photo), 3, 3), zero, zero, zero)
+        estimate = PhotoEstimate(curve, found.chroma, torch.eye(3).expand(len(photo), 3, 3), zero, zero, zero)
         matched, truth = match_colours(Estimated.linearise(photo, estimate), light, seen)
         error[name] = matched_error(matched, truth, seen).log().mean()
     assert error["own"] < error["others'"] - 0.3

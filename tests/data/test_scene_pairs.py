@@ -111,7 +111,7 @@ def test_the_raw_is_the_scenes_light_whatever_the_rendering() -> None:
     view = SceneView(light, "a", "panorama")
     photos, lights = [], []
     for seed in range(6):
-        photo, raw_rgb = rendered_pair(view, torch.Generator().manual_seed(seed))
+        photo, raw_rgb, _ = rendered_pair(view, torch.Generator().manual_seed(seed))
         photos.append(photo)
         found = raw_to_light(raw_rgb)
         lights.append(found / found.mean())
@@ -120,10 +120,20 @@ def test_the_raw_is_the_scenes_light_whatever_the_rendering() -> None:
     assert (photos[0] - photos[1]).abs().mean() > 0.01
 
 
+def test_the_clean_photo_is_the_photo_without_noise_sharpening_and_file() -> None:
+    stripes = torch.full((3, 48, 48), 1.0)
+    stripes[:, :, 24:] = 0.5
+    view = SceneView(stripes, "a", "panorama")
+    for seed in range(4):
+        photo, _, clean = rendered_pair(view, torch.Generator().manual_seed(seed))
+        assert clean.diff(dim=1).abs().max() < 1e-6 < photo.diff(dim=1).abs().max()
+        assert (photo - clean)[:, 4:-4, 4:20].mean().abs() < 0.02
+
+
 def test_light_beyond_the_sensor_is_clipped() -> None:
     light = torch.full((3, 48, 48), 1.0)
     light[:, 20:24, 20:24] = 1e5
-    _, raw_rgb = rendered_pair(SceneView(light, "a", "panorama"), torch.Generator().manual_seed(0))
+    _, raw_rgb, _ = rendered_pair(SceneView(light, "a", "panorama"), torch.Generator().manual_seed(0))
     assert (raw_rgb[:, 21:23, 21:23] == 1).all()
     assert light_to_raw(torch.full((3, 1, 1), 0.18))[1].item() == pytest.approx(1 / 32)
 

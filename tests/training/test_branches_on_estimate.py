@@ -75,3 +75,16 @@ def test_the_base_stays_as_it_is_while_the_branches_learn(task: ReverseISPTask, 
     before = {name: value.clone() for name, value in task.model.base.state_dict().items()}  # type: ignore[union-attr]
     task.training_step(batch, 0)  # would move the statistics of its normalisation
     torch.testing.assert_close(task.model.base.state_dict(), before)  # type: ignore[union-attr]
+
+
+def test_the_other_branch_learns_the_clean_photo_whatever_the_base_gets_wrong(
+    task: ReverseISPTask, batch: Sample
+) -> None:
+    def pull(clean: torch.Tensor) -> float:
+        task.zero_grad()
+        task.training_step(batch._replace(clean=clean, target=0.5 * batch.target), 0).backward()
+        gain = task.model.gains["noe"].grad
+        return 0.0 if gain is None else gain.abs().max().item()
+
+    assert pull(batch.srgb) < 1e-6  # only the level differs from the base's
+    assert pull(0.95 * batch.srgb) > 1e-3
