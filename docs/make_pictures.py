@@ -1,9 +1,10 @@
 """Make the pictures of the documentation with the project's own functions.
 
     python docs/make_pictures.py [--model FOLDER] [--out docs/pictures]
+    python docs/make_pictures.py --renderings SCENE --cameras PHOTO...  # renderings.jpg alone
 
 The photos are those of the embedded data set; learned parts come from the model. The same model gives the same
-files.
+files. SCENE is an HDR panorama; each PHOTO is out of another camera.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from torch import Tensor
 import revisp
 from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
+from revisp.camera.renderings import random_rendering
 from revisp.camera.unprocess import UPIUnprocess
 from revisp.cfa import CFA, pack, sample_mask
 from revisp.data.embedded import TRAIN_PHOTOS, VAL_PHOTOS, EmbeddedPhotos
 from revisp.data.picture import Pair
+from revisp.data.scene_views import SceneViews
 from revisp.demosaic import Demosaic
 from revisp.fusion import feather_mask
 from revisp.io.photo import read_srgb, write_png
@@ -49,6 +52,9 @@ HIGHLIGHT = (slice(90, 190), slice(300, 450))
 ROOF = (slice(188, 268), slice(210, 330))
 """Rows and columns of the detail in `FINE`."""
 
+VIEW, VIEW_NUMBER = 320, 2
+"""Side in pixels, and number, of the view that is rendered at random."""
+
 GAP = 8
 TITLE = 22
 
@@ -60,8 +66,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, default=None, help="model folder; the package's own by default")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pictures", help="folder to write to")
+    parser.add_argument("--renderings", type=Path, metavar="SCENE", help="show random renderings of this scene")
+    parser.add_argument("--cameras", type=Path, nargs="+", default=[], help="real photos to show beside them")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.renderings:
+        page = renderings(arguments.renderings, arguments.cameras)
+        page.save(arguments.out / "renderings.jpg", quality=85)
+        return
     model = revisp.from_pretrained(arguments.model)
     pair = shoot(*SHOWN)
     fine = shoot(*FINE)
@@ -200,6 +212,32 @@ def contact_sheet(pair: Pair, profile: CameraProfile) -> Image.Image:
             return page.convert("RGB").resize(size, Image.Resampling.LANCZOS)
 
 
+def renderings(scene: Path, cameras: Sequence[Path]) -> Image.Image:
+    """One view of a scene in sixteen random renderings, beside photos out of real cameras."""
+    light = SceneViews([scene], VIEW, split="train", val=[]).view(VIEW_NUMBER).light
+    drawn = [random_rendering(torch.Generator().manual_seed(seed)) for seed in range(16)]
+    made = [rendering.render(light, generator=torch.Generator().manual_seed(0)) for rendering in drawn]
+    real = [_square(read_srgb(path)) for path in cameras]
+    pages = [
+        sheet([[("", picture) for picture in some[row : row + 4]] for row in range(0, len(some), 4)], width=150)
+        for some in (made, real)
+    ]
+    size = (sum(page.width for page in pages) + 3 * GAP, max(page.height for page in pages) + TITLE)
+    joined = Image.new("RGB", size, "white")
+    left = 0
+    for title, page in zip(("random renderings of one scene", "photos of real cameras"), pages, strict=True):
+        ImageDraw.Draw(joined).text((left, 2), title, fill="black", font=ImageFont.load_default(size=16))
+        joined.paste(page, (left, TITLE))
+        left += page.width + 3 * GAP
+    return joined
+
+
+def _square(photo: Tensor) -> Tensor:
+    side = min(photo.shape[-2:])
+    top, left = ((length - side) // 2 for length in photo.shape[-2:])
+    return photo[:, top : top + side, left : left + side]
+
+
 def write_pair(folder: Path, srgb: Tensor, bayer: Tensor, profile: CameraProfile, claimed: CameraProfile) -> None:
     """Write a folder of one pair, stored by a profile, that claims another."""
     for half in ("srgb", "raw"):
@@ -219,7 +257,8 @@ def target(pair: Pair, profile: CameraProfile, method: str = "demosaicnet") -> T
 def sheet(rows: Sequence[Sequence[Titled]], *, width: int, smooth: bool = True) -> Image.Image:
     """Lay pictures out in rows, each under its title."""
     scaled = [[(title, _scale(picture, width, smooth)) for title, picture in row] for row in rows]
-    heights = [row[0][1].height + TITLE for row in scaled]
+    titled = TITLE if any(title for row in rows for title, _ in row) else 0
+    heights = [row[0][1].height + titled for row in scaled]
     columns = max(len(row) for row in scaled)
     page = Image.new("RGB", (columns * (width + GAP) - GAP, sum(heights) + GAP * (len(rows) - 1)), "white")
     draw = ImageDraw.Draw(page)
@@ -229,7 +268,7 @@ def sheet(rows: Sequence[Sequence[Titled]], *, width: int, smooth: bool = True) 
         for column, (title, picture) in enumerate(row):
             left = column * (width + GAP)
             draw.text((left, top + 2), title, fill="black", font=font)
-            page.paste(picture, (left, top + TITLE))
+            page.paste(picture, (left, top + titled))
         top += height + GAP
     return page
 
