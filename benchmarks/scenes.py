@@ -1,0 +1,153 @@
+"""Judge blind inverses on views of scenes that none has learnt, whose light above the photo's white is known.
+
+    python benchmarks/scenes.py SCENES [--model FOLDER ...] [--cache FOLDER] [--views 4] [--json OUT]
+
+SCENES is a folder of scenes, or its data set by revisp-prepare; its test scenes are shown. Each view is rendered
+in the same eight random renderings. Every method gets the 3x3 matrix that fits best where nothing is clipped (E3
+of docs/how-to/blind.md), so the colours in which it answers do not matter. Beside the models stand the inverse of
+the sRGB curve, UPI's, and the classical inverse (one curve, matrix and headroom), fitted to views of the training
+scenes in random renderings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from _report import keep, to_table
+from torch import Tensor
+
+import revisp
+from revisp.camera.canonical import canonical_profile, light_to_raw
+from revisp.camera.fit import fit_camera
+from revisp.camera.isp import apply_gains
+from revisp.camera.renderings import random_rendering
+from revisp.data.scene_pairs import rendered_pair
+from revisp.data.scene_views import SceneLibrary, generator_of, random_view, view_any
+from revisp.evaluation.score_blind import BASELINES, Method, model_method
+from revisp.metrics.blind import CLIPPED, bin_picture, fit_colour, green_stops
+
+SIZE = 256
+"""Side of a view in pixels."""
+
+RENDERINGS = 8
+FITTED = 64
+"""Views that the classical inverse is fitted to."""
+
+VIEW_SEED, RENDERING_SEED, FIT_SEED = 11, 12, 13
+LEAST_OE = 50
+"""Overexposed pixels that a photo needs for their level to count."""
+
+UNIT = 0.999
+"""Quantile of the brightest channel of the light that counts as white in the PSNR."""
+
+COLUMNS = ("psnr", "psnr_oe", "psnr_noe", "ev", "ev_oe", "ev_noe", "bias_oe")
+
+Figures = dict[str, float]
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenes", type=Path)
+    parser.add_argument("--model", type=Path, action="append", default=[], help="model folder to judge as well")
+    parser.add_argument("--cache", type=Path, help="folder that keeps decoded scenes")
+    parser.add_argument("--views", type=int, default=4, help="views of each scene")
+    parser.add_argument("--json", type=Path, help="keep all figures")
+    arguments = parser.parse_args()
+    library = SceneLibrary(arguments.scenes, cache=arguments.cache)
+    methods = {**BASELINES, "classical": classical(library), "default": model_method(revisp.from_pretrained())}
+    methods |= {folder.name: model_method(revisp.from_pretrained(folder)) for folder in arguments.model}
+    found: dict[str, dict[str, list[Figures]]] = {name: {} for name in methods}
+    for number, scene in enumerate(library.parts["test"]):
+        print(f"{scene.name} ({scene.kind})", flush=True)
+        for view in range(arguments.views):
+            light = random_view(scene, SIZE, generator_of(VIEW_SEED, number, view)).light
+            for photo, truth in photos(light):
+                for name, figures in judge(methods, photo, truth).items():
+                    found[name].setdefault(scene.name, []).append(figures)
+    keep(arguments.json, "\n\n".join(report(found)), found)
+
+
+def classical(library: SceneLibrary) -> Method:
+    """Fit the classical inverse to views of the training scenes."""
+    pairs = []
+    for number in range(FITTED):
+        generator = generator_of(FIT_SEED, number)
+        photo, raw_rgb, _ = rendered_pair(view_any(library.parts["train"], SIZE, generator), generator)
+        pairs.append((photo, raw_rgb, torch.ones_like(photo[:1])))
+    return fit_camera(pairs, shading=False).unprocess
+
+
+def photos(light: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+    """Yield the photo and the canonical sensor's white-balanced RAW of a view, in each rendering."""
+    for number in range(RENDERINGS):
+        rendering = random_rendering(generator_of(RENDERING_SEED, number))
+        gain = rendering.meter(light)
+        raw_rgb = light_to_raw(rendering.scene(light, gain)).clamp(0, 1)
+        photo = rendering.render(light, gain, generator=generator_of(RENDERING_SEED, number, 1))
+        yield photo, apply_gains(raw_rgb, canonical_profile().gains)
+
+
+@torch.inference_mode()
+def judge(methods: Mapping[str, Method], photo: Tensor, truth: Tensor) -> dict[str, Figures]:
+    """Score all methods on a photo; without pixels to fit to, it counts for none."""
+    seen, true = bin_picture(photo), bin_picture(truth).double()
+    clipped = (seen >= CLIPPED).sum(0)
+    usable = clipped == 0
+    if usable.float().mean() < 0.05:
+        return {}
+    true = true / true.amax(0).flatten().quantile(UNIT)
+    regions = {"": torch.ones_like(usable), "_oe": clipped == 3, "_noe": usable}
+    scores = {}
+    for name, method in methods.items():
+        given = bin_picture(method(photo)).double()
+        matched = torch.einsum("ij,jhw->ihw", fit_colour(given[:, usable], true[:, usable]), given)
+        error, stops = (matched - true).square().mean(0), green_stops(matched) - green_stops(true)
+        scores[name] = {
+            f"{figure}{suffix}": value
+            for suffix, region in regions.items()
+            if int(region.sum()) >= LEAST_OE
+            for figure, value in (
+                ("psnr", -10 * (error[region].mean() + 1e-12).log10().item()),
+                ("ev", stops[region].abs().median().item()),
+                ("bias", stops[region].mean().item()),
+            )
+        }
+    return scores
+
+
+def report(found: Mapping[str, Mapping[str, list[Figures]]]) -> Iterable[str]:
+    """Yield the table of means over scenes with their deviation, and the number of scenes."""
+    rows = []
+    for name, scenes in found.items():
+        cells = []
+        for column in COLUMNS:
+            means = [
+                statistics.mean(values)
+                for figures in scenes.values()
+                if (values := [row[column] for row in figures if column in row])
+            ]
+            cells.append(
+                f"{statistics.mean(means):.2f} ± {statistics.stdev(means):.2f}" if len(means) > 1 else "-"
+            )
+        rows.append((name, *cells))
+    yield to_table(("method", *COLUMNS), rows)
+    scenes = next(iter(found.values()))
+    yield (
+        f"Means over {len(scenes)} scenes of {sum(map(len, scenes.values()))} photos, ± deviation between scenes. "
+        "PSNR in dB, white is the 99.9th percentile of the light; ev: median absolute error of green in EV; "
+        "bias: mean error in EV; oe: all channels clipped; noe: none."
+    )
+
+
+def cell(means: list[float]) -> str:
+    """Return mean and deviation as text; a dash where there are too few."""
+    return f"{statistics.mean(means):.2f} ± {statistics.stdev(means):.2f}" if len(means) > 1 else "-"
+
+
+if __name__ == "__main__":
+    main()
