@@ -47,13 +47,19 @@ def describe(name: str, item: object) -> Iterator[tuple[str, str]]:
     elif inspect.isclass(item):
         called = call(item)
         yield name, f"class{called}"
-        for key, member in vars(item).items():
+        for key, member in members(item).items():
             if not key.startswith("_") and f"{key}: " not in called:  # a field is in the call already
                 yield f"{name}.{key}", describe_member(member)
     elif inspect.isroutine(item):
         yield name, call(item)
     else:
         yield name, type(item).__name__
+
+
+def members(item: type) -> dict[str, object]:
+    """Return the members of a class, those that it inherits from other classes of revisp included."""
+    own = [one for one in reversed(item.__mro__) if one.__module__.partition(".")[0] == "revisp"]
+    return {key: member for one in own for key, member in vars(one).items()}
 
 
 def describe_member(member: object) -> str:

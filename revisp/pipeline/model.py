@@ -13,34 +13,21 @@ run in tiles over a large photo and called in a notebook.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from revisp.backbones import resolve_spec
-from revisp.backbones.base import run_part
-from revisp.backbones.estimated import Estimated, PhotoEstimate
-from revisp.camera.fitted import FittedCamera
 from revisp.camera.profile import CameraProfile
-from revisp.cfa import CFA, unpack
+from revisp.cfa import CFA
 from revisp.demosaic import demosaic
-from revisp.errors import ConfigError
 from revisp.fusion import Fusion
 from revisp.mask import OverexposureMask
 from revisp.mosaic import Mosaic
-from revisp.pipeline.build import (
-    PARTS,
-    build_base,
-    build_branches,
-    build_refiner,
-    check_choice,
-    predicts_planes,
-    resolve_camera,
-)
-from revisp.pipeline.frame import PaddedFrame, Padding
-from revisp.pipeline.precision import full_precision
+from revisp.pipeline.build import build_refiner, check_choice, resolve_camera
+from revisp.pipeline.frame import Padding
+from revisp.pipeline.networks import PipelineNetworks
 from revisp.pipeline.reach import Reach
 from revisp.pipeline.reconstruction import Auxiliary, Parts, Reconstruction, check_photos
 from revisp.refine import BayerRefiner
@@ -48,7 +35,7 @@ from revisp.refine import BayerRefiner
 __all__ = ["ReverseISP"]
 
 
-class ReverseISP(nn.Module):
+class ReverseISP(PipelineNetworks):
     """Map a photo to the RAW mosaic of a camera by overexposure mask fusion.
 
     Args:
@@ -81,6 +68,7 @@ class ReverseISP(nn.Module):
         heads: the parts of the RAW that each network predicts, by its name: ``oe``, ``noe`` or ``plain``.
         spec: size contract and reach of the networks.
         config: all arguments, as JSON values.
+        profile: the camera; None if it is unknown.
 
     Raises:
         ConfigError: an unknown choice, or a CFA that contradicts the profile.
@@ -106,12 +94,11 @@ class ReverseISP(nn.Module):
         cfa: CFA | str | None = None,
         profile: CameraProfile | Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__()
         check_choice("branches", branches, ("separate", "shared", "plain"))
         check_choice("padding", padding, ("reflect", "ones4"))
         check_choice("base", base, (None, "classical", "estimated"))
-        self.profile, self.cfa = resolve_camera(profile, cfa)
-        self.config: dict[str, Any] = {
+        camera, phase = resolve_camera(profile, cfa)
+        config = {
             "backbone": backbone,
             "backbone_kwargs": dict(backbone_kwargs or {}),
             "branches": branches,
@@ -121,32 +108,15 @@ class ReverseISP(nn.Module):
             "fusion": dict(fusion or {}),
             "refine": None if refine is None else dict(refine),
             "padding": padding,
-            "cfa": self.cfa.value,
-            "profile": None if self.profile is None else self.profile.to_dict(),
+            "cfa": phase.value,
+            "profile": None if camera is None else camera.to_dict(),
         }
-        self._build_networks()
+        super().__init__(config, phase)
+        self.profile = camera
         self.overexposure_mask = OverexposureMask(**self.config["mask"])
         self.fusion = Fusion(**self.config["fusion"])
         self.mosaic = Mosaic(self.cfa)
         self.refine = None if refine is None else BayerRefiner(build_refiner(refine), self.cfa)
-
-    def _build_networks(self) -> None:
-        """Build the branches, and the base to which they add."""
-        name, kwargs, branches = (self.config[key] for key in ("backbone", "backbone_kwargs", "branches"))
-        channels = 3 + self.config["mask_channel"]
-        self.heads = PARTS[branches]
-        self.packed = branches == "plain" and predicts_planes(name, kwargs)
-        on_base = self.config["base"] is not None
-        if on_base and self.packed:
-            raise ConfigError(
-                f"base {self.config['base']}: {name} predicts Bayer planes: take no base, or head=raw_rgb"
-            )
-        self.branches = build_branches(name, kwargs, self.heads, channels, planes=self.packed)
-        self.spec = resolve_spec(next(iter(self.branches.values())), name)
-        self.frame = PaddedFrame(self.spec, self.config["padding"])
-        gains = {key: torch.zeros(1, 3 * len(parts), 1, 1) for key, parts in self.heads.items() if on_base}
-        self.gains = nn.ParameterDict({key: nn.Parameter(gain) for key, gain in gains.items()})
-        self.base = build_base(self.config["base"], channels)
 
     def forward(self, srgb: Tensor) -> Reconstruction:
         """Reconstruct the RAW of photos.
@@ -205,19 +175,9 @@ class ReverseISP(nn.Module):
     # Composition ------------------------------------------------------------------------------------------------
 
     @property
-    def plain(self) -> bool:
-        """Whether this is one network without fusion."""
-        return "plain" in self.branches
-
-    @property
     def fused(self) -> tuple[str, ...]:
         """Names of the parts that the fusion joins: ``("oe", "noe")``, or ``()`` for a plain model."""
         return () if self.plain else ("oe", "noe")
-
-    @property
-    def raw_channels(self) -> int:
-        """Channels of the result of `mix`: 3 (demosaiced RAW), or 1 (the mosaic of a network of Bayer planes)."""
-        return 1 if self.packed else 3
 
     @property
     def description(self) -> str:
@@ -237,11 +197,6 @@ class ReverseISP(nn.Module):
             self.refine.network = change(self.refine.network)
 
     # Reach ------------------------------------------------------------------------------------------------------
-
-    @property
-    def networks_reach(self) -> Reach:
-        """Reach of the networks, from the photo and its mask to their predictions."""
-        return Reach.of_networks(self.spec)
 
     @property
     def refinement_reach(self) -> Reach | None:
@@ -271,77 +226,6 @@ class ReverseISP(nn.Module):
             return {"plain": torch.ones_like(mask)}
         oe = self.fusion.weight(mask)
         return {"oe": oe, "noe": 1 - oe}
-
-    def run_branches(
-        self,
-        srgb: Tensor,
-        mask: Tensor,
-        *,
-        auxiliary: Iterable[str] = (),
-        estimate: PhotoEstimate | None = None,
-    ) -> tuple[Parts, Auxiliary]:
-        """Run all networks.
-
-        Args:
-            srgb: ``[B, 3, H, W]`` in [0, 1].
-            mask: ``[B, 1, H, W]`` in [0, 1].
-            auxiliary: names of additional predictions to return.
-            estimate: of the photos that ``srgb`` are tiles of, for an estimated base; None: `estimate` judges
-                ``srgb``.
-
-        Returns:
-            The predictions ``[B, C, H, W]`` by part, with C = `raw_channels`, clamped in evaluation mode; and the
-            auxiliary predictions of the same height and width, or half of them for a network of Bayer planes.
-
-        Raises:
-            ConfigError: the networks do not make such a prediction.
-        """
-        wanted = self.check_auxiliary(auxiliary)
-        x, base_raw = self._input(srgb, mask), self.base_raw(srgb, mask)
-        estimate = estimate or self.estimate(srgb)
-        size = (srgb.shape[-2], srgb.shape[-1])
-        parts: Parts = {}
-        more: Auxiliary = {}
-        for name, network in self.branches.items():
-            y, extra = network.forward_auxiliary(x) if wanted else (network(x), {})  # type: ignore[operator]
-            parts |= self._parts(name, self._cut_out(y, size), base_raw, estimate)
-            more |= self._auxiliary(name, {key: extra[key] for key in wanted}, size)
-        return self._clamped(parts), more
-
-    def run_branch(
-        self,
-        name: str,
-        srgb: Tensor,
-        mask: Tensor,
-        base_raw: Tensor | None = None,
-        part: tuple[slice, slice] | None = None,
-        estimate: PhotoEstimate | None = None,
-    ) -> Parts:
-        """Run one of ``branches`` alone, with the same result as in `run_branches`.
-
-        Args:
-            name: its name in ``branches``.
-            srgb: ``[B, 3, H, W]`` in [0, 1].
-            mask: ``[B, 1, H, W]`` in [0, 1].
-            base_raw: the result of `base_raw` for ``srgb`` and ``mask``, if it is already known.
-            part: rows and columns to return, first and one past the last; None: all. A network with a method
-                ``forward_part`` computes only the pixels that these depend on.
-            estimate: as for `run_branches`.
-
-        Returns:
-            The parts ``heads[name]`` at these rows and columns.
-        """
-        size = (srgb.shape[-2], srgb.shape[-1])
-        rows, columns = part or (slice(0, size[0]), slice(0, size[1]))
-        x, network = self._input(srgb, mask), self.branches[name]
-        if self.packed:
-            y = self._cut_out(network(x), size)[..., rows, columns]
-        else:
-            y = run_part(network, x, self.frame.shift(rows), self.frame.shift(columns))
-        base_raw = self.base_raw(srgb, mask) if base_raw is None else base_raw
-        if base_raw is not None:
-            base_raw = base_raw[..., rows, columns]
-        return self._clamped(self._parts(name, y, base_raw, estimate or self.estimate(srgb)))
 
     def mix(self, parts: Parts, shares: Parts) -> Tensor:
         """Fuse the parts.
@@ -388,111 +272,3 @@ class ReverseISP(nn.Module):
             return bayer
         refined: Tensor = self.refine(bayer)
         return refined if self.training else refined.clamp(0, 1)
-
-    def base_raw(self, srgb: Tensor, mask: Tensor) -> Tensor | None:
-        """Return the picture that the networks correct; None without a base.
-
-        Args:
-            srgb: ``[B, 3, H, W]`` in [0, 1].
-            mask: ``[B, 1, H, W]`` in [0, 1].
-
-        Returns:
-            ``[B, 3, H, W]``: the base's RAW, unclamped; on an estimated base the photo, which they correct.
-        """
-        if self.base is None or isinstance(self.base, Estimated):
-            return None if self.base is None else srgb
-        x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
-        with full_precision(x):
-            base_raw: Tensor = self.base(x)
-        return base_raw
-
-    def estimate(
-        self,
-        srgb: Tensor,
-        *,
-        headroom: float | None = None,
-        curve: Sequence[float] | FittedCamera | None = None,
-    ) -> PhotoEstimate | None:
-        """Return how an estimated base judges photos to be rendered; None without such a base.
-
-        Args:
-            srgb: whole photos ``[B, 3, H, W]`` in [0, 1], or their thumbnails.
-            headroom: told in place of what is estimated, as for `PhotoEstimate.told`.
-            curve: told, too.
-
-        Raises:
-            ConfigError: something is told that cannot be, or to a model without an estimated base.
-        """
-        if not isinstance(self.base, Estimated):
-            if headroom is not None or curve is not None:
-                raise ConfigError(
-                    "headroom and curve can be told to a model on an estimated base only; "
-                    f"this one has base {self.config['base'] or 'null'}"
-                )
-            return None
-        with full_precision(srgb):
-            return self.base.estimate(srgb).told(headroom=headroom, curve=curve)
-
-    def check_auxiliary(self, names: Iterable[str]) -> set[str]:
-        """Return the names of auxiliary predictions as a set.
-
-        Raises:
-            ConfigError: the networks do not make such a prediction, or the model has a base. The networks then
-                predict no RAW of their own to which it could belong.
-        """
-        wanted = set(names)
-        if wanted and self.base is not None:
-            raise ConfigError(
-                f"the loss needs the prediction {min(wanted)!r}, but networks on a base predict a correction of "
-                "the base: set pipeline.base=null"
-            )
-        if unknown := wanted - set(self.spec.auxiliary):
-            raise ConfigError(
-                f"{self.config['backbone']} predicts no {min(unknown)!r}, "
-                f"which the loss asks for; it predicts {', '.join(self.spec.auxiliary) or 'the RAW alone'}"
-            )
-        return wanted
-
-    def _input(self, srgb: Tensor, mask: Tensor) -> Tensor:
-        """Return the networks' input: photo and mask with their frame."""
-        return self.frame.put_around(torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb)
-
-    def _cut_out(self, y: Tensor, size: tuple[int, int]) -> Tensor:
-        """Cut the frame off a network's output. Packed planes become a mosaic."""
-        return self.frame.cut_out(unpack(y, self.cfa) if self.packed else y, *size)
-
-    def _parts(self, name: str, y: Tensor, base_raw: Tensor | None, estimate: PhotoEstimate | None) -> Parts:
-        """Add a network's output ``[B, C, H, W]`` to the base, if there is one, and divide it into parts."""
-        heads = self.heads[name]
-        if base_raw is not None and estimate is None:
-            base_raw = base_raw if len(heads) == 1 else base_raw.repeat(1, len(heads), 1, 1)
-            y = torch.addcmul(base_raw, self.gains[name], y)
-        parts = dict(zip(heads, y.split(3, dim=1) if len(heads) > 1 else (y,), strict=True))
-        if base_raw is None or estimate is None:
-            return parts
-        assert isinstance(self.base, Estimated)
-        gains = dict(zip(heads, self.gains[name].split(3, dim=1), strict=True))
-        with full_precision(y):
-            return {
-                part: self.base.compose(part, base_raw, gains[part] * value, estimate)
-                for part, value in parts.items()
-            }
-
-    def _clamped(self, parts: Parts) -> Parts:
-        return parts if self.training else {part: value.clamp(0, 1) for part, value in parts.items()}
-
-    def _auxiliary(self, name: str, found: Mapping[str, Tensor], size: tuple[int, int]) -> Auxiliary:
-        """Cut the frame off a network's auxiliary predictions, and divide them into parts.
-
-        A network of several heads predicts ``[B, n * 3 * heads, H, W]``: n times the channels of all its heads.
-        """
-        cut = self.frame.cut_out_planes if self.packed else self.frame.cut_out
-        values = {key: cut(value, *size) for key, value in found.items()}
-        heads = self.heads[name]
-        if len(heads) == 1:
-            return {heads[0]: values}
-        divided = {key: value.unflatten(1, (-1, len(heads), 3)) for key, value in values.items()}
-        return {
-            head: {key: value[:, :, at].flatten(1, 2) for key, value in divided.items()}
-            for at, head in enumerate(heads)
-        }
