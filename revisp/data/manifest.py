@@ -6,8 +6,8 @@ Layout::
     ROOT/arrays/NAME.raw.npy       uint16 [H, W], the mosaic in the stored units of the entry's profile; H, W even
     ROOT/arrays/NAME.srgb.npy      uint8 or uint16 [H, W, 3], the photo on the RAW's grid
     ROOT/arrays/NAME.target.npy    float16 [3, H, W], the demosaiced RAW, normalised
-    ROOT/arrays/NAME.valid.npy     uint8 [ceil(H / 32), ceil(W / 32)], 1 = the block counts; absent if all blocks
-    do ROOT/arrays/NAME.oe.npy        int32 [n, 2], (row, column) of at most 4096 overexposed pixels
+    ROOT/arrays/NAME.valid.npy     uint8 [ceil(H / 32), ceil(W / 32)], 1 = the block counts; absent if all count
+    ROOT/arrays/NAME.oe.npy        int32 [n, 2], (row, column) of at most 4096 overexposed pixels
 
 All arrays open by ``numpy.load(path, mmap_mode="r", allow_pickle=False)``.
 """

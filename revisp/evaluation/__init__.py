@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "blind_pairs": ["BlindPair", "blind_pictures", "read_blind_pair"],
         "blind_table": ["blind_table"],
         "paired": ["Difference", "camera_mean", "paired_difference"],
+        "pushed": ["pushed_pair"],
         "report": ["ReportImage", "ReportRow", "write_report"],
         "run": ["evaluate"],
         "score_blind": ["BlindEvaluation", "model_method", "score_blind", "score_methods"],

@@ -25,8 +25,7 @@ __all__ = ["BlindPair", "Split", "blind_pictures", "read_blind_pair"]
 Split = Literal["val", "all"]
 """Pictures that were set apart, or those to train with, too: for a data set that no model has learnt from."""
 
-
-VALID = 0.9
+VALID_SHARE = 0.9
 """Share of a binned pixel's samples that must be valid."""
 
 
@@ -140,7 +139,7 @@ def read_blind_pair(picture: Picture, profile: CameraProfile) -> BlindPair:
         ('revisp Simulated A', torch.Size([3, 32, 48]))
     """
     sample = picture.read(0, 0, picture.height, picture.width)
-    camera, exposure = f"{profile.make} {profile.model}".strip(), picture.name
+    camera, exposure = profile.name, picture.name
     raw_rgb = bin_mosaic(sample.bayer, picture.cfa)
     saturated = raw_rgb.amax(0) >= CLIPPED
     if isinstance(picture, PreparedPicture):
@@ -159,5 +158,5 @@ def read_blind_pair(picture: Picture, profile: CameraProfile) -> BlindPair:
         raw_rgb=raw_rgb,
         profile=profile,
         saturated=saturated,
-        valid=bin_picture(sample.valid)[0] > VALID,
+        valid=bin_picture(sample.valid)[0] > VALID_SHARE,
     )

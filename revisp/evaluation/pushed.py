@@ -17,31 +17,31 @@ from revisp.io.converters import Style, develop_raw
 from revisp.io.raw.rawimage import RawImage
 from revisp.metrics.blind import CLIPPED, bin_mosaic, bin_picture
 
-__all__ = ["PUSH", "SHARE", "pushed_pair"]
+__all__ = ["CLIPPED_SHARE", "PUSH_STOPS", "pushed_pair"]
 
-PUSH = (2.0, 4.0)
+PUSH_STOPS = (2.0, 4.0)
 """Fewest and most stops of the push."""
 
-SHARE = (0.1, 0.5)
+CLIPPED_SHARE = (0.1, 0.5)
 """Least and largest share of the pixels that the push clips in some channel."""
 
-AIM = 0.25
+INTENDED_SHARE = 0.25
 """Share of clipped pixels that is aimed at."""
 
 
-def pushed_pair(raw: RawImage, name: str, *, developer: str = "libraw") -> BlindPair | None:
+def pushed_pair(raw: RawImage, name: str, *, converter: str = "libraw") -> BlindPair | None:
     """Develop a RAW too brightly, and keep its light as the truth.
 
     Args:
         raw: what `revisp.io.read_raw` returns.
         name: what to call the pair.
-        developer: one of `revisp.io.developers.DEVELOPERS`.
+        converter: one of `revisp.io.CONVERTERS`.
 
     Returns:
         The pair, its photo of 8 bits; None where the push that is tried does not clip 10 to 50 % of the pixels.
 
     Raises:
-        ConfigError: the developer is unknown or not installed.
+        ConfigError: the converter is unknown or not installed.
         ImageError: it fails.
     """
     upright = raw.upright()
@@ -49,16 +49,15 @@ def pushed_pair(raw: RawImage, name: str, *, developer: str = "libraw") -> Blind
     height, width = (side // 2 * 2 for side in upright.mosaic.shape)
     bayer = torch.from_numpy(upright.normalised()[None, :height, :width])
     raw_rgb = bin_mosaic(bayer, profile.cfa)
-    # As the developers do: the smallest gain is 1, so that what the sensor clips is clipped in every channel.
+    # As converters do: the smallest gain is 1, so that what the sensor clips is clipped in every channel.
     balanced = apply_gains(raw_rgb, [gain / min(profile.gains) for gain in profile.gains])
     brightest = balanced.amax(0).flatten()
-    level = brightest.kthvalue(round((1 - AIM) * (brightest.numel() - 1)) + 1).values.item()
-    stops = min(max(-math.log2(max(level, 2 ** -PUSH[1])), PUSH[0]), PUSH[1])
-    photo = develop_raw(raw, developer, Style(exposure=stops))[:, :height, :width]
+    level = brightest.kthvalue(round((1 - INTENDED_SHARE) * (brightest.numel() - 1)) + 1).values.item()
+    stops = min(max(-math.log2(max(level, 2 ** -PUSH_STOPS[1])), PUSH_STOPS[0]), PUSH_STOPS[1])
+    photo = develop_raw(raw, converter, Style(exposure=stops))[:, :height, :width]
     photo = (photo * 255).round() / 255
     share = (bin_picture(photo).amax(0) >= CLIPPED).double().mean().item()
-    if not SHARE[0] <= share <= SHARE[1]:
+    if not CLIPPED_SHARE[0] <= share <= CLIPPED_SHARE[1]:
         return None
     saturated = raw_rgb.amax(0) >= CLIPPED
-    camera = f"{profile.make} {profile.model}".strip()
-    return BlindPair(name, camera, name, photo, raw_rgb, profile, saturated, torch.ones_like(saturated))
+    return BlindPair(name, profile.name, name, photo, raw_rgb, profile, saturated, torch.ones_like(saturated))

@@ -16,7 +16,7 @@ from revisp.camera.simulate import SIMULATED
 from revisp.errors import ShapeError
 from revisp.evaluation.blind_pairs import BlindPair
 from revisp.evaluation.blind_table import blind_table
-from revisp.evaluation.pushed import PUSH, SHARE, pushed_pair
+from revisp.evaluation.pushed import CLIPPED_SHARE, PUSH_STOPS, pushed_pair
 from revisp.evaluation.score_blind import BASELINES, BlindEvaluation, score_methods
 from revisp.evaluation.scores import ImageScores
 from revisp.evaluation.write_scores import write_scores
@@ -160,7 +160,7 @@ class TestPushed:
         assert pair is not None
         assert not pair.saturated.any()
         share = (bin_picture(pair.photo).amax(0) >= CLIPPED).double().mean().item()
-        assert SHARE[0] <= share <= SHARE[1]
+        assert CLIPPED_SHARE[0] <= share <= CLIPPED_SHARE[1]
         truth = pair.truth()
         assert (truth.clipped > 0).double().mean().item() == pytest.approx(share, abs=0.05)
         # LibRaw's plain development of what did not clip is undone by the sRGB curve and a matrix.
@@ -169,4 +169,4 @@ class TestPushed:
         assert scores["h3_bias"] < -0.1
 
     def test_a_raw_that_no_push_of_that_size_suits_is_left(self) -> None:
-        assert pushed_pair(self.raw(0.2 * 2 ** -PUSH[1]), "dark") is None
+        assert pushed_pair(self.raw(0.2 * 2 ** -PUSH_STOPS[1]), "dark") is None
