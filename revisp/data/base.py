@@ -30,6 +30,11 @@ class DataModule(LightningDataModule, ABC):
     def profile(self) -> CameraProfile:
         """The camera of the data set. All samples have its Bayer phase."""
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A line for each given folder with files that are not used. Commands end with these lines."""
+        return ()
+
     @abstractmethod
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the loader of training crops."""

@@ -98,6 +98,11 @@ class PairDataModule(DataModule):
         return self.source.profile
 
     @property
+    def left_out(self) -> tuple[str, ...]:
+        """A line for each given folder with files that are not used, if the source has such lines."""
+        return tuple(getattr(self.source, "left_out", ()))
+
+    @property
     def train_pictures(self) -> Sequence[Picture]:
         """The training pictures; the source is asked for them once."""
         if self._train is None:

@@ -196,6 +196,11 @@ class SceneSource:
         """The canonical sensor."""
         return canonical_profile()
 
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """A line on the files in the folder of photos that are no photos; empty if all are."""
+        return self.scene_library.left_out
+
     def train_pictures(self) -> list[ScenePicture]:
         """Return pictures that show another view of another scene at each reading."""
         return [

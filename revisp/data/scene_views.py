@@ -25,7 +25,7 @@ from revisp.data.embedded import TRAIN_PHOTOS, VAL_PHOTOS
 from revisp.data.scene_cache import CachedScene, SceneCache, SceneKind, read_scene_list
 from revisp.data.scene_split import SPLITS, Split, split_scenes
 from revisp.errors import ConfigError, DataError, ImageError
-from revisp.io.photo_folder import read_photo_folder
+from revisp.io.photo_folder import PhotoFolder, read_photo_folder
 from revisp.io.scene_folder import find_scenes
 
 __all__ = ["SceneLibrary", "SceneView", "SceneViews", "generator_of", "random_view", "view_any"]
@@ -92,6 +92,10 @@ class SceneLibrary:
         val: scenes, photos, or folders of them, to validate with; None holds some back by their names.
         cache: folder in which decoded scenes are kept for the next time; None: they go when the program ends.
 
+    Attributes:
+        parts: the scenes of each split.
+        left_out: a line on the files in ``photos`` that are no photos; empty if all are.
+
     Raises:
         DataError: no scenes, none that can be read, or too few.
         OutputError: the decoded scenes cannot be stored.
@@ -110,8 +114,11 @@ class SceneLibrary:
             cache = self._temporary.name
         store = SceneCache(cache)
         found = [] if scenes is None else _prepared(scenes) or _decoded(_files(scenes), store.add_scene)
+        self.left_out: tuple[str, ...] = ()
         if photos is not None:
-            found += _decoded(_find_photos(Path(photos)), store.add_photo)
+            folder = _photo_folder(photos)
+            self.left_out = (folder.left_out,) if folder.left_out else ()
+            found += _decoded(_by_place(folder), store.add_photo)
         elif scenes is None:
             photographs = {photo.name: photo.path for photo in (*TRAIN_PHOTOS, *VAL_PHOTOS)}
             found += _decoded(photographs, store.add_photo)
@@ -225,12 +232,16 @@ def _files(scenes: str | Path | Sequence[str | Path]) -> dict[str, Path]:
         raise DataError(str(error)) from error
 
 
-def _find_photos(root: Path) -> dict[str, Path]:
+def _photo_folder(root: str | Path) -> PhotoFolder:
     try:
-        photos = read_photo_folder(root, below=True).photos
+        return read_photo_folder(root, below=True)
     except ImageError as error:
         raise DataError(str(error)) from error
-    return {path.relative_to(root).with_suffix("").as_posix(): path for path in photos}
+
+
+def _by_place(folder: PhotoFolder) -> dict[str, Path]:
+    """Return the photos of a folder by their place in it, without ending."""
+    return {path.relative_to(folder.folder).with_suffix("").as_posix(): path for path in folder.photos}
 
 
 def _decoded(found: dict[str, Path], add: Callable[[Path, str], CachedScene]) -> list[CachedScene]:

@@ -29,7 +29,7 @@ from revisp.demosaic import Demosaic, demosaic
 from revisp.errors import ConfigError, DataError, ImageError
 from revisp.io.camera_file import load_camera
 from revisp.io.file_names import PHOTO_ENDINGS
-from revisp.io.photo_folder import read_photo_folder
+from revisp.io.photo_folder import PhotoFolder, read_photo_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -156,6 +156,9 @@ class SimulatedSource:
         max_side: reduce larger photos to this longest side; None keeps their size.
         demosaic: arguments of `Demosaic` (``method``, ``weights``); by default ``"malvar"`` makes the targets.
 
+    Attributes:
+        left_out: a line on the files of the folder that are no photos; empty if all are.
+
     Raises:
         DataError: the folder does not exist, it has too few photos, or ``val`` names no photo of it.
         ConfigError: an exposure is outside its range, or the camera file is not valid.
@@ -177,7 +180,9 @@ class SimulatedSource:
         self.exposures = _check_exposures(exposures)
         self.demosaic = Demosaic(**{"method": "malvar", **(demosaic or {})}).to(memory_format=torch.channels_last)
         self.root = Path(photos)
-        self._train, self._val = _split(self.root, _find(self.root), val)
+        folder = _find(self.root)
+        self.left_out = (folder.left_out,) if folder.left_out else ()
+        self._train, self._val = _split(self.root, folder.photos, val)
         if cache is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="revisp-photos-")
             cache = self._temporary.name
@@ -275,23 +280,20 @@ def _check_exposures(exposures: Sequence[float]) -> tuple[float, float]:
     return values[0], values[1]
 
 
-def _find(root: Path) -> list[Path]:
+def _find(root: Path) -> PhotoFolder:
     try:
         folder = read_photo_folder(root, below=True)
     except ImageError as error:
         raise DataError(str(error)) from error
-    if folder.left_out:
-        log.info("%s", folder.left_out)
-    found = list(folder.photos)
-    if len(found) < 2:
+    if len(folder.photos) < 2:
         raise DataError(
-            f"{root}: {len(found)} photos ({', '.join(PHOTO_ENDINGS)}), but at least one to train and one to "
-            "validate with are needed"
+            f"{root}: one photo ({', '.join(PHOTO_ENDINGS)}), but at least one to train and one to validate with "
+            "are needed"
         )
-    return found
+    return folder
 
 
-def _split(root: Path, found: list[Path], val: Sequence[str] | str | None) -> tuple[list[Path], list[Path]]:
+def _split(root: Path, found: Sequence[Path], val: Sequence[str] | str | None) -> tuple[list[Path], list[Path]]:
     """Return the training and the validation photos."""
     if val is None:
         held = found[-max(1, round(VAL_SHARE * len(found))) :]

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from revisp.errors import ConfigError, ImageError
-from revisp.io.photo_folder import read_photo_folder
+from revisp.io.photo_folder import PhotoFolder, read_photo_folder
 
 if TYPE_CHECKING:
     from revisp.evaluation.scores import Evaluation
     from revisp.pipeline import ReverseISP
 
 __all__ = ["MODES", "Mode", "choose_mode", "evaluate"]
-
-log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 Settings = Mapping[str, Any]
@@ -118,9 +115,15 @@ def _score_model(settings: Settings, progress: Progress | None) -> Evaluation:
     from revisp.evaluation.score_model import score_model
 
     data = create_data(**settings["data"], seed=settings["seed"], demosaic=settings["demosaic"])
-    keep = settings["report_photos"]
-    metrics = settings["metrics"]
-    return score_model(_model(settings), data, tile=_tile(settings), keep=keep, metrics=metrics, progress=progress)
+    found = score_model(
+        _model(settings),
+        data,
+        tile=_tile(settings),
+        keep=settings["report_photos"],
+        metrics=settings["metrics"],
+        progress=progress,
+    )
+    return found.noting(*data.left_out)
 
 
 def _score_submissions(settings: Settings, progress: Progress | None) -> Evaluation:
@@ -140,8 +143,13 @@ def _score_raw(settings: Settings, progress: Progress | None) -> Evaluation:
 def _score_cycle(settings: Settings, progress: Progress | None) -> Evaluation:
     from revisp.evaluation.score_cycle import score_cycle
 
-    photos = _photos(Path(settings["photos"]))
-    return score_cycle(_model(settings), photos, settings.get("camera"), tile=_tile(settings), progress=progress)
+    path = Path(settings["photos"])
+    if not path.exists():
+        raise ImageError(f"{path}: no such file or folder")
+    folder = read_photo_folder(path) if path.is_dir() else PhotoFolder(path, (path,))
+    camera, tile = settings.get("camera"), _tile(settings)
+    found = score_cycle(_model(settings), folder.photos, camera, tile=tile, progress=progress)
+    return found.noting(*([folder.left_out] if folder.left_out else []))
 
 
 def _score_blind(settings: Settings, progress: Progress | None) -> Evaluation:
@@ -154,7 +162,7 @@ def _score_blind(settings: Settings, progress: Progress | None) -> Evaluation:
     data = create_data(**settings["data"], seed=settings["seed"], demosaic=settings["demosaic"])
     name = settings["model"]
     method = BASELINES[name] if name in BASELINES else model_method(_model(settings), tile=_tile(settings))
-    return score_blind(
+    found = score_blind(
         method,
         data,
         name=name if name in BASELINES else Path(name).name,
@@ -162,6 +170,7 @@ def _score_blind(settings: Settings, progress: Progress | None) -> Evaluation:
         styles=styles,
         progress=progress,
     )
+    return found.noting(*data.left_out)
 
 
 def _write_submission(settings: Settings, progress: Progress | None) -> tuple[Path, ...]:
@@ -186,22 +195,6 @@ _DO: Mapping[str, Callable[[Settings, Progress | None], Evaluation | tuple[Path,
     "blind": _score_blind,
     "submission": _write_submission,
 }
-
-
-def _photos(path: Path) -> list[Path]:
-    """Return a photo, or the photos of a folder.
-
-    Raises:
-        ImageError: the path does not exist, or the folder has no photos.
-    """
-    if path.is_dir():
-        found = read_photo_folder(path)
-        if found.left_out:
-            log.info("%s", found.left_out)
-        return list(found.photos)
-    if not path.exists():
-        raise ImageError(f"{path}: no such file or folder")
-    return [path]
 
 
 def _model(settings: Settings) -> ReverseISP:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -77,7 +77,7 @@ class Evaluation:
 
     Attributes:
         images: the figures of each picture.
-        notes: explanations of the figures, one sentence each.
+        notes: explanations of the figures, and lines on files that were left out.
 
     Example:
         >>> found = Evaluation((ImageScores("a", {"psnr": 30.0}), ImageScores("b", {"psnr": 40.0})))
@@ -87,6 +87,10 @@ class Evaluation:
 
     images: tuple[ImageScores, ...]
     notes: tuple[str, ...] = ()
+
+    def noting(self, *lines: str) -> Self:
+        """Return the same figures with more notes."""
+        return replace(self, notes=(*self.notes, *lines))
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -65,7 +65,8 @@ class PreparedScenes:
         lines += _first([f"note: {note}" for note in self.notes])
         lines += _first([f"rejected: {reason}" for reason in self.refused])
         if self.others:
-            lines.append(f"  left out: {self.others} photos and RAW files beside them: prepare those apart")
+            files = "photo or RAW file" if self.others == 1 else "photos and RAW files"
+            lines.append(f"  left out: {self.others} {files} beside them: prepare those apart")
         return "\n".join([*lines, f"Train: revisp-train data=scenes data.scenes={self.root}"])
 
     @property

@@ -88,6 +88,8 @@ def run(cfg: DictConfig) -> TrainResult:
         write_metrics(metrics, run_dir / "metrics.json")
         write_panels(task, data, run_dir / "panel.png", photos=cfg.panel_photos)
         log.info("%s", rival_table(metrics))
+        for line in data.left_out:
+            log.info("%s", line)
         log.info("Run folder: %s", run_dir)
     trainer.strategy.barrier()
     return TrainResult(metrics, from_pretrained(folder), run_dir, folder)

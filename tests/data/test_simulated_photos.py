@@ -304,6 +304,11 @@ def test_unreadable_photos_are_left_out_and_told(photos, tmp_path, caplog):
         PhotoCache(tmp_path / "kept").add(tmp_path / "flat.png")
 
 
+def test_files_that_are_no_photos_are_told_by_the_data(photos, cache):
+    assert _data(photos, cache).left_out == (f"{photos}: left out 1 with other endings (.txt)",)
+    assert _data(photos / "home", cache).left_out == ()
+
+
 def test_a_full_disk_is_told_before_decoding(photos, cache, tmp_path, monkeypatch):
     monkeypatch.setattr(photo_cache.shutil, "disk_usage", lambda path: SimpleNamespace(free=1))
     with pytest.raises(OutputError, match=r"2 decoded photos take .* set data.cache"):
@@ -330,5 +335,5 @@ def test_impossible_options_are_refused(photos, cache, options, error, message):
 
 def test_too_few_photos_are_told(tmp_path, photos):
     _photo(tmp_path / "only.png", 1)
-    with pytest.raises(DataError, match=r"1 photos \(.jpg"):
+    with pytest.raises(DataError, match=r"one photo \(.jpg"):
         SimulatedSource(tmp_path)

@@ -122,11 +122,13 @@ def test_the_cycle_needs_no_truth(run, tmp_path: Path) -> None:
     (tmp_path / "my photos").mkdir()
     for name in ("2.png", "10.png"):
         Image.linear_gradient("L").convert("RGB").resize((64, 64)).save(tmp_path / "my photos" / name)
+    (tmp_path / "my photos" / "list.txt").touch()
     done = run("revisp-evaluate", "--cycle", "model=default", "photos=my photos", RUN)
     found = scores(tmp_path)
     assert "psnr" not in found  # a figure of developed pictures is not called as one of RAW
     assert found["cycle_psnr"] > 20
-    assert found["note"] in done.stdout
+    assert done.stdout.splitlines()[-3:-1] == found["note"].split("; ")  # below the table
+    assert "my photos: left out 1 with other endings (.txt)" in found["note"]
     with (tmp_path / "run" / "scores.csv").open() as file:
         assert [row["image"] for row in csv.DictReader(file)] == ["2.png", "10.png"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import signal
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 import revisp
 from revisp.config import config_dir, config_groups
 from revisp.errors import ConfigError, WeightsError
+from revisp.io import write_png
 from revisp.training.task import RIVALS
 
 SCORES = {"psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"}
@@ -42,6 +44,23 @@ def test_a_run_leaves_what_it_promises(finished) -> None:
     assert (finished.run_dir / "checkpoints" / "last.ckpt").is_file()
     assert list(finished.run_dir.glob("logs/csv/metrics.csv"))
     assert list(finished.run_dir.glob("logs/tensorboard/events*"))
+
+
+def test_what_lies_beside_photos_is_told_below_the_table(tiny: list[str], tmp_path: Path, caplog) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for seed in range(2):
+        write_png(photos / f"{seed}.png", torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(seed)))
+    (photos / "list.txt").touch()
+    words = [word for word in tiny if not word.startswith("data.root=")]
+    words += ["data=simulated", f"data.photos={photos}", f"hydra.run.dir={tmp_path / 'run'}"]
+    with caplog.at_level(logging.INFO, logger="revisp.training.run"):
+        revisp.train(words)
+    told = [record.getMessage() for record in caplog.records if record.name == "revisp.training.run"]
+    table, left_out, folder = told[-3:]
+    assert table.startswith("validation")
+    assert left_out == f"{photos}: left out 1 with other endings (.txt)"
+    assert folder.startswith("Run folder: ")
 
 
 def test_the_model_folder_predicts_as_the_trained_model(finished) -> None:

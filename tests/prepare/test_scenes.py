@@ -62,7 +62,7 @@ def test_the_command_tells_what_it_found(folder: Path, tmp_path: Path) -> None:
     assert low < middle < high
     assert "cut.hdr: cut off or damaged" in result.stdout
     assert "ldr.hdr: an ordinary PNG picture" in result.stdout
-    assert "left out: 1 photos and RAW files" in result.stdout
+    assert "left out: 1 photo or RAW file" in result.stdout
     assert lines[-1] == f"Train: revisp-train data=scenes data.scenes={tmp_path / 'scenes'}"
 
 
