@@ -1,9 +1,9 @@
 """Random cameras, drawn from the published colour matrices of real ones.
 
-``color_matrices.json`` in this folder holds two facts for each camera: the ColorMatrix2 (CIE XYZ to camera RGB
-under D65) that Adobe DNG Converter publishes, and the black and white levels. A random camera mixes the matrices
-of two of them, is balanced for a random illuminant, and renders with random settings in the ranges of real
-cameras.
+``color_matrices.json`` in this folder holds two facts for each camera, with their sources: the ColorMatrix2 (CIE
+XYZ to camera RGB under D65) that Adobe DNG Converter publishes, and the black and white levels. A random camera
+mixes the matrices of two of them, is balanced for a random illuminant, and renders with random settings in the
+ranges of real cameras.
 """
 
 from __future__ import annotations
