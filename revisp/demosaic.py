@@ -25,7 +25,7 @@ __all__ = ["Demosaic", "DemosaicMethod", "Gains", "demosaic", "write_back"]
 DemosaicMethod = Literal["bilinear", "malvar", "demosaicnet"]
 Gains = tuple[float, float, float]
 
-GAMMA = 2.2
+NETWORK_GAMMA = 2.2
 """DemosaicNet gets values to the power 1/2.2, like those of photos; the note in `demosaic` has the gain in dB."""
 
 
@@ -90,7 +90,7 @@ def demosaic(
         estimate = _malvar(balanced, cfa)
     else:
         network = network if network is not None else _published_network(bayer.device, bayer.dtype)
-        estimate = _signed_power(network(_signed_power(balanced, 1 / GAMMA), cfa), GAMMA)
+        estimate = _signed_power(network(_signed_power(balanced, 1 / NETWORK_GAMMA), cfa), NETWORK_GAMMA)
     return write_back(estimate / balance, bayer, cfa)
 
 

@@ -23,13 +23,13 @@ __all__ = ["DemosaicNet"]
 
 DISTRIBUTION, WEIGHTS_FILE = "demosaicnet", "demosaicnet/data/bayer.pth"
 
-PHASE = CFA.GRBG
+TRAINED_PHASE = CFA.GRBG
 """The only phase that the published weights were trained on."""
 
-MARGIN = 31
+NETWORK_MARGIN = 31
 """Pixels that the network removes at each side: 15 convolutions at half resolution and one at full."""
 
-TILE = 1024
+TILE_SIDE = 1024
 """Side of a tile in pixels, even to keep the phase. A tile takes about 0.6 GB in float32."""
 
 
@@ -102,29 +102,29 @@ class DemosaicNet(nn.Module):
         check_image(bayer, 1, "bayer")
         height, width = bayer.shape[-2:]
         sparse = bayer.reshape(-1, 1, height, width) * sample_mask(cfa, height, width, device=bayer.device)
-        top, left = (MARGIN + 1 + shift for shift in CFA.parse(cfa).offset_to(PHASE))
-        bottom = MARGIN + (top + height + MARGIN) % 2
-        right = MARGIN + (left + width + MARGIN) % 2
+        top, left = (NETWORK_MARGIN + 1 + shift for shift in CFA.parse(cfa).offset_to(TRAINED_PHASE))
+        bottom = NETWORK_MARGIN + (top + height + NETWORK_MARGIN) % 2
+        right = NETWORK_MARGIN + (left + width + NETWORK_MARGIN) % 2
         output = self._tiled(reflect_pad(sparse, top, bottom, left, right))
-        output = output[..., top - MARGIN :, left - MARGIN :][..., :height, :width]
+        output = output[..., top - NETWORK_MARGIN :, left - NETWORK_MARGIN :][..., :height, :width]
         return output.reshape(*bayer.shape[:-3], 3, height, width)
 
     def _tiled(self, sparse: Tensor) -> Tensor:
         """Run the network on tiles that overlap by its margins. The result is the same; memory stays bounded."""
-        height, width = (size - 2 * MARGIN for size in sparse.shape[-2:])
-        reach = TILE + 2 * MARGIN
+        height, width = (size - 2 * NETWORK_MARGIN for size in sparse.shape[-2:])
+        reach = TILE_SIDE + 2 * NETWORK_MARGIN
         rows = [
             torch.cat(
-                [self._network(sparse[..., y : y + reach, x : x + reach]) for x in range(0, width, TILE)], -1
+                [self._network(sparse[..., y : y + reach, x : x + reach]) for x in range(0, width, TILE_SIDE)], -1
             )
-            for y in range(0, height, TILE)
+            for y in range(0, height, TILE_SIDE)
         ]
         return torch.cat(rows, -2)
 
     def _network(self, sparse: Tensor) -> Tensor:
         filters, masks = self.main_processor(sparse).chunk(2, dim=1)
         upsampled = self.upsampler(self.residual_predictor(filters * masks))
-        inner = sparse[..., MARGIN - 1 : 1 - MARGIN, MARGIN - 1 : 1 - MARGIN]
+        inner = sparse[..., NETWORK_MARGIN - 1 : 1 - NETWORK_MARGIN, NETWORK_MARGIN - 1 : 1 - NETWORK_MARGIN]
         output: Tensor = self.fullres_processor(torch.cat([inner, upsampled], dim=1))
         return output
 

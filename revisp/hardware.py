@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["has_fast_bf16", "keep_freed_memory", "release_freed_memory", "resident_memory"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
-_SIZES = (2**30, 2**25)  # bytes; older releases of glibc refuse sizes above the second
+_KEPT_SIZES = (2**30, 2**25)  # bytes; older releases of glibc refuse sizes above the second
 
 
 def has_fast_bf16(device: str | torch.device) -> bool:
@@ -61,7 +61,7 @@ def keep_freed_memory() -> bool:
     if not _has_glibc():
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    set_ = [any(mallopt(option, size) for size in _SIZES) for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD)]
+    set_ = [any(mallopt(option, size) for size in _KEPT_SIZES) for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD)]
     return all(set_)
 
 

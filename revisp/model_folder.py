@@ -25,9 +25,9 @@ DEFAULT = "default"
 DEFAULT_MODEL = Path(__file__).resolve().parent / "weights" / "default"
 """Folder of the small model in the package, which predicts the RAW of the simulated camera."""
 
-CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-PARTS = (CONFIG, WEIGHTS, CARD)
-FORMAT = 1
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
+FOLDER_FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
+FOLDER_FORMAT = 1
 
 
 def save_pretrained(
@@ -69,16 +69,16 @@ def save_pretrained(
     }
     pipeline = {**model.config, "backbone_kwargs": {**model.config["backbone_kwargs"]}}
     pipeline["backbone_kwargs"].pop("encoder_weights", None)  # else loading would download initial weights
-    config = {"format": FORMAT, "revisp": revisp.__version__, "pipeline": pipeline}
+    config = {"format": FOLDER_FORMAT, "revisp": revisp.__version__, "pipeline": pipeline}
     temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         temporary.chmod(0o755)
-        save_file(state, temporary / WEIGHTS, metadata={"format": "pt"})
-        (temporary / WEIGHTS).chmod(0o644)
-        (temporary / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
-        (temporary / CARD).write_text(_card(model, card, metrics or {}))
+        save_file(state, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+        (temporary / WEIGHTS_FILE).chmod(0o644)
+        (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+        (temporary / CARD_FILE).write_text(_card(model, card, metrics or {}))
         if folder.exists():
             replace_folder(temporary, folder.resolve())
         else:
@@ -100,14 +100,16 @@ def _require_replaceable(folder: Path) -> None:
     try:
         if not folder.exists():
             return
-        foreign = [] if not folder.is_dir() else sorted({each.name for each in folder.iterdir()} - set(PARTS))
+        foreign = (
+            [] if not folder.is_dir() else sorted({each.name for each in folder.iterdir()} - set(FOLDER_FILES))
+        )
         if not folder.is_dir() or foreign:
             held = f" (it holds {foreign[0]})" if foreign else ""
             raise OutputError(f"{folder} exists and is not a model folder{held}: choose another name")
         if any(folder.iterdir()):
-            values = json.loads((folder / CONFIG).read_text())
+            values = json.loads((folder / CONFIG_FILE).read_text())
             if not isinstance(values, dict) or not {"format", "revisp", "pipeline"} <= set(values):
-                raise OutputError(f"{folder} holds a {CONFIG} that revisp did not write: choose another name")
+                raise OutputError(f"{folder} holds a {CONFIG_FILE} that revisp did not write: choose another name")
     except (OSError, ValueError, RecursionError) as error:
         raise OutputError(f"{folder} exists and cannot be replaced ({error}): choose another name") from error
 
@@ -129,16 +131,16 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
     """
     folder = DEFAULT_MODEL if folder is None or str(folder) == DEFAULT else Path(folder)
     if not folder.is_dir():
-        raise WeightsError(f"{folder}: no such model folder; it must hold {CONFIG} and {WEIGHTS}")
-    for name in (CONFIG, WEIGHTS):
+        raise WeightsError(f"{folder}: no such model folder; it must hold {CONFIG_FILE} and {WEIGHTS_FILE}")
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise WeightsError(f"{folder}: {name} is missing, so this is not a whole model folder")
-    model = _build(folder / CONFIG)
+    model = _build(folder / CONFIG_FILE)
     try:
-        state = load_file(folder / WEIGHTS)
+        state = load_file(folder / WEIGHTS_FILE)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{folder / WEIGHTS}: damaged or not a safetensors file ({error})") from error
-    _check_fit(model.state_dict(), state, folder / WEIGHTS)
+        raise WeightsError(f"{folder / WEIGHTS_FILE}: damaged or not a safetensors file ({error})") from error
+    _check_fit(model.state_dict(), state, folder / WEIGHTS_FILE)
     model.load_state_dict(state)
     return model.eval()
 
@@ -150,8 +152,10 @@ def _build(path: Path) -> ReverseISP:
         version = config["format"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path}: damaged or not the config of a model folder ({error!r})") from error
-    if version != FORMAT:
-        raise WeightsError(f"{path}: format {version}, but this revisp reads format {FORMAT}: update revisp")
+    if version != FOLDER_FORMAT:
+        raise WeightsError(
+            f"{path}: format {version}, but this revisp reads format {FOLDER_FORMAT}: update revisp"
+        )
     try:
         return ReverseISP(**pipeline)
     except (RevispError, TypeError) as error:
@@ -162,11 +166,11 @@ def _check_fit(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
     """Name the first tensor that is missing, unexpected or misshapen."""
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
-            raise WeightsError(f"{path}: tensor {name} is missing, so the weights do not fit {CONFIG}")
+            raise WeightsError(f"{path}: tensor {name} is missing, so the weights do not fit {CONFIG_FILE}")
         if name not in expected:
-            raise WeightsError(f"{path}: unexpected tensor {name}, so the weights do not fit {CONFIG}")
+            raise WeightsError(f"{path}: unexpected tensor {name}, so the weights do not fit {CONFIG_FILE}")
         if expected[name].shape != found[name].shape:
-            shapes = f"{list(found[name].shape)}, {CONFIG} needs {list(expected[name].shape)}"
+            shapes = f"{list(found[name].shape)}, {CONFIG_FILE} needs {list(expected[name].shape)}"
             raise WeightsError(f"{path}: tensor {name} has shape {shapes}")
 
 

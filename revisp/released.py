@@ -22,9 +22,9 @@ from revisp.pipeline import ReverseISP
 
 __all__ = ["convert_released_state_dict", "from_released_checkpoints"]
 
-_LEVELS = 5
-_NETWORK: dict[str, Any] = {"width": 64, "depth": _LEVELS, "norm": "batch"}
-_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_UNET_LEVELS = 5
+_UNET_ARGUMENTS: dict[str, Any] = {"width": 64, "depth": _UNET_LEVELS, "norm": "batch"}
+_NORM_STATE = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
 def from_released_checkpoints(
@@ -58,7 +58,7 @@ def from_released_checkpoints(
     states = {"oe": _read(oe_path), "noe": _read(noe_path)}
     model = ReverseISP(
         "unet",
-        backbone_kwargs=_NETWORK,
+        backbone_kwargs=_UNET_ARGUMENTS,
         mask={"kind": "luma", "threshold": 0.978},
         fusion={"kind": "hard"},
         padding="ones4",
@@ -103,18 +103,18 @@ def convert_released_state_dict(state: Mapping[str, Tensor]) -> dict[str, Tensor
 def _names() -> dict[str, str]:
     """Return a mapping from the released name of every entry of the state dictionary to our name."""
     pairs = {}
-    for level in range(1, _LEVELS + 1):
+    for level in range(1, _UNET_LEVELS + 1):
         pairs[f"Conv{level}.conv", 0] = f"encoder.{level - 1}.0"
         pairs[f"Conv{level}.conv", 3] = f"encoder.{level - 1}.1"
-    for level in range(_LEVELS, 1, -1):
-        step = _LEVELS - level
+    for level in range(_UNET_LEVELS, 1, -1):
+        step = _UNET_LEVELS - level
         pairs[f"Up{level}.up", 1] = f"decoder.{step}.reduce"
         pairs[f"Up_conv{level}.conv", 0] = f"decoder.{step}.merge.0"
         pairs[f"Up_conv{level}.conv", 3] = f"decoder.{step}.merge.1"
     names = {"Conv.weight": "head.weight", "Conv.bias": "head.bias"}
     for (module, index), ours in pairs.items():
         names |= {f"{module}.{index}.{key}": f"{ours}.conv.{key}" for key in ("weight", "bias")}
-        names |= {f"{module}.{index + 1}.{key}": f"{ours}.norm.{key}" for key in _NORM}
+        names |= {f"{module}.{index + 1}.{key}": f"{ours}.norm.{key}" for key in _NORM_STATE}
     return names
 
 
@@ -130,7 +130,7 @@ def _read(path: str | Path) -> dict[str, Tensor]:
 
 def _check_shapes(state: Mapping[str, Tensor]) -> None:
     with torch.device("meta"):
-        expected = create_backbone("unet", in_channels=4, **_NETWORK).state_dict()
+        expected = create_backbone("unet", in_channels=4, **_UNET_ARGUMENTS).state_dict()
     for old, new in _names().items():
         if state[old].shape != expected[new].shape:
             got, want = list(state[old].shape), list(expected[new].shape)

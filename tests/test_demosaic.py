@@ -71,7 +71,7 @@ def test_demosaicnet_sees_far_enough_that_padding_changes_nothing_inside(photo, 
 def test_demosaicnet_gives_the_same_in_tiles(photo, net, monkeypatch):
     bayer = mosaic(photo[..., :101, :150], "GBRG")
     whole = net(bayer, "GBRG")
-    monkeypatch.setattr("revisp.demosaicnet.TILE", 64)
+    monkeypatch.setattr("revisp.demosaicnet.TILE_SIDE", 64)
     torch.testing.assert_close(net(bayer, "GBRG"), whole, atol=1e-5, rtol=0)
 
 

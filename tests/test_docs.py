@@ -151,10 +151,10 @@ def test_training_commands_compose(arguments: str) -> None:
 
 @pytest.mark.parametrize("arguments", _command_lines("revisp-evaluate"))
 def test_evaluation_commands_choose_a_mode(arguments: str) -> None:
-    from revisp.cli.evaluate import FLAGS
+    from revisp.cli.evaluate import FLAG_SETTINGS
     from revisp.evaluation.run import choose_mode
 
-    words = [FLAGS.get(word, word) for word in shlex.split(arguments, comments=True)]
+    words = [FLAG_SETTINGS.get(word, word) for word in shlex.split(arguments, comments=True)]
     assert choose_mode(compose(words, "evaluate"))
 
 

@@ -17,13 +17,13 @@ __all__ = ["KNOWN_WEIGHT", "MIN_CORRELATION", "Matches", "match_blocks"]
 MIN_CORRELATION = 0.5
 """Least correlation of a block that counts as found. Unrelated blocks of 48 pixels reach some 0.3 by chance."""
 
-_SHARP = 0.1
+_SHARP_CURVATURE = 0.1
 """Curvature of the correlation's peak, 1/pixel², from which a direction has full weight; textures have more."""
-_BLIND = 0.02
+_BLIND_CURVATURE = 0.02
 """Curvature below which a direction has weight 0: along a straight edge the peak is a ridge."""
 KNOWN_WEIGHT = 0.25
 """Weight from which a block's shift in a direction counts as known."""
-_CHUNK = 64
+_BLOCKS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def match_blocks(reference: Tensor, moving: Tensor, centres: Array, size: int, r
     border = size // 2 + reach
     still, other = (F.pad(x, (border,) * 4) for x in (reference, moving))
     parts = []
-    for start in range(0, len(centres), _CHUNK):
-        some = [(int(x), int(y)) for x, y in centres[start : start + _CHUNK]]
+    for start in range(0, len(centres), _BLOCKS_AT_ONCE):
+        some = [(int(x), int(y)) for x, y in centres[start : start + _BLOCKS_AT_ONCE]]
         blocks = torch.stack([still[y + reach : y + reach + size, x + reach : x + reach + size] for x, y in some])
         areas = torch.stack([other[y : y + 2 * border, x : x + 2 * border] for x, y in some])
         parts.append(_peaks(_scores(blocks, areas, window)))
@@ -120,7 +120,7 @@ def _peaks(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _judge(centres: Array, offset: Array, peak: Array, hessian: Array, reach: int) -> Matches:
     values, vectors = np.linalg.eigh(hessian)
-    information = np.where(values < _BLIND, 0.0, np.minimum(values / _SHARP, 1))
+    information = np.where(values < _BLIND_CURVATURE, 0.0, np.minimum(values / _SHARP_CURVATURE, 1))
     found = (peak >= MIN_CORRELATION) & (information.max(1) >= KNOWN_WEIGHT)
     # At the border of the range the true peak may lie outside.
     found &= (np.abs(offset) < reach - 1).all(1)

@@ -11,15 +11,15 @@ from revisp.align.blocks import KNOWN_WEIGHT, Matches
 
 __all__ = ["AffineStep", "affine_step"]
 
-_PRIOR = np.array([np.inf, np.inf, 0.02, 0.02, 0.002, 0.002])
+_PRIOR_DEVIATIONS = np.array([np.inf, np.inf, 0.02, 0.02, 0.002, 0.002])
 """Prior standard deviation of shift (x, y), scale, rotation, unequal scale and shear.
 
 Cameras resize both axes alike and do not shear. Where few blocks, or blocks along one line, do not determine these
 parameters, they stay at 0. Many blocks outweigh the prior.
 """
-_NOISE = 0.2
+_SHIFT_DEVIATION = 0.2
 """Assumed standard deviation of one block's shift, which sets the weight of the prior, in pixels of the grid."""
-_TUKEY = 4.685
+_TUKEY_CUTOFF = 4.685
 
 
 class AffineStep(NamedTuple):
@@ -50,7 +50,7 @@ def affine_step(matches: Matches, size: tuple[int, int]) -> AffineStep:
     centre = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2])
     half = float(np.hypot(*size)) / 2
     basis = _basis((matches.centre - centre) / half)
-    prior = np.diag((_NOISE / (_PRIOR * half)) ** 2)
+    prior = np.diag((_SHIFT_DEVIATION / (_PRIOR_DEVIATIONS * half)) ** 2)
     known = _known_directions(matches)
     robust = matches.found.astype(float)
     for step in range(12):
@@ -63,11 +63,11 @@ def affine_step(matches: Matches, size: tuple[int, int]) -> AffineStep:
         if step < 6:
             robust = matches.found / np.maximum(off / spread, 0.1)
         else:
-            robust = matches.found * np.clip(1 - (off / (_TUKEY * spread)) ** 2, 0, None) ** 2
+            robust = matches.found * np.clip(1 - (off / (_TUKEY_CUTOFF * spread)) ** 2, 0, None) ** 2
     dx, dy, scale, turn, unequal, shear = parameters / np.array([1, 1, half, half, half, half])
     linear = np.array([[1 + scale + unequal, shear - turn], [shear + turn, 1 + scale - unequal]])
     corners = _basis(np.array([[x, y] for x in (-1, 1) for y in (-1, 1)]) * centre / half)
-    noise = max(_NOISE, spread)
+    noise = max(_SHIFT_DEVIATION, spread)
     covariance = noise**2 * np.linalg.pinv(normal)
     variance = np.einsum("nip,pq,niq->n", corners, covariance, corners)
     shift = np.array([dx, dy])

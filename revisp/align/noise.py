@@ -12,18 +12,18 @@ from revisp.align.affine import Array
 
 __all__ = ["NO_NOISE", "Noise", "compare_noise"]
 
-_BLOCK, _MARGIN = 32, 8
-_MOST = 1600
-_FEWEST = 24
+_BLOCK_SIDE, _BLOCK_MARGIN = 32, 8
+_MOST_BLOCKS = 1600
+_FEWEST_BLOCKS = 24
 """Least number of flat blocks for a measurement."""
-_CALM = 1.5
+_CALM_RATIO = 1.5
 """First condition of a flat block: its band has at most this multiple of the strength of the calmest tenth."""
 _NOISE_SHAPE = 0.95
 """Second condition: its band (sigma 0.7 to 2) has at most this share of the finest band (below sigma 1).
 
 Demosaiced white noise has 0.68, that of real cameras 0.72 to 0.9, texture seen through a lens 1 to 2.
 """
-_DARK, _BRIGHT = 0.03, 0.97
+_DARKEST_LUMA, _BRIGHTEST_LUMA = 0.03, 0.97
 
 
 class Noise(NamedTuple):
@@ -53,8 +53,8 @@ def compare_noise(reference: Tensor, photo: Tensor, matrix: Array) -> Noise:
         matrix: from the reference to the photo, 2x3.
     """
     height, width = reference.shape
-    side = _BLOCK + 2 * _MARGIN
-    step = max(_BLOCK, int(np.ceil(np.sqrt(height * width / _MOST))))
+    side = _BLOCK_SIDE + 2 * _BLOCK_MARGIN
+    step = max(_BLOCK_SIDE, int(np.ceil(np.sqrt(height * width / _MOST_BLOCKS))))
     tops, lefts = (np.arange(0, length - side + 1, step) for length in (height, width))
     if not (len(tops) and len(lefts)):
         return NO_NOISE
@@ -68,18 +68,22 @@ def compare_noise(reference: Tensor, photo: Tensor, matrix: Array) -> Noise:
 
 
 def _compare(still: Array, moved: Array, inside: Array) -> Noise:
-    inner = slice(_MARGIN, -_MARGIN)
+    inner = slice(_BLOCK_MARGIN, -_BLOCK_MARGIN)
     open_ = inside.copy()
     for x in (still, moved):
-        open_ &= (x.min((1, 2)) > _DARK) & (x.max((1, 2)) < _BRIGHT)
-    if open_.sum() < _FEWEST:
+        open_ &= (x.min((1, 2)) > _DARKEST_LUMA) & (x.max((1, 2)) < _BRIGHTEST_LUMA)
+    if open_.sum() < _FEWEST_BLOCKS:
         return NO_NOISE
     still, moved = still[open_], moved[open_]
     own, theirs = (_band(x, 0.7, 2.0)[:, inner, inner] for x in (still, moved))
     fine = (still - _blur(still, 1.0))[:, inner, inner].std((1, 2))
     strength = own.std((1, 2))
-    flat = (strength <= _CALM * np.quantile(strength, 0.1)) & (strength <= _NOISE_SHAPE * fine) & (strength > 1e-6)
-    if flat.sum() < _FEWEST:
+    flat = (
+        (strength <= _CALM_RATIO * np.quantile(strength, 0.1))
+        & (strength <= _NOISE_SHAPE * fine)
+        & (strength > 1e-6)
+    )
+    if flat.sum() < _FEWEST_BLOCKS:
         return NO_NOISE
     own, theirs = (x[flat] - x[flat].mean((1, 2), keepdims=True) for x in (own, theirs))
     strengths = np.sqrt((own**2).sum((1, 2))), np.sqrt((theirs**2).sum((1, 2)))

@@ -46,9 +46,9 @@ TEXTURED_SHARE = 0.15
 UNLIKE_CORRELATION = 0.3
 """Correlation below which a block with texture in both pictures shows different content."""
 
-_REACH = 10
+_SEARCH_REACH = 10
 """Greatest shift of a block in the search, in pixels of the working grid."""
-_MANY = 600
+_MANY_BLOCKS = 600
 """Number of blocks above which the first pass takes every other row and column of blocks."""
 
 
@@ -164,11 +164,11 @@ def _match(level: _Level, matrix: Array, stride: int) -> _Blocks:
     height, width = level.reference.shape
     size = int(np.clip(min(height, width) // 10, 48, 128)) // 2 * 2
     rows, columns = (_centres(side, size) for side in (height, width))
-    if len(rows) * len(columns) > _MANY:
+    if len(rows) * len(columns) > _MANY_BLOCKS:
         rows, columns = rows[::stride], columns[::stride]
     centres = np.stack(np.meshgrid(columns, rows), -1).reshape(-1, 2)
     moved = sample(level.photo[None], level.onto(matrix), (height, width))[0]
-    return _Blocks(match_blocks(level.reference, moved, centres, size, _REACH), rows, columns, size)
+    return _Blocks(match_blocks(level.reference, moved, centres, size, _SEARCH_REACH), rows, columns, size)
 
 
 def _centres(side: int, size: int) -> Array:

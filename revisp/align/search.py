@@ -18,8 +18,8 @@ __all__ = ["MAX_OUTSIDE", "SURE_CORRELATION", "Candidate", "search"]
 MAX_OUTSIDE = 0.04
 """Share of the photo that may lie outside the RAW: cameras crop their own JPEG inside the sensor's area."""
 
-_SIDE = 256
-_STEP = 0.01
+_SEARCH_SIDE = 256
+_SCALE_STEP = 0.01
 """Relative step between neighbouring scales: 1.3 pixels at the edge of a picture of 256."""
 SURE_CORRELATION = 0.9
 """Correlation from which the identity is taken at once. One exposure reached 0.94, a mirrored chart 0.78."""
@@ -45,8 +45,8 @@ def search(photo: Tensor, reference: Tensor, window: tuple[int, int, int, int] |
         window: (top, left, height, width) of the reference that the photo shows, or None if unknown.
     """
     full, own = (reference.shape[0], reference.shape[1]), (photo.shape[0], photo.shape[1])
-    pitch = max(full) / _SIDE
-    small = area_resize(photo, _shrink(own, max(1.0, max(own) / (3 * _SIDE))))  # once, not for every scale
+    pitch = max(full) / _SEARCH_SIDE
+    small = area_resize(photo, _shrink(own, max(1.0, max(own) / (3 * _SEARCH_SIDE))))  # once, not for every scale
     bands: dict[tuple[int, int], Array] = {}
 
     def best(symmetry: Symmetry, scales: list[float]) -> Candidate:
@@ -88,7 +88,7 @@ def _scales(photo: tuple[int, int], raw: tuple[int, int], window: tuple[int, int
         ranges.append((hint * 0.99, hint * 1.01))
     scales = [1.0] if fill < 1 else []
     for low, high in ranges:
-        scales += list(np.geomspace(low, high, int(np.ceil(np.log(high / low) / _STEP)) + 1))
+        scales += list(np.geomspace(low, high, int(np.ceil(np.log(high / low) / _SCALE_STEP)) + 1))
     return scales
 
 

@@ -10,14 +10,14 @@ from torch import Tensor
 
 __all__ = ["area_resize", "band_floor", "luma", "noise_level", "normalise"]
 
-_LUMA = (0.299, 0.587, 0.114)
-_FINE, _COARSE, _REACH = 1.0, 9, 17
+_LUMA_WEIGHTS = (0.299, 0.587, 0.114)
+_FINE_SIGMA, _COARSE_WIDTH, _STRENGTH_WIDTH = 1.0, 9, 17
 """Band-pass: a Gaussian (sigma, pixels) minus a box (width, pixels). A wider box averages its energy."""
 
 
 def luma(srgb: Tensor) -> Tensor:
     """Return Rec. 601 luma ``[H, W]``, float32, of sRGB ``[3, H, W]``."""
-    return torch.einsum("c,chw->hw", srgb.new_tensor(_LUMA), srgb).float()
+    return torch.einsum("c,chw->hw", srgb.new_tensor(_LUMA_WEIGHTS), srgb).float()
 
 
 def area_resize(x: Tensor, size: tuple[int, int]) -> Tensor:
@@ -55,9 +55,9 @@ def normalise(y: Tensor, floor: float) -> tuple[Tensor, Tensor]:
         The normalised band ``[H, W]``, and the share of it that is texture rather than noise, in [0, 1].
     """
     x = y.numpy()
-    band = ndimage.gaussian_filter(x, _FINE, truncate=3.0, mode="nearest")
-    band -= ndimage.uniform_filter(x, _COARSE, mode="nearest")
-    energy = np.maximum(ndimage.uniform_filter(band * band, _REACH, mode="nearest"), 0)
+    band = ndimage.gaussian_filter(x, _FINE_SIGMA, truncate=3.0, mode="nearest")
+    band -= ndimage.uniform_filter(x, _COARSE_WIDTH, mode="nearest")
+    energy = np.maximum(ndimage.uniform_filter(band * band, _STRENGTH_WIDTH, mode="nearest"), 0)
     band /= np.sqrt(energy + floor * floor)
     energy /= energy + floor * floor
     return torch.from_numpy(band), torch.from_numpy(energy)

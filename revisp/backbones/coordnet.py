@@ -15,8 +15,8 @@ from revisp.errors import ConfigError
 
 __all__ = ["CoordNet"]
 
-_FREQUENCY = 30.0
-_REFEED = 2
+_SINE_FREQUENCY = 30.0
+_REFED_LAYER = 2
 
 
 class CoordNet(nn.Module):
@@ -78,10 +78,10 @@ class CoordNet(nn.Module):
     ) -> None:
         super().__init__()
         check_head(head, "coordnet")
-        if min(width, context, vector, octaves) < 1 or depth <= _REFEED:
+        if min(width, context, vector, octaves) < 1 or depth <= _REFED_LAYER:
             raise ConfigError(
-                f"coordnet: depth must be at least {_REFEED + 1}, width, context, vector and octaves at least 1, "
-                f"got {depth=}, {width=}, {context=}, {vector=}, {octaves=}"
+                f"coordnet: depth must be at least {_REFED_LAYER + 1}, width, context, vector and octaves at "
+                f"least 1, got {depth=}, {width=}, {context=}, {vector=}, {octaves=}"
             )
         self.in_channels = in_channels
         self.octaves = octaves
@@ -90,7 +90,7 @@ class CoordNet(nn.Module):
         self.mean = WholeImage()
         self.vector = nn.Linear(context, vector)
         inputs = [code + context + in_channels + vector] + [width] * (depth - 1)
-        inputs[_REFEED] += code
+        inputs[_REFED_LAYER] += code
         self.layers = nn.ModuleList(_SineLayer(size, width, vector) for size in inputs)
         self.head = RawHead(width, out_channels, head, kernel_size=1)
 
@@ -108,7 +108,7 @@ class CoordNet(nn.Module):
         code = _position_code(size[1], size[2], self.octaves, x).expand(*size, -1)
         hidden = torch.cat([code, local, vector[:, None, None].expand(*size, -1)], dim=-1)
         for index, layer in enumerate(self.layers):
-            if index == _REFEED:
+            if index == _REFED_LAYER:
                 hidden = torch.cat([hidden, code], dim=-1)
             hidden = layer(hidden, vector)
         output: Tensor = self.head(hidden.permute(0, 3, 1, 2))
@@ -123,15 +123,15 @@ class _SineLayer(nn.Module):
         self.linear = nn.Linear(inputs, width)
         self.norm = nn.LayerNorm(width)
         self.film = nn.Linear(vector, 2 * width)
-        nn.init.constant_(self.norm.weight, 1 / _FREQUENCY)
-        nn.init.normal_(self.film.weight, std=1e-2 / _FREQUENCY)
+        nn.init.constant_(self.norm.weight, 1 / _SINE_FREQUENCY)
+        nn.init.normal_(self.film.weight, std=1e-2 / _SINE_FREQUENCY)
         with torch.no_grad():
             self.film.bias.zero_()
             self.film.bias[:width] = 1
 
     def forward(self, x: Tensor, vector: Tensor) -> Tensor:
         scale, shift = self.film(vector)[:, None, None].chunk(2, dim=-1)
-        return torch.sin(_FREQUENCY * (scale * self.norm(self.linear(x)) + shift))
+        return torch.sin(_SINE_FREQUENCY * (scale * self.norm(self.linear(x)) + shift))
 
 
 class _Context(nn.Module):

@@ -12,10 +12,10 @@ from revisp.errors import ConfigError
 
 __all__ = ["CVIP"]
 
-UNITS = 3
+DENSE_UNITS = 3
 """Units of a dense block, each of three convolutions."""
 
-DEVIATION = 0.02 * 64**0.5
+START_DEVIATION = 0.02 * 64**0.5
 """Standard deviation of the initial weights, times the square root of the channels: 0.02 at the published 64."""
 
 
@@ -69,7 +69,7 @@ class CVIP(nn.Module):
         self.tail = _conv3x3(channels, out_channels)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.normal_(module.weight, std=DEVIATION / channels**0.5)
+                nn.init.normal_(module.weight, std=START_DEVIATION / channels**0.5)
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,8 +89,8 @@ class _DenseBlock(nn.Module):
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
-        self.units = nn.ModuleList(_Unit((1 + before) * channels, channels) for before in range(UNITS))
-        self.fuse = nn.Conv2d((1 + UNITS) * channels, channels, kernel_size=1)
+        self.units = nn.ModuleList(_Unit((1 + before) * channels, channels) for before in range(DENSE_UNITS))
+        self.fuse = nn.Conv2d((1 + DENSE_UNITS) * channels, channels, kernel_size=1)
         self.attention = _Attention(channels, reduction)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from revisp.errors import ConfigError
 
 __all__ = ["DualRAW"]
 
-GAMMA = 2.2
-DARK = 1e-8
+DISPLAY_GAMMA = 2.2
+LEAST_LIGHT = 1e-8
 
 
 class DualRAW(nn.Module):
@@ -88,7 +88,7 @@ class DualRAW(nn.Module):
             ShapeError: wrong channel count, an integer input, or sides that are not multiples of ``multiple_of``.
         """
         check_input(x, self.in_channels, self.multiple_of, "dualraw", self.min_size)
-        linear = x[:, :3].clamp_min(DARK) ** GAMMA
+        linear = x[:, :3].clamp_min(LEAST_LIGHT) ** DISPLAY_GAMMA
         display = F.pixel_unshuffle(x, 2)
         skips = [
             torch.cat(pair, dim=1)

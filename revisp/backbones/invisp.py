@@ -13,7 +13,7 @@ from revisp.errors import ConfigError
 
 __all__ = ["InvISP"]
 
-CLAMP = 0.8
+MOST_LOG_SCALE = 0.8
 """Bound of the logarithm of a coupling's scale."""
 
 
@@ -116,7 +116,7 @@ class _Step(nn.Module):
         return self.mix.inverse(torch.cat([one, two], dim=1))
 
     def _log_scale(self, one: Tensor) -> Tensor:
-        return CLAMP * (2 * torch.sigmoid(self.scale_two(one)) - 1)
+        return MOST_LOG_SCALE * (2 * torch.sigmoid(self.scale_two(one)) - 1)
 
 
 def _pass_through(in_channels: int, out_channels: int) -> nn.Conv2d:

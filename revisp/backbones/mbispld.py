@@ -29,11 +29,11 @@ GAMMAS = (2.0, 2.2, 2.4, 2.6)
 PUBLISHED_GAINS = ((1.44, 1.70, 1.85), (1.33, 1.72, 1.80))
 """Global, red and blue gains of the atoms in the paper's figure."""
 
-CORNER = 0.66
+CORNER_LIGHT = 0.66
 """Lens shading in the corners in the paper's figure."""
 
 TONE_RANGE = 3.0
-DARK = 1e-8
+LEAST_LIGHT = 1e-8
 
 
 class MBISPLD(nn.Module):
@@ -110,7 +110,7 @@ class MBISPLD(nn.Module):
         strength = TONE_RANGE * torch.tanh(self.tone(x))
         photo = photo / (photo + strength.exp() * (1 - photo))
         gamma = self.gamma_weights(photo) @ self.log_gammas.exp()
-        photo = photo.clamp_min(DARK) ** gamma[..., None, None]
+        photo = photo.clamp_min(LEAST_LIGHT) ** gamma[..., None, None]
         matrix = torch.einsum("bk,kij->bij", self.colour_weights(photo)[:, 0], self.colours)
         camera = torch.einsum("bij,bjhw->bihw", matrix, photo)
         gains = self.gain_weights(camera) @ self.log_gains.exp()
@@ -133,7 +133,7 @@ class _Shading(nn.Module):
         nn.init.constant_(self.attention[-1].bias, 3.0)  # type: ignore[arg-type]
         self.centre = nn.Parameter(torch.zeros(2))
         """Row and column of the peak ``[2]``, from the image's centre."""
-        self.log_deviation = nn.Parameter(torch.full((2,), -0.5 * math.log(-2 * math.log(CORNER))))
+        self.log_deviation = nn.Parameter(torch.full((2,), -0.5 * math.log(-2 * math.log(CORNER_LIGHT))))
         """Logarithms of the deviations along rows and columns ``[2]``."""
 
     def forward(self, raw: Tensor) -> Tensor:

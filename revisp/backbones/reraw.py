@@ -16,7 +16,7 @@ from revisp.errors import ConfigError
 
 __all__ = ["ReRAW"]
 
-_START = 0.1
+_START_LIGHT = 0.1
 
 
 class ReRAW(nn.Module):
@@ -138,7 +138,7 @@ class _GammaHead(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(nn.Conv2d(width, width, kernel_size=1) for _ in range(depth))
         self.last = RawHead(width, out_channels, head, kernel_size=1)
-        nn.init.constant_(self.last.conv.bias, _START**gamma)  # type: ignore[arg-type]
+        nn.init.constant_(self.last.conv.bias, _START_LIGHT**gamma)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:

@@ -16,8 +16,8 @@ from revisp.errors import ConfigError
 
 __all__ = ["RSTISP"]
 
-_SLOPE = 0.2
-_EPSILON = 1e-5
+_NEGATIVE_SLOPE = 0.2
+_LEAST_VARIANCE = 1e-5
 
 
 class RSTISP(nn.Module):
@@ -164,7 +164,7 @@ class _DecoderBlock(nn.Module):
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(F.leaky_relu(self.conv2(self.conv1(x)) + self.skip(x), _SLOPE), 2)
+        return F.pixel_shuffle(F.leaky_relu(self.conv2(self.conv1(x)) + self.skip(x), _NEGATIVE_SLOPE), 2)
 
 
 class _EqualConv(nn.Module):
@@ -190,7 +190,7 @@ class _BiasedLeakyReLU(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return math.sqrt(2) * F.leaky_relu(x + self.bias[:, None, None], _SLOPE)
+        return math.sqrt(2) * F.leaky_relu(x + self.bias[:, None, None], _NEGATIVE_SLOPE)
 
 
 class _Blur(nn.Module):
@@ -232,7 +232,7 @@ def _restyle(x: Tensor, scale: Tensor, shift: Tensor, moments: WholeImage) -> Te
     """Return ``[B, C, H, W]`` with the mean ``shift`` and the deviation ``scale`` over each channel."""
     variance, mean = torch.var_mean(x, dim=(-2, -1), keepdim=True)
     variance, mean = moments(torch.stack([variance, mean], dim=1)).unbind(dim=1)
-    return scale * (x - mean) * torch.rsqrt(variance + _EPSILON) + shift
+    return scale * (x - mean) * torch.rsqrt(variance + _LEAST_VARIANCE) + shift
 
 
 def _to_odd(side: int) -> int:

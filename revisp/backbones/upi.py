@@ -18,10 +18,10 @@ from revisp.errors import DataError
 
 __all__ = ["UPI"]
 
-PROTECTED = 0.9
+PROTECTED_FROM = 0.9
 """Mean of R, G, B above which a pixel's gains are reduced (`revisp.camera.unprocess.safe_inverse_gains`)."""
 
-USABLE = 2 / 255, 0.98
+USABLE_RANGE = 2 / 255, 0.98
 """Range of photo values that count in a fit. The upper bound also holds for the RAW."""
 
 _MOST_PIXELS = 1_000_000
@@ -80,7 +80,9 @@ class UPI(nn.Module):
         camera_rgb = _camera_rgb(x[:, :3], self.srgb_to_camera)[:, None]
         everything, red, blue = self.log_gains.unbind(dim=1)
         inverse = torch.stack([-everything - red, -everything, -everything - blue], dim=1).exp()[..., None, None]
-        near_white = ((camera_rgb.mean(dim=2, keepdim=True) - PROTECTED).clamp_min(0) / (1 - PROTECTED)).square()
+        near_white = (
+            (camera_rgb.mean(dim=2, keepdim=True) - PROTECTED_FROM).clamp_min(0) / (1 - PROTECTED_FROM)
+        ).square()
         raw = camera_rgb * torch.maximum(near_white + (1 - near_white) * inverse, inverse)
         raw = raw + self.black[..., None, None]
         if self.excess is not None:
@@ -147,8 +149,8 @@ def _usable(srgb: Tensor, raw_rgb: Tensor, valid: Tensor | None, matrix: Tensor,
             check_same_size(srgb, x, ("srgb", name))
     photo, raw = (x.detach().cpu().double().flatten(-2)[..., ::step] for x in (srgb, raw_rgb))
     camera_rgb = _camera_rgb(photo[..., None], matrix)[..., 0]
-    usable = (photo > USABLE[0]).all(0) & (photo < USABLE[1]).all(0) & (raw < USABLE[1]).all(0)
-    usable &= (camera_rgb > 0).all(0) & (camera_rgb.mean(0) < PROTECTED) & raw.isfinite().all(0)
+    usable = (photo > USABLE_RANGE[0]).all(0) & (photo < USABLE_RANGE[1]).all(0) & (raw < USABLE_RANGE[1]).all(0)
+    usable &= (camera_rgb > 0).all(0) & (camera_rgb.mean(0) < PROTECTED_FROM) & raw.isfinite().all(0)
     if valid is not None:
         usable &= valid.detach().cpu().flatten()[::step] > 0
     return torch.stack([camera_rgb, raw])[..., usable]

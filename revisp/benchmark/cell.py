@@ -32,14 +32,14 @@ if TYPE_CHECKING:
     from revisp.data.base import DataModule
     from revisp.pipeline import ReverseISP
 
-__all__ = ["ERROR", "run_cell"]
+__all__ = ["ERROR_ENDING", "run_cell"]
 
-ERROR = "error.txt"
+ERROR_ENDING = "error.txt"
 """Ending of the file with the reason of a failure: ``CELL.error.txt``, next to the folders of the cells."""
 
-PACKAGES = ("revisp", "torch", "pytorch-lightning", "numpy")
+TOLD_PACKAGES = ("revisp", "torch", "pytorch-lightning", "numpy")
 
-_KEPT: dict[str, PairDataModule] = {}
+_KEPT_DATA: dict[str, PairDataModule] = {}
 """The data of the previous cell: making the pictures takes as long as a training."""
 
 
@@ -71,7 +71,7 @@ def run_cell(
     with FileLock(f"{folder}.lock"):
         if (done := read_result(folder)) is not None:
             return done
-        error = folder.with_name(f"{folder.name}.{ERROR}")
+        error = folder.with_name(f"{folder.name}.{ERROR_ENDING}")
         error.unlink(missing_ok=True)
         part = folder.with_name(f"{folder.name}.part")
         shutil.rmtree(part, ignore_errors=True)
@@ -128,20 +128,20 @@ def _result(cell: Cell, training: Training, scores: ModelEvaluation, seconds: fl
         brightness={name: x.tolist() for name, x in scores.brightness._asdict().items()},
         worst=[(image.name, dict(image.scores)) for image in scores.worst],
         camera=training.data.profile.to_dict(),
-        versions={name: importlib.metadata.version(name) for name in PACKAGES},
+        versions={name: importlib.metadata.version(name) for name in TOLD_PACKAGES},
     )
 
 
 def _data(cfg: Any) -> DataModule:
     """Return the data of a configuration; reuse the pictures of the previous cell if they are the same."""
     key = json.dumps([str(cfg.data), str(cfg.demosaic)])
-    if key in _KEPT:
-        _KEPT[key].seed = cfg.seed
-        return _KEPT[key]
+    if key in _KEPT_DATA:
+        _KEPT_DATA[key].seed = cfg.seed
+        return _KEPT_DATA[key]
     data = build_data(cfg)
     if isinstance(data, PairDataModule) and isinstance(data.source, MemorySource):
-        _KEPT.clear()
-        _KEPT[key] = data
+        _KEPT_DATA.clear()
+        _KEPT_DATA[key] = data
     return data
 
 

@@ -15,7 +15,7 @@ from revisp.pipeline import ReverseISP
 
 __all__ = ["Cost", "measure_cost"]
 
-SIDE = 504
+COUNTED_SIDE = 504
 """Height and width in pixels of the photo for which operations are counted: a tile of AIM 2022."""
 
 MAX_TIMING_SECONDS = 5.0
@@ -69,5 +69,5 @@ def _gmac(model: ReverseISP) -> float:
     with torch.device("meta"):
         abstract = ReverseISP(**model.config).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        abstract.run_branches(*(torch.empty(1, c, SIDE, SIDE, device="meta") for c in (3, 1)))
-    return float(counter.get_total_flops()) / 2 / (SIDE**2 / 1e6) / 1e9
+        abstract.run_branches(*(torch.empty(1, c, COUNTED_SIDE, COUNTED_SIDE, device="meta") for c in (3, 1)))
+    return float(counter.get_total_flops()) / 2 / (COUNTED_SIDE**2 / 1e6) / 1e9

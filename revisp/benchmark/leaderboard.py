@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from revisp.benchmark.cell import ERROR
+from revisp.benchmark.cell import ERROR_ENDING
 from revisp.benchmark.plan import Cell
 from revisp.benchmark.results import CellResult, read_result, read_worst
 from revisp.camera.profile import CameraProfile
@@ -232,7 +232,7 @@ def _read(folder: Path) -> CellResult | str:
     """Return the results of a cell, or the reason why it has none."""
     if (result := read_result(folder)) is not None:
         return result
-    error = folder.with_name(f"{folder.name}.{ERROR}")
+    error = folder.with_name(f"{folder.name}.{ERROR_ENDING}")
     return error.read_text().strip().splitlines()[-1] if error.is_file() else "not done"
 
 

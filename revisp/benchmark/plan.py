@@ -21,7 +21,7 @@ __all__ = ["Cell", "plan_cells"]
 GAIN_CHOICES = (None, "previous", "pipeline")
 """Methods to compare with for gains: none, the previous method, or the first pipeline of the network."""
 
-QUIET = (
+QUIET_WORDS = (
     "trainer.check_val_every_n_epoch=1",
     "+trainer.limit_val_batches=0",
     "+trainer.enable_checkpointing=false",
@@ -100,7 +100,7 @@ def plan_cells(settings: Mapping[str, Any]) -> list[Cell]:
     cells = []
     for dataset, (method, (words, base)) in itertools.product(datasets, methods.items()):
         words = [*words, *datasets[dataset], *common]
-        words += [*_limits(words, amount, unit), *QUIET]
+        words += [*_limits(words, amount, unit), *QUIET_WORDS]
         cells += [Cell(method, dataset, seed, (*words, f"seed={seed}"), base) for seed in seeds]
     cells.sort(key=lambda cell: seeds.index(cell.seed))
     if not cells:

@@ -16,9 +16,9 @@ from revisp.evaluation.report.page import ReportImage
 from revisp.mask import overexposure_mask
 from revisp.metrics import BinErrors
 
-__all__ = ["RESULT", "CellResult", "read_result", "read_worst", "write_result", "write_worst"]
+__all__ = ["RESULT_FILE", "CellResult", "read_result", "read_worst", "write_result", "write_worst"]
 
-RESULT, WORST = "cell.json", "worst.safetensors"
+RESULT_FILE, PICTURES_FILE = "cell.json", "worst.safetensors"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class CellResult:
         steps: number of optimizer steps.
         images: number of scored pictures.
         brightness: errors by brightness, as the lists of `revisp.metrics.BinErrors`.
-        worst: names and figures of the pictures in `WORST`.
+        worst: names and figures of the pictures in `PICTURES_FILE`.
         camera: profile of the camera of the data.
         versions: versions of programs by name.
         folder: folder that the results were read from.
@@ -71,7 +71,7 @@ def write_result(result: CellResult, folder: Path) -> None:
     """Write the figures of a cell. A figure that could not be computed is written as null."""
     values = _without_nan(asdict(result))
     del values["folder"]
-    (folder / RESULT).write_text(json.dumps(values, indent=1, allow_nan=False) + "\n")
+    (folder / RESULT_FILE).write_text(json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
 def read_result(folder: Path) -> CellResult | None:
@@ -81,7 +81,7 @@ def read_result(folder: Path) -> CellResult | None:
         >>> read_result(Path("cells", "never_run")) is None
         True
     """
-    path = folder / RESULT
+    path = folder / RESULT_FILE
     if not path.is_file():
         return None
     return replace(CellResult(**_with_nan(json.loads(path.read_text()))), folder=folder)
@@ -94,14 +94,14 @@ def write_worst(images: Sequence[ReportImage], folder: Path) -> None:
         tensors[f"{number}.srgb"] = (image.srgb * 255).round().byte().cpu().contiguous()
         for name in ("prediction", "truth"):
             tensors[f"{number}.{name}"] = getattr(image, name).half().cpu().contiguous()
-    save_file(tensors, folder / WORST)
+    save_file(tensors, folder / PICTURES_FILE)
 
 
 def read_worst(result: CellResult) -> list[ReportImage]:
     """Return the pictures that a cell kept; ``result`` must have been read from a folder."""
     if not result.worst or result.folder is None:
         return []
-    kept, images = load_file(result.folder / WORST), []
+    kept, images = load_file(result.folder / PICTURES_FILE), []
     for number, (name, scores) in enumerate(result.worst):
         srgb, prediction, truth = (kept[f"{number}.{part}"].float() for part in ("srgb", "prediction", "truth"))
         srgb = srgb / 255

@@ -30,7 +30,7 @@ that the photo has lost."""
 TEMPERATURE = DAYLIGHT
 """Colour temperature in kelvin of the light that the sensor is balanced for: daylight."""
 
-SCALE = 2.0**-HEADROOM_EV / MID_GREY
+RAW_OF_LIGHT = 2.0**-HEADROOM_EV / MID_GREY
 """RAW of green over light, for a grey."""
 
 
@@ -77,7 +77,9 @@ def light_to_raw(light: Tensor) -> Tensor:
         [0.46, 1.0, 0.63]
     """
     profile = canonical_profile()
-    return apply_gains(apply_ccm(light, SCALE * profile.srgb_to_camera), [1 / gain for gain in profile.gains])
+    return apply_gains(
+        apply_ccm(light, RAW_OF_LIGHT * profile.srgb_to_camera), [1 / gain for gain in profile.gains]
+    )
 
 
 def raw_to_light(raw_rgb: Tensor) -> Tensor:
@@ -93,4 +95,4 @@ def raw_to_light(raw_rgb: Tensor) -> Tensor:
         True
     """
     profile = canonical_profile()
-    return apply_ccm(apply_gains(raw_rgb, profile.gains), profile.camera_to_srgb / SCALE)
+    return apply_ccm(apply_gains(raw_rgb, profile.gains), profile.camera_to_srgb / RAW_OF_LIGHT)

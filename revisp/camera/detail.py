@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ["denoise", "local_tone", "sharpen"]
 
-LUMA = (0.299, 0.587, 0.114)
+LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of R, G, B in the luma of JPEG files (ITU-R BT.601)."""
 
 MID_GREY = 0.18
 """Luminance, relative to display white, at which local tone changes nothing."""
 
-DARKEST = 1e-3
+DARKEST_LIFTED = 1e-3
 """Luminance below which the lift no longer grows, because it would amplify noise."""
 
 EDGE_EV = 0.5
@@ -70,7 +70,7 @@ def local_tone(
         raise ConfigError(f"the mid grey of local tone must be positive, got {mid_grey}")
     if strength == lights == 0:
         return linear
-    luminance = _weighted(linear, SRGB_TO_XYZ[1]).clamp_min(DARKEST * mid_grey / MID_GREY).log2()
+    luminance = _weighted(linear, SRGB_TO_XYZ[1]).clamp_min(DARKEST_LIFTED * mid_grey / MID_GREY).log2()
     base = _guided_filter(luminance, luminance, radius, EDGE_EV**2, math.gcd(radius, 4))
     below = math.log2(mid_grey) - base
     return linear * torch.exp2(strength * below.clamp_min(0) + lights * below.clamp_max(0))
@@ -95,7 +95,7 @@ def denoise(srgb: Tensor, strength: float) -> Tensor:
         raise ConfigError(f"denoise must be >= 0, got {strength}")
     if strength == 0:
         return srgb
-    return _guided_filter(_weighted(srgb, LUMA), srgb, DENOISE_RADIUS, strength**2, 2)
+    return _guided_filter(_weighted(srgb, LUMA_WEIGHTS), srgb, DENOISE_RADIUS, strength**2, 2)
 
 
 def sharpen(srgb: Tensor, amount: float, radius: float = 1.0) -> Tensor:
@@ -120,7 +120,7 @@ def sharpen(srgb: Tensor, amount: float, radius: float = 1.0) -> Tensor:
         raise ConfigError(f"sharpening must be >= 0 and its radius > 0, got {amount} and {radius}")
     if amount == 0:
         return srgb
-    luma = _weighted(srgb, LUMA)
+    luma = _weighted(srgb, LUMA_WEIGHTS)
     taps = 2 * max(1, round(3 * radius)) + 1
     flat = luma.reshape(-1, 1, *luma.shape[-2:])
     blurred = gaussian_blur2d(flat, (taps, taps), (radius, radius), border_type="replicate").reshape(luma.shape)

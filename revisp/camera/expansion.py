@@ -21,7 +21,7 @@ HIGHLIGHT_START = 0.7
 BLUR_SIGMA = 12.0
 """Standard deviation in pixels of the blur that separates the middle of a highlight from its rim."""
 
-BLOCK = 16
+BLUR_BLOCK = 16
 """Neighbouring pixels that the blur computes together as channels; this is several times faster."""
 
 
@@ -104,16 +104,18 @@ def spread_gain(share: Tensor, factor: float | Tensor, spread: float = BLUR_SIGM
 def _blur(x: Tensor, deviation: float) -> Tensor:
     """Blur ``[B, 1, H, W]`` by a Gaussian cut off at 3 deviations; borders are repeated.
 
-    A convolution of one channel is slow. Here the pixels of a block become `BLOCK` channels. Each uses the same
-    kernel, shifted by one more pixel.
+    A convolution of one channel is slow. Here the pixels of a block become `BLUR_BLOCK` channels. Each uses the
+    same kernel, shifted by one more pixel.
     """
     from kornia.filters import get_gaussian_kernel1d
 
     reach = math.ceil(3 * deviation)
     kernel = get_gaussian_kernel1d(2 * reach + 1, deviation, device=x.device, dtype=x.dtype)[0]
-    band = torch.stack([F.pad(kernel, (at, BLOCK - 1 - at)) for at in range(BLOCK)])
+    band = torch.stack([F.pad(kernel, (at, BLUR_BLOCK - 1 - at)) for at in range(BLUR_BLOCK)])
     height, width = x.shape[-2:]
-    padded = F.pad(x, (reach, reach - width % -BLOCK, reach, reach - height % -BLOCK), mode="replicate")
-    rows = F.conv2d(padded, band[:, None, None, :], stride=(1, BLOCK)).permute(0, 2, 3, 1).flatten(-2)[:, None]
-    both = F.conv2d(rows, band[:, None, :, None], stride=(BLOCK, 1)).transpose(1, 2).flatten(1, 2)[:, None]
+    padded = F.pad(x, (reach, reach - width % -BLUR_BLOCK, reach, reach - height % -BLUR_BLOCK), mode="replicate")
+    rows = (
+        F.conv2d(padded, band[:, None, None, :], stride=(1, BLUR_BLOCK)).permute(0, 2, 3, 1).flatten(-2)[:, None]
+    )
+    both = F.conv2d(rows, band[:, None, :, None], stride=(BLUR_BLOCK, 1)).transpose(1, 2).flatten(1, 2)[:, None]
     return both[..., :height, :width]

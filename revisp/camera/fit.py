@@ -35,7 +35,7 @@ FitPair = tuple[Tensor, Tensor, Tensor | None]
 
 _Counted = tuple[Tensor, Tensor, Tensor]
 
-WHITE = 0.98
+LEAST_CLIPPED = 0.98
 """Photo and RAW values from which a block is left out, because one of the two may be clipped."""
 
 DARKEST_PHOTO = 2 / 255
@@ -44,10 +44,10 @@ DARKEST_PHOTO = 2 / 255
 EVEN_DEVIATION = 0.02
 """Standard deviation of a block's photo values up to which it is even."""
 
-CELLS = 16
+COLOUR_CELLS = 16
 """Cells along each axis of colour space; each cell gives at most a fixed number of blocks."""
 
-STIFFNESS = 20.0, 3.0
+CURVE_STIFFNESS = 20.0, 3.0
 """Weights of the prior that keeps the curvature, and the slope, of the curve near those of the sRGB curve."""
 
 _LEAST_COLOURS = 12
@@ -56,8 +56,8 @@ _BLOCKS_A_CELL = 32
 _MOST_COLOURS = 12_000
 _MOST_PIXELS = 1_000_000
 _FEW_PIXELS = 100
-_NEAR = 0.01
-_PRIOR = 1e-3
+_SMALL_RESIDUAL = 0.01
+_HEADROOM_PRIOR = 1e-3
 
 
 def fit_camera(pairs: Sequence[FitPair], *, shading: bool = True) -> FittedCamera:
@@ -128,7 +128,11 @@ class _Colours:
             )
         if rows[:, 3:6].max() < 1e-4:
             raise DataError("no camera can be fitted: the RAW of all pairs is black")
-        cell = np.minimum((rows[:, :3] * CELLS).astype(int), CELLS - 1) @ [CELLS * CELLS, CELLS, 1]
+        cell = np.minimum((rows[:, :3] * COLOUR_CELLS).astype(int), COLOUR_CELLS - 1) @ [
+            COLOUR_CELLS * COLOUR_CELLS,
+            COLOUR_CELLS,
+            1,
+        ]
         shuffled = np.random.default_rng(0).permutation(len(rows))
         order = shuffled[np.argsort(cell[shuffled], kind="stable")]
         rank = np.arange(len(rows)) - np.searchsorted(cell[order], cell[order])
@@ -142,7 +146,9 @@ def _blocks(srgb: Tensor, raw_rgb: Tensor, valid: Tensor | None, block: int) -> 
     srgb, raw_rgb = srgb.detach().cpu(), raw_rgb.detach().cpu().to(srgb.dtype)
     photo, raw = F.avg_pool2d(srgb, block), F.avg_pool2d(raw_rgb, block)
     deviation = (F.avg_pool2d(srgb.square(), block) - photo.square()).clamp_min(0).sqrt().amax(0)
-    usable = (F.max_pool2d(srgb, block).amax(0) < WHITE) & (F.max_pool2d(raw_rgb, block).amax(0) < WHITE)
+    usable = (F.max_pool2d(srgb, block).amax(0) < LEAST_CLIPPED) & (
+        F.max_pool2d(raw_rgb, block).amax(0) < LEAST_CLIPPED
+    )
     usable &= (photo.amin(0) > DARKEST_PHOTO) & raw.isfinite().all(0) & deviation.isfinite()
     if valid is not None:
         usable &= F.max_pool2d(1 - valid.detach().cpu().float(), block)[0] == 0
@@ -172,7 +178,7 @@ class _Fit:
         bend, lean = (np.diff(np.eye(INTERVALS), order, axis=0) for order in (2, 1))
         firm = np.repeat([2 / gains.mean(), 100.0, 3.0 if shading else 1e6], [9, 3, 2])
         self.prior = np.diag(np.concatenate([firm**2, np.full(INTERVALS, 1e-6)]))
-        self.prior[14:, 14:] += STIFFNESS[0] ** 2 * bend.T @ bend + STIFFNESS[1] ** 2 * lean.T @ lean
+        self.prior[14:, 14:] += CURVE_STIFFNESS[0] ** 2 * bend.T @ bend + CURVE_STIFFNESS[1] ** 2 * lean.T @ lean
 
     def predict(self, parameters: Array) -> tuple[Array, Array]:
         """Return the RAW colours ``[N, 3]`` and their derivative by the parameters ``[N, 3, P]``."""
@@ -262,10 +268,10 @@ def _headroom(camera: FittedCamera, pairs: Sequence[_Counted]) -> Array:
     for _ in range(15):  # iteratively reweighted least squares
         for channel in range(3):
             scaled = x * weights[channel]
-            root = torch.linalg.cholesky(scaled @ x.T + _PRIOR * torch.eye(4).double())
+            root = torch.linalg.cholesky(scaled @ x.T + _HEADROOM_PRIOR * torch.eye(4).double())
             right = torch.linalg.solve_triangular(root, (scaled @ y[channel])[:, None], upper=False)
             headroom[channel] = torch.from_numpy(nnls(root.T.numpy(), right[:, 0].numpy())[0])
-        weights = pairwise * _NEAR / ((y - headroom @ x).abs() + _NEAR)
+        weights = pairwise * _SMALL_RESIDUAL / ((y - headroom @ x).abs() + _SMALL_RESIDUAL)
     return headroom.numpy()
 
 

@@ -29,7 +29,7 @@ __all__ = [
 HighlightMode = Literal["clip", "shoulder", "desaturate"]
 """Clip each channel; bend each channel; bend the brightest channel and desaturate towards white."""
 
-WHITENING = 0.75
+MOST_WHITENING = 0.75
 """Share of white in the brightest light. The inverse amplifies colour errors by 1 / (1 - share), here 4."""
 
 
@@ -164,4 +164,4 @@ def check_highlights(mode: str, knee: float, rolloff: float) -> None:
 
 
 def _whitening(peak: Tensor, knee: float, white: float) -> Tensor:
-    return WHITENING * ((peak - knee) / (white - knee)).clamp(0, 1).square()
+    return MOST_WHITENING * ((peak - knee) / (white - knee)).clamp(0, 1).square()

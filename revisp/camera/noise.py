@@ -25,23 +25,23 @@ Array = np.ndarray[Any, Any]
 SHOT_RANGE = (1e-4, 0.012)
 READ_SLOPE, READ_OFFSET, READ_SPREAD = 2.18, 1.20, 0.26
 
-BLOCK = 8
+BLOCK_SIDE = 8
 """Side of the blocks that `fit_noise` measures, in samples of one plane: 16 differences each."""
 
-BINS = 16
+MOST_LEVELS = 16
 """Greatest number of brightness levels per plane at which `fit_noise` measures a variance."""
 
-FLATTEST = 0.05
+FLATTEST_SHARE = 0.05
 """Share of a level's blocks that count as flat in the first round."""
 
-DIFFERENCES = (BLOCK // 2) ** 2
+BLOCK_DIFFERENCES = (BLOCK_SIDE // 2) ** 2
 """Coefficients of a block's diagonal Haar band."""
 
 NOISE_ONLY = 1.2
 """Ratio of a block's energy to the expected energy of the noise, up to which the block counts as flat. Pure noise
 exceeds 1 by this much at one standard deviation."""
 
-ROUNDS = 2
+FLAT_ROUNDS = 2
 """Rounds that choose the flat blocks again with the noise found so far. On some pictures, more rounds drift below
 the true noise."""
 
@@ -54,7 +54,7 @@ MIN_BLOCKS = 100
 MOST_TEXTURED = 0.25
 """Share of the levels that `fit_noise` keeps at least, when it leaves out textured ones."""
 
-CLIPPED = 0.98
+SATURATED_FROM = 0.98
 """Normalised value from which a sample counts as saturated, because saturation cuts off its noise."""
 
 
@@ -188,10 +188,10 @@ def fit_noise(bayer: Tensor, cfa: CFA | str, *, scale: int = 1) -> NoiseLevels:
         raise DataError(
             "noise cannot be measured: too few blocks of the RAW hold no black and no saturated sample"
         )
-    parts = [part[:, np.argsort(part[2])[: math.ceil(FLATTEST * part.shape[1])]] for part in parts]
+    parts = [part[:, np.argsort(part[2])[: math.ceil(FLATTEST_SHARE * part.shape[1])]] for part in parts]
     line, reach = _fit_line(parts, None), _reach(parts)
     together = np.concatenate(blocks, axis=1)
-    for _ in range(ROUNDS):
+    for _ in range(FLAT_ROUNDS):
         parts = _by_level(together[:, together[2] <= NOISE_ONLY * _at(line, together[0])], LEAST_FLAT)
         if len(parts) < 4 or _reach(parts) < reach / 2:
             break  # the remaining levels are too close to each other to fit a slope
@@ -201,28 +201,30 @@ def fit_noise(bayer: Tensor, cfa: CFA | str, *, scale: int = 1) -> NoiseLevels:
 
 def _blocks(plane: Array, black: float, scale: int) -> Array:
     """Return each block's level, and mean square of its diagonal Haar band and of its other bands: ``[3, n]``."""
-    side = BLOCK * scale
+    side = BLOCK_SIDE * scale
     rows, columns = (length // side for length in plane.shape)
     if not rows * columns:
         return np.empty((3, 0))
     blocks = plane[: rows * side, : columns * side].reshape(rows, side, columns, side).swapaxes(1, 2)
-    blocks = blocks[(blocks.max(axis=(2, 3)) < CLIPPED) & (blocks.min(axis=(2, 3)) > black)]
+    blocks = blocks[(blocks.max(axis=(2, 3)) < SATURATED_FROM) & (blocks.min(axis=(2, 3)) > black)]
     # A sum over scale x scale samples, divided by scale, has the variance of one sample.
-    blocks = blocks.reshape(-1, BLOCK, scale, BLOCK, scale).sum(axis=(2, 4)) / scale
+    blocks = blocks.reshape(-1, BLOCK_SIDE, scale, BLOCK_SIDE, scale).sum(axis=(2, 4)) / scale
     level = blocks.mean(axis=(1, 2))
     total = np.square(blocks - level[:, None, None]).sum(axis=(1, 2))
-    tiles = blocks.reshape(len(blocks), BLOCK // 2, 2, BLOCK // 2, 2)
+    tiles = blocks.reshape(len(blocks), BLOCK_SIDE // 2, 2, BLOCK_SIDE // 2, 2)
     # The transform is orthonormal, so that white noise keeps its variance.
     diagonal = np.square(np.einsum("nirjc,rc->nij", tiles, [[0.5, -0.5], [-0.5, 0.5]])).sum(axis=(1, 2))
-    return np.stack([level / scale, diagonal / DIFFERENCES, (total - diagonal) / (BLOCK**2 - 1 - DIFFERENCES)])
+    return np.stack(
+        [level / scale, diagonal / BLOCK_DIFFERENCES, (total - diagonal) / (BLOCK_SIDE**2 - 1 - BLOCK_DIFFERENCES)]
+    )
 
 
 def _by_level(blocks: Array, least: int) -> list[Array]:
-    """Sort blocks ``[3, n]`` by level into up to `BINS` parts of at least ``least``; the list may be empty."""
+    """Sort blocks ``[3, n]`` by level into at most `MOST_LEVELS` parts of at least ``least``, or none."""
     if blocks.shape[1] < least:
         return []
     order = np.argsort(blocks[0])
-    return [blocks[:, part] for part in np.array_split(order, min(BINS, len(order) // least))]
+    return [blocks[:, part] for part in np.array_split(order, min(MOST_LEVELS, len(order) // least))]
 
 
 def _reach(parts: list[Array]) -> float:
@@ -237,13 +239,15 @@ def _at(line: tuple[float, float], levels: Array) -> Array:
 
 def _fit_line(parts: list[Array], line: tuple[float, float] | None) -> tuple[float, float]:
     """Fit shot and read noise to the median variance of each part, starting from a line; leave out texture."""
-    median = (1 - 2 / (9 * DIFFERENCES)) ** 3  # of a chi-squared over its mean (Wilson and Hilferty, PNAS 1931)
+    median = (
+        1 - 2 / (9 * BLOCK_DIFFERENCES)
+    ) ** 3  # of a chi-squared over its mean (Wilson and Hilferty, PNAS 1931)
     parts = [part for part in parts if np.median(part[1]) > 0]  # 0: the part is constant or smoothed
     if len(parts) < 2:
         return 0.0, 0.0
     levels = np.array([part[0].mean() for part in parts])
     variances = np.array([np.median(part[1]) for part in parts]) / median
-    spread = np.array([math.sqrt(math.pi / (part.shape[1] * DIFFERENCES)) for part in parts])  # relative
+    spread = np.array([math.sqrt(math.pi / (part.shape[1] * BLOCK_DIFFERENCES)) for part in parts])  # relative
     expected = variances if line is None else _at(line, levels)
     kept = np.ones(len(parts), bool)
     fitted = (0.0, 0.0)

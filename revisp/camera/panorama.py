@@ -26,7 +26,7 @@ __all__ = ["Look", "halved", "look", "smoothed_poles"]
 
 Array = np.ndarray[Any, Any]
 
-SAMPLES = 4
+MOST_SAMPLES = 4
 """Most samples of a view's pixel along each side: twice the pixels of a level that it can cover."""
 
 
@@ -103,7 +103,7 @@ def look(levels: Sequence[Array], where: Look, size: tuple[int, int]) -> Tensor:
     pitch_of_pixel = 2 * math.tan(math.radians(where.field) / 2) / max(size)
     finer = [level for level in levels if 2 * math.pi / level.shape[1] <= pitch_of_pixel]
     level = finer[-1] if finer else levels[0]
-    samples = min(SAMPLES, max(1, math.ceil(pitch_of_pixel * level.shape[1] / math.pi)))
+    samples = min(MOST_SAMPLES, max(1, math.ceil(pitch_of_pixel * level.shape[1] / math.pi)))
     latitude, longitude = _directions(where, size, samples)
     height, width = level.shape[:2]
     rows = (0.5 - latitude / math.pi) * height - 0.5

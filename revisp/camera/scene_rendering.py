@@ -36,10 +36,10 @@ what the tone curve renders so has this light again."""
 HIGHLIGHT_QUANTILE = 0.99
 """Share of the pixels that metering for the highlights keeps below sensor white."""
 
-DARKEST = 1e-6
+DARKEST_METERED = 1e-6
 """Luminance, relative to the picture's mean, that metering takes black for."""
 
-SHARES = {"protection": 1.0, "by_luminance": 1.0, "lift": 0.999, "shadows": 0.999, "lights": 0.999}
+SHARE_ENDS = {"protection": 1.0, "by_luminance": 1.0, "lift": 0.999, "shadows": 0.999, "lights": 0.999}
 """Fields that begin at 0, and where they end."""
 
 IDENTITY: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -118,7 +118,7 @@ class SceneRendering:
         for name in ("light_look", "photo_look"):
             if isinstance(value := getattr(self, name), dict):
                 object.__setattr__(self, name, ColourLook(**value))
-        for name, end in SHARES.items():
+        for name, end in SHARE_ENDS.items():
             if not 0 <= getattr(self, name) <= end:
                 raise ConfigError(f"scene rendering: {name} must lie in [0, {end:g}], got {getattr(self, name)}")
         if not (math.isfinite(self.exposure) and math.isfinite(self.black) and 0 < self.local_radius <= 1):
@@ -156,10 +156,10 @@ class SceneRendering:
         mean = values.mean().item()
         if not 0 < mean < math.inf:
             raise ConfigError(f"scene rendering: a scene of this mean luminance cannot be exposed: {mean}")
-        key = values.clamp_min(DARKEST * mean).log2().mean().item()
+        key = values.clamp_min(DARKEST_METERED * mean).log2().mean().item()
         bright = light.amax(dim=-3).flatten().float()
         rank = max(1, math.ceil(HIGHLIGHT_QUANTILE * bright.numel()))
-        highlights = math.log2(max(bright.kthvalue(rank).values.item(), DARKEST * mean))
+        highlights = math.log2(max(bright.kthvalue(rank).values.item(), DARKEST_METERED * mean))
         by_mean = math.log2(self.mid_grey) + self.exposure - key
         return 2.0 ** ((1 - self.protection) * by_mean - self.protection * highlights)
 

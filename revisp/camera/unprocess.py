@@ -43,7 +43,7 @@ UPI_XYZ_TO_CAMERA: np.ndarray[Any, Any] = np.array(
 
 RED_GAIN = (1.9, 2.4)
 BLUE_GAIN = (1.5, 1.9)
-BRIGHTNESS = (0.8, 0.1)
+INVERSE_GAIN = (0.8, 0.1)
 """UPI's distributions: ranges of the red and blue white-balance gains; mean and deviation of 1 / rgb_gain."""
 
 
@@ -82,7 +82,9 @@ def random_camera(generator: torch.Generator) -> UPICamera:
         True
     """
     draws = torch.rand(6, generator=generator, dtype=torch.float64).tolist()
-    brightness = BRIGHTNESS[0] + BRIGHTNESS[1] * torch.randn(1, generator=generator, dtype=torch.float64).item()
+    brightness = (
+        INVERSE_GAIN[0] + INVERSE_GAIN[1] * torch.randn(1, generator=generator, dtype=torch.float64).item()
+    )
     return UPICamera(
         _mixed_matrix(np.array(draws[:4])),
         1 / brightness,
@@ -98,7 +100,7 @@ def mean_camera() -> UPICamera:
         >>> mean_camera().srgb_to_camera.sum(axis=1).round(6).tolist()
         [1.0, 1.0, 1.0]
     """
-    return UPICamera(_mixed_matrix(np.ones(4)), 1 / BRIGHTNESS[0], sum(RED_GAIN) / 2, sum(BLUE_GAIN) / 2)
+    return UPICamera(_mixed_matrix(np.ones(4)), 1 / INVERSE_GAIN[0], sum(RED_GAIN) / 2, sum(BLUE_GAIN) / 2)
 
 
 def unprocess(srgb: Tensor, *, srgb_to_camera: Any, rgb_gain: float, red_gain: float, blue_gain: float) -> Tensor:

@@ -46,7 +46,7 @@ Other words of the command line:
   --hydra-help    options of Hydra, which reads all this
 """
 
-CONFIG = "benchmark"
+CONFIG_NAME = "benchmark"
 
 
 def main() -> None:
@@ -55,10 +55,10 @@ def main() -> None:
     if is_help():
         print(USAGE, end="")
     elif any(word.startswith("-") for word in words):  # options of Hydra, such as --cfg
-        run_command(CONFIG, _job)
+        run_command(CONFIG_NAME, _job)
     else:
         with report_errors(), as_our_errors():
-            _benchmark(compose(words, CONFIG), words)
+            _benchmark(compose(words, CONFIG_NAME), words)
 
 
 def _benchmark(cfg: DictConfig, words: list[str]) -> None:
@@ -77,7 +77,7 @@ def _benchmark(cfg: DictConfig, words: list[str]) -> None:
     print(f"{len(cells)} cells, {len(cells) - len(left)} of them done, in {root}", file=sys.stderr, flush=True)
     if left:
         own = [f"hydra.run.dir={root}", f"cell={','.join(map(str, left))}", "--multirun"]
-        run_command(CONFIG, _job, [*words, *own])
+        run_command(CONFIG_NAME, _job, [*words, *own])
     tables = leaderboard(cells, root)
     paths = write_leaderboard(
         tables, root, configuration=OmegaConf.to_yaml(cfg, resolve=True), photos=cfg.report_photos

@@ -48,7 +48,7 @@ Other words of the command line:
   --hydra-help    options of Hydra, which reads all this
 """
 
-FLAGS = {"--blind": "blind=true", "--cycle": "cycle=true", "--submission": "submission=true"}
+FLAG_SETTINGS = {"--blind": "blind=true", "--cycle": "cycle=true", "--submission": "submission=true"}
 """Words of the command line that stand for a setting."""
 
 
@@ -58,7 +58,7 @@ def main() -> None:
         names = sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
         print(USAGE.format(data=", ".join(names)), end="")
     else:
-        run_command("evaluate", _evaluate, [FLAGS.get(word, word) for word in sys.argv[1:]])
+        run_command("evaluate", _evaluate, [FLAG_SETTINGS.get(word, word) for word in sys.argv[1:]])
 
 
 def _evaluate(cfg: DictConfig) -> None:

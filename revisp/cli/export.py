@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-ENDINGS = (".onnx", ".pt2")
+EXPORT_ENDINGS = (".onnx", ".pt2")
 
 
 @app.command()
@@ -71,11 +71,11 @@ def check_request(out: Path, *, int8: bool, calibrate: list[Path] | None) -> lis
     """Refuse a request that cannot be fulfilled, before any work; return the calibration photos.
 
     Raises:
-        OutputError: the ending of the output is not in `ENDINGS`.
+        OutputError: the ending of the output is not in `EXPORT_ENDINGS`.
         ConfigError: options contradict each other.
         ImageError: a folder has no photos or cannot be read.
     """
-    if out.suffix.lower() not in ENDINGS:
+    if out.suffix.lower() not in EXPORT_ENDINGS:
         raise OutputError(f"cannot write {out}: it must end in .onnx (ONNX) or .pt2 (torch.export)")
     if int8 and out.suffix.lower() == ".pt2":
         raise ConfigError("--int8 is for .onnx: a program of torch.export stays in floating point")

@@ -14,7 +14,7 @@ __all__ = ["main"]
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-TILE = 504 * 504 / 1e6
+TILE_MEGAPIXELS = 504 * 504 / 1e6
 """Megapixels of the tile for which costs are given."""
 
 
@@ -37,8 +37,8 @@ def command(
             print(json.dumps(rows, indent=2))
             return
         lines = [_line(row) for row in rows]
-        widths = [max(map(len, column)) for column in zip(HEADER, *lines, strict=True)]
-        for line in (HEADER, *lines):
+        widths = [max(map(len, column)) for column in zip(TABLE_HEADER, *lines, strict=True)]
+        for line in (TABLE_HEADER, *lines):
             print("  ".join(_pad(*cell) for cell in zip(line, widths, range(len(line)), strict=True)).rstrip())
 
 
@@ -47,8 +47,8 @@ def main() -> None:
     app()
 
 
-HEADER = ("name", "parameters", "GMAC/504²", "GMAC/MP", "predicts", "sees", "S7", "P20", "from")
-NUMBERS = range(1, 8)
+TABLE_HEADER = ("name", "parameters", "GMAC/504²", "GMAC/MP", "predicts", "sees", "S7", "P20", "from")
+NUMBER_COLUMNS = range(1, 8)
 
 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
         row["name"],
         "?" if row["parameters"] is None else f"{row['parameters']:,}",
         "?" if gmac is None else f"{gmac:.1f}",
-        "?" if gmac is None else f"{gmac / TILE:.0f}",
+        "?" if gmac is None else f"{gmac / TILE_MEGAPIXELS:.0f}",
         row["native"],
         sees,
         *(f"{reported[key]:.2f}" if key in reported else "-" for key in ("s7/psnr", "p20/psnr")),
@@ -67,4 +67,4 @@ def _line(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _pad(text: str, width: int, column: int) -> str:
-    return text.rjust(width) if column in NUMBERS else text.ljust(width)
+    return text.rjust(width) if column in NUMBER_COLUMNS else text.ljust(width)

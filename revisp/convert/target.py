@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_source", "find_camera", "mosaic_of"]
 
-TILE = 1024
+TILE_SIDE = 1024
 """Side of the tiles that are re-expressed, which bounds the memory."""
 
 
@@ -91,4 +91,4 @@ def mosaic_of(predicted: Reconstruction, source: CameraProfile, target: CameraPr
     def part(raw: Tensor) -> Tensor:
         return mosaic(as_camera(raw, source, target), target.cfa)
 
-    return tile_apply(part, raw_rgb, tile=TILE, overlap=0, channels=1, reach=0)[0]
+    return tile_apply(part, raw_rgb, tile=TILE_SIDE, overlap=0, channels=1, reach=0)[0]

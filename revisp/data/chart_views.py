@@ -16,18 +16,18 @@ from revisp.data.base import check_whole
 
 __all__ = ["random_chart"]
 
-FINER = 3
+OVERSAMPLING = 3
 """Charts are drawn at so many times their size, and averaged."""
 
-REFLECTANCE = (0.03, 0.9)
+REFLECTANCE_RANGE = (0.03, 0.9)
 """Of black ink and of white paper."""
 
-GREYS = (0.9, 0.59, 0.36, 0.19, 0.09, 0.031)
+GREY_PATCHES = (0.9, 0.59, 0.36, 0.19, 0.09, 0.031)
 """Reflectance of the grey patches of a usual chart."""
 
 GREY_SHARE = 0.35
 SHADOW_SHARE = 0.3
-LOOSE = 12
+MOST_SHEETS = 12
 """Most sheets that lie beside or upon the chart."""
 
 
@@ -51,15 +51,15 @@ def random_chart(size: int, generator: torch.Generator) -> Tensor:
     """
     check_whole(size, "size", 16)
     draw = Draw(generator)
-    axis = (torch.arange(size * FINER) + 0.5) / (size * FINER)
+    axis = (torch.arange(size * OVERSAMPLING) + 0.5) / (size * OVERSAMPLING)
     rows, columns = torch.meshgrid(axis, axis, indexing="ij")
     surface = _reflectance(draw)[:, None, None].expand(3, *rows.shape).clone()
-    for _ in range(draw.integer(0, LOOSE)):
+    for _ in range(draw.integer(0, MOST_SHEETS)):
         _paint(surface, _inside(draw, rows, columns), _reflectance(draw))
     if draw.uniform(0, 1) < 0.8:
         _paint_grid(surface, draw, rows, columns)
     light = surface * _illumination(draw, rows, columns) + abs(draw.normal(0, 0.008))
-    return F.avg_pool2d(light, FINER)
+    return F.avg_pool2d(light, OVERSAMPLING)
 
 
 def _paint(surface: Tensor, where: Tensor, colour: Tensor) -> None:
@@ -80,7 +80,7 @@ def _paint_grid(surface: Tensor, draw: Draw, rows: Tensor, columns: Tensor) -> N
         for column in range(across):
             patch = (down_at > row + gap) & (down_at < row + 1 - gap)
             patch &= (across_at > column + gap) & (across_at < column + 1 - gap)
-            grey = torch.full((3,), GREYS[column % len(GREYS)])
+            grey = torch.full((3,), GREY_PATCHES[column % len(GREY_PATCHES)])
             _paint(surface, patch, grey if row == ramp else _reflectance(draw))
 
 
@@ -106,9 +106,9 @@ def _reflectance(draw: Draw) -> Tensor:
     """Draw a colour; some are grey."""
     if draw.uniform(0, 1) < GREY_SHARE:
         return _grey(draw)
-    low, high = (math.log(value) for value in REFLECTANCE)
+    low, high = (math.log(value) for value in REFLECTANCE_RANGE)
     return torch.tensor([math.exp(draw.uniform(low, high)) for _ in range(3)])
 
 
 def _grey(draw: Draw) -> Tensor:
-    return torch.full((3,), draw.uniform(*REFLECTANCE))
+    return torch.full((3,), draw.uniform(*REFLECTANCE_RANGE))

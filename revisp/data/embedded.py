@@ -83,13 +83,13 @@ VAL_PHOTOS = (
 EXPOSURES = (-0.7, 0.3, 1.3)
 """Exposures of each photograph in EV relative to the metered one: from few overexposed pixels to very many."""
 
-PERMUTATIONS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1), (1, 0, 2), (2, 1, 0))
+CHANNEL_ORDERS = ((0, 1, 2), (1, 2, 0), (2, 0, 1), (0, 2, 1), (1, 0, 2), (2, 1, 0))
 """Orders of a photograph's channels. Each order gives a scene with other colours."""
 
-RECOLOURED = 2
+RECOLOURED_SHOTS = 2
 """Number of repetitions of each training shot in other colours. Six photographs alone contain too few colours."""
 
-GREY = 0.18
+METERED_GREY = 0.18
 """Mean luminance that the meter aims at, as light meters do."""
 
 METER_RANGE = 1.0
@@ -120,7 +120,7 @@ class EmbeddedPhotos:
 
     def train_pairs(self) -> list[Pair]:
         """Simulate shots of the training photos at all exposures, in their own and in permuted colours."""
-        return [pair for photo in TRAIN_PHOTOS for pair in self._shoot(photo, recoloured=RECOLOURED)]
+        return [pair for photo in TRAIN_PHOTOS for pair in self._shoot(photo, recoloured=RECOLOURED_SHOTS)]
 
     def val_pairs(self) -> list[Pair]:
         """Simulate shots of the validation photos at all exposures."""
@@ -132,10 +132,10 @@ class EmbeddedPhotos:
         pixels = pixels[:, :height, :width]
         pairs = []
         for index, exposure in enumerate(self.exposures):
-            others = [PERMUTATIONS[1 + (index * recoloured + k) % 5] for k in range(recoloured)]
-            for order in (PERMUTATIONS[0], *others):
+            others = [CHANNEL_ORDERS[1 + (index * recoloured + k) % 5] for k in range(recoloured)]
+            for order in (CHANNEL_ORDERS[0], *others):
                 scene = pixels[list(order)]
-                colours = "" if order == PERMUTATIONS[0] else "_" + "".join("RGB"[channel] for channel in order)
+                colours = "" if order == CHANNEL_ORDERS[0] else "_" + "".join("RGB"[channel] for channel in order)
                 name = f"{photo.name}{colours}_{exposure:+.1f}EV"
                 generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
                 shot = simulate(scene, self.camera, exposure=_meter(scene) + exposure, generator=generator)
@@ -146,4 +146,4 @@ class EmbeddedPhotos:
 def _meter(photo: Tensor) -> float:
     """Return the exposure in EV that brings a photo's mean luminance to mid grey, within the meter's range."""
     luminance = torch.einsum("c,chw->hw", photo.new_tensor(SRGB_TO_XYZ[1]), srgb_to_linear(photo)).mean().item()
-    return min(max(math.log2(GREY / max(luminance, 1e-6)), -METER_RANGE), METER_RANGE)
+    return min(max(math.log2(METERED_GREY / max(luminance, 1e-6)), -METER_RANGE), METER_RANGE)

@@ -66,7 +66,7 @@ MIN_SIDE = 24
 MAX_OE = 4096
 """Most overexposed positions that are stored for an image."""
 
-_NAME = re.compile(r"[^./\\:*?\"<>|\x00-\x1f\x7f][^/\\:*?\"<>|\x00-\x1f\x7f]*")
+_FILE_NAME = re.compile(r"[^./\\:*?\"<>|\x00-\x1f\x7f][^/\\:*?\"<>|\x00-\x1f\x7f]*")
 
 
 @dataclass(frozen=True)
@@ -307,7 +307,11 @@ def _shallow(item: Entry | Reject) -> dict[str, Any]:
 
 def _check_name(name: Any) -> None:
     """Require a plain file name: a name with a separator could leave the data set's folder."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name.encode(errors="surrogatepass")) > 200:
+    if (
+        not isinstance(name, str)
+        or not _FILE_NAME.fullmatch(name)
+        or len(name.encode(errors="surrogatepass")) > 200
+    ):
         _wrong("name", "a file name without folder, of at most 200 bytes, not beginning with a dot", name)
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save
 
 from revisp.data.manifest import MANIFEST, VALID_BLOCK
 from revisp.data.prepared import PreparedPicture, PreparedSource
-from revisp.data.shards import FORMAT, PARTS, ShardInfo, require_litdata
+from revisp.data.shards import SHARD_FORMAT, SHARD_PARTS, ShardInfo, require_litdata
 from revisp.data.tiles import PictureTile, picture_tiles
 from revisp.errors import ConfigError, DataError, OutputError
 
@@ -87,8 +87,8 @@ def write_shards(
     _check_sizes(tile, overlap, val_tile, chunk_bytes)
     source = PreparedSource(root)
     parts = _train_places(source, tile, overlap, seed) | {"val": list(_val_places(source, val_tile))}
-    sides = [min(place.tile.height, place.tile.width) for part in PARTS[:2] for place in parts[part]]
-    info = ShardInfo(source.profile, {part: len(parts[part]) for part in PARTS}, min(sides, default=0))
+    sides = [min(place.tile.height, place.tile.width) for part in SHARD_PARTS[:2] for place in parts[part]]
+    info = ShardInfo(source.profile, {part: len(parts[part]) for part in SHARD_PARTS}, min(sides, default=0))
     if not sides:
         raise DataError(f"{root}: no training tile has a valid pixel")
     out = Path(root, "shards") if out is None else Path(out)
@@ -165,7 +165,7 @@ def _encode(place: _Place, info: ShardInfo) -> bytes:
     _, top, left, height, width = place.tile
     window = place.picture.window(top, left, height, width)
     about = {
-        "format": FORMAT,
+        "format": SHARD_FORMAT,
         "name": window.name,
         "place": [top, left],
         "profile": window.profile.to_dict(),
@@ -192,7 +192,7 @@ def _bytes_needed(parts: dict[str, list[_Place]]) -> int:
 def _replacing(out: Path, size: int) -> Iterator[Path]:
     """Yield a new folder. It replaces ``out`` at the end of the block, and is removed if the block fails."""
     try:
-        if out.exists() and {item.name for item in out.iterdir()} - set(PARTS):
+        if out.exists() and {item.name for item in out.iterdir()} - set(SHARD_PARTS):
             raise OutputError(f"cannot write shards to {out}: the folder holds other files")
         out.parent.mkdir(parents=True, exist_ok=True)
         if (free := shutil.disk_usage(out.parent).free - FREE_BYTES) < size:

@@ -28,14 +28,14 @@ __all__ = ["PreparedPicture", "PreparedSource"]
 
 log = logging.getLogger(__name__)
 
-_DTYPES: dict[Array, tuple[np.dtype[Any], ...]] = {
+_ARRAY_DTYPES: dict[Array, tuple[np.dtype[Any], ...]] = {
     "raw": (np.dtype(np.uint16),),
     "srgb": (np.dtype(np.uint8), np.dtype(np.uint16)),
     "target": (np.dtype(np.float16),),
     "valid": (np.dtype(np.uint8),),
     "oe": (np.dtype(np.int32),),
 }
-_MODES: dict[Array, Literal["r"] | None] = {"raw": "r", "srgb": "r", "target": "r", "valid": None, "oe": None}
+_MMAP_MODES: dict[Array, Literal["r"] | None] = {"raw": "r", "srgb": "r", "target": "r", "valid": None, "oe": None}
 
 
 class PreparedPicture:
@@ -142,7 +142,7 @@ class PreparedPicture:
     def _open(self, what: Array) -> np.ndarray[Any, Any]:
         path = array_path(self.root, self.name, what)
         try:
-            array: np.ndarray[Any, Any] = np.load(path, mmap_mode=_MODES[what], allow_pickle=False)
+            array: np.ndarray[Any, Any] = np.load(path, mmap_mode=_MMAP_MODES[what], allow_pickle=False)
         except FileNotFoundError:
             raise DataError(f"{path} is missing, but {MANIFEST} names it: run revisp-prepare again") from None
         except Exception as error:  # a damaged header fails in many ways
@@ -155,10 +155,10 @@ class PreparedPicture:
             "valid": (-(-height // VALID_BLOCK), -(-width // VALID_BLOCK)),
             "oe": (*array.shape[:1], 2),
         }[what]
-        if array.shape != shape or array.dtype not in _DTYPES[what]:
+        if array.shape != shape or array.dtype not in _ARRAY_DTYPES[what]:
             raise DataError(
                 f"{path} holds {array.dtype} {list(array.shape)}, but {MANIFEST} requires "
-                f"{' or '.join(map(str, _DTYPES[what]))} {list(shape)}: run revisp-prepare again"
+                f"{' or '.join(map(str, _ARRAY_DTYPES[what]))} {list(shape)}: run revisp-prepare again"
             )
         return array
 

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 __all__ = ["STEP", "RenderedViews", "ViewPrior", "rendered_views"]
 
-SIDE = 96
+VIEW_SIDE = 96
 """Rows and columns of a photo: those of the thumbnails that an estimated base looks at."""
 
 STEP = 3
 """The light of every third row and column is kept, from the second on."""
 
-BRIGHTEST = MID_GREY * 2**HEADROOM_EV
+BRIGHTEST_LIGHT = MID_GREY * 2**HEADROOM_EV
 """Light that the canonical sensor's green holds at most."""
 
-CLIPPED, MOST_CLIPPED, DARKEST = 0.98, 0.6, 0.15
+CLIPPED_FROM, MOST_CLIPPED, LEAST_BRIGHTEST = 0.98, 0.6, 0.15
 """A photo with more clipped pixels, or whose brightest value is lower, is rendered anew: nobody keeps it."""
 
-ATTEMPTS = 20
+MOST_ATTEMPTS = 20
 
 NOISE_LEFT = 1 / 64
 """Share of the noise's variance that is left in a thumbnail: each of its pixels is the mean of many."""
@@ -135,22 +135,22 @@ class _Views(Dataset[RenderedViews]):
     def __getitem__(self, number: int) -> RenderedViews:
         prior, generator = self.prior, generator_of(self.seed, number)
         if Draw(generator).uniform(0, 1) < prior.charts:
-            light = random_chart(SIDE, generator)
+            light = random_chart(VIEW_SIDE, generator)
         else:
             share, by_range = prior.photo_share, prior.by_range
-            light = view_any(self.scenes, SIDE, generator, photo_share=share, by_range=by_range).light
+            light = view_any(self.scenes, VIEW_SIDE, generator, photo_share=share, by_range=by_range).light
         photos = [_photo(light, prior, generator) for _ in range(prior.renderings)]
         return RenderedViews(*(torch.stack(part) for part in zip(*photos, strict=True)))
 
 
 def _photo(light: Tensor, prior: ViewPrior, generator: torch.Generator) -> RenderedViews:
     """Render a view so that somebody would keep it."""
-    for _ in range(ATTEMPTS):
+    for _ in range(MOST_ATTEMPTS):
         rendering = prior.rendering(generator)
         gain = rendering.meter(light)
         photo = rendering.render(light, gain, generator=generator)
-        if (photo >= CLIPPED).any(0).float().mean() <= MOST_CLIPPED and photo.max() >= DARKEST:
-            kept = rendering.scene(light, gain)[:, STEP // 2 :: STEP, STEP // 2 :: STEP].clamp(0, BRIGHTEST)
+        if (photo >= CLIPPED_FROM).any(0).float().mean() <= MOST_CLIPPED and photo.max() >= LEAST_BRIGHTEST:
+            kept = rendering.scene(light, gain)[:, STEP // 2 :: STEP, STEP // 2 :: STEP].clamp(0, BRIGHTEST_LIGHT)
             curve = torch.tensor(rendering.curve) * (MID_GREY / rendering.mid_grey)
             return RenderedViews(
                 (photo * 255).round().byte(), kept.half(), curve.float(), torch.tensor(rendering.chroma)

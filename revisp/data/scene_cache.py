@@ -28,7 +28,7 @@ Array = np.ndarray[Any, Any]
 SceneKind = Literal["panorama", "picture", "photo"]
 """A picture is linear light like a panorama; a photo is decoded sRGB, whose highlights are cut off."""
 
-FORMAT = 1
+CACHE_FORMAT = 1
 """Of the files; another number means another layout."""
 
 MAX_SIDE = {"panorama": 4096, "picture": 4096, "photo": 2048}
@@ -40,20 +40,20 @@ SCENE_LIST = "scenes.json"
 LEAST_SIDE = 16
 """Shorter side of the last level, at least."""
 
-TOP = 2.0**15
+STORED_TOP = 2.0**15
 """What the brightest value is stored as: float16 keeps eleven bits of what lies up to 29 EV below."""
 
-FLOOR = -35.0
+SCENE_FLOOR = -35.0
 """Degrees above the horizon down to which a panorama is looked at: tripods and their retouching lie below."""
 
 SKY_FLOOR = 1.0
 """The same of a pure sky, whose lower half is made up and smooth."""
 
-SMOOTH = 0.010
+SMOOTH_EV = 0.010
 """Median difference in EV of neighbouring pixels, at 1024 columns or fewer, below which a lower half is made up.
 Of 50 panoramas, five pure skies have at most 0.008 below -22 degrees, all others at least 0.013."""
 
-THUMBNAIL = (8, 16)
+THUMBNAIL_BLOCKS = (8, 16)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class CachedScene:
         floor: degrees above the horizon down to which a panorama shows the scene.
         range_ev: EV of the brightest value above the median luminance.
         notes: what was found in the file.
-        thumbnail: log luminance of `THUMBNAIL` blocks, of mean 0 and deviation 1: by which copies are known.
+        thumbnail: log luminance of `THUMBNAIL_BLOCKS`, of mean 0 and deviation 1: by which copies are known.
     """
 
     name: str
@@ -136,7 +136,7 @@ class SceneCache:
             state = path.stat()
         except OSError as error:
             raise ImageError(f"{path}: {error.strerror}") from error
-        known = (FORMAT, str(path.resolve()), state.st_size, state.st_mtime_ns, photo)
+        known = (CACHE_FORMAT, str(path.resolve()), state.st_size, state.st_mtime_ns, photo)
         key = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
         pixels, described = self.folder / f"{key}.npy", self.folder / f"{key}.json"
         if pixels.is_file() and described.is_file():
@@ -148,7 +148,7 @@ class SceneCache:
         floor = _floor(levels) if kind == "panorama" else -90.0
         if kind == "panorama":
             levels = [smoothed_poles(level) for level in levels]
-        scale = float(max(level.max() for level in levels)) / TOP
+        scale = float(max(level.max() for level in levels)) / STORED_TOP
         cached = CachedScene(
             name,
             kind,
@@ -176,7 +176,7 @@ def write_scene_list(root: Path, scenes: Sequence[CachedScene]) -> None:
     """
     listed = [{"name": scene.name, "file": scene.file.name} for scene in scenes]
     with atomic_write(root / SCENE_LIST) as file:
-        file.write(json.dumps({"format": FORMAT, "scenes": listed}, indent=1).encode())
+        file.write(json.dumps({"format": CACHE_FORMAT, "scenes": listed}, indent=1).encode())
 
 
 def read_scene_list(root: Path) -> list[CachedScene]:
@@ -190,7 +190,7 @@ def read_scene_list(root: Path) -> list[CachedScene]:
         return []
     try:
         known = json.loads(path.read_text())
-        if known["format"] != FORMAT:
+        if known["format"] != CACHE_FORMAT:
             raise DataError(f"{path}: of another version of revisp: prepare the scenes anew")
         files = {str(entry["name"]): root / Path(entry["file"]).name for entry in known["scenes"]}
         scenes = [replace(_described(file.with_suffix(".json"), file), name=name) for name, file in files.items()]
@@ -223,14 +223,14 @@ def _floor(levels: list[Array]) -> float:
     level = next(level for level in levels if level.shape[1] <= 1024 or level is levels[-1])
     below = np.log2(level[5 * len(level) // 8 :, :, 1] + 1e-4 * np.median(level) + 1e-30)
     texture = np.median(np.abs(np.diff(below, axis=1)), axis=1)  # of each row
-    return SKY_FLOOR if np.median(texture) < SMOOTH else FLOOR
+    return SKY_FLOOR if np.median(texture) < SMOOTH_EV else SCENE_FLOOR
 
 
 def _thumbnail(levels: list[Array]) -> tuple[float, ...]:
     """Return log luminance of a few blocks, of mean 0 and deviation 1."""
     level = levels[-1][..., 1]
     rows, columns = (
-        np.array_split(np.arange(side), blocks) for side, blocks in zip(level.shape, THUMBNAIL, strict=True)
+        np.array_split(np.arange(side), blocks) for side, blocks in zip(level.shape, THUMBNAIL_BLOCKS, strict=True)
     )
     means = np.array([[level[np.ix_(row, column)].mean() for column in columns] for row in rows])
     logs = np.log2(means + 1e-3 * np.median(means) + 1e-30)

@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 __all__ = ["SceneDataModule", "ScenePicture", "SceneSource", "rendered_pair", "scenes"]
 
-MARGIN = 16
+RENDERED_MARGIN = 16
 """Pixels around a crop that are rendered with it: sharpening and denoising see them, and blocks of the JPEG lie at
 multiples of it."""
 
-PICTURES = 64
+TRAIN_PICTURES = 64
 """Pictures that stand for the scenes to learn from: as many samples can be asked for."""
 
 MIN_VIEW = 64
@@ -112,12 +112,16 @@ class ScenePicture:
         generator = generator_of(self.number, seed)
         view = view_any(
             self.scenes,
-            self.height + 2 * MARGIN,
+            self.height + 2 * RENDERED_MARGIN,
             generator,
             photo_share=self.photo_share,
             by_range=self.by_range,
         )
-        inside = (..., slice(MARGIN, MARGIN + self.height), slice(MARGIN, MARGIN + self.width))
+        inside = (
+            ...,
+            slice(RENDERED_MARGIN, RENDERED_MARGIN + self.height),
+            slice(RENDERED_MARGIN, RENDERED_MARGIN + self.width),
+        )
         photo, raw_rgb, clean = (plane[inside] for plane in rendered_pair(view, generator))
         bayer = mosaic(raw_rgb, self.cfa)
         name = self.name if self.fixed else view.name
@@ -211,7 +215,7 @@ class SceneSource:
                 photo_share=self.photo_share,
                 by_range=self.by_range,
             )
-            for number in range(PICTURES)
+            for number in range(TRAIN_PICTURES)
         ]
 
     def val_pictures(self) -> list[ScenePicture]:

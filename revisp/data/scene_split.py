@@ -17,7 +17,7 @@ __all__ = ["SPLITS", "Split", "split_scenes"]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-HELD = {"test": 0.1, "val": 0.1}
+HELD_BACK = {"test": 0.1, "val": 0.1}
 """Share of the scenes that are held back."""
 
 
@@ -59,9 +59,9 @@ def split_scenes(
 
 
 def _split_of(place: float) -> Split:
-    if place < HELD["test"]:
+    if place < HELD_BACK["test"]:
         return "test"
-    return "val" if place < HELD["test"] + HELD["val"] else "train"
+    return "val" if place < HELD_BACK["test"] + HELD_BACK["val"] else "train"
 
 
 def _groups(scenes: Sequence[CachedScene]) -> list[list[CachedScene]]:

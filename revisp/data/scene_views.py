@@ -32,26 +32,26 @@ __all__ = ["SceneLibrary", "SceneView", "SceneViews", "generator_of", "random_vi
 
 log = logging.getLogger(__name__)
 
-FIELD = (40.0, 90.0)
+FIELD_DEGREES = (40.0, 90.0)
 """Least and most angle of view of a panorama in degrees: lenses of 50 to 18 mm, at 36 mm of sensor."""
 
-HIGHEST = 35.0
+HIGHEST_PITCH = 35.0
 """Greatest pitch in degrees, where the angle of view does not ask for more."""
 
-ROLL = 2.0
+ROLL_DEVIATION = 2.0
 """Standard deviation of the roll in degrees, of a camera held by hand."""
 
-STRATA = (3.0, 5.0, 8.0)
+RANGE_STRATA = (3.0, 5.0, 8.0)
 """EV of a view's brightest place over its median that divide views with ever more highlights. A photo's white lies
 about 2.5 above its middle."""
 
-TRIES = 8
+TRIED_VIEWS = 8
 """Views that are tried for one of the wanted range."""
 
-ATTEMPTS = 20
+MOST_ATTEMPTS = 20
 """Views that are drawn in place of black ones, of a picture with black parts."""
 
-PREVIEW = 16
+PREVIEW_SIDE = 16
 """Side of the view by which its range is judged, in pixels."""
 
 ABOVE_WHITE_EV = (0.8, 4.5)
@@ -157,7 +157,7 @@ class SceneViews:
         photo_share: float = 0.25,
         **library: Any,
     ) -> None:
-        check_whole(size, "size", PREVIEW)
+        check_whole(size, "size", PREVIEW_SIDE)
         if split not in SPLITS:
             raise ConfigError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
         if not 0 <= photo_share <= 1:
@@ -274,13 +274,13 @@ def random_view(scene: CachedScene, size: int, generator: torch.Generator, *, by
         scene: the scene.
         size: rows and columns of the view.
         generator: source of randomness, on the CPU.
-        by_range: share of the views that are chosen by their dynamic range: a stratum of `STRATA` is drawn, and
-            the first of some views that lies in it is taken, or else the nearest.
+        by_range: share of the views that are chosen by their dynamic range: a stratum of `RANGE_STRATA` is drawn,
+            and the first of some views that lies in it is taken, or else the nearest.
 
     Raises:
         DataError: the scene is black wherever it was looked at.
     """
-    for _ in range(ATTEMPTS):
+    for _ in range(MOST_ATTEMPTS):
         view = _random_view(scene, size, generator, by_range)
         if view.light.any():
             return view
@@ -289,10 +289,10 @@ def random_view(scene: CachedScene, size: int, generator: torch.Generator, *, by
 
 def _random_view(scene: CachedScene, size: int, generator: torch.Generator, by_range: float) -> SceneView:
     levels = scene.levels()
-    wanted = int(_uniform(generator, 0, len(STRATA) + 1)) if _uniform(generator, 0, 1) < by_range else None
+    wanted = int(_uniform(generator, 0, len(RANGE_STRATA) + 1)) if _uniform(generator, 0, 1) < by_range else None
     frame = _draw(scene, size, generator)
     if wanted is not None:
-        tried = [frame, *(_draw(scene, size, generator) for _ in range(TRIES - 1))]
+        tried = [frame, *(_draw(scene, size, generator) for _ in range(TRIED_VIEWS - 1))]
         frame = _nearest(scene, levels, tried, wanted)
     light = _render(scene, levels, frame, size)
     if scene.kind == "photo":
@@ -304,10 +304,10 @@ def _random_view(scene: CachedScene, size: int, generator: torch.Generator, by_r
 
 def _draw(scene: CachedScene, size: int, generator: torch.Generator) -> Look | _Frame:
     if scene.kind == "panorama":
-        field = _uniform(generator, *FIELD)
+        field = _uniform(generator, *FIELD_DEGREES)
         lowest = scene.floor + field / 2
-        pitch = _uniform(generator, lowest, max(lowest + 5, HIGHEST))
-        roll = float(torch.randn(1, generator=generator).clamp(-3, 3)) * ROLL
+        pitch = _uniform(generator, lowest, max(lowest + 5, HIGHEST_PITCH))
+        roll = float(torch.randn(1, generator=generator).clamp(-3, 3)) * ROLL_DEVIATION
         return Look(_uniform(generator, -180, 180), min(pitch, 90), roll, field)
     height, width = scene.shapes[0]
     shorter = min(height, width)
@@ -317,10 +317,10 @@ def _draw(scene: CachedScene, size: int, generator: torch.Generator) -> Look | _
 
 def _nearest(scene: CachedScene, levels: list[Any], tried: list[Look | _Frame], wanted: int) -> Look | _Frame:
     """Return the first frame whose range lies in the stratum, or else the one nearest to it."""
-    low, high = (-math.inf, *STRATA)[wanted], (*STRATA, math.inf)[wanted]
+    low, high = (-math.inf, *RANGE_STRATA)[wanted], (*RANGE_STRATA, math.inf)[wanted]
     best, distance = tried[0], math.inf
     for frame in tried:
-        ev = _range_ev(_render(scene, levels, frame, PREVIEW))
+        ev = _range_ev(_render(scene, levels, frame, PREVIEW_SIDE))
         away = max(low - ev, ev - high, 0.0)
         if away < distance:
             best, distance = frame, away

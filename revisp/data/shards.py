@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from revisp.data.picture import Sample
 
 __all__ = [
-    "FORMAT",
-    "PARTS",
+    "SHARD_FORMAT",
+    "SHARD_PARTS",
     "ShardInfo",
     "ShardTile",
     "Shards",
@@ -51,10 +51,10 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-PARTS = ("train", "train-oe", "val")
+SHARD_PARTS = ("train", "train-oe", "val")
 """Folders of shards."""
 
-FORMAT = 1
+SHARD_FORMAT = 1
 """Format of a sample; another number means other arrays."""
 
 Array = np.ndarray[Any, Any]
@@ -81,7 +81,7 @@ class ShardInfo:
 
     Attributes:
         profile: the camera of the data set. Samples get its Bayer phase.
-        tiles: number of tiles in each of `PARTS`.
+        tiles: number of tiles in each of `SHARD_PARTS`.
         side: shortest side of a training tile, in pixels.
     """
 
@@ -96,7 +96,7 @@ class ShardInfo:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ShardInfo:
         """Build it from the result of `to_dict`."""
-        tiles = {part: int(values["tiles"][part]) for part in PARTS}
+        tiles = {part: int(values["tiles"][part]) for part in SHARD_PARTS}
         return cls(CameraProfile.from_dict(values["profile"]), tiles, int(values["side"]))
 
 
@@ -152,8 +152,10 @@ def read_tile(blob: bytes | memoryview, where: str) -> ShardTile:
     try:
         arrays = load(bytes(blob))
         about = json.loads(arrays["about"].tobytes())
-        if about["format"] != FORMAT:
-            raise DataError(f"{where}: shards of format {about['format']}, this revisp reads {FORMAT}: pack again")
+        if about["format"] != SHARD_FORMAT:
+            raise DataError(
+                f"{where}: shards of format {about['format']}, this revisp reads {SHARD_FORMAT}: pack again"
+            )
         window = StoredWindow(
             about["name"],
             CameraProfile.from_dict(about["profile"]),

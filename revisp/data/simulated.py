@@ -40,7 +40,7 @@ __all__ = ["SimulatedPhoto", "SimulatedSource", "simulated"]
 
 log = logging.getLogger(__name__)
 
-MARGIN = 32
+SIMULATED_MARGIN = 32
 """Pixels around a window that are simulated with it: DemosaicNet and local tone mapping depend on them."""
 
 JPEG_GRID = 16
@@ -111,8 +111,11 @@ class SimulatedPhoto:
         ``mosaic(target) == bayer``. Noise, lens shading and JPEG blocks are those of the window's position in the
         whole photo.
         """
-        y, x = (max(0, start - MARGIN) // JPEG_GRID * JPEG_GRID for start in (top, left))
-        bottom, right = min(top + height + MARGIN, self.height), min(left + width + MARGIN, self.width)
+        y, x = (max(0, start - SIMULATED_MARGIN) // JPEG_GRID * JPEG_GRID for start in (top, left))
+        bottom, right = (
+            min(top + height + SIMULATED_MARGIN, self.height),
+            min(left + width + SIMULATED_MARGIN, self.width),
+        )
         stored = np.load(self._pixels, mmap_mode="r", allow_pickle=False)
         photo = torch.from_numpy(stored[y:bottom, x:right].astype(np.float32) / 255).permute(2, 0, 1)
         window = (..., slice(top - y, top - y + height), slice(left - x, left - x + width))

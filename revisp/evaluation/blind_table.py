@@ -6,18 +6,18 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
-from revisp.evaluation.score_blind import COMPARED, BlindEvaluation
+from revisp.evaluation.score_blind import COMPARED_FIGURES, BlindEvaluation
 from revisp.evaluation.write_scores import in_columns
 
 __all__ = ["blind_table"]
 
-COLUMNS = (
+CAMERA_COLUMNS = (
     *("psnr_e0", "psnr_e1", "psnr_e2", "psnr_e3", "stops_e3", "angle_e3", "slope", "nonlin", "shadow_highlight"),
     *("style_cross", "style_drop", "edit_psnr", "edit_delta_e"),
 )
 """Figures by camera; all others are in the files."""
 
-HIGHLIGHTS = ("bias", "mae", "texture", "near", "rank")
+HIGHLIGHT_COLUMNS = ("bias", "mae", "texture", "near", "rank")
 
 
 def blind_table(evaluation: BlindEvaluation) -> str:
@@ -46,7 +46,7 @@ def blind_table(evaluation: BlindEvaluation) -> str:
 
 
 def _by_camera(evaluation: BlindEvaluation) -> Iterator[tuple[str, ...]]:
-    columns = [name for name in COLUMNS if name in evaluation.names]
+    columns = [name for name in CAMERA_COLUMNS if name in evaluation.names]
     counts = Counter(evaluation.cameras)
     groups = [(f"{camera} ({n})", evaluation.of_camera(camera)) for camera, n in sorted(counts.items())]
     if len(groups) > 1:
@@ -61,20 +61,20 @@ def _by_camera(evaluation: BlindEvaluation) -> Iterator[tuple[str, ...]]:
 
 def _highlights(evaluation: BlindEvaluation) -> Iterator[tuple[str, ...]]:
     mean = evaluation.mean
-    yield ("highlights", "pixels", *HIGHLIGHTS)
+    yield ("highlights", "pixels", *HIGHLIGHT_COLUMNS)
     for n in (1, 2, 3):
         if math.isnan(mean[f"constant_h{n}_mae"]):
             continue
-        yield (f"{n} clipped", f"{mean[f'h{n}_share']:.1%}", *("" for _ in HIGHLIGHTS))
+        yield (f"{n} clipped", f"{mean[f'h{n}_share']:.1%}", *("" for _ in HIGHLIGHT_COLUMNS))
         for method in (*evaluation.methods, "constant"):
             prefix = "constant_" if method == "constant" else _prefix(evaluation, method)
-            yield (f"  {method}", "", *(_cell(mean[f"{prefix}h{n}_{name}"]) for name in HIGHLIGHTS))
+            yield (f"  {method}", "", *(_cell(mean[f"{prefix}h{n}_{name}"]) for name in HIGHLIGHT_COLUMNS))
 
 
 def _differences(evaluation: BlindEvaluation) -> Iterator[str]:
     method = evaluation.methods[0]
     for baseline in evaluation.methods[1:]:
-        for name in COMPARED:
+        for name in COMPARED_FIGURES:
             found = evaluation.difference(name, baseline)
             if found.exposures:
                 yield (

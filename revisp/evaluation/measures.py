@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from revisp.camera.profile import CameraProfile
 from revisp.errors import ConfigError, UnknownNameError, WeightsError, near_miss
-from revisp.evaluation.scores import AIM, NTIRE, psnr_ssim
+from revisp.evaluation.scores import AIM_RULES, NTIRE_RULES, psnr_ssim
 from revisp.metrics import developed_delta_e, developed_lpips, noise_ratio
 from revisp.metrics.regions import ScoredPlanes
 
@@ -82,12 +82,12 @@ def notes_of(measures: Sequence[Measure]) -> tuple[str, ...]:
 
 
 def _aim(_: CameraProfile | None) -> Measure:
-    return Measure(partial(psnr_ssim, rules=AIM))
+    return Measure(partial(psnr_ssim, rules=AIM_RULES))
 
 
 def _ntire(_: CameraProfile | None) -> Measure:
     def figures(planes: ScoredPlanes) -> dict[str, float]:
-        return {f"ntire_{name}": value for name, value in psnr_ssim(planes, rules=NTIRE).items()}
+        return {f"ntire_{name}": value for name, value in psnr_ssim(planes, rules=NTIRE_RULES).items()}
 
     return Measure(figures, "ntire_psnr, ntire_ssim: of values stored in 12 bits, as NTIRE 2025 scores them")
 

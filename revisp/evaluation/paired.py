@@ -11,10 +11,10 @@ import numpy as np
 
 __all__ = ["Difference", "camera_mean", "paired_difference"]
 
-DRAWS = 4000
+BOOTSTRAP_DRAWS = 4000
 """Resamplings of the bootstrap."""
 
-INTERVAL = (2.5, 97.5)
+INTERVAL_PERCENTILES = (2.5, 97.5)
 """Percentiles between which the difference lies in 95 % of the resamplings."""
 
 
@@ -87,8 +87,8 @@ def paired_difference(
     names = sorted({camera for camera, _ in by_exposure})
     member = np.array([[camera == name for name in names] for camera, _ in by_exposure], float)
     count = len(differences)
-    drawn = np.random.default_rng(0).multinomial(count, [1 / count] * count, size=DRAWS)
-    low, high = np.percentile(_means(drawn, differences, member), INTERVAL)
+    drawn = np.random.default_rng(0).multinomial(count, [1 / count] * count, size=BOOTSTRAP_DRAWS)
+    low, high = np.percentile(_means(drawn, differences, member), INTERVAL_PERCENTILES)
     mean = _means(np.ones((1, count)), differences, member)[0]
     return Difference(float(mean), float(low), float(high), int((differences > 0).sum()), count)
 

@@ -107,7 +107,7 @@ def evaluate(settings: Settings, progress: Progress | None = None) -> Evaluation
     mode = choose_mode(settings)
     if check_metrics(settings["metrics"]) != DEFAULT_METRICS and not MODES[mode].metrics:
         raise ConfigError(f"metrics= does not go with --{mode}, which has its own figures")
-    return _DO[mode](settings, progress)
+    return _RUN_MODE[mode](settings, progress)
 
 
 def _score_model(settings: Settings, progress: Progress | None) -> Evaluation:
@@ -187,7 +187,7 @@ def _write_submission(settings: Settings, progress: Progress | None) -> tuple[Pa
     )
 
 
-_DO: Mapping[str, Callable[[Settings, Progress | None], Evaluation | tuple[Path, ...]]] = {
+_RUN_MODE: Mapping[str, Callable[[Settings, Progress | None], Evaluation | tuple[Path, ...]]] = {
     "model": _score_model,
     "submissions": _score_submissions,
     "raw": _score_raw,

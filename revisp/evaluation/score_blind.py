@@ -47,15 +47,15 @@ BASELINES: Mapping[str, Method] = {
 HEADLINE = "psnr_e3"
 """The figure that does not depend on the colour space in which a method answers."""
 
-COMPARED = (HEADLINE, "nonlin", "edit_psnr")
+COMPARED_FIGURES = (HEADLINE, "nonlin", "edit_psnr")
 """Figures whose differences to the baselines are given."""
 
-NOTE = "Means over the pictures of a camera, then over cameras."
+MEANS_NOTE = "Means over the pictures of a camera, then over cameras."
 
 STYLE_SIDE = 1024
 """Longest side in pixels of the photos that are graded."""
 
-WHITE = 0.999
+WHITE_QUANTILE = 0.999
 """Quantile of the light that a grading develops to display white."""
 
 
@@ -98,7 +98,7 @@ class BlindEvaluation(Evaluation):
         """The means, the number of cameras, and the differences to the baselines with their 95 % intervals."""
         values = {**super().summary, "cameras": len(set(self.cameras))}
         for baseline in self.methods[1:]:
-            for name in COMPARED:
+            for name in COMPARED_FIGURES:
                 found = self.difference(name, baseline)
                 for end, value in (("", found.mean), ("_low", found.low), ("_high", found.high)):
                     values[f"{name}_over_{baseline}{end}"] = None if math.isnan(value) else value
@@ -170,7 +170,7 @@ def score_blind(
             progress(done, len(pictures))
     if not images:
         raise DataError(f"none of the {len(pictures)} pictures can be judged by")
-    return BlindEvaluation(tuple(images), (NOTE,), tuple(methods))
+    return BlindEvaluation(tuple(images), (MEANS_NOTE,), tuple(methods))
 
 
 def model_method(model: ReverseISP, *, tile: int | None = None) -> Method:
@@ -263,7 +263,7 @@ def _graded(pair: BlindPair, styles: int) -> list[tuple[Tensor, BlindTruth]]:
     """Develop the binned RAW in gradings, the same for every picture: photos of 8 bits, and their truths."""
     pair = pair.reduced(STYLE_SIDE)
     light = apply_gains(pair.raw_rgb, pair.profile.gains)
-    light = light / torch.quantile(light.amax(0), WHITE).clamp_min(torch.finfo(light.dtype).tiny)
+    light = light / torch.quantile(light.amax(0), WHITE_QUANTILE).clamp_min(torch.finfo(light.dtype).tiny)
     generator = torch.Generator().manual_seed(0)
     graded = []
     for _ in range(styles):

@@ -22,7 +22,17 @@ from revisp.mask import overexposure_mask
 from revisp.metrics import ntire_psnr, ntire_ssim, region_psnr, region_ssim
 from revisp.metrics.regions import ScoredPlanes, scored_planes, split_regions
 
-__all__ = ["AIM", "NTIRE", "SCORES", "Evaluation", "ImageScores", "Rules", "psnr_ssim", "score_pair", "score_srgb"]
+__all__ = [
+    "AIM_RULES",
+    "NTIRE_RULES",
+    "SCORES",
+    "Evaluation",
+    "ImageScores",
+    "Rules",
+    "psnr_ssim",
+    "score_pair",
+    "score_srgb",
+]
 
 SCORES = ("psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe")
 """Names of the figures: PSNR in dB (999 if nothing differs) and SSIM in [-1, 1], of all pixels, OE and NOE."""
@@ -30,8 +40,8 @@ SCORES = ("psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe")
 BAND_ROWS = 512
 """Rows of planes whose SSIM is computed at once. A tile of a challenge is one band; a large photo has several."""
 
-_HALO = 16  # rows around a band that its SSIM reads: 6 of the window, 5 of the border, and some reserve
-_BORDER = 5  # rows and columns that the SSIM leaves out
+_BAND_HALO = 16  # rows around a band that its SSIM reads: 6 of the window, 5 of the border, and some reserve
+_SSIM_BORDER = 5  # rows and columns that the SSIM leaves out
 
 
 Score = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -48,8 +58,8 @@ class Rules(NamedTuple):
     ssim: Score
 
 
-AIM = Rules(region_psnr, region_ssim)
-NTIRE = Rules(ntire_psnr, ntire_ssim)
+AIM_RULES = Rules(region_psnr, region_ssim)
+NTIRE_RULES = Rules(ntire_psnr, ntire_ssim)
 
 
 @dataclass(frozen=True)
@@ -185,7 +195,7 @@ def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
     return psnr_ssim(ScoredPlanes(planes[0], planes[1], split_regions(planes[3], planes[2])))
 
 
-def psnr_ssim(planes: ScoredPlanes, rules: Rules = AIM) -> dict[str, float]:
+def psnr_ssim(planes: ScoredPlanes, rules: Rules = AIM_RULES) -> dict[str, float]:
     """Return the PSNR and SSIM of a picture in each of its regions, in the order of `SCORES`.
 
     Args:
@@ -203,15 +213,15 @@ def psnr_ssim(planes: ScoredPlanes, rules: Rules = AIM) -> dict[str, float]:
 def _by_bands(ssim: Score, prediction: Tensor, truth: Tensor, region: Tensor) -> float:
     """Return an SSIM, computed band by band for large planes: its intermediate results take much memory."""
     height = truth.shape[-2]
-    if height <= BAND_ROWS + _HALO:
+    if height <= BAND_ROWS + _BAND_HALO:
         return ssim(prediction, truth, region).item()
     total = weight = 0.0
     for top in range(0, height, BAND_ROWS):
         bottom = min(top + BAND_ROWS, height)
-        low, high = max(top - _HALO, 0), min(bottom + _HALO, height)
+        low, high = max(top - _BAND_HALO, 0), min(bottom + _BAND_HALO, height)
         band = torch.zeros_like(region[..., low:high, :])
         band[..., top - low : bottom - low, :] = region[..., top:bottom, :]
-        counted = band[..., _BORDER:-_BORDER, _BORDER:-_BORDER].sum(dtype=torch.float64).item()
+        counted = band[..., _SSIM_BORDER:-_SSIM_BORDER, _SSIM_BORDER:-_SSIM_BORDER].sum(dtype=torch.float64).item()
         if counted:
             rows = (..., slice(low, high), slice(None))
             total += ssim(prediction[rows], truth[rows], band).item() * counted

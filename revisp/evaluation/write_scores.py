@@ -13,25 +13,25 @@ from revisp.evaluation.scores import Evaluation
 from revisp.io.atomic import atomic_write
 from revisp.io.locking import make_folder
 
-__all__ = ["CSV", "JSON", "in_columns", "score_table", "write_scores"]
+__all__ = ["CSV_FILE", "JSON_FILE", "in_columns", "score_table", "write_scores"]
 
-JSON = "scores.json"
+JSON_FILE = "scores.json"
 """Name of the file of mean figures: one flat object of names and numbers, ``images``, and ``note``.
 
 A figure that could not be computed is null.
 """
 
-CSV = "scores.csv"
+CSV_FILE = "scores.csv"
 """Name of the file with a row for each picture: ``image``, labels, figures; a missing figure is an empty cell."""
 
-_SMALL = ("lpips", "noise_ratio")  # figures near 0 or 1, like SSIM
+_SMALL_FIGURES = ("lpips", "noise_ratio")  # figures near 0 or 1, like SSIM
 
 MOST_ROWS = 20
 """Most pictures that the table shows."""
 
 
 def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path]:
-    """Write `JSON` and `CSV` into a folder, which is made. Each file appears only when it is complete.
+    """Write `JSON_FILE` and `CSV_FILE` into a folder, which is made. Each file appears only when it is complete.
 
     Returns:
         The paths of the two files.
@@ -51,7 +51,7 @@ def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path
     """
     folder = Path(folder)
     make_folder(folder)
-    with atomic_write(folder / JSON) as file:
+    with atomic_write(folder / JSON_FILE) as file:
         file.write((json.dumps(evaluation.summary, indent=2, allow_nan=False) + "\n").encode())
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -61,9 +61,9 @@ def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path
         said = (image.labels.get(label, "") for label in labels)
         figures = (image.scores.get(name, math.nan) for name in evaluation.names)
         rows.writerow([image.name, *said, *("" if math.isnan(value) else repr(value) for value in figures)])
-    with atomic_write(folder / CSV) as file:
+    with atomic_write(folder / CSV_FILE) as file:
         file.write(text.getvalue().encode())
-    return folder / JSON, folder / CSV
+    return folder / JSON_FILE, folder / CSV_FILE
 
 
 def score_table(evaluation: Evaluation) -> str:
@@ -107,4 +107,4 @@ def _cells(scores: dict[str, float], names: tuple[str, ...]) -> list[str]:
 def _cell(name: str, value: float) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.4f}" if name in _SMALL or "ssim" in name else f"{value:.3f}"
+    return f"{value:.4f}" if name in _SMALL_FIGURES or "ssim" in name else f"{value:.3f}"

@@ -18,11 +18,11 @@ from revisp.io.locking import make_folder
 from revisp.io.photo import read_photo
 from revisp.pipeline import ReverseISP
 
-__all__ = ["README", "write_submission"]
+__all__ = ["README_FILE", "write_submission"]
 
 INPUT_ENDINGS = (".jpg", ".jpeg", ".png")
 
-README = "readme.txt"
+README_FILE = "readme.txt"
 """Name of the readme, which has four lines in the order that the challenges ask for."""
 
 
@@ -87,9 +87,9 @@ def write_submission(
     on_cpu = next(model.parameters()).device.type == "cpu"
     other = other or f"revisp, {model.description}"
     lines = _readme(seconds / len(photos), on_cpu=on_cpu, extra_data=extra_data, other=other)
-    with atomic_write(folder / README) as file:
+    with atomic_write(folder / README_FILE) as file:
         file.write(lines.encode())
-    return (*written, folder / README)
+    return (*written, folder / README_FILE)
 
 
 def _convert(model: ReverseISP, photo: Path, output: Path, bits: int, tile: int | None) -> float:

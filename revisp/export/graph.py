@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from revisp.pipeline import ReverseISP
 
 __all__ = [
-    "INPUT",
-    "OUTPUT",
-    "PHOTO",
+    "INPUT_NAME",
+    "OUTPUT_NAME",
+    "PHOTO_NAME",
     "Check",
     "GraphInfo",
     "PhotoToBayer",
@@ -35,16 +35,16 @@ __all__ = [
     "first_line",
 ]
 
-INPUT, OUTPUT = "srgb", "bayer"
+INPUT_NAME, OUTPUT_NAME = "srgb", "bayer"
 """Names of the input and output of the graph."""
 
-PHOTO = "photo"
+PHOTO_NAME = "photo"
 """Name of the second input of a graph on an estimated base: the whole photo that the first is a tile of."""
 
-FORMAT = 1
-CHECKED = ((1, 16, 16), (2, 17, 31), (1, 33, 16), (3, 50, 65), (1, 96, 160))
+METADATA_FORMAT = 1
+CHECKED_SIZES = ((1, 16, 16), (2, 17, 31), (1, 33, 16), (3, 50, 65), (1, 96, 160))
 """Photos, height and width of the checks of a graph: smallest, odd, not a multiple of anything, large."""
-TOLERANCE = 1e-4
+LARGEST_DIFFERENCE = 1e-4
 """Largest allowed difference from the pipeline, on a scale from black 0 to white 1."""
 
 
@@ -176,7 +176,7 @@ class GraphInfo:
         """Return the metadata as JSON."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         profile = None if self.profile is None else self.profile.to_dict()
-        return json.dumps({"format": FORMAT, **fields, "cfa": self.cfa.value, "profile": profile})
+        return json.dumps({"format": METADATA_FORMAT, **fields, "cfa": self.cfa.value, "profile": profile})
 
     @classmethod
     def from_json(cls, text: str | None, path: object) -> GraphInfo:
@@ -189,9 +189,9 @@ class GraphInfo:
             raise WeightsError(f"{path}: no revisp metadata (camera, tiling): export it by revisp-export")
         try:
             values: dict[str, Any] = json.loads(text)
-            if (version := values.pop("format")) != FORMAT:
+            if (version := values.pop("format")) != METADATA_FORMAT:
                 raise WeightsError(
-                    f"{path}: format {version}, but this revisp reads format {FORMAT}: update revisp"
+                    f"{path}: format {version}, but this revisp reads format {METADATA_FORMAT}: update revisp"
                 )
             profile = values.pop("profile")
             profile = None if profile is None else CameraProfile.from_dict(profile)
@@ -231,7 +231,7 @@ class Check:
     tolerance: float
 
     def __str__(self) -> str:
-        sizes = ", ".join(f"{height}x{width}" for _, height, width in CHECKED)
+        sizes = ", ".join(f"{height}x{width}" for _, height, width in CHECKED_SIZES)
         return f"largest difference from torch {self.difference:.2g} at {sizes} (allowed: {self.tolerance:.2g})"
 
 
@@ -247,9 +247,9 @@ def check_graph(graph: PhotoToBayer, run: Callable[..., Tensor], what: str) -> C
         WeightsError: the outputs differ in shape or by more than the tolerance, or the exported graph fails.
     """
     profile = graph.model.profile if graph.uint8 else None
-    tolerance = TOLERANCE if profile is None else 1 + math.floor(TOLERANCE * profile.white_level)
+    tolerance = LARGEST_DIFFERENCE if profile is None else 1 + math.floor(LARGEST_DIFFERENCE * profile.white_level)
     largest = 0.0
-    for photos, height, width in CHECKED:
+    for photos, height, width in CHECKED_SIZES:
         srgb = example(photos, height, width, uint8=graph.uint8)
         with torch.inference_mode():
             expected = graph.expected(srgb).float()

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from revisp.errors import ConfigError
-from revisp.export.graph import INPUT, PHOTO, Check, GraphInfo
+from revisp.export.graph import INPUT_NAME, PHOTO_NAME, Check, GraphInfo
 from revisp.export.onnx import build_onnx, check_packages, pack_metadata, quiet
 from revisp.export.runtime import open_session, predict_session, require
 from revisp.io.atomic import atomic_write
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["CalibrationPiece", "Loss", "cut_samples", "export_int8", "photo_samples"]
 
-WINDOW = 256
+PIECE_SIDE = 256
 """Side of a calibration piece, in pixels."""
-CALIBRATE, MEASURE = 48, 16
+MOST_CALIBRATED, MOST_MEASURED = 48, 16
 """Most windows for calibration, and for measurement."""
 
-_INSIDE = ("Conv", "Relu", "MaxPool", "Resize", "Concat")
+_INTEGER_OPERATORS = ("Conv", "Relu", "MaxPool", "Resize", "Concat")
 """Operators that stay in integers between two convolutions."""
 
 
@@ -119,7 +119,7 @@ def cut_samples(
     Returns:
         The pieces for calibration and the pieces for measurement.
     """
-    kinds = ((calibrate, CALIBRATE), (measure, MEASURE))
+    kinds = ((calibrate, MOST_CALIBRATED), (measure, MOST_MEASURED))
     pieces = [list(_windows(whole[:: -(-len(whole) // most)], most)) for whole, most in kinds]
     return pieces[0], pieces[1]
 
@@ -142,7 +142,7 @@ def photo_samples(photos: Sequence[Path]) -> tuple[list[CalibrationPiece], list[
     held = [photo for index, photo in enumerate(photos) if index % 4 == 1]
     rest = [photo for index, photo in enumerate(photos) if index % 4 != 1]
     pieces = []
-    for files, most in ((rest, CALIBRATE), (held, MEASURE)):
+    for files, most in ((rest, MOST_CALIBRATED), (held, MOST_MEASURED)):
         chosen = files[:: -(-len(files) // most)]
         each = most // len(chosen)
         pieces.append([piece for file in chosen for piece in _windows([CalibrationPiece(read_srgb(file))], each)])
@@ -153,7 +153,7 @@ def _windows(pictures: Sequence[CalibrationPiece], most: int) -> Iterator[Calibr
     """Cut up to ``most`` windows, the same number from each picture, at even positions drawn with a seed."""
     for index, (srgb, bayer) in enumerate(pictures):
         generator = torch.Generator().manual_seed(index)
-        height, width = (min(WINDOW, side) for side in srgb.shape[-2:])
+        height, width = (min(PIECE_SIDE, side) for side in srgb.shape[-2:])
         fits = (height, width) == tuple(srgb.shape[-2:])
         for _ in range(1 if fits else max(1, most // len(pictures))):
             top, left = (
@@ -177,7 +177,7 @@ class _Feed:
         if sample is None:
             return None
         srgb = self._info.encode(sample.srgb[None]).numpy()
-        return {INPUT: srgb, PHOTO: srgb} if self._info.photo else {INPUT: srgb}
+        return {INPUT_NAME: srgb, PHOTO_NAME: srgb} if self._info.photo else {INPUT_NAME: srgb}
 
 
 def _quantise(content: bytes, info: GraphInfo, samples: Sequence[CalibrationPiece], path: str | Path) -> bytes:
@@ -193,7 +193,7 @@ def _quantise(content: bytes, info: GraphInfo, samples: Sequence[CalibrationPiec
             target,
             _Feed(info, samples),
             quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=list(_INSIDE),
+            op_types_to_quantize=list(_INTEGER_OPERATORS),
             nodes_to_quantize=inside,
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
@@ -216,14 +216,14 @@ def _inside_networks(graph: Any) -> list[str]:
     last = {node.name: node for node in _upstream(made_by, ends, "Conv") if node.op_type == "Conv"}
     before = _upstream(made_by, [name for node in last.values() for name in node.input], "Clip")
     after: set[str] = set()
-    of_tile = {INPUT}
+    of_tile = {INPUT_NAME}
     for node in graph.node:  # in the order of computation
         if of_tile.intersection(node.input):
             of_tile.update(node.output)
         reached = node.op_type != "Clip" and any(name in after for name in node.input)
         if reached or (node.op_type == "Conv" and channels.get(node.input[1], 0) > 1):
             after.update(node.output)
-    inside = [node for node in before if node.op_type in _INSIDE and node.output[0] in after & of_tile]
+    inside = [node for node in before if node.op_type in _INTEGER_OPERATORS and node.output[0] in after & of_tile]
     return [node.name for node in inside if node.name not in last]
 
 

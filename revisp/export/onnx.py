@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from revisp.errors import ConfigError, OutputError, WeightsError
-from revisp.export.graph import OUTPUT, PHOTO, Check, GraphInfo, PhotoToBayer, check_graph, first_line
+from revisp.export.graph import OUTPUT_NAME, PHOTO_NAME, Check, GraphInfo, PhotoToBayer, check_graph, first_line
 from revisp.export.program import symbolic_sizes, trace
-from revisp.export.runtime import METADATA, open_session, require, run_session
+from revisp.export.runtime import METADATA_KEY, open_session, require, run_session
 from revisp.io.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _translate(program: ExportedProgram) -> Any:
         program,
         dynamo=True,
         input_names=[*program.graph_signature.user_inputs],
-        output_names=[OUTPUT],
+        output_names=[OUTPUT_NAME],
         opset_version=OPSET,
         verbose=False,
     )
@@ -106,7 +106,7 @@ def pack_metadata(model: Any, info: GraphInfo, path: str) -> bytes:
     onnx, protobuf = require("onnx"), require("google.protobuf.message")
     _clean(model, uint8=info.uint8)
     entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA, info.to_json()
+    entry.key, entry.value = METADATA_KEY, info.to_json()
     model.producer_name, model.producer_version = "revisp", info.version
     model.ir_version = IR_VERSION
     try:
@@ -129,7 +129,7 @@ def _clean(model: Any, *, uint8: bool) -> None:
     del graph.value_info[:]
     sides = ("batch", "height", "width", None) if uint8 else ("batch", None, "height", "width")
     for value in (*graph.input, *graph.output):
-        of_photo = "photo_" if value.name == PHOTO else ""
+        of_photo = "photo_" if value.name == PHOTO_NAME else ""
         for dim, name in zip(value.type.tensor_type.shape.dim, sides, strict=False):
             if name is not None:
                 dim.dim_param = name if name == "batch" else of_photo + name

@@ -12,7 +12,16 @@ from torch import Tensor
 from torch.fx.experimental import _config as tracing_config
 
 from revisp.errors import ConfigError
-from revisp.export.graph import INPUT, PHOTO, Check, GraphInfo, PhotoToBayer, check_graph, example, first_line
+from revisp.export.graph import (
+    INPUT_NAME,
+    PHOTO_NAME,
+    Check,
+    GraphInfo,
+    PhotoToBayer,
+    check_graph,
+    example,
+    first_line,
+)
 from revisp.io.atomic import atomic_write
 from revisp.pipeline import MINIMUM_SIZE
 
@@ -21,15 +30,15 @@ if TYPE_CHECKING:
 
     from revisp.pipeline import ReverseISP
 
-__all__ = ["METADATA", "export_program", "symbolic_sizes", "trace"]
+__all__ = ["METADATA_FILE", "export_program", "symbolic_sizes", "trace"]
 
-METADATA = "revisp.json"
+METADATA_FILE = "revisp.json"
 """Name of the metadata in the file (`GraphInfo` as JSON), for ``extra_files`` of `torch.export.load`."""
 
-TRACED = (2, 76, 101)
+TRACED_SIZE = (2, 76, 101)
 """Photos, height and width of the example: numbers without special values, so that no branch depends on them."""
 
-OF_PHOTO = (122, 143)
+TRACED_PHOTO = (122, 143)
 """Height and width of the photo that the example is a tile of."""
 
 
@@ -44,9 +53,9 @@ def trace(graph: PhotoToBayer) -> ExportedProgram:
         ConfigError: the network cannot be traced so.
     """
     batch = torch.export.Dim("batch", min=1)
-    examples = {INPUT: example(*TRACED, uint8=graph.uint8)}
+    examples = {INPUT_NAME: example(*TRACED_SIZE, uint8=graph.uint8)}
     if graph.judges:
-        examples[PHOTO] = example(TRACED[0], *OF_PHOTO, uint8=graph.uint8)
+        examples[PHOTO_NAME] = example(TRACED_SIZE[0], *TRACED_PHOTO, uint8=graph.uint8)
     first = 1 if graph.uint8 else 2
     sizes: dict[str, dict[int, Any]] = {}
     for name in examples:
@@ -104,7 +113,7 @@ def export_program(model: ReverseISP, path: str | Path, *, name: str = "", uint8
     graph = PhotoToBayer(model.eval(), uint8=uint8).eval()
     content = io.BytesIO()
     info = GraphInfo.of(model, name, uint8=uint8)
-    torch.export.save(trace(graph), content, extra_files={METADATA: info.to_json()})
+    torch.export.save(trace(graph), content, extra_files={METADATA_FILE: info.to_json()})
     content.seek(0)
     module = torch.export.load(content).module()
 

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from revisp.errors import ConfigError, WeightsError
-from revisp.export.graph import INPUT, OUTPUT, PHOTO, GraphInfo
+from revisp.export.graph import INPUT_NAME, OUTPUT_NAME, PHOTO_NAME, GraphInfo
 
-__all__ = ["METADATA", "open_session", "predict_session", "read_info", "require", "run_session"]
+__all__ = ["METADATA_KEY", "open_session", "predict_session", "read_info", "require", "run_session"]
 
-METADATA = "revisp"
+METADATA_KEY = "revisp"
 """Key of the metadata in an ONNX file: `GraphInfo` as JSON."""
 
-_PREFERRED = ("CUDAExecutionProvider", "CPUExecutionProvider")
+_PREFERRED_PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 def require(name: str) -> ModuleType:
@@ -50,7 +50,7 @@ def open_session(model: str | Path | bytes, providers: Sequence[str] | None = No
     """
     runtime = require("onnxruntime")
     available = runtime.get_available_providers()
-    chosen = list(providers or [name for name in _PREFERRED if name in available])
+    chosen = list(providers or [name for name in _PREFERRED_PROVIDERS if name in available])
     if missing := [name for name in chosen if name not in available]:
         raise ConfigError(f"onnxruntime has no {missing[0]} here: use {', '.join(available)}")
     if isinstance(model, Path | str) and not Path(model).is_file():
@@ -71,13 +71,15 @@ def read_info(session: Any, path: object) -> GraphInfo:
     Raises:
         WeightsError: revisp did not export the graph.
     """
-    return GraphInfo.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA), path)
+    return GraphInfo.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
 
 
 def run_session(session: Any, *inputs: Tensor) -> Tensor:
     """Run a graph on its inputs, tensors on the CPU."""
-    named = zip((INPUT, PHOTO), inputs, strict=False)
-    return torch.from_numpy(session.run([OUTPUT], {name: value.contiguous().numpy() for name, value in named})[0])
+    named = zip((INPUT_NAME, PHOTO_NAME), inputs, strict=False)
+    return torch.from_numpy(
+        session.run([OUTPUT_NAME], {name: value.contiguous().numpy() for name, value in named})[0]
+    )
 
 
 def predict_session(session: Any, info: GraphInfo, srgb: Tensor, photo: Tensor | None = None) -> Tensor:

@@ -21,7 +21,7 @@ from revisp.pipeline import ReverseISP
 
 __all__ = ["FastNetwork", "optimise"]
 
-_EXACT = 90.0
+_EXACT_PSNR = 90.0
 """Least PSNR in dB of a rewritten network to the given one, both in fp32: rounding alone stays above it."""
 
 
@@ -127,7 +127,7 @@ def _rewritten(plain: ReverseISP, device: torch.device) -> ReverseISP:
     """Return a rewritten copy; a rewriting that changes the result is left out."""
     fast = copy.deepcopy(plain)
     folded = fold_norms(fast, lambda: fast(sample_photo(device)[..., :64, :64]))
-    if folded and not agreement(plain, fast) >= _EXACT:  # true for NaN, too
+    if folded and not agreement(plain, fast) >= _EXACT_PSNR:  # true for NaN, too
         fast = copy.deepcopy(plain)
     if device.type == "cpu":
         rewrite(fast)

@@ -20,14 +20,14 @@ __all__ = ["Grid", "Limits", "TilePlan", "plan_stages"]
 DEFAULT_MEMORY = 2**30
 """Default limit of the memory of a tile, in bytes."""
 
-SCATTERED = 0.5
+FRAGMENTED_SHARE = 0.5
 """Allowance for heap fragmentation: the share of a tile's memory that may have to be newly allocated even though
 enough is free."""
 
-RAMP = 64
+RAMP_WIDTH = 64
 """Pixels over which tiles are blended if the reach of a network is unknown."""
 
-TRIAL = 128
+TRIAL_SIDE = 128
 """Smallest side, in pixels, of the tile on which the memory of the networks is measured."""
 
 
@@ -110,7 +110,7 @@ class Grid:
         """Return the overlap of neighbours: twice the reach if it fits into the tile, else a part of the tile."""
         side = None if tile is None else self.side(tile)
         if self.reach is None:
-            return next_multiple(RAMP, self.align) if side is None else side // 8
+            return next_multiple(RAMP_WIDTH, self.align) if side is None else side // 8
         wanted = next_multiple(2 * self.reach, self.align)
         return wanted if side is None or side >= wanted + self.align else side // 2
 
@@ -122,7 +122,7 @@ class Grid:
     def choices(self, size: tuple[int, int], overlap: int) -> list[TileChoice]:
         """Return the tiles that divide a picture evenly and are larger than their overlaps."""
         exact = self.reach is not None and overlap >= 2 * self.reach
-        least = max(self.least, RAMP, math.ceil((1.5 if exact else 2) * overlap))
+        least = max(self.least, RAMP_WIDTH, math.ceil((1.5 if exact else 2) * overlap))
         return tile_choices(size, overlap=overlap, align=self.align, least=least)
 
     def stage(self, tile: tuple[int, int], overlap: int, rest: float = math.inf) -> TilePlan:
@@ -140,7 +140,7 @@ class _Demand:
 
     def trial(self) -> int:
         """Return the side of the tile that memory is measured on."""
-        return next_multiple(max(TRIAL, self.grid.least), self.grid.align)
+        return next_multiple(max(TRIAL_SIDE, self.grid.least), self.grid.align)
 
     def cost(self) -> TileMemory:
         """Return the memory of a tile."""
@@ -184,7 +184,7 @@ def _fitted(demands: list[_Demand], size: tuple[int, int], limits: Limits, held:
         room = DEFAULT_MEMORY if limits.memory is None else limits.memory - held
         choice = fit_tile(choices, cost.pixels(room))
         tile = cost.of(choice.pixels)
-        stages.append(grid.stage(choice.tile, overlap, held + max(room, tile) - SCATTERED * tile))
+        stages.append(grid.stage(choice.tile, overlap, held + max(room, tile) - FRAGMENTED_SHARE * tile))
     if limits.memory is not None and limits.memory < least:
         raise ConfigError(
             f"{format_size(limits.memory)} of memory is too little for a photo of {size[1]}x{size[0]} pixels: "

@@ -19,7 +19,7 @@ Precision = Literal["auto", "fp32", "bf16"]
 LEAST_AGREEMENT = 60.0
 """PSNR in dB that bf16 must keep to fp32: at 60 dB, a model's PSNR of 40 dB against the truth falls by 0.04 dB."""
 
-_SIDE, _CELLS = 128, 8
+_SAMPLE_SIDE, _SAMPLE_CELLS = 128, 8
 
 
 def agreement(one: ReverseISP, other: ReverseISP) -> float:
@@ -36,8 +36,8 @@ def agreement(one: ReverseISP, other: ReverseISP) -> float:
 def sample_photo(device: torch.device | str = "cpu") -> Tensor:
     """Return a noisy photo ``[1, 3, 128, 128]`` of all colours and brightnesses, with overexposed pixels."""
     generator = torch.Generator().manual_seed(0)
-    colours = torch.rand(1, 3, _CELLS, _CELLS, generator=generator)
-    smooth = F.interpolate(colours, (_SIDE, _SIDE), mode="bicubic", align_corners=False)
-    light = torch.linspace(0.1, 1.7, _SIDE).reshape(1, 1, 1, _SIDE)
-    noise = torch.randn(1, 3, _SIDE, _SIDE, generator=generator)
+    colours = torch.rand(1, 3, _SAMPLE_CELLS, _SAMPLE_CELLS, generator=generator)
+    smooth = F.interpolate(colours, (_SAMPLE_SIDE, _SAMPLE_SIDE), mode="bicubic", align_corners=False)
+    light = torch.linspace(0.1, 1.7, _SAMPLE_SIDE).reshape(1, 1, 1, _SAMPLE_SIDE)
+    noise = torch.randn(1, 3, _SAMPLE_SIDE, _SAMPLE_SIDE, generator=generator)
     return (smooth * light + 0.02 * noise).clamp(0, 1).mul(255).round().div(255).to(device)

@@ -22,13 +22,13 @@ from revisp.pipeline import Parts, Reconstruction, ReverseISP, check_photos
 
 __all__ = ["predict"]
 
-PIECE = 1024
+MASK_TILE = 1024
 """Side of the tiles of the mask."""
 
-LEAST = 64
+LEAST_PART = 64
 """Least side of the part of a tile that a network runs on."""
 
-WORTH = 0.8
+LARGEST_SHARE = 0.8
 """Largest part of a tile that is run in place of all of it."""
 
 
@@ -144,7 +144,7 @@ def _predict_one(
 ) -> Reconstruction:
     reach = model.overexposure_mask.reach
     mask = tile_apply(
-        model.overexposure_mask, srgb, tile=PIECE + 2 * reach, overlap=2 * reach, channels=1, reach=reach
+        model.overexposure_mask, srgb, tile=MASK_TILE + 2 * reach, overlap=2 * reach, channels=1, reach=reach
     )
     after = _tidying(progress, before + stages[0].rest)
     networks = _Networks(model, srgb, mask, stages[0], estimate)
@@ -258,9 +258,9 @@ class _Networks:
         stage = self.stage
         if stage.reach is None or tile.rows.weight is not None:
             return self._run(name, tile, seen)
-        least = max(LEAST, self.model.networks_reach.least)
+        least = max(LEAST_PART, self.model.networks_reach.least)
         part = tile.around(needed, stage.reach, align=stage.align, least=least)
-        if part.pixels > WORTH * tile.pixels:
+        if part.pixels > LARGEST_SHARE * tile.pixels:
             return self._run(name, tile, seen)
         rows, columns = (_within(inner.span, outer.span) for inner, outer in zip(part, tile, strict=True))
         cut = _Seen(*(None if x is None else x[..., rows, columns] for x in seen))  # type: ignore[arg-type]

@@ -76,7 +76,7 @@ class TileMemory(NamedTuple):
         return (size - self.fixed) / self.pixel
 
 
-_COSTS: WeakKeyDictionary[nn.Module, dict[Hashable, TileMemory]] = WeakKeyDictionary()
+_KNOWN_COSTS: WeakKeyDictionary[nn.Module, dict[Hashable, TileMemory]] = WeakKeyDictionary()
 
 
 def measure_memory(network: nn.Module, run: Callable[[], object], pixels: int) -> TileMemory:
@@ -95,7 +95,7 @@ def measure_memory(network: nn.Module, run: Callable[[], object], pixels: int) -
     device = weight.device.type
     precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
     key = (precision, weight.device, pixels)
-    known = _COSTS.setdefault(network, {})
+    known = _KNOWN_COSTS.setdefault(network, {})
     if key not in known:
         with torch.no_grad(), _uncompiled(), _Meter() as meter:
             run()

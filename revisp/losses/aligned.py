@@ -24,7 +24,7 @@ from revisp.losses.structural import ssim_loss
 
 __all__ = ["AlignedLoss"]
 
-GAMMA = 2.2
+DISPLAY_GAMMA = 2.2
 """Gamma that encodes the RAW before it is recoloured."""
 
 
@@ -130,7 +130,7 @@ class AlignedLoss(nn.Module):
         """Return the warped target, the weight of its pixels, and the loss of the colour map."""
         packed = target.shape[1] == 4
         raw_rgb = demosaic(unpack(target, cfa), cfa, "bilinear") if packed else target
-        mapped = self.colour_map(raw_rgb.to(srgb.dtype).clamp(0, 1) ** (1 / GAMMA), srgb)
+        mapped = self.colour_map(raw_rgb.to(srgb.dtype).clamp(0, 1) ** (1 / DISPLAY_GAMMA), srgb)
         flow = self.flow(srgb, mapped.detach())
         seen = valid_after(flow)
         if weight is not None:

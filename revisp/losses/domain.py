@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["TOE", "to_gamma"]
+__all__ = ["TOE_END", "to_gamma"]
 
-TOE = 1e-3
+TOE_END = 1e-3
 """Linear value below which `to_gamma` is a straight line."""
 
 
 def to_gamma(x: Tensor, gamma: float = 2.2) -> Tensor:
     """Raise linear values to the power 1/gamma, with a straight toe.
 
-    Below `TOE` the curve continues along its tangent. It is continuously differentiable and strictly increasing
-    everywhere, so zeros and negative predictions have a finite gradient that is not 0 (at most 20 for gamma 2.2).
-    The tangent does not pass through the origin: 0 maps to about 0.024.
+    Below `TOE_END` the curve continues along its tangent. It is continuously differentiable and strictly
+    increasing everywhere, so zeros and negative predictions have a finite gradient that is not 0 (at most 20 for
+    gamma 2.2). The tangent does not pass through the origin: 0 maps to about 0.024.
 
     Args:
         x: linear values, any shape, any range.
@@ -30,6 +30,6 @@ def to_gamma(x: Tensor, gamma: float = 2.2) -> Tensor:
         [0.024, 0.459, 1.0]
     """
     x = x.to(torch.promote_types(x.dtype, torch.float32))
-    power = x.clamp_min(TOE) ** (1 / gamma)
-    slope = TOE ** (1 / gamma - 1) / gamma
-    return power + slope * (x - TOE).clamp_max(0)
+    power = x.clamp_min(TOE_END) ** (1 / gamma)
+    slope = TOE_END ** (1 / gamma - 1) / gamma
+    return power + slope * (x - TOE_END).clamp_max(0)

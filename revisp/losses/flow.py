@@ -31,7 +31,7 @@ FLOW_WINDOW = (5.0, 31)
 FAINT_DEVIATION = 0.01
 """Contrast (standard deviation of encoded values) below which a neighbourhood counts as flat."""
 
-RIDGE = 0.005
+TENSOR_RIDGE = 0.005
 """Added to the structure tensor, so that steps are short where there is no texture."""
 
 
@@ -205,11 +205,11 @@ def _refine(pictures: Tensor, flow: Tensor, iterations: int) -> Tensor:
         change = warped - fixed
         products = torch.cat([dx * dx, dx * dy, dy * dy, dx * change, dy * change], dim=1)
         xx, xy, yy, xt, yt = blur(valid * products, *FLOW_WINDOW).split(1, dim=1)
-        xx, yy = xx + RIDGE, yy + RIDGE
+        xx, yy = xx + TENSOR_RIDGE, yy + TENSOR_RIDGE
         determinant = xx * yy - xy * xy
         step = torch.cat([xy * yt - yy * xt, xy * xt - xx * yt], dim=1) / determinant
         flow = flow + step.clamp(-1, 1)
-    texture = determinant / (xx + yy) - 0.5 * RIDGE + 1e-4
+    texture = determinant / (xx + yy) - 0.5 * TENSOR_RIDGE + 1e-4
     return blur(texture * flow, *FLOW_WINDOW) / blur(texture, *FLOW_WINDOW)
 
 

@@ -14,7 +14,7 @@ from revisp.losses.base import LOSSES, checked, region_mean
 
 __all__ = ["SoftSupervisionLoss", "soft_supervision_loss"]
 
-_LEAST, _MOST = 1 / 1024, 1.0
+_LEAST_DEVIATION, _MOST_DEVIATION = 1 / 1024, 1.0
 """Limits of the deviation, as in the released code: one step of 10 bits, and the whole range."""
 
 
@@ -60,7 +60,7 @@ def soft_supervision_loss(
             f"got {error.dtype} {list(error.shape)}"
         )
     prediction, target, weight = checked(prediction, target, weight)
-    deviation = (prediction.detach() - target).abs().clamp(_LEAST, _MOST)
+    deviation = (prediction.detach() - target).abs().clamp(_LEAST_DEVIATION, _MOST_DEVIATION)
     soft = target + torch.randn_like(target) * deviation if resample else target
     mismatch = (error.to(prediction.dtype) - deviation).abs()
     return region_mean((prediction - soft).abs(), weight) + error_weight * region_mean(mismatch, weight)

@@ -23,9 +23,11 @@ __all__ = ["AIMPSNR", "AIMSSIM", "IDENTICAL_PSNR", "aim_psnr", "aim_ssim", "regi
 IDENTICAL_PSNR = 999.0
 """PSNR of identical images, as the challenge's script gives it."""
 
-_SIGMA = 1.5
-_RADIUS = 6  # int(truncate · σ + 0.5) of scipy.ndimage.gaussian_filter with its default truncate = 4: 13 taps
-_CROP = 5
+_WINDOW_SIGMA = 1.5
+_WINDOW_RADIUS = (
+    6  # int(truncate · σ + 0.5) of scipy.ndimage.gaussian_filter with its default truncate = 4: 13 taps
+)
+_BORDER_WIDTH = 5
 _C1 = 0.01**2
 _C2 = 0.03**2
 
@@ -125,11 +127,11 @@ def region_ssim(prediction: Tensor, target: Tensor, region: Tensor | None) -> Te
     """
     prediction, target, weight = packed_doubles(prediction, target, region)
     height, width = prediction.shape[-2:]
-    if min(height, width) <= 2 * _CROP:
+    if min(height, width) <= 2 * _BORDER_WIDTH:
         raise ShapeError(
-            f"SSIM leaves out {_CROP} border pixels and needs planes of 11 x 11, got {height} x {width}"
+            f"SSIM leaves out {_BORDER_WIDTH} border pixels and needs planes of 11 x 11, got {height} x {width}"
         )
-    inner = (..., slice(_CROP, height - _CROP), slice(_CROP, width - _CROP))
+    inner = (..., slice(_BORDER_WIDTH, height - _BORDER_WIDTH), slice(_BORDER_WIDTH, width - _BORDER_WIDTH))
     return weighted_mean(_ssim_map(prediction, target)[inner], weight[inner])
 
 
@@ -143,12 +145,15 @@ def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
 
 def _gaussian_filter(x: Tensor) -> Tensor:
     """Filter like ``scipy.ndimage.gaussian_filter(plane, 1.5)``; sums of shifts need no float64 convolution."""
-    offset = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
-    taps = torch.exp(-offset.square() / (2 * _SIGMA**2))
+    offset = torch.arange(-_WINDOW_RADIUS, _WINDOW_RADIUS + 1, dtype=torch.float64)
+    taps = torch.exp(-offset.square() / (2 * _WINDOW_SIGMA**2))
     taps = taps / taps.sum()
     for axis in (-2, -1):
         size = x.shape[axis]
-        head, tail = x.narrow(axis, 0, _RADIUS).flip(axis), x.narrow(axis, size - _RADIUS, _RADIUS).flip(axis)
+        head, tail = (
+            x.narrow(axis, 0, _WINDOW_RADIUS).flip(axis),
+            x.narrow(axis, size - _WINDOW_RADIUS, _WINDOW_RADIUS).flip(axis),
+        )
         padded = torch.cat([head, x, tail], dim=axis)
         x = torch.zeros_like(x)
         for shift, tap in enumerate(taps.tolist()):
@@ -190,7 +195,7 @@ class AIMSSIM(MeanOverImages):
     """
 
     sums = torch.float32
-    border = _CROP
+    border = _BORDER_WIDTH
 
     def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
         """Score each image; all arguments are packed."""

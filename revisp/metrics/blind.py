@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
-    "LEVELS",
+    "LADDER_LEVELS",
     "BlindTruth",
     "Ladder",
     "Level",
@@ -50,25 +50,25 @@ __all__ = [
     "ladder",
 ]
 
-LEVELS = ("e0", "e1", "e2", "e3")
+LADDER_LEVELS = ("e0", "e1", "e2", "e3")
 """Names of the levels, from the strictest to the most forgiving."""
 
-FRAME = 8
+FRAME_WIDTH = 8
 """Binned pixels at each side that are left out, because demosaicing and registration are worse there."""
 
 CLIPPED = 0.98
 """Value from which a channel of the photo, or a sample of the sensor, counts as clipped."""
 
-BLOCK = 32
+BLOCK_SIDE = 32
 """Side in binned pixels of the blocks that are fitted or scored together."""
 
-UNIT = 0.999
+UNIT_QUANTILE = 0.999
 """Quantile of the brightest channel that becomes 1."""
 
-RIDGE = 1e-6
+MATRIX_RIDGE = 1e-6
 """Regularisation of the matrix fit, as a share of the mean power, for predictions with a single colour."""
 
-DARKEST = 2.0**-20
+DARKEST_LIGHT = 2.0**-20
 """Lower limit of values before the logarithm."""
 
 
@@ -117,7 +117,7 @@ class Ladder(NamedTuple):
     """The errors of a prediction at all levels.
 
     Attributes:
-        levels: one `Level` for each name in `LEVELS`.
+        levels: one `Level` for each name in `LADDER_LEVELS`.
         matched: the prediction after the matrices of E3, each fitted to the other blocks, ``[3, h, w]`` float64.
 
     Example:
@@ -201,8 +201,10 @@ def blind_truth(
     """
     for x, name in ((raw_rgb, "raw_rgb"), (photo, "photo")):
         check_image(x, 3, name)
-        if x.ndim != 3 or min(x.shape[-2:]) <= 2 * FRAME:
-            raise ShapeError(f"{name} must be [3, h, w] of more than {2 * FRAME} pixels, got {list(x.shape)}")
+        if x.ndim != 3 or min(x.shape[-2:]) <= 2 * FRAME_WIDTH:
+            raise ShapeError(
+                f"{name} must be [3, h, w] of more than {2 * FRAME_WIDTH} pixels, got {list(x.shape)}"
+            )
     check_same_size(raw_rgb, photo, ("raw_rgb", "photo"))
     raw, seen = _framed(double(raw_rgb)), _framed(double(photo))
     if not raw.isfinite().all():
@@ -264,7 +266,7 @@ def ladder(prediction: Tensor, truth: BlindTruth) -> Ladder:
     given, true = prediction[:, truth.usable], truth.light[:, truth.usable]
     odd = _checkerboard(truth.usable)[truth.usable]
     levels, matched = {}, given
-    for level in LEVELS:
+    for level in LADDER_LEVELS:
         matched = _cross_fit(level, given, true, odd)
         levels[level] = _compare(matched, true)
     picture = torch.zeros_like(truth.light)
@@ -278,7 +280,7 @@ def fit_colour(prediction: Tensor, truth: Tensor, level: str = "e3") -> Tensor:
     Args:
         prediction: ``[3, n]``.
         truth: ``[3, n]``.
-        level: one of `LEVELS`: the identity, a gain, a diagonal matrix, or any matrix.
+        level: one of `LADDER_LEVELS`: the identity, a gain, a diagonal matrix, or any matrix.
 
     Example:
         >>> colours = torch.eye(3, dtype=torch.float64)
@@ -295,7 +297,7 @@ def fit_colour(prediction: Tensor, truth: Tensor, level: str = "e3") -> Tensor:
     if level == "e2":
         return eye * products / squares.clamp_min(tiny)
     power = prediction @ prediction.T
-    return torch.linalg.solve(power + RIDGE * power.trace() / 3 * eye, prediction @ truth.T).T
+    return torch.linalg.solve(power + MATRIX_RIDGE * power.trace() / 3 * eye, prediction @ truth.T).T
 
 
 def green_stops(colours: Tensor) -> Tensor:
@@ -305,17 +307,17 @@ def green_stops(colours: Tensor) -> Tensor:
         >>> green_stops(torch.tensor([[1.0, 1.0], [0.5, 0.0], [1.0, 1.0]])).tolist()
         [-1.0, -20.0]
     """
-    return colours[1].clamp_min(DARKEST).log2()
+    return colours[1].clamp_min(DARKEST_LIGHT).log2()
 
 
 def _framed(x: Tensor) -> Tensor:
-    return x[..., FRAME:-FRAME, FRAME:-FRAME]
+    return x[..., FRAME_WIDTH:-FRAME_WIDTH, FRAME_WIDTH:-FRAME_WIDTH]
 
 
 def _unit(x: Tensor, usable: Tensor) -> Tensor:
     brightest = x.amax(0)[usable]
     # torch.quantile takes no more than 16 million values. Like numpy's, this is linear between neighbours.
-    place = UNIT * (brightest.numel() - 1)
+    place = UNIT_QUANTILE * (brightest.numel() - 1)
     low, high = (brightest.kthvalue(int(at) + 1).values for at in (place, min(place + 1, brightest.numel() - 1)))
     level = low + (high - low) * (place - int(place))
     if level <= 0:
@@ -324,7 +326,7 @@ def _unit(x: Tensor, usable: Tensor) -> Tensor:
 
 
 def _checkerboard(like: Tensor) -> Tensor:
-    rows, columns = (torch.arange(side, device=like.device) // BLOCK for side in like.shape)
+    rows, columns = (torch.arange(side, device=like.device) // BLOCK_SIDE for side in like.shape)
     return (rows[:, None] + columns) % 2 == 1
 
 
@@ -339,7 +341,7 @@ def _cross_fit(level: str, given: Tensor, true: Tensor, odd: Tensor) -> Tensor:
 
 def _compare(matched: Tensor, true: Tensor) -> Level:
     error = (matched - true).square().mean()
-    cosine = (matched * true).sum(0) / (matched.norm(dim=0) * true.norm(dim=0)).clamp_min(DARKEST**2)
+    cosine = (matched * true).sum(0) / (matched.norm(dim=0) * true.norm(dim=0)).clamp_min(DARKEST_LIGHT**2)
     return Level(
         psnr=-10 * error.log10().item(),
         stops=(green_stops(matched) - green_stops(true)).abs().median().item(),

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["HighlightErrors", "highlight_errors", "oracle_constant"]
 
-LEAST = 200
+LEAST_PIXELS = 200
 """Least number of pixels for a score."""
 
-NEAR = 0.5
+NEAR_STOPS = 0.5
 """Error in stops up to which a pixel counts as restored."""
 
 
@@ -103,7 +103,7 @@ def oracle_constant(truth: BlindTruth) -> dict[int, HighlightErrors]:
 def _errors(predicted: Tensor, true: Tensor) -> HighlightErrors:
     from scipy.stats import spearmanr  # takes a second to import
 
-    if true.numel() < LEAST:
+    if true.numel() < LEAST_PIXELS:
         return HighlightErrors(math.nan, math.nan, math.nan, math.nan, math.nan, true.numel())
     error = predicted - true
     constant = bool(predicted.max() == predicted.min() or true.max() == true.min())
@@ -111,7 +111,7 @@ def _errors(predicted: Tensor, true: Tensor) -> HighlightErrors:
         bias=error.mean().item(),
         mae=error.abs().mean().item(),
         texture=(error - error.median()).abs().mean().item(),
-        near=(error.abs() <= NEAR).double().mean().item(),
+        near=(error.abs() <= NEAR_STOPS).double().mean().item(),
         rank=math.nan if constant else float(spearmanr(predicted.cpu(), true.cpu()).statistic),
         pixels=true.numel(),
     )

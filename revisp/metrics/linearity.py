@@ -16,10 +16,10 @@ DARKEST_BIN = -6
 """Start of the first bin, in stops relative to the unit. The last bin ends at the unit."""
 
 BINS_A_STOP = 4
-LEAST = 200
+LEAST_PIXELS = 200
 """Least number of pixels in a bin that counts."""
 
-ENDS = 4
+END_BINS = 4
 """Bins at each end that are averaged for the shadow-highlight bias."""
 
 
@@ -63,7 +63,11 @@ def linearity(predicted: Tensor, true: Tensor) -> Linearity:
         return Linearity(math.nan, math.nan, math.nan)
     x, y = torch.stack(places), torch.stack(values)
     distance, centred = y - x, x - x.mean()
-    ends = (distance[:ENDS].mean() - distance[-ENDS:].mean()).item() if len(places) >= 2 * ENDS else math.nan
+    ends = (
+        (distance[:END_BINS].mean() - distance[-END_BINS:].mean()).item()
+        if len(places) >= 2 * END_BINS
+        else math.nan
+    )
     return Linearity(
         slope=((centred * y).sum() / centred.square().sum()).item(),
         departure=distance.std(correction=0).item(),
@@ -77,7 +81,7 @@ def _medians(predicted: Tensor, true: Tensor) -> tuple[list[Tensor], list[Tensor
     places, values = [], []
     for index in range(-DARKEST_BIN * BINS_A_STOP):
         inside = bins == index
-        if int(inside.sum()) >= LEAST:
+        if int(inside.sum()) >= LEAST_PIXELS:
             places.append(true[inside].median())
             values.append(predicted[inside].median())
     return places, values

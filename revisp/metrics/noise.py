@@ -26,7 +26,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from revisp.camera.noise import BLOCK, CLIPPED, DIFFERENCES, NOISE_ONLY, NoiseLevels, fit_noise
+from revisp.camera.noise import BLOCK_DIFFERENCES, BLOCK_SIDE, NOISE_ONLY, SATURATED_FROM, NoiseLevels, fit_noise
 from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError, DataError, ShapeError
 from revisp.metrics.base import packed_doubles
@@ -112,8 +112,10 @@ def _sums(
 ) -> tuple[Tensor, Tensor]:
     """Return the sums ``[3,4,n]`` of weight and of both variances over flat blocks, and the unmeasured images."""
     prediction, target, weight = packed_doubles(prediction, target, region)
-    if min(target.shape[-2:]) < BLOCK:
-        raise ShapeError(f"noise is measured on blocks of {BLOCK} x {BLOCK}: got planes {list(target.shape[-2:])}")
+    if min(target.shape[-2:]) < BLOCK_SIDE:
+        raise ShapeError(
+            f"noise is measured on blocks of {BLOCK_SIDE} x {BLOCK_SIDE}: got planes {list(target.shape[-2:])}"
+        )
     lines = [levels or _fit(image) for image in target]
     shot, read = target.new_tensor([line or (0, 0) for line in lines]).view(-1, 2, 1, 1, 1).unbind(1)
     measured = torch.tensor([line is not None for line in lines], device=target.device).view(-1, 1, 1, 1)
@@ -122,7 +124,7 @@ def _sums(
     _, predicted, _ = _bands(_cut(prediction))
     explained = (shot * level + read).clamp_min(0)
     darkest = target.amin(dim=(1, 2, 3)).view(-1, 1, 1, 1)
-    whole = (truth.amax(dim=(-3, -1)) < CLIPPED) & (truth.amin(dim=(-3, -1)) > darkest)
+    whole = (truth.amax(dim=(-3, -1)) < SATURATED_FROM) & (truth.amin(dim=(-3, -1)) > darkest)
     flat = measured & whole & (explained > 0) & (rest <= NOISE_ONLY * explained)
     counted = _cut(weight).amin(dim=(-3, -1)) * flat
     sums = sum_by_bin(bin_index(level, edges), len(edges) - 1, [counted, counted * predicted, counted * true])
@@ -139,9 +141,9 @@ def _fit(planes: Tensor) -> NoiseLevels | None:
 
 def _cut(planes: Tensor) -> Tensor:
     """Cut ``[B,4,h,w]`` into blocks ``[B,4,r,8,c,8]``; an incomplete block at the end is dropped."""
-    rows, columns = (size // BLOCK for size in planes.shape[-2:])
-    planes = planes[..., : rows * BLOCK, : columns * BLOCK]
-    return planes.reshape(*planes.shape[:2], rows, BLOCK, columns, BLOCK)
+    rows, columns = (size // BLOCK_SIDE for size in planes.shape[-2:])
+    planes = planes[..., : rows * BLOCK_SIDE, : columns * BLOCK_SIDE]
+    return planes.reshape(*planes.shape[:2], rows, BLOCK_SIDE, columns, BLOCK_SIDE)
 
 
 def _bands(blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -149,10 +151,10 @@ def _bands(blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     level = blocks.mean(dim=(-3, -1))
     total = (blocks - level[..., None, :, None]).square().sum(dim=(-3, -1))
     batch, planes, rows, _, columns, _ = blocks.shape
-    tiles = blocks.reshape(batch, planes, rows, BLOCK // 2, 2, columns, BLOCK // 2, 2)
+    tiles = blocks.reshape(batch, planes, rows, BLOCK_SIDE // 2, 2, columns, BLOCK_SIDE // 2, 2)
     sign = blocks.new_tensor([[0.5, -0.5], [-0.5, 0.5]])
     diagonal = torch.einsum("bprymcxn,mn->bprycx", tiles, sign).square().sum(dim=(-3, -1))
-    return level, diagonal / DIFFERENCES, (total - diagonal) / (BLOCK**2 - 1 - DIFFERENCES)
+    return level, diagonal / BLOCK_DIFFERENCES, (total - diagonal) / (BLOCK_SIDE**2 - 1 - BLOCK_DIFFERENCES)
 
 
 def _ratios(edges: Tensor, sums: Tensor, unmeasured: Tensor) -> NoiseRatio:

@@ -17,15 +17,15 @@ from revisp.errors import ConfigError
 from revisp.metrics.aim import region_psnr, region_ssim
 from revisp.metrics.base import double
 
-__all__ = ["LEVELS", "Rounding", "ntire_psnr", "ntire_ssim", "quantise"]
+__all__ = ["LARGEST_LEVEL", "Rounding", "ntire_psnr", "ntire_ssim", "quantise"]
 
 Rounding = Literal["round", "floor"]
 
-LEVELS = 4095
+LARGEST_LEVEL = 4095
 """Largest stored value of 12 bits."""
 
 
-def quantise(raw: Tensor, levels: int = LEVELS, rounding: Rounding = "round") -> Tensor:
+def quantise(raw: Tensor, levels: int = LARGEST_LEVEL, rounding: Rounding = "round") -> Tensor:
     """Return values after they are stored as integers from 0 to ``levels`` and read back.
 
     ``"round"`` takes the nearest step, for a prediction. ``"floor"`` takes the step below, as the challenge stored
@@ -62,7 +62,7 @@ def ntire_psnr(
     target: Tensor,
     region: Tensor | None = None,
     *,
-    levels: int = LEVELS,
+    levels: int = LARGEST_LEVEL,
     rounding: Rounding = "round",
 ) -> Tensor:
     """Return the PSNR of each image on stored values: `revisp.metrics.aim.region_psnr` after `quantise` of both.
@@ -94,7 +94,7 @@ def ntire_ssim(
     target: Tensor,
     region: Tensor | None = None,
     *,
-    levels: int = LEVELS,
+    levels: int = LARGEST_LEVEL,
     rounding: Rounding = "round",
 ) -> Tensor:
     """Return the SSIM of each image on stored values: `revisp.metrics.aim.region_ssim` after `quantise` of both.

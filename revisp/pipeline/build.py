@@ -15,7 +15,7 @@ from revisp.cfa import CFA
 from revisp.errors import ConfigError
 
 __all__ = [
-    "PARTS",
+    "NETWORK_PARTS",
     "build_base",
     "build_branches",
     "build_refiner",
@@ -24,7 +24,7 @@ __all__ = [
     "resolve_camera",
 ]
 
-PARTS: dict[str, dict[str, tuple[str, ...]]] = {
+NETWORK_PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "separate": {"oe": ("oe",), "noe": ("noe",)},
     "shared": {"shared": ("oe", "noe")},
     "plain": {"plain": ("plain",)},
@@ -79,7 +79,7 @@ def build_branches(
     Args:
         backbone: name of the network.
         kwargs: its arguments.
-        parts: the parts that each network predicts, one of `PARTS`.
+        parts: the parts that each network predicts, one of `NETWORK_PARTS`.
         in_channels: channels of the networks' input.
         planes: whether a plain network predicts Bayer planes.
 

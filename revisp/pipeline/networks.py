@@ -14,7 +14,7 @@ from revisp.backbones.estimated import Estimated, PhotoEstimate
 from revisp.camera.fitted import FittedCamera
 from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError
-from revisp.pipeline.build import PARTS, build_base, build_branches, predicts_planes
+from revisp.pipeline.build import NETWORK_PARTS, build_base, build_branches, predicts_planes
 from revisp.pipeline.frame import PaddedFrame
 from revisp.pipeline.precision import full_precision
 from revisp.pipeline.reach import Reach
@@ -50,7 +50,7 @@ class PipelineNetworks(nn.Module):
         self.cfa = cfa
         name, kwargs, branches = (self.config[key] for key in ("backbone", "backbone_kwargs", "branches"))
         channels = 3 + self.config["mask_channel"]
-        self.heads = PARTS[branches]
+        self.heads = NETWORK_PARTS[branches]
         self.packed = branches == "plain" and predicts_planes(name, kwargs)
         on_base = self.config["base"] is not None
         if on_base and self.packed:

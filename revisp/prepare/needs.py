@@ -15,17 +15,17 @@ from revisp.prepare.options import PrepareOptions
 
 __all__ = ["affordable_workers", "bytes_needed"]
 
-RAW, TARGET = 2, 6
+RAW_BYTES, TARGET_BYTES = 2, 6
 """Bytes a pixel of the arrays that all renderings of one RAW share."""
 
-PHOTO, DEEP_PHOTO = 3, 6
+PHOTO_BYTES, DEEP_PHOTO_BYTES = 3, 6
 """Bytes a pixel of a photo of 8 bits, and of 16."""
 
 SMALL_BYTES = 40_000
 """Most bytes of the list of overexposed pixels of a picture and of the array headers."""
 
 
-WORKER, WORKING = 700_000_000, 220
+WORKER_BYTES, PIXEL_BYTES = 700_000_000, 220
 """Bytes of memory of a worker process with its libraries, and bytes for each pixel of its picture."""
 
 MEMORY_SHARE = 0.8
@@ -40,7 +40,7 @@ def affordable_workers(items: Iterable[Item]) -> int:
     except (AttributeError, ValueError, OSError):  # not a POSIX system
         return cores
     largest = max(map(_pixels, items), default=0)
-    return max(1, min(cores, int(MEMORY_SHARE * memory / (WORKER + WORKING * largest))))
+    return max(1, min(cores, int(MEMORY_SHARE * memory / (WORKER_BYTES + PIXEL_BYTES * largest))))
 
 
 def bytes_needed(items: Iterable[Item], options: PrepareOptions) -> int:
@@ -53,15 +53,15 @@ def _bytes(item: Item, options: PrepareOptions) -> int:
     if pixels == 0:
         return 0
     if isinstance(item, PlainPhoto):
-        return options.cameras * (SMALL_BYTES + pixels * (RAW + TARGET + PHOTO))
+        return options.cameras * (SMALL_BYTES + pixels * (RAW_BYTES + TARGET_BYTES + PHOTO_BYTES))
     if isinstance(item, PairFile):
-        return SMALL_BYTES + pixels * (RAW + TARGET + DEEP_PHOTO)
+        return SMALL_BYTES + pixels * (RAW_BYTES + TARGET_BYTES + DEEP_PHOTO_BYTES)
     if isinstance(item, ChallengeTile) or len(item.files) > 1:
-        return SMALL_BYTES + pixels * (RAW + TARGET + PHOTO)
+        return SMALL_BYTES + pixels * (RAW_BYTES + TARGET_BYTES + PHOTO_BYTES)
     from revisp.io.converters import STYLES
 
     renderings = len(options.converters) * len(options.styles or STYLES)
-    return renderings * SMALL_BYTES + pixels * (RAW + TARGET + renderings * DEEP_PHOTO)
+    return renderings * SMALL_BYTES + pixels * (RAW_BYTES + TARGET_BYTES + renderings * DEEP_PHOTO_BYTES)
 
 
 def _pixels(item: Item) -> int:

@@ -22,7 +22,7 @@ from revisp.io.scene_folder import find_scenes, is_scene
 
 __all__ = ["PreparedScenes", "prepare_scenes", "scene_inputs"]
 
-SHOWN = 20
+MOST_SHOWN = 20
 """Most rejections and notes that are told."""
 
 
@@ -191,5 +191,5 @@ def _others(inputs: Sequence[Path], files: dict[str, Path], root: Path) -> int:
 
 
 def _first(lines: list[str]) -> list[str]:
-    rest = [f"  and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-    return [f"  {line}" for line in lines[:SHOWN]] + rest
+    rest = [f"  and {len(lines) - MOST_SHOWN} more"] if len(lines) > MOST_SHOWN else []
+    return [f"  {line}" for line in lines[:MOST_SHOWN]] + rest

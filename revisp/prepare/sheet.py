@@ -25,7 +25,7 @@ from revisp.mask import overexposure_mask
 
 __all__ = ["write_sheets"]
 
-COLUMNS = ("photo", "developed RAW", "difference x 4", "overexposure mask")
+SHEET_COLUMNS = ("photo", "developed RAW", "difference x 4", "overexposure mask")
 MOST_ROWS = 16
 """Most pictures on a sheet."""
 
@@ -62,7 +62,7 @@ def write_sheets(manifest: Manifest, *, limit: int = 96) -> list[Path]:
         page = start // MOST_ROWS + 1
         path = manifest.root / ("sheet.png" if page == 1 else f"sheet-{page}.png")
         rows = [_row(manifest.root, entry) for entry in entries[start : start + MOST_ROWS]]
-        write_contact_sheet(path, COLUMNS, rows)
+        write_contact_sheet(path, SHEET_COLUMNS, rows)
         written.append(path)
     for old in manifest.root.glob("sheet*.png"):
         if old not in written and re.fullmatch(r"sheet(-\d+)?\.png", old.name):

@@ -18,9 +18,9 @@ from revisp.prepare.journal import Outcome
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.store import AlignedPair, Store
 
-__all__ = ["FORMAT", "Done", "PlannedItem", "plan_job", "process", "sources_of"]
+__all__ = ["WORK_FORMAT", "Done", "PlannedItem", "plan_job", "process", "sources_of"]
 
-FORMAT = 1
+WORK_FORMAT = 1
 """Version of the computation. Raise it when the arrays change, so that old pictures are made again."""
 
 
@@ -146,7 +146,7 @@ def _fingerprint(
     item: Item, sources: tuple[dict[str, Any], ...], options: PrepareOptions, *, rendered: bool
 ) -> str:
     """Return a hash of everything that the pictures depend on: name and files of the item, and its settings."""
-    used: dict[str, Any] = {"format": FORMAT, "item": type(item).__name__, "demosaic": options.demosaic}
+    used: dict[str, Any] = {"format": WORK_FORMAT, "item": type(item).__name__, "demosaic": options.demosaic}
     used |= {"name": item.name, "scene": item.scene}
     used["files"] = [(Path(s["path"]).name, s["size"], s["mtime_ns"]) for s in sources]
     extra: list[Path] = []

@@ -13,7 +13,7 @@ from revisp.training.task import ReverseISPTask
 
 __all__ = ["write_panels"]
 
-COLUMNS = ("sRGB", "overexposure mask", "predicted RAW", "true RAW", "error x 5")
+PANEL_COLUMNS = ("sRGB", "overexposure mask", "predicted RAW", "true RAW", "error x 5")
 
 
 def write_panels(task: ReverseISPTask, data: DataModule, path: Path, *, photos: int = 4) -> Path:
@@ -36,4 +36,4 @@ def write_panels(task: ReverseISPTask, data: DataModule, path: Path, *, photos: 
         mask = out.mask[0].cpu().expand_as(predicted)
         error = (5 * (predicted - truth).abs()).clamp(0, 1)
         rows.append((sample.name, [sample.srgb, mask, predicted, truth, error]))
-    return write_contact_sheet(path, COLUMNS, rows)
+    return write_contact_sheet(path, PANEL_COLUMNS, rows)

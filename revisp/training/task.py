@@ -48,9 +48,9 @@ RIVALS = {
 }
 """The rivals that are scored: prefix of the figure's name, and name in the table."""
 
-METRICS = {"psnr": AIMPSNR, "ssim": AIMSSIM}
+SCORED_METRICS = {"psnr": AIMPSNR, "ssim": AIMSSIM}
 
-DARKEST = 1e-4
+DARKEST_TOLD = 1e-4
 """RAW below which EV are not told apart."""
 
 
@@ -337,10 +337,10 @@ class ReverseISPTask(pl.LightningModule):
         planes, truth = (pack(x, cfa) for x in (bayer.clamp(0, 1), batch.bayer))
         scored = scored_planes(planes, truth, batch.srgb, batch.valid, cfa)
         for suffix, region in scored.regions.items():
-            for metric in METRICS:
+            for metric in SCORED_METRICS:
                 self.scores[group][metric + suffix].update(scored.prediction, scored.truth, region)
         if group in self.highlights:
-            error = (scored.prediction.clamp_min(DARKEST) / scored.truth.clamp_min(DARKEST)).log2()
+            error = (scored.prediction.clamp_min(DARKEST_TOLD) / scored.truth.clamp_min(DARKEST_TOLD)).log2()
             overexposed = scored.regions["_oe"].flatten(1)
             self.highlights[group].update((error.flatten(1) * overexposed).sum(1) / overexposed.sum(1))
 
@@ -395,4 +395,6 @@ def _fit_pairs(samples: Sequence[Sample]) -> list[FitPair]:
 
 
 def _scores() -> nn.ModuleDict:
-    return nn.ModuleDict({name + suffix: metric() for name, metric in METRICS.items() for suffix in REGIONS})
+    return nn.ModuleDict(
+        {name + suffix: metric() for name, metric in SCORED_METRICS.items() for suffix in REGIONS}
+    )

@@ -232,7 +232,7 @@ class TestViews:
             cache.add_scene(_write(scene_files, tmp_path / f"{name}.hdr", light), name).floor
             for name, light in (("sky", sky), ("ground", ground))
         ]
-        assert floors == [scene_cache.SKY_FLOOR, scene_cache.FLOOR]
+        assert floors == [scene_cache.SKY_FLOOR, scene_cache.SCENE_FLOOR]
 
     def test_arguments_outside_their_range_are_refused(self, library: SceneLibrary) -> None:
         with pytest.raises(ConfigError, match="split must be one of train, val, test"):

@@ -63,7 +63,7 @@ def test_nothing_is_left_of_what_cannot_be_written(tmp_path: Path, monkeypatch: 
     model = ReverseISP("classical", branches="plain").eval()
     with pytest.raises(OutputError, match="cannot write"):
         export_program(model, tmp_path / "none" / "m.pt2")
-    monkeypatch.setattr(graph, "TOLERANCE", -1.0)
+    monkeypatch.setattr(graph, "LARGEST_DIFFERENCE", -1.0)
     with pytest.raises(WeightsError, match="is not written"):
         export_program(model, tmp_path / "m.pt2")
     assert not list(tmp_path.iterdir())

@@ -13,13 +13,13 @@ from revisp.losses import (
     log_gamma_loss,
     soft_supervision_loss,
 )
-from revisp.losses.domain import TOE
+from revisp.losses.domain import TOE_END
 
 
 def planes(seed=0):
     """Prediction and target above the gamma's toe, and which pixels are valid: some, none, all of a sample."""
     generator = torch.Generator().manual_seed(seed)
-    x, y = TOE + (1 - TOE) * torch.rand(2, 3, 4, 12, 10, generator=generator)
+    x, y = TOE_END + (1 - TOE_END) * torch.rand(2, 3, 4, 12, 10, generator=generator)
     valid = (torch.rand(3, 1, 12, 10, generator=generator) > 0.4).float()
     valid[1], valid[2] = 0, 1
     return x, y, valid

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, ShapeError
 from revisp.metrics.blind import (
-    LEVELS,
+    LADDER_LEVELS,
     bin_mosaic,
     bin_picture,
     blind_truth,
@@ -96,7 +96,7 @@ class TestAgainstASecondReading:
         np.testing.assert_array_equal(truth.usable.numpy(), read.v)
         assert 0.3 < read.v.mean() < 0.9
         found = ladder(prediction, truth)
-        for number, level in enumerate(LEVELS):
+        for number, level in enumerate(LADDER_LEVELS):
             assert found.levels[level] == pytest.approx(read.level(number), rel=1e-3, abs=1e-4), level
             assert found.levels[level].psnr == pytest.approx(read.level(number)[0], abs=1e-9)
         matched = planes_last(found.matched)[read.v]
@@ -151,7 +151,7 @@ class TestWhatEachLevelForgives:
         plain = ladder(in_units_of_truth(photo**2, truth), truth).levels
         gained = ladder(in_units_of_truth(gain * photo**2, truth), truth).levels
         turned = ladder(in_units_of_truth(mixed(photo**2, matrix), truth), truth).levels
-        for level in LEVELS:
+        for level in LADDER_LEVELS:
             assert gained[level] == pytest.approx(plain[level], rel=1e-6)
         assert turned["e3"].psnr == pytest.approx(plain["e3"].psnr, abs=1e-2)
 

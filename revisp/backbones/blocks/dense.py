@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 __all__ = ["DenseBlock"]
 
-SLOPE = 0.2
+NEGATIVE_SLOPE = 0.2
 
 
 class DenseBlock(nn.Module):
@@ -46,6 +46,6 @@ class DenseBlock(nn.Module):
         """Return the last convolution's output, ``[B, out_channels, H, W]``."""
         *hidden, last = self.convs
         for conv in hidden:
-            x = torch.cat([x, F.leaky_relu(conv(x), SLOPE)], dim=1)
+            x = torch.cat([x, F.leaky_relu(conv(x), NEGATIVE_SLOPE)], dim=1)
         output: Tensor = last(x)
         return output

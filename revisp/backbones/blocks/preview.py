@@ -9,8 +9,8 @@ from revisp.camera.isp import inverse_tone_curve
 
 __all__ = ["linearize"]
 
-_LEAST = 1e-8
-_GAMMA = 2.2
+_LEAST_LIGHT = 1e-8
+_DISPLAY_GAMMA = 2.2
 
 
 def linearize(x: Tensor) -> Tensor:
@@ -25,5 +25,5 @@ def linearize(x: Tensor) -> Tensor:
     Returns:
         ``[B, C, H, W]``.
     """
-    linear = inverse_tone_curve(x[:, :3], contrast=1.0).clamp_min(_LEAST) ** _GAMMA
+    linear = inverse_tone_curve(x[:, :3], contrast=1.0).clamp_min(_LEAST_LIGHT) ** _DISPLAY_GAMMA
     return torch.cat([linear, x[:, 3:]], dim=1)

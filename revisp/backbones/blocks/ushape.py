@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 __all__ = ["UShape", "reach"]
 
-_DOWN = 2
+_DOWN_REACH = 2
 """3x3 convolutions of a level of the encoder."""
 
 
@@ -78,7 +78,7 @@ class UShape(nn.Module):
             needed.append(needed[-1].grown(self.growth, each).halved())
         seen, made = [], needed[-1]
         for each in reversed(sizes):
-            seen.append(made.grown(_DOWN, each))
+            seen.append(made.grown(_DOWN_REACH, each))
             made = seen[-1].doubled()
         return seen[::-1], needed
 
@@ -133,9 +133,9 @@ def reach(depth: int, growth: int, *, packed: bool = False) -> int:
         low = high = start = position - position % 2 if packed else position
         for _ in range(depth - 1):
             low, high = (low - growth) // 2, (high + growth) // 2
-        low, high = low - _DOWN, high + _DOWN
+        low, high = low - _DOWN_REACH, high + _DOWN_REACH
         for _ in range(depth - 1):
-            low, high = 2 * low - _DOWN, 2 * high + 1 + _DOWN
-        low, high = min(low, start - _DOWN), max(high, start + _DOWN)
+            low, high = 2 * low - _DOWN_REACH, 2 * high + 1 + _DOWN_REACH
+        low, high = min(low, start - _DOWN_REACH), max(high, start + _DOWN_REACH)
         farthest = max(farthest, position - low, high - position)
     return farthest

@@ -17,7 +17,7 @@ from revisp.cfa import pack
 from revisp.inference.demosaic import demosaic_tiled
 
 __all__ = [
-    "AMPLIFIED",
+    "ERROR_FACTOR",
     "LONGEST_SIDE",
     "Developed",
     "data_uri",
@@ -32,7 +32,7 @@ LONGEST_SIDE = 1024
 LOSSLESS_SIDE = 640
 """Pictures whose longer side has at most this number of pixels are stored without loss."""
 
-AMPLIFIED = 5
+ERROR_FACTOR = 5
 """Factor by which the error is amplified."""
 
 
@@ -43,7 +43,7 @@ class Developed:
     Attributes:
         prediction: sRGB ``[3, H, W]`` in [0, 1].
         truth: sRGB ``[3, H, W]`` in [0, 1].
-        error: `AMPLIFIED` times their absolute difference, clipped at 1, ``[3, H, W]``.
+        error: `ERROR_FACTOR` times their absolute difference, clipped at 1, ``[3, H, W]``.
         exposure: EV by which both were brightened.
     """
 
@@ -72,7 +72,7 @@ def develop_alike(prediction: Tensor, truth: Tensor, profile: CameraProfile) -> 
     ]
     exposure = viewing_exposure(raws[1], profile)
     shown, true = (develop(raw, profile, exposure=exposure) for raw in raws)
-    return Developed(shown, true, (AMPLIFIED * (shown - true).abs()).clamp(0, 1), exposure)
+    return Developed(shown, true, (ERROR_FACTOR * (shown - true).abs()).clamp(0, 1), exposure)
 
 
 def shrink(picture: Tensor, longest: int = LONGEST_SIDE) -> Tensor:

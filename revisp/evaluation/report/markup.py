@@ -8,9 +8,9 @@ from html import escape
 
 __all__ = ["amount", "best_of", "facts", "figure_cell", "figure_text", "html_table", "row", "small", "words"]
 
-NONE = '<span aria-label="none">–</span>'
+NO_FIGURE = '<span aria-label="none">–</span>'
 
-_WORDS = {
+_DISPLAY_WORDS = {
     "psnr": "PSNR",
     "ssim": "SSIM",
     "lpips": "LPIPS",
@@ -26,7 +26,7 @@ _WORDS = {
 
 def words(name: str) -> str:
     """Return the display name of a figure, not escaped: ``psnr_oe`` is "PSNR OE (dB)"."""
-    parts = [word for part in name.split("_") if (word := _WORDS.get(part, part))]
+    parts = [word for part in name.split("_") if (word := _DISPLAY_WORDS.get(part, part))]
     text = " ".join(parts)
     return (text[:1].upper() + text[1:]) + (" (dB)" if "PSNR" in parts else "")
 
@@ -34,7 +34,7 @@ def words(name: str) -> str:
 def figure_text(name: str, value: float) -> str:
     """Return a figure as text: SSIM and other small figures with four decimals, others with three."""
     if not math.isfinite(value):
-        return NONE
+        return NO_FIGURE
     digits = 3 if "psnr" in name or abs(value) >= 10 else 4
     return f"{value:.{digits}f}".replace("-", "−")
 
@@ -54,7 +54,7 @@ def best_of(name: str, values: Iterable[float]) -> float | None:
 def amount(value: float) -> str:
     """Return a cost as text with three to four digits, such as 1.25 M."""
     if not math.isfinite(value):
-        return NONE
+        return NO_FIGURE
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g} {unit}" if abs(value) < 1000 * size else f"{value / size:.0f} {unit}"
@@ -63,7 +63,7 @@ def amount(value: float) -> str:
 
 def small(value: float) -> str:
     """Return an error of RAW as text with six decimals."""
-    return f"{value:.6f}".replace("-", "−") if math.isfinite(value) else NONE
+    return f"{value:.6f}".replace("-", "−") if math.isfinite(value) else NO_FIGURE
 
 
 def row(head: str, cells: Iterable[str]) -> str:

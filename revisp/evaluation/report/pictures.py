@@ -14,7 +14,7 @@ from revisp.cfa import pack
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ShapeError
 from revisp.evaluation.report.axis import Axis
-from revisp.evaluation.report.developed import AMPLIFIED, data_uri, develop_alike, histograms, shrink
+from revisp.evaluation.report.developed import ERROR_FACTOR, data_uri, develop_alike, histograms, shrink
 from revisp.evaluation.report.markup import figure_cell, figure_text, html_table, row, words
 from revisp.evaluation.report.plots import Series, key, line_plot
 
@@ -107,7 +107,7 @@ def _section(number: int, image: ReportImage, profile: CameraProfile) -> str:
         ("Mask", image.mask, f"overexposed pixels are white: {share} of all"),
         ("Prediction", developed.prediction, "the predicted RAW, developed"),
         ("Truth", developed.truth, "the true RAW, developed alike"),
-        ("Error", developed.error, f"{AMPLIFIED} times the difference of prediction and truth as developed"),
+        ("Error", developed.error, f"{ERROR_FACTOR} times the difference of prediction and truth as developed"),
     )
     figures = "".join(_figure(name, picture, text, image.name) for name, picture, text in shown)
     height, width = image.srgb.shape[-2:]

@@ -15,19 +15,19 @@ from revisp.evaluation.report.axis import Axis
 
 __all__ = ["Point", "Series", "key", "line_plot", "pareto_front", "pareto_plot"]
 
-COLOURS = 6
+LINE_COLOURS = 6
 """Number of colours (classes ``c0`` ... of the style sheet) and marks, which series use in turn."""
 
-LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 44
-SIZE = (380, 290)
+LEFT_MARGIN, RIGHT_MARGIN, TOP_MARGIN, BOTTOM_MARGIN = 54, 12, 12, 44
+PLOT_SIZE = (380, 290)
 """Width and height of a plot in pixels, readable on a telephone, too."""
 
-CHARACTER, LINE = 6.3, 13
+CHARACTER_WIDTH, LINE_HEIGHT = 6.3, 13
 """Width and height of a character in pixels, to place labels next to points."""
 
 Box = tuple[float, float, float, float]
 
-_SHAPES: tuple[tuple[tuple[float, float], ...], ...] = (
+_MARK_CORNERS: tuple[tuple[tuple[float, float], ...], ...] = (
     (),
     ((-4, -4), (4, -4), (4, 4), (-4, 4)),
     ((0, -5), (5, 4), (-5, 4)),
@@ -98,7 +98,7 @@ def pareto_plot(ident: str, points: Sequence[Point], *, cost: str, quality: str)
     x_axis = Axis.around(cost, [point.x for point in points])
     y_axis = Axis.around(quality, [point.y for point in points], log=False)
     front = pareto_front(points)
-    frame = _Frame(x_axis, y_axis, *SIZE)
+    frame = _Frame(x_axis, y_axis, *PLOT_SIZE)
     corners: list[tuple[float, float]] = []
     for index, point in enumerate(front):
         if index:
@@ -134,7 +134,7 @@ def line_plot(
     *,
     title: str,
     description: str,
-    size: tuple[int, int] = SIZE,
+    size: tuple[int, int] = PLOT_SIZE,
 ) -> str:
     """Draw lines, each with its own colour, dashes and marks, and filled areas behind them.
 
@@ -162,7 +162,7 @@ def line_plot(
                 closed = f"{points[0][0]:.1f},{floor:.1f} {path} {points[-1][0]:.1f},{floor:.1f}"
                 body.append(f'<polygon class="area" points="{closed}"/>')
                 continue
-            body.append(f'<polyline class="curve c{colour % COLOURS}" points="{path}"/>')
+            body.append(f'<polyline class="curve c{colour % LINE_COLOURS}" points="{path}"/>')
             if len(points) <= 24:
                 body += [_mark(colour, x, y) for x, y in points]
         colour += not one.filled
@@ -178,14 +178,14 @@ def key(index: int | None, *, marked: bool = True) -> str:
     """
     inside = '<rect class="area" x="2" y="2" width="28" height="12"/>'
     if index is not None:
-        inside = f'<polyline class="curve c{index % COLOURS}" points="0,8 32,8"/>'
+        inside = f'<polyline class="curve c{index % LINE_COLOURS}" points="0,8 32,8"/>'
         inside += _mark(index, 16, 8) if marked else ""
     return f'<svg class="key" viewBox="0 0 32 16" aria-hidden="true">{inside}</svg>'
 
 
 def _mark(index: int, x: float, y: float) -> str:
-    kind = f'class="mark c{index % COLOURS}"'
-    shape = _SHAPES[index % COLOURS]
+    kind = f'class="mark c{index % LINE_COLOURS}"'
+    shape = _MARK_CORNERS[index % LINE_COLOURS]
     if not shape:
         return f'<circle {kind} cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
     points = " ".join(f"{x + dx:.1f},{y + dy:.1f}" for dx, dy in shape)
@@ -208,7 +208,7 @@ def _label(name: str, x: float, y: float, taken: list[Box], lines: list[Box], fr
 
     The label covers no other point or label, and as little of the lines as possible.
     """
-    wide = CHARACTER * len(name)
+    wide = CHARACTER_WIDTH * len(name)
     found: list[tuple[float, str, float, float, Box]] = []
     for anchor, left, base in (
         ("start", x + 8, y + 4),
@@ -220,8 +220,13 @@ def _label(name: str, x: float, y: float, taken: list[Box], lines: list[Box], fr
         ("start", x + 4, y + 18),
         ("end", x - 4 - wide, y + 18),
     ):
-        box = (left, base - LINE + 3, left + wide, base + 3)
-        inside = box[0] >= LEFT and box[2] <= frame.width and box[1] >= 0 and box[3] <= frame.height - BOTTOM
+        box = (left, base - LINE_HEIGHT + 3, left + wide, base + 3)
+        inside = (
+            box[0] >= LEFT_MARGIN
+            and box[2] <= frame.width
+            and box[1] >= 0
+            and box[3] <= frame.height - BOTTOM_MARGIN
+        )
         if inside and not any(_covered(box, other) for other in taken):
             at = {"start": left, "middle": left + wide / 2, "end": left + wide}[anchor]
             found.append((sum(_covered(box, line) for line in lines), anchor, at, base, box))
@@ -250,8 +255,8 @@ class _Frame:
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Return the position of a point in pixels."""
-        right, down = self.width - LEFT - RIGHT, self.height - TOP - BOTTOM
-        return LEFT + right * self.x_axis.place(x), TOP + down * (1 - self.y_axis.place(y))
+        right, down = self.width - LEFT_MARGIN - RIGHT_MARGIN, self.height - TOP_MARGIN - BOTTOM_MARGIN
+        return LEFT_MARGIN + right * self.x_axis.place(x), TOP_MARGIN + down * (1 - self.y_axis.place(y))
 
     def svg(self, ident: str, title: str, description: str, body: list[str]) -> str:
         """Return the complete SVG."""
@@ -264,17 +269,21 @@ class _Frame:
         for value in self.x_axis.ticks():
             x = self.at(value, self.y_axis.low)[0]
             text = escape(self.x_axis.write(value))
-            parts.append(f'<line class="grid" x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{h - BOTTOM}"/>')
-            parts.append(f'<text x="{x:.1f}" y="{h - BOTTOM + 15}" text-anchor="middle">{text}</text>')
+            parts.append(
+                f'<line class="grid" x1="{x:.1f}" y1="{TOP_MARGIN}" x2="{x:.1f}" y2="{h - BOTTOM_MARGIN}"/>'
+            )
+            parts.append(f'<text x="{x:.1f}" y="{h - BOTTOM_MARGIN + 15}" text-anchor="middle">{text}</text>')
         for value in self.y_axis.ticks():
             y = self.at(self.x_axis.low, value)[1]
             text = escape(self.y_axis.write(value))
-            parts.append(f'<line class="grid" x1="{LEFT}" y1="{y:.1f}" x2="{w - RIGHT}" y2="{y:.1f}"/>')
-            parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
-        middle, centre = (LEFT + w - RIGHT) / 2, (TOP + h - BOTTOM) / 2
+            parts.append(
+                f'<line class="grid" x1="{LEFT_MARGIN}" y1="{y:.1f}" x2="{w - RIGHT_MARGIN}" y2="{y:.1f}"/>'
+            )
+            parts.append(f'<text x="{LEFT_MARGIN - 6}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
+        middle, centre = (LEFT_MARGIN + w - RIGHT_MARGIN) / 2, (TOP_MARGIN + h - BOTTOM_MARGIN) / 2
         across, up = escape(self.x_axis.label), escape(self.y_axis.label)
         parts += [
-            f'<path class="axis" d="M{LEFT} {TOP}V{h - BOTTOM}H{w - RIGHT}"/>',
+            f'<path class="axis" d="M{LEFT_MARGIN} {TOP_MARGIN}V{h - BOTTOM_MARGIN}H{w - RIGHT_MARGIN}"/>',
             f'<text class="label" x="{middle:.1f}" y="{h - 8}" text-anchor="middle">{across}</text>',
             f'<text class="label" transform="translate(12 {centre:.1f}) rotate(-90)" text-anchor="middle">'
             f"{up}</text>",
