@@ -77,9 +77,11 @@ def _differences(evaluation: BlindEvaluation) -> Iterator[str]:
         for name in COMPARED_FIGURES:
             found = evaluation.difference(name, baseline)
             if found.exposures:
+                interval = f" (95 %: {found.low:+.2f} to {found.high:+.2f})" if found.exposures > 1 else ""
+                shots = "exposures" if found.exposures > 1 else "exposure"
                 yield (
-                    f"{name}, {method} less {baseline}: {found.mean:+.2f} (95 %: {found.low:+.2f} to "
-                    f"{found.high:+.2f}), above on {found.above} of {found.exposures} exposures"
+                    f"{name}, {method} less {baseline}: {found.mean:+.2f}{interval}, above on {found.above} of "
+                    f"{found.exposures} {shots}"
                 )
 
 

@@ -23,7 +23,7 @@ class Difference(NamedTuple):
 
     Attributes:
         mean: mean difference over the exposures of a camera, then over cameras.
-        low: lower end of its 95 % interval.
+        low: lower end of its 95 % interval; NaN for a single exposure, which has none.
         high: upper end of its 95 % interval.
         above: number of exposures in which the method is above the baseline.
         exposures: number of exposures; with few of them the interval is wide.
@@ -87,10 +87,12 @@ def paired_difference(
     names = sorted({camera for camera, _ in by_exposure})
     member = np.array([[camera == name for name in names] for camera, _ in by_exposure], float)
     count = len(differences)
+    mean, above = float(_means(np.ones((1, count)), differences, member)[0]), int((differences > 0).sum())
+    if count < 2:
+        return Difference(mean, math.nan, math.nan, above, count)
     drawn = np.random.default_rng(0).multinomial(count, [1 / count] * count, size=BOOTSTRAP_DRAWS)
     low, high = np.percentile(_means(drawn, differences, member), INTERVAL_PERCENTILES)
-    mean = _means(np.ones((1, count)), differences, member)[0]
-    return Difference(float(mean), float(low), float(high), int((differences > 0).sum()), count)
+    return Difference(mean, float(low), float(high), above, count)
 
 
 def _means(times: np.ndarray, differences: np.ndarray, member: np.ndarray) -> np.ndarray:

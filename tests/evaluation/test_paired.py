@@ -49,3 +49,10 @@ def test_nothing_in_common() -> None:
     found = paired_difference([math.nan], [1.0], ["one"], ["a"])
     assert math.isnan(found.mean)
     assert found.exposures == 0
+
+
+def test_renderings_of_a_single_exposure_have_a_mean_but_no_interval():
+    found = paired_difference([3.0, 5.0], [1.0, 1.0], ["one", "one"], ["a", "a"])
+    assert (found.mean, found.above, found.exposures) == (3.0, 1, 1)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
