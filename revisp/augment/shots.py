@@ -7,9 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import torch
-
 from revisp.camera.cameras import random_simulated_camera
+from revisp.camera.draw import Draw
 from revisp.camera.noise import NoiseLevels, random_noise_levels
 from revisp.camera.simulate import SimulatedCamera
 from revisp.cfa import CFA
@@ -67,10 +66,11 @@ def draw_shot(
         noise: as for `RGBToRAW`.
         gain: least and most amplification of the noise, drawn uniformly in EV.
     """
-    exposure = 0.0 if cameras is None else _uniform(generator, *exposures)
+    draw = Draw(generator)
+    exposure = 0.0 if cameras is None else draw.uniform(*exposures)
     camera = None
     if cameras is not None:
-        camera = _choice(generator, cameras) if cameras else random_simulated_camera(generator, cfa=cfa)
+        camera = draw.choice(tuple(cameras)) if cameras else random_simulated_camera(generator, cfa=cfa)
     levels = noise if isinstance(noise, NoiseLevels) else None
     if noise == "random":
         levels = random_noise_levels(generator)
@@ -78,7 +78,7 @@ def draw_shot(
         levels = camera.noise
     if levels is None:
         return Shot(camera, exposure, None)
-    factor = 2 ** _uniform(generator, *(math.log2(bound) for bound in gain))
+    factor = 2 ** draw.uniform(*(math.log2(bound) for bound in gain))
     return Shot(camera, exposure, amplified(levels, factor))
 
 
@@ -131,11 +131,3 @@ def _replace_phase(camera: SimulatedCamera, cfa: CFA) -> SimulatedCamera:
     if camera.profile.cfa is cfa:
         return camera
     return dataclasses.replace(camera, profile=camera.profile.replace(cfa=cfa))
-
-
-def _uniform(generator: Generator, low: float, high: float) -> float:
-    return low + (high - low) * torch.rand(1, generator=generator, dtype=torch.float64).item()
-
-
-def _choice(generator: Generator, cameras: Sequence[SimulatedCamera]) -> SimulatedCamera:
-    return cameras[int(torch.randint(len(cameras), (1,), generator=generator).item())]

@@ -19,13 +19,14 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["denoise", "local_tone", "sharpen"]
+__all__ = ["MID_GREY", "check_detail", "denoise", "local_tone", "sharpen"]
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of R, G, B in the luma of JPEG files (ITU-R BT.601)."""
 
 MID_GREY = 0.18
-"""Luminance, relative to display white, at which local tone changes nothing."""
+"""Luminance of mid grey relative to display white, sRGB value 0.46: local tone changes nothing there, and what a
+scene's tone curve renders so has this light."""
 
 DARKEST_LIFTED = 1e-3
 """Luminance below which the lift no longer grows, because it would amplify noise."""
@@ -91,8 +92,7 @@ def denoise(srgb: Tensor, strength: float) -> Tensor:
         ConfigError: strength is negative.
     """
     check_image(srgb, 3, "srgb")
-    if not strength >= 0:
-        raise ConfigError(f"denoise must be >= 0, got {strength}")
+    check_detail(strength, 0.0, 1.0)
     if strength == 0:
         return srgb
     return _guided_filter(_weighted(srgb, LUMA_WEIGHTS), srgb, DENOISE_RADIUS, strength**2, 2)
@@ -116,8 +116,7 @@ def sharpen(srgb: Tensor, amount: float, radius: float = 1.0) -> Tensor:
     from kornia.filters import gaussian_blur2d
 
     check_image(srgb, 3, "srgb")
-    if not (amount >= 0 and radius > 0):
-        raise ConfigError(f"sharpening must be >= 0 and its radius > 0, got {amount} and {radius}")
+    check_detail(0.0, amount, radius)
     if amount == 0:
         return srgb
     luma = _weighted(srgb, LUMA_WEIGHTS)
@@ -125,6 +124,19 @@ def sharpen(srgb: Tensor, amount: float, radius: float = 1.0) -> Tensor:
     flat = luma.reshape(-1, 1, *luma.shape[-2:])
     blurred = gaussian_blur2d(flat, (taps, taps), (radius, radius), border_type="replicate").reshape(luma.shape)
     return srgb + amount * (luma - blurred)
+
+
+def check_detail(denoise: float, sharpening: float, radius: float) -> None:
+    """Require strengths of at least 0 for `denoise` and `sharpen`, and a positive radius.
+
+    Raises:
+        ConfigError: one of them is outside its range, or is not a number.
+    """
+    if not (denoise >= 0 and sharpening >= 0 and radius > 0):
+        raise ConfigError(
+            "denoise and sharpening must be >= 0 and sharpening_radius > 0, got "
+            f"{denoise}, {sharpening} and {radius}"
+        )
 
 
 def _guided_filter(guide: Tensor, x: Tensor, radius: int, eps: float, coarser: int) -> Tensor:

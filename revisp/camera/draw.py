@@ -1,13 +1,14 @@
-"""Draws of single random numbers from one generator: one seed determines all of them."""
+"""Random numbers that a seed determines: generators, and draws of single numbers from one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 
-__all__ = ["Draw"]
+__all__ = ["Draw", "generator_of"]
 
 
 class Draw:
@@ -39,3 +40,15 @@ class Draw:
     def maybe(self, share: float, value: Callable[[], float]) -> float:
         """Return ``value()`` with the probability ``share``, otherwise 0."""
         return value() if self.uniform(0, 1) < share else 0.0
+
+
+def generator_of(*numbers: int) -> torch.Generator:
+    """Return a generator whose numbers are a function of some numbers of at least 0.
+
+    Example:
+        >>> one, same, other = (generator_of(7, number).initial_seed() for number in (1, 1, 2))
+        >>> one == same, one == other
+        (True, False)
+    """
+    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0]))

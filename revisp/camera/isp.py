@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import nn
 
-from revisp.camera.detail import denoise, local_tone, sharpen
+from revisp.camera.detail import check_detail, denoise, local_tone, sharpen
 from revisp.camera.highlights import HighlightMode, check_highlights, inverse_roll_off, roll_off
 from revisp.camera.shading import Place, apply_shading, check_shading, correct_shading
 from revisp.checks import check_image
@@ -99,11 +99,7 @@ class ISPSettings:
                 "local_tone must lie in [0, 1) and local_radius be >= 1, got "
                 f"{self.local_tone} and {self.local_radius}"
             )
-        if not (self.denoise >= 0 and self.sharpening >= 0 and self.sharpening_radius > 0):
-            raise ConfigError(
-                "denoise and sharpening must be >= 0 and sharpening_radius > 0, got "
-                f"{self.denoise}, {self.sharpening} and {self.sharpening_radius}"
-            )
+        check_detail(self.denoise, self.sharpening, self.sharpening_radius)
 
 
 class Rendering(Protocol):

@@ -16,7 +16,7 @@ from revisp.errors import ConfigError, ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["ColourLook", "Waves", "apply_look", "scale_chroma"]
+__all__ = ["ColourLook", "Waves", "apply_look", "luminance", "scale_chroma"]
 
 Waves = tuple[float, float, float, float, float]
 
@@ -81,8 +81,6 @@ def apply_look(rgb: Tensor, look: ColourLook) -> Tensor:
     if look.neutral:
         return rgb
     red, green, blue = rgb.unbind(-3)
-    weights = SRGB_TO_XYZ[1].tolist()
-    luminance = red * weights[0] + green * weights[1] + blue * weights[2]
     across = (red - green) * math.sqrt(0.5)
     along = (red + green - 2 * blue) * math.sqrt(1 / 6)
     theta = torch.atan2(along, across)
@@ -99,8 +97,15 @@ def apply_look(rgb: Tensor, look: ColourLook) -> Tensor:
         along * math.sqrt(1 / 6) - across * math.sqrt(0.5),
         along * -2 * math.sqrt(1 / 6),
     )
-    grey = luminance - sum(value * weight for value, weight in zip(chroma, weights, strict=True))
-    return torch.stack([grey + value for value in chroma], dim=-3)
+    turned = torch.stack(chroma, dim=-3)
+    return turned + (luminance(rgb) - luminance(turned))
+
+
+def luminance(rgb: Tensor) -> Tensor:
+    """Return the luminance ``[..., 1, H, W]`` of linear light ``[..., 3, H, W]`` in sRGB's primaries."""
+    red, green, blue = rgb.unbind(-3)
+    weights = SRGB_TO_XYZ[1].tolist()
+    return (red * weights[0] + green * weights[1] + blue * weights[2]).unsqueeze(-3)
 
 
 def scale_chroma(srgb: Tensor, gains: Tensor) -> Tensor:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from revisp.camera.detail import denoise, local_tone, sharpen
+from revisp.camera.detail import MID_GREY, check_detail, denoise, local_tone, sharpen
 from revisp.camera.fitted import as_tuples, decode, encode, plain_curve
 from revisp.camera.isp import apply_ccm, linear_to_srgb, srgb_to_linear
 from revisp.camera.jpeg import ChromaSubsampling, check_jpeg, compress_jpeg
-from revisp.camera.looks import ColourLook, apply_look, scale_chroma
+from revisp.camera.looks import ColourLook, apply_look, luminance, scale_chroma
 from revisp.camera.noise import NoiseLevels, add_noise
-from revisp.camera.profile import SRGB_TO_XYZ, Matrix
+from revisp.camera.profile import Matrix
 from revisp.checks import check_image
 from revisp.errors import ConfigError
 
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["MID_GREY", "SceneRendering", "luminance"]
-
-MID_GREY = 0.18
-"""Luminance that a photo shows as mid grey, relative to display white; sRGB value 0.46. In `SceneRendering.scene`
-what the tone curve renders so has this light again."""
 
 HIGHLIGHT_QUANTILE = 0.99
 """Share of the pixels that metering for the highlights keeps below sensor white."""
@@ -126,8 +122,9 @@ class SceneRendering:
         object.__setattr__(self, "chroma", tuple(float(gain) for gain in self.chroma))
         if len(self.chroma) != 2 or not all(0 < gain < math.inf for gain in self.chroma):
             raise ConfigError(f"scene rendering: chroma must be two positive factors, got {list(self.chroma)}")
-        if min(self.shot_noise, self.read_noise, self.denoise, self.sharpening) < 0 or self.sharpening_radius <= 0:
-            raise ConfigError("scene rendering: noise, denoise and sharpening must be >= 0, the radius positive")
+        if min(self.shot_noise, self.read_noise) < 0:
+            raise ConfigError("scene rendering: shot_noise and read_noise must be >= 0")
+        check_detail(self.denoise, self.sharpening, self.sharpening_radius)
         if self.jpeg_quality is not None:
             check_jpeg(self.jpeg_quality, self.jpeg_chroma)
 
@@ -259,10 +256,3 @@ class SceneRendering:
             return compress_jpeg(srgb, self.jpeg_quality, self.jpeg_chroma)
         photos = [compress_jpeg(photo, self.jpeg_quality, self.jpeg_chroma) for photo in srgb.flatten(0, -4)]
         return torch.stack(photos).view_as(srgb)
-
-
-def luminance(rgb: Tensor) -> Tensor:
-    """Return the luminance ``[..., 1, H, W]`` of linear light ``[..., 3, H, W]`` in sRGB's primaries."""
-    red, green, blue = rgb.unbind(-3)
-    weights = SRGB_TO_XYZ[1].tolist()
-    return (red * weights[0] + green * weights[1] + blue * weights[2]).unsqueeze(-3)

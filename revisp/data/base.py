@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,14 @@ from pytorch_lightning import LightningDataModule
 from revisp.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch.utils.data import DataLoader
 
     from revisp.camera.profile import CameraProfile
     from revisp.data.picture import Sample
 
-__all__ = ["DataModule", "check_whole"]
+__all__ = ["DataModule", "check_whole", "taken_by"]
 
 
 class DataModule(LightningDataModule, ABC):
@@ -57,6 +60,18 @@ class DataModule(LightningDataModule, ABC):
     @abstractmethod
     def validation_samples(self, limit: int = 4) -> list[Sample]:
         """Return at most ``limit`` samples of the validation pictures to show, always the same."""
+
+
+def taken_by(function: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Remove from some options those that a function or class takes, and return them.
+
+    Example:
+        >>> options = {"value": 3, "name": "crop", "batch_size": 8}
+        >>> taken_by(check_whole, options), options
+        ({'value': 3, 'name': 'crop'}, {'batch_size': 8})
+    """
+    names = inspect.signature(function).parameters
+    return {name: options.pop(name) for name in list(options) if name in names}
 
 
 def check_whole(value: Any, name: str, least: int = 1) -> None:

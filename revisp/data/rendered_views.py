@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from revisp.camera.canonical import HEADROOM_EV
-from revisp.camera.draw import Draw
+from revisp.camera.draw import Draw, generator_of
 from revisp.camera.renderings import measured_curves, random_rendering
 from revisp.camera.scene_rendering import MID_GREY, SceneRendering
 from revisp.data.chart_views import random_chart
-from revisp.data.scene_views import generator_of, view_any
+from revisp.data.scene_views import view_any
 from revisp.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 
 from revisp.camera.canonical import canonical_profile, light_to_raw
+from revisp.camera.draw import generator_of
 from revisp.camera.renderings import random_rendering
-from revisp.data.base import check_whole
+from revisp.data.base import check_whole, taken_by
 from revisp.data.datamodule import PairDataModule
 from revisp.data.picture import BRIGHTNESS_STEP, Sample
 from revisp.data.rendered_views import RenderedViews, ViewPrior, rendered_views
-from revisp.data.scene_views import SceneLibrary, generator_of, view_any
+from revisp.data.scene_views import SceneLibrary, view_any
 from revisp.errors import ConfigError, DataError
 from revisp.mosaic import mosaic
 
@@ -169,7 +170,7 @@ class SceneSource:
 
     def __init__(
         self,
-        scenes: str | Path | None,
+        scenes: str | Path | None = None,
         photos: str | Path | None = None,
         *,
         photo_share: float = 0.25,
@@ -245,34 +246,13 @@ class SceneDataModule(PairDataModule):
         return rendered_views(scenes, count, prior, seed=seed, num_workers=self.num_workers)
 
 
-def scenes(
-    *,
-    scenes: str | Path | None = None,
-    photos: str | Path | None = None,
-    photo_share: float = 0.25,
-    by_range: float = 0.5,
-    val: Sequence[str] | str | None = None,
-    cache: str | Path | None = None,
-    crop: int = 128,
-    val_size: int = 256,
-    val_views: int = 4,
-    demosaic: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> SceneDataModule:
+def scenes(*, crop: int = 128, demosaic: Mapping[str, Any] | None = None, **options: Any) -> SceneDataModule:
     """Return the data module of scenes that are rendered anew for every crop.
 
     Args:
-        scenes: as `SceneSource`, like all but the last two.
-        photos: folder of plain photos.
-        photo_share: share of their views.
-        by_range: share of views chosen by their range.
-        val: what to validate with.
-        cache: folder of decoded scenes.
         crop: side of a crop.
-        val_size: side of a view in validation.
-        val_views: views of a scene in validation.
         demosaic: of no effect, as scenes have all colours.
-        options: arguments of `PairDataModule`.
+        options: arguments of `SceneSource`, and of `PairDataModule`.
 
     Raises:
         ConfigError: an argument outside its range.
@@ -280,15 +260,5 @@ def scenes(
         OutputError: the decoded scenes cannot be stored.
     """
     check_whole(crop, "crop", MIN_VIEW // 2)
-    source = SceneSource(
-        scenes,
-        photos,
-        photo_share=photo_share,
-        by_range=by_range,
-        val=val,
-        cache=cache,
-        crop=crop,
-        val_size=val_size,
-        val_views=val_views,
-    )
+    source = SceneSource(crop=crop, **taken_by(SceneSource, options))
     return SceneDataModule(source, crop=crop, oe_share=0.0, augment=False, **options)

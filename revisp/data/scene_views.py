@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from revisp.camera.draw import generator_of
 from revisp.camera.expansion import expand_highlights
 from revisp.camera.panorama import Look, look
 from revisp.data.base import check_whole
@@ -28,7 +29,7 @@ from revisp.errors import ConfigError, DataError, ImageError
 from revisp.io.photo_folder import PhotoFolder, read_photo_folder
 from revisp.io.scene_folder import find_scenes
 
-__all__ = ["SceneLibrary", "SceneView", "SceneViews", "generator_of", "random_view", "view_any"]
+__all__ = ["SceneLibrary", "SceneView", "SceneViews", "random_view", "view_any"]
 
 log = logging.getLogger(__name__)
 
@@ -212,12 +213,6 @@ def view_any(
     wants_photo = _uniform(generator, 0, 1) < photo_share
     chosen = (photos if wants_photo else others) or photos or others
     return random_view(chosen[int(_uniform(generator, 0, len(chosen)))], size, generator, by_range=by_range)
-
-
-def generator_of(*numbers: int) -> torch.Generator:
-    """Return a generator whose numbers are a function of some numbers of at least 0."""
-    state = np.random.SeedSequence(numbers).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]))
 
 
 def _prepared(scenes: str | Path | Sequence[str | Path]) -> list[CachedScene]:

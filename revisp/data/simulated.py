@@ -18,10 +18,12 @@ import numpy as np
 import torch
 
 from revisp.camera.cameras import EXPOSURES, random_simulated_camera, typical_profile
+from revisp.camera.draw import generator_of
 from revisp.camera.isp import srgb_to_linear
 from revisp.camera.profile import CameraProfile
 from revisp.camera.shading import Place
 from revisp.camera.simulate import simulate
+from revisp.data.base import taken_by
 from revisp.data.datamodule import PairDataModule
 from revisp.data.photo_cache import PhotoCache
 from revisp.data.picture import BRIGHTNESS_STEP, Sample
@@ -237,43 +239,24 @@ class SimulatedSource:
         return pictures
 
 
-def simulated(
-    *,
-    photos: str | Path,
-    camera: str | Path | None = None,
-    exposures: Sequence[float] = EXPOSURES,
-    val: Sequence[str] | str | None = None,
-    cache: str | Path | None = None,
-    max_side: int | None = None,
-    demosaic: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> PairDataModule:
+def simulated(*, photos: str | Path, **options: Any) -> PairDataModule:
     """Return the data module of photos of which simulated cameras take every crop again.
 
     Args:
-        photos: folder of photos; this and the next six arguments are those of `SimulatedSource`.
-        camera: file of one camera.
-        exposures: range of the exposure in EV.
-        val: photos or folders to validate with.
-        cache: folder of decoded photos.
-        max_side: longest side of a photo, to which larger ones are reduced.
-        demosaic: arguments of `Demosaic`, which makes the targets.
-        options: arguments of `PairDataModule`.
+        photos: folder of photos.
+        options: other arguments of `SimulatedSource`, and those of `PairDataModule`.
 
     Raises:
         DataError: the folder does not exist, or has too few photos.
         ConfigError: an argument is outside its range, or the camera file is not valid.
     """
-    source = SimulatedSource(
-        photos, camera=camera, exposures=exposures, val=val, cache=cache, max_side=max_side, demosaic=demosaic
-    )
+    source = SimulatedSource(photos, **taken_by(SimulatedSource, options))
     return PairDataModule(source, **options)
 
 
 def _generator(name: str, *numbers: int) -> torch.Generator:
     """Return a generator that is seeded by a photo's name and some numbers."""
-    state = np.random.SeedSequence([zlib.crc32(name.encode()), *numbers]).generate_state(1, np.uint64)
-    return torch.Generator().manual_seed(int(state[0]))
+    return generator_of(zlib.crc32(name.encode()), *numbers)
 
 
 def _check_exposures(exposures: Sequence[float]) -> tuple[float, float]:
