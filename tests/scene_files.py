@@ -123,3 +123,23 @@ def write_exr(
     starts = np.cumsum([len(header) + 8 * height, *(len(line) for line in lines[:-1])]).astype("<u8")
     path.write_bytes(header + starts.tobytes() + b"".join(lines))
     return path
+
+
+def random_light(seed: int = 0, height: int = 20, width: int = 48) -> Array:
+    """Return random light over twelve stops, with a dim blue and a run of equal pixels."""
+    rng = np.random.default_rng(seed)
+    light = np.exp2(rng.uniform(-6, 6, (height, width, 1))) * rng.uniform(0.2, 1, (height, width, 3))
+    light[..., 2] *= 0.02
+    light[4:8, 5:40] = light[4, 5]
+    return light
+
+
+def halves(light: Array) -> dict[str, Array]:
+    """Return light ``[H, W, 3]`` as channels of 16 bits."""
+    return {name: light[..., index].astype(np.float16) for index, name in enumerate("RGB")}
+
+
+def pixels_of(scene: Any) -> Array:
+    """Return the light of a `Scene` as ``[H, W, 3]`` float64."""
+    pixels: Array = scene.light.permute(1, 2, 0).double().numpy()
+    return pixels
