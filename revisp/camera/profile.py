@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from revisp.camera.json_file import json_of
 from revisp.cfa import CFA
 from revisp.errors import ConfigError
 
@@ -166,10 +166,7 @@ class CameraProfile:
         Raises:
             ConfigError: the file is missing, not JSON, or not a profile.
         """
-        try:
-            values = json.loads(Path(path).read_text())
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{path}: not a readable camera profile: {error}") from error
-        if not isinstance(values, dict):
-            raise ConfigError(f"{path}: not a camera profile, which is a JSON object")
-        return cls.from_dict(values)
+        with json_of(path, "a camera profile") as values:
+            if not isinstance(values, dict):
+                raise ConfigError("it must be a JSON object")
+            return cls.from_dict(values)

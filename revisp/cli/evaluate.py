@@ -39,6 +39,9 @@ Modes, one at a time:
 Keys, the default in brackets:
   bits            10 (AIM 2022), 12 (NTIRE 2025) or [auto]: by the size of the tiles
   metrics         [aim], ntire, colour, noise, lpips: one or more, such as metrics=[aim,colour]
+  split           [val] or all: which pictures --blind judges
+  styles          [8]: gradings of each picture for --blind; 0 for none
+  report_photos   [4] photos in the page
   tile            side of the tiles of a prediction, for less memory; [null]: whole pictures
   device          [auto], cpu or cuda
   hydra.run.dir   the run folder [runs/evaluate/TIME]

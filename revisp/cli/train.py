@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 from omegaconf import DictConfig
 
@@ -18,7 +19,7 @@ Usage: revisp-train [GROUP=CHOICE ...] [KEY=VALUE ...]
 Train the reverse-ISP pipeline. Writes a model folder, metrics.json and pictures to the run folder.
 
   revisp-train +backbone=unet                          the default: needs no data and no GPU
-  revisp-train data=prepared data.root=FOLDER             on your own pairs of photo and RAW
+  revisp-train data=prepared data.root=FOLDER          on your own pairs of photo and RAW
   revisp-train trainer.max_epochs=40 loss.noe.gamma=1.8
   revisp-train resume=last                             continue an interrupted run
   revisp-train --multirun +backbone=unet,cycleisp      one run for each
@@ -49,12 +50,13 @@ def _train(cfg: DictConfig) -> None:
 
 
 def _groups() -> str:
-    """Return a line for each entry of the defaults list: group, choices, and its comment."""
+    """Return lines for each entry of the defaults list: the group with its comment, and below it the choices."""
     entry = re.compile(r"^  - (?P<group>\w+): (?P<default>\w+) *# (?P<comment>.*)$", re.MULTILINE)
     lines = []
     for found in entry.finditer((config_dir() / "train.yaml").read_text()):
         group, default, comment = found.group("group", "default", "comment")
         names = sorted(path.stem for path in (config_dir() / group).glob("*.yaml"))
         shown = ["[none]"] * (default == "null") + [f"[{name}]" if name == default else name for name in names]
-        lines.append(f"  {group:<11}{', '.join(shown):<36}{comment}")
+        lines.append(f"  {group:<12}{comment}")
+        lines += textwrap.wrap(", ".join(shown), 100, initial_indent=" " * 14, subsequent_indent=" " * 14)
     return "\n".join(lines)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from revisp.camera.fitted import FittedCamera
+from revisp.camera.json_file import json_of
 from revisp.camera.noise import NoiseLevels
 from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SimulatedCamera
@@ -18,6 +19,9 @@ from revisp.errors import ConfigError
 from revisp.io.atomic import atomic_write
 
 __all__ = ["load_camera", "load_curve", "load_profile", "save_camera"]
+
+CAMERA_FILE = "a camera file of revisp-prepare"
+"""What a file that cannot be read should have been, in messages."""
 
 
 def save_camera(path: str | Path, profile: CameraProfile, fitted: FittedCamera, noise: NoiseLevels) -> None:
@@ -43,15 +47,12 @@ def load_camera(path: str | Path) -> SimulatedCamera:
     Raises:
         ConfigError: the file is missing, not JSON, or not a camera file; the message names it.
     """
-    try:
-        values = json.loads(Path(path).read_text())
+    with json_of(path, CAMERA_FILE) as values:
         if not isinstance(values, dict) or set(values) != {"profile", "fitted", "noise"}:
             raise ConfigError("it must hold profile, fitted and noise")
         profile = CameraProfile.from_dict(values["profile"])
         fitted = FittedCamera.from_dict(values["fitted"])
         noise = _noise(values["noise"])
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise ConfigError(f"{path}: not a camera file of revisp-prepare: {error}") from error
     return SimulatedCamera(profile, shot_noise=noise.shot, read_noise=noise.read, rendering=fitted)
 
 
@@ -61,13 +62,10 @@ def load_profile(path: str | Path) -> CameraProfile:
     Raises:
         ConfigError: the file is missing, not JSON, or holds no profile; the message names it.
     """
-    try:
-        values = json.loads(Path(path).read_text())
+    with json_of(path, "a camera profile") as values:
         if not isinstance(values, dict):
             raise ConfigError("it must be a JSON object")
         return CameraProfile.from_dict(values.get("profile", values))
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: not a camera profile: {error}") from error
 
 
 def load_curve(path: str | Path) -> tuple[float, ...]:
@@ -79,15 +77,10 @@ def load_curve(path: str | Path) -> tuple[float, ...]:
     Raises:
         ConfigError: the file is missing, not JSON, or holds neither; the message names it.
     """
-    try:
-        values = json.loads(Path(path).read_text())
+    with json_of(path, f"{CAMERA_FILE}, nor a list of numbers") as values:
         if isinstance(values, dict):
             return FittedCamera.from_dict(values["fitted"]).curve
         return tuple(float(value) for value in values)
-    except KeyError as error:
-        raise ConfigError(f"{path}: not a camera file of revisp-prepare, nor a list of numbers") from error
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path}: not a curve: {error}") from error
 
 
 def _noise(values: Any) -> NoiseLevels:

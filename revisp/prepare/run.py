@@ -268,10 +268,7 @@ def _check_settings(options: PrepareOptions) -> None:
     if missing := [name for name in options.converters if name not in available_converters()]:
         raise ConfigError(f"the converter {missing[0]} is not installed, install its program or leave it out")
     for _, profile in options.profiles:
-        try:
-            CameraProfile.load(profile)
-        except ConfigError as error:
-            raise ConfigError(f"{profile}: not a camera profile: {error}") from error
+        CameraProfile.load(profile)
     if options.camera is not None:
         load_camera(options.camera)
 
