@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from revisp.camera.detail import LUMA
+from revisp.camera.detail import LUMA_WEIGHTS
 from revisp.camera.profile import SRGB_TO_XYZ
 from revisp.checks import check_image
 from revisp.errors import ConfigError, ShapeError
@@ -132,7 +132,7 @@ def scale_chroma(srgb: Tensor, gains: Tensor) -> Tensor:
     if gains.shape[-1:] != (2,):
         raise ShapeError(f"chroma needs two gains, of Cr and Cb, got a tensor of shape {list(gains.shape)}")
     red, green, blue = srgb.unbind(-3)
-    of_red, of_green, of_blue = LUMA
+    of_red, of_green, of_blue = LUMA_WEIGHTS
     luma = of_red * red + of_green * green + of_blue * blue
     to_red, to_blue = gains[..., 0, None, None], gains[..., 1, None, None]
     red, blue = luma + to_red * (red - luma), luma + to_blue * (blue - luma)
