@@ -19,6 +19,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from revisp.backbones.estimated import PhotoEstimate
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.demosaic import demosaic
