@@ -139,7 +139,7 @@ def _write(path: Path, raw: RawImage, style: Style) -> None:
         raise ConfigError(f"{profile.name}: too few levels for {style.exposure:g} more stops")
     mosaic = np.minimum(raw.mosaic, np.uint16(min(white, 65535)))
     mosaic = np.pad(mosaic, [(0, n % 2) for n in mosaic.shape], mode="reflect")
-    write_dng(path, mosaic, profile.replace(make="revisp", model="mosaic", white_level=white))
+    write_dng(path, mosaic, profile.replace(make="revisp", model="mosaic", white_level=white), plain=True)
 
 
 def _libraw(dng: Path, style: Style, timeout: float) -> Tensor:

@@ -19,7 +19,7 @@ from revisp.camera.isp import apply_ccm, apply_gains, srgb_to_linear
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.demosaic import demosaic
-from revisp.errors import ConfigError, ShapeError
+from revisp.errors import ConfigError, OutputError, ShapeError
 from revisp.io import PhotoMetadata, read_metadata, read_raw, write_dng
 from revisp.io.ifd import Tag, encode_directory
 from revisp.mosaic import mosaic
@@ -119,20 +119,15 @@ def test_source_metadata_and_camera_are_recorded(tmp_path: Path, profile: Camera
         assert getattr(found, name) == getattr(METADATA, name), name
     assert read_raw(tmp_path / "a.dng").orientation == 6
     with tifffile.TiffFile(tmp_path / "a.dng") as tiff:
-        tags = tiff.pages.first.tags
-        assert len(tiff.pages) == 1
-        assert tags["NewSubfileType"].value == 0
-        assert tags["UniqueCameraModel"].value == "Acme One"
-        assert tags["BlackLevel"].value == (60, 1, 64, 1, 133, 2, 62, 1)
-        assert "TileWidth" not in tags
-        assert tags["StripOffsets"].value[0] % 2 == 0
-        assert [tag.code for tag in tags] == sorted(tag.code for tag in tags)
+        assert tiff.pages.first.tags["UniqueCameraModel"].value == "Acme One"
+        assert tiff.pages.first.pages[0].tags["BlackLevel"].value == (60, 1, 64, 1, 133, 2, 62, 1)
 
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
 @pytest.mark.parametrize("metadata", [METADATA, None])
-def test_exiftool_has_nothing_to_complain_of(tmp_path: Path, profile: CameraProfile, metadata):
-    write_dng(tmp_path / "a.dng", _noise(profile, 33, 47), profile, metadata=metadata)
+@pytest.mark.parametrize("plain", [True, False])
+def test_exiftool_has_nothing_to_complain_of(tmp_path: Path, profile: CameraProfile, metadata, plain: bool):
+    write_dng(tmp_path / "a.dng", _noise(profile, 33, 47), profile, metadata=metadata, plain=plain)
     command = ["exiftool", "-validate", "-warning", "-error", "-a", "-s3", str(tmp_path / "a.dng")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.split() == ["OK"]
 
@@ -148,8 +143,27 @@ def test_nonsense_is_refused_before_a_file_exists(tmp_path: Path, profile: Camer
     ):
         with pytest.raises(ShapeError, match=reason):
             write_dng(path, bad, profile)
+    with pytest.raises(ShapeError, match="plain=True"):
+        write_dng(path, good[:15], profile)
+    with pytest.raises(ConfigError, match="did you mean 'jpeg'"):
+        write_dng(path, good, profile, compression="jpg")
+    for make in ("Ac\0me", "Acme \ud800"):
+        with pytest.raises(ConfigError, match="tag 271"):
+            write_dng(path, good, profile.replace(make=make))
     with pytest.raises(ConfigError, match="orientation"):
         write_dng(path, good, profile, orientation=9)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, profile: CameraProfile, monkeypatch):
+    class Full(io.FileIO):
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, "xb+"))
+    with pytest.raises(OutputError, match=r"cannot write .*a\.dng: No space left") as caught:
+        write_dng(tmp_path / "a.dng", _noise(profile, 32, 32), profile)
+    assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 

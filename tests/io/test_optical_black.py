@@ -5,7 +5,8 @@ import pytest
 
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, unpack
-from revisp.io import dng, read_raw, write_dng
+from revisp.io import read_raw, write_dng
+from revisp.io.dng import write as writer
 from revisp.io.ifd import Tag
 from revisp.io.raw.masked_border import border_black
 from revisp.io.raw.rawimage import Rectangle
@@ -63,8 +64,8 @@ def test_only_a_file_without_black_level_takes_the_borders(
     sensor = np.rint(rng.normal(64, 1.5, (136, 200)))
     sensor[visible.slices] += rng.uniform(20, 800, (120, 160))
     area = {50829: Tag("long", [8, 12, 128, 172])}  # ActiveArea
-    camera = dng._camera
-    monkeypatch.setattr(dng, "_camera", lambda profile: camera(profile) | area)
+    levels = writer.level_tags
+    monkeypatch.setattr(writer, "level_tags", lambda *args, **kind: levels(*args, **kind) | area)
     write_dng(tmp_path / "a.dng", sensor.astype(np.uint16), profile.replace(black_level=declared))
     raw = read_raw(tmp_path / "a.dng")
     assert raw.mosaic.shape == (120, 160)

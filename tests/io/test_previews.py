@@ -92,7 +92,7 @@ def test_a_damaged_preview_is_one_line(tmp_path: Path):
 
 
 def test_without_a_preview_there_is_none(tmp_path: Path, profile, sample_data: Path):
-    write_dng(tmp_path / "a.dng", np.full((32, 32), 500, np.uint16), profile)
+    write_dng(tmp_path / "a.dng", np.full((32, 32), 500, np.uint16), profile, plain=True)
     assert read_preview(tmp_path / "a.dng") is None
     pytest.importorskip("flashraw")
     assert read_preview(sample_data / "raw_samples" / "gopro_hero7" / "GOPR8508.GPR") is None

@@ -11,7 +11,8 @@ import tifffile
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, pack, unpack
 from revisp.errors import ImageError
-from revisp.io import Rectangle, dng, read_raw, write_dng
+from revisp.io import Rectangle, read_raw, write_dng
+from revisp.io.dng import write as writer
 from revisp.io.ifd import Tag
 from revisp.io.raw.matrices import dng_matrix, matrix_near_d65
 
@@ -141,9 +142,9 @@ def test_masked_borders_do_not_exchange_colours(tmp_path, monkeypatch, profile: 
     top, left = margins
     colours = np.broadcast_to(np.array([100, 200, 300, 400], np.uint16)[:, None, None], (4, 20, 30))
     stored = np.roll(unpack(colours, profile.cfa)[0], margins, axis=(0, 1))
-    camera = dng._camera
+    levels = writer.level_tags
     area = {50829: Tag("long", [top, left, 40, 60])}  # ActiveArea
-    monkeypatch.setattr(dng, "_camera", lambda profile: camera(profile) | area)
+    monkeypatch.setattr(writer, "level_tags", lambda *args, **kind: levels(*args, **kind) | area)
     write_dng(tmp_path / "a.dng", stored, profile)
     back = read_raw(tmp_path / "a.dng")
     assert min(back.mosaic.shape) >= 36
@@ -164,10 +165,10 @@ def test_cameras_without_colour_are_read_with_a_warning(sample_data: Path):
 
 def _variant(path: Path, monkeypatch, profile: CameraProfile, tags: dict[int, Tag], photometric: int = 32803):
     """Write a DNG with some tags changed."""
-    camera, picture = dng._camera, dng._picture
-    monkeypatch.setattr(dng, "_camera", lambda *args: camera(*args) | tags)
-    monkeypatch.setattr(dng, "_picture", lambda *args: picture(*args) | {262: Tag("short", [photometric])})
-    write_dng(path, np.random.default_rng(0).integers(100, 900, (96, 120)).astype(np.uint16), profile)
+    camera, samples = writer.camera_tags, writer.sample_tags
+    monkeypatch.setattr(writer, "camera_tags", lambda *args: camera(*args) | tags)
+    monkeypatch.setattr(writer, "sample_tags", lambda *args: samples(*args) | {262: Tag("short", [photometric])})
+    write_dng(path, np.random.default_rng(0).integers(100, 900, (96, 120)).astype(np.uint16), profile, plain=True)
     monkeypatch.undo()
 
 

@@ -40,8 +40,8 @@ def read_preview(path: str | Path) -> Tensor | None:
         >>> from revisp.io import write_dng
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     write_dng(f"{folder}/photo.dng", torch.rand(1, 32, 48), SIMULATED.profile)
-        ...     read_preview(f"{folder}/photo.dng") is None  # DNGs of revisp have no preview
-        True
+        ...     read_preview(f"{folder}/photo.dng").shape
+        torch.Size([3, 32, 48])
     """
     path = check_file(path)
     found = gpr_preview(path) if path.suffix.lower() == ".gpr" else libraw_preview(path)

@@ -1,0 +1,11 @@
+"""Adobe DNG files: written as cameras and converters write them, and read where LibRaw cannot."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach(
+    __name__,
+    submod_attrs={
+        "codec": ["COMPRESSIONS"],
+        "write": ["write_dng"],
+    },
+)

@@ -1,0 +1,80 @@
+"""The pictures in a DNG that show what it holds, made from the very samples that are stored."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from revisp.camera.develop import develop
+from revisp.camera.profile import CameraProfile
+from revisp.cfa import pack
+from revisp.demosaic import demosaic
+from revisp.io.dng.layout import Directory
+from revisp.io.dng.tags import preview_tags
+
+__all__ = ["PREVIEW_SIZE", "developed", "jpeg_directory", "thumbnail_directory"]
+
+Array = np.ndarray[Any, Any]
+
+PREVIEW_SIZE = 2048
+"""Greatest side of the preview in pixels. Up to it, the preview has the size of the RAW; a larger RAW is halved by
+the mean of its 2x2 tiles first, which needs no demosaicing."""
+
+_THUMBNAIL = 256
+_QUALITY = 85  # of Pillow's scale
+
+
+def developed(stored: Array, profile: CameraProfile, exposure: float) -> Array:
+    """Develop stored samples to sRGB, uint8 ``[h, w, 3]`` of at most `PREVIEW_SIZE`.
+
+    Args:
+        stored: a mosaic ``[H, W]``, or demosaiced RAW ``[H, W, 3]``, in the units of the profile.
+        profile: the camera.
+        exposure: EV by which the picture is brightened.
+    """
+    raw_rgb = _demosaiced(stored, profile) if stored.ndim == 2 else _normalised(stored, profile)
+    srgb = develop(raw_rgb, profile, exposure=exposure)
+    pixels = srgb.mul_(255).round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    if max(pixels.shape) <= PREVIEW_SIZE:
+        return pixels
+    image = Image.fromarray(pixels)
+    image.thumbnail((PREVIEW_SIZE, PREVIEW_SIZE))
+    return np.asarray(image)
+
+
+def _demosaiced(stored: Array, profile: CameraProfile) -> torch.Tensor:
+    """Return demosaiced RAW ``[3, h, w]`` of a mosaic, of half the size if it is large."""
+    height, width = stored.shape
+    if max(height, width) <= PREVIEW_SIZE:
+        return demosaic(torch.from_numpy(profile.normalise(stored))[None], profile.cfa)
+    even = profile.normalise(stored[: height // 2 * 2, : width // 2 * 2])
+    red, green_red, green_blue, blue = torch.from_numpy(pack(even[None], profile.cfa))
+    return torch.stack((red, (green_red + green_blue) / 2, blue))
+
+
+def _normalised(stored: Array, profile: CameraProfile) -> torch.Tensor:
+    """Return demosaiced RAW ``[3, h, w]`` with black 0 and white 1."""
+    step = -(-max(stored.shape) // PREVIEW_SIZE)
+    red, green_red, green_blue, blue = profile.black_level
+    black = np.array([red, (green_red + green_blue) / 2, blue], np.float32)
+    scaled = (stored[::step, ::step].astype(np.float32) - black) / (profile.white_level - black)
+    return torch.from_numpy(scaled).permute(2, 0, 1)
+
+
+def thumbnail_directory(picture: Array) -> Directory:
+    """Return the first directory of a DNG: an uncompressed thumbnail, which every program reads."""
+    image = Image.fromarray(picture)
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    small = np.asarray(image)
+    return Directory(preview_tags(small.shape, jpeg=False), [small.tobytes()])
+
+
+def jpeg_directory(picture: Array) -> Directory:
+    """Return the directory of the preview, a JPEG."""
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "JPEG", quality=_QUALITY, subsampling="4:2:0")
+    return Directory(preview_tags(picture.shape, jpeg=True), [data.getvalue()])
