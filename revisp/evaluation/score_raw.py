@@ -13,6 +13,7 @@ from revisp.cfa import pack
 from revisp.errors import DataError
 from revisp.evaluation.measures import DEFAULT_METRICS, choose_measures, notes_of
 from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
+from revisp.io.dng.provenance import read_provenance
 from revisp.io.photo import read_srgb
 from revisp.io.raw.rawimage import RawImage
 from revisp.io.raw.read import read_raw
@@ -29,7 +30,8 @@ def score_raw_files(
 ) -> Evaluation:
     """Score a RAW file against another. Each is turned upright and normalised by its own black and white level.
 
-    Values are clipped to [0, 1]: samples above white count as white, samples below black as black.
+    Values are clipped to [0, 1]: samples above white count as white, samples below black as black. A predicted DNG
+    may have been brightened before it was stored (`revisp.io.dng.Provenance.gain`); that is undone.
 
     Args:
         prediction: a DNG, or any RAW that `revisp.io.read_raw` reads.
@@ -69,7 +71,9 @@ def score_raw_files(
             rows, columns = srgb.shape[-2:]
             raise DataError(f"{photo} is {rows}x{columns}, but {truth} is {_describe(true)}")
         srgb = srgb[:, :height, :width]
-    planes = _planes(given, height, width), _planes(true, height, width)
+    note = read_provenance(prediction)
+    predicted = _planes(given, height, width) * 2.0 ** -(note.gain if note else 0.0)
+    planes = predicted, _planes(true, height, width)
     measures = choose_measures(metrics, true.profile)
     figures = [measure.figures for measure in measures]
     scores = score_pair(planes[0], planes[1], srgb, cfa=true.profile.cfa, figures=figures)

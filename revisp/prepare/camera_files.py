@@ -15,6 +15,7 @@ from revisp.align import Alignment, align
 from revisp.camera.profile import CameraProfile
 from revisp.errors import AlignmentError, DataError
 from revisp.io.converters import STYLES, develop_raw
+from revisp.io.dng.provenance import read_provenance
 from revisp.io.exif import PhotoMetadata, read_metadata
 from revisp.io.header import RawHeader, raw_header
 from revisp.io.photo import read_photo
@@ -126,7 +127,13 @@ def _turned(raw: RawImage, found: Alignment) -> RawImage:
 def _read(item: RawFile | MosaicFile) -> RawImage:
     if isinstance(item, MosaicFile):
         return read_mosaic_raw(item.files[0], CameraProfile.load(item.profile))
-    return read_raw(item.files[0])
+    path = item.files[0]
+    note = read_provenance(path)
+    if note is not None:
+        raise DataError(
+            f"{path}: its RAW was predicted from {note.source or 'a photo'}, not read by a sensor: take it out"
+        )
+    return read_raw(path)
 
 
 def _relative_size(photo: Tensor, raw: RawImage) -> float:

@@ -13,7 +13,7 @@ from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SIMULATED
 from revisp.errors import DataError, ImageError
 from revisp.evaluation.score_raw import score_raw_files
-from revisp.io.dng import write_dng
+from revisp.io.dng import Provenance, write_dng
 
 OTHER = SIMULATED.profile.replace(black_level=(512.0,) * 4, white_level=16383.0, bits=14, model="Other")
 
@@ -24,7 +24,7 @@ def mosaics() -> tuple[np.ndarray, np.ndarray]:
     return truth, np.clip(truth + generator.normal(0, 0.05, truth.shape), 0, 1).astype(np.float32)
 
 
-def write(path: Path, mosaic: np.ndarray, profile: CameraProfile, **options: int) -> Path:
+def write(path: Path, mosaic: np.ndarray, profile: CameraProfile, **options: object) -> Path:
     write_dng(path, torch.from_numpy(mosaic), profile, **options)
     return path
 
@@ -39,6 +39,14 @@ def test_each_file_is_normalised_by_its_own_levels(tmp_path: Path) -> None:
     same = score_raw_files(files[0], write(tmp_path / "again.dng", guess, OTHER)).mean
     assert same["psnr"] > 65  # what is left is rounding to 10 bits
     assert score_raw_files(files[0], files[0]).mean["psnr"] == 999
+
+
+def test_the_gain_of_a_prediction_is_undone(tmp_path: Path) -> None:
+    truth, guess = mosaics()
+    plain = write(tmp_path / "plain.dng", guess / 2, OTHER), write(tmp_path / "truth.dng", truth / 2, OTHER)
+    placed = write(tmp_path / "placed.dng", guess, OTHER, provenance=Provenance(gain=1.0))
+    figures = [score_raw_files(prediction, plain[1]).mean["psnr"] for prediction in (plain[0], placed)]
+    assert figures[0] == pytest.approx(figures[1], abs=0.01)
 
 
 def test_a_photo_gives_regions(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def camera_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
             scene(seed, 360, 480), SIMULATED, exposure=0.3, generator=torch.Generator().manual_seed(seed)
         )
         profile = SIMULATED.profile.replace(cfa=SIMULATED.profile.cfa.hflip(480))
-        write_dng(folder / f"IMG_{seed}.dng", shot.bayer.flip(-1), profile, orientation=2)
+        write_dng(folder / f"IMG_{seed}.dng", shot.bayer.flip(-1), profile, orientation=2, plain=True)
         save(folder / f"IMG_{seed}.jpg", shot.srgb[:, 4:, 6:], quality=95, subsampling=0)
     return folder
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from PIL import Image
 from revisp.camera.simulate import SIMULATED, simulate
 from revisp.data.manifest import array_path, read_manifest
 from revisp.errors import DataError, OutputError
-from revisp.io.dng import write_dng
+from revisp.io.dng import Provenance, write_dng
 from revisp.io.raw.read import read_raw
 from revisp.prepare import PrepareOptions, prepare, run, store
 from revisp.prepare.journal import JOURNAL
@@ -198,6 +199,16 @@ def test_gpr_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     )
 
 
+def test_predicted_raw_is_not_taken_for_a_sensors(tmp_path):
+    note = Provenance.of_photo(photo(tmp_path / "cat.png"), model="default")
+    (tmp_path / "in").mkdir()
+    write_dng(tmp_path / "in" / "cat.dng", np.full((64, 96), 0.5, np.float32), SIMULATED.profile, provenance=note)
+    result = prepare([tmp_path / "in"], tmp_path / "set", FAST)
+    (reject,) = result.refused
+    assert result.made == ()
+    assert re.search(r"cat\.dng: its RAW was predicted from cat\.png", reject.reason)
+
+
 def test_small_photos_and_odd_endings_are_named(tmp_path):
     Image.new("RGB", (40, 40)).save(tmp_path / "small.png")
     (tmp_path / "x.heic").write_bytes(b"x")
@@ -224,7 +235,7 @@ def camera_file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, torch.T
         photo += torch.nn.functional.interpolate(noise, size=(300, 400), mode="nearest")[0] / 4
     shot = simulate(photo**2, SIMULATED, generator=generator)
     path = tmp_path_factory.mktemp("camera") / "a.dng"
-    write_dng(path, shot.bayer, SIMULATED.profile)
+    write_dng(path, shot.bayer, SIMULATED.profile, plain=True)
     return path, shot.srgb
 
 

@@ -6,6 +6,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submod_attrs={
         "codec": ["COMPRESSIONS"],
+        "provenance": ["Provenance", "read_provenance"],
         "write": ["write_dng"],
     },
 )

@@ -18,9 +18,13 @@ from revisp.io.atomic import atomic_write
 from revisp.io.dng.codec import LEAST, encode_samples, find_compression
 from revisp.io.dng.layout import Directory, write_directories
 from revisp.io.dng.preview import developed, jpeg_directory, thumbnail_directory
+from revisp.io.dng.provenance import Provenance
 from revisp.io.dng.tags import camera_tags, exif_tags, file_tags, level_tags, sample_tags
 from revisp.io.exif import PhotoMetadata
+from revisp.io.ifd import Tag
 from revisp.io.mosaic_file import stored_mosaic
+from revisp.io.photo_record import PhotoRecord
+from revisp.io.xmp import write_packet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +33,7 @@ __all__ = ["write_dng"]
 
 Array = np.ndarray[Any, Any]
 
-_EXIF, _SUB_DIRECTORIES = 34665, 330
+_EXIF, _GPS, _SUB_DIRECTORIES, _XMP = 34665, 34853, 330, 700
 
 
 def write_dng(
@@ -42,6 +46,8 @@ def write_dng(
     exposure: float = 0.0,
     compression: str = "jpeg",
     plain: bool = False,
+    record: PhotoRecord | None = None,
+    provenance: Provenance | None = None,
 ) -> None:
     """Write a mosaic as a DNG that RAW converters open.
 
@@ -62,6 +68,8 @@ def write_dng(
             ``"jpegxl"``, which is smaller and which few read.
         plain: write one directory with an uncompressed strip, without thumbnail and preview;
             ``compression`` does not matter.
+        record: what the photo says about itself, to be carried over; it comes before ``metadata``.
+        provenance: where the RAW comes from; None leaves the note out.
 
     Raises:
         ShapeError: the input is not one mosaic; a value needs more bits than the profile has; or the mosaic is
@@ -78,9 +86,14 @@ def write_dng(
     if not plain and min(stored.shape) < LEAST:
         raise ShapeError(f"a mosaic of {stored.shape[1]}x{stored.shape[0]} has no room for tiles: take plain=True")
     root, version = _directories(stored, profile, exposure, "none" if plain else compression, plain=plain)
-    metadata = metadata or PhotoMetadata()
-    root.tags |= file_tags(orientation, metadata, version) | camera_tags(profile, exposure)
-    root.children[_EXIF] = [Directory(exif_tags(metadata))]
+    metadata, record = metadata or PhotoMetadata(), record or PhotoRecord()
+    root.tags |= record.descriptions | file_tags(orientation, metadata, version) | camera_tags(profile, exposure)
+    properties = [*record.xmp, *(provenance.properties() if provenance else ())]
+    if properties:
+        root.tags[_XMP] = Tag("byte", write_packet(properties))
+    root.children[_EXIF] = [Directory(exif_tags(metadata) | record.exif)]
+    if record.gps:
+        root.children[_GPS] = [Directory(dict(record.gps))]
     with atomic_write(path) as file:
         write_directories(file, root)
 
