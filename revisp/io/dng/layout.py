@@ -43,7 +43,9 @@ class Directory:
 
 
 def write_directories(file: BinaryIO, root: Directory) -> None:
-    """Write a TIFF file: first all directories, then all pixels, in the order of `Directory.walk`.
+    """Write a TIFF file: first all directories, then all pixels.
+
+    Small pictures come first. So programs find previews early, and a file that is cut off lacks the largest.
 
     Args:
         file: the file, at its beginning.
@@ -59,7 +61,8 @@ def write_directories(file: BinaryIO, root: Directory) -> None:
     for part in parts:
         places[id(part)] = at
         at += directory_size(part.tags)
-    for part in parts:
+    by_size = sorted(parts, key=lambda part: sum(len(piece) for piece in part.pixels))
+    for part in by_size:
         offsets = []
         for piece in part.pixels:
             offsets.append(at)
@@ -70,7 +73,7 @@ def write_directories(file: BinaryIO, root: Directory) -> None:
     file.write(struct.pack("<2sHI", b"II", 42, _HEADER))
     for part in parts:
         file.write(encode_directory(part.tags, places[id(part)]))
-    for part in parts:
+    for part in by_size:
         for piece in part.pixels:
             file.write(piece)
             file.write(b"\0" * (len(piece) % 2))
