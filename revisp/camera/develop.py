@@ -7,6 +7,7 @@ import math
 import numpy as np
 from torch import Tensor
 
+from revisp.camera.highlights import HighlightMode, roll_off
 from revisp.camera.isp import apply_ccm, apply_gains, linear_to_srgb
 from revisp.camera.profile import CameraProfile
 from revisp.checks import check_image
@@ -14,7 +15,9 @@ from revisp.checks import check_image
 __all__ = ["develop", "viewing_exposure"]
 
 
-def develop(raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0) -> Tensor:
+def develop(
+    raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0, highlights: HighlightMode = "clip"
+) -> Tensor:
     """Develop demosaiced RAW to sRGB.
 
     The steps: white balance by the profile's neutral, a clip at 1 that keeps highlights white, the colour matrix
@@ -26,6 +29,8 @@ def develop(raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0) -
         raw_rgb: camera RGB ``[..., 3, H, W]``, linear, black 0, white 1, not white-balanced.
         profile: the camera.
         exposure: stops to brighten by, before clipping.
+        highlights: ``"clip"``, or one of the modes of `revisp.camera.highlights.roll_off`, which bends what the
+            exposure lifts above white; the sensor's white becomes white.
 
     Returns:
         sRGB of the same shape, in [0, 1].
@@ -35,9 +40,11 @@ def develop(raw_rgb: Tensor, profile: CameraProfile, *, exposure: float = 0.0) -
     """
     check_image(raw_rgb, 3, "raw_rgb")
     # As in dcraw, the smallest gain is 1, so that a saturated sample stays saturated in every channel.
-    brighten = 2.0**exposure / min(profile.gains)
+    early, late = (exposure, 0.0) if highlights == "clip" else (0.0, exposure)
+    brighten = 2.0**early / min(profile.gains)
     balanced = apply_gains(raw_rgb, [gain * brighten for gain in profile.gains]).clamp(0, 1)
-    return linear_to_srgb(apply_ccm(balanced, profile.camera_to_srgb).clamp(0, 1))
+    light = apply_ccm(balanced, profile.camera_to_srgb * 2.0**late)
+    return linear_to_srgb(roll_off(light, highlights, rolloff=max(late, 0.0)))
 
 
 def viewing_exposure(raw_rgb: Tensor, profile: CameraProfile, *, limit: float = 4.0) -> float:

@@ -102,6 +102,16 @@ def test_exposure_brightens_by_stops_and_saturation_stays_white(profile: CameraP
         develop(torch.ones(3, 2, 2, dtype=torch.uint8), profile)
 
 
+@pytest.mark.parametrize("highlights", ["shoulder", "desaturate"])
+def test_bent_highlights_keep_what_a_clip_loses(profile: CameraProfile, highlights):
+    greys = torch.tensor([0.05, 0.1, 0.4, 0.6, 0.8, 1.0]) * torch.tensor(profile.as_shot_neutral).view(3, 1, 1)
+    clipped, bent = (develop(greys, profile, exposure=1.0, highlights=mode) for mode in ("clip", highlights))
+    assert torch.allclose(bent[..., :2], clipped[..., :2], atol=1e-5)
+    assert (clipped[..., 3:] > 0.9999).all()
+    assert (bent.diff() > 0.01).all()
+    assert torch.allclose(bent[..., -1], torch.ones(3, 1), atol=1e-5)
+
+
 def test_floats_are_stored_in_the_profiles_units(tmp_path: Path, profile: CameraProfile):
     bayer = torch.rand(1, 1, 32, 34)
     write_dng(tmp_path / "a.dng", bayer, profile)

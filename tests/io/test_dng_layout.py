@@ -112,7 +112,7 @@ def test_the_preview_shows_the_mosaic_itself(tmp_path: Path, profile: CameraProf
     write_dng(tmp_path / "a.dng", stored, profile, exposure=0.5)
     preview = read_preview(tmp_path / "a.dng")
     raw_rgb = demosaic(torch.from_numpy(profile.normalise(stored))[None], profile.cfa)
-    whole = develop(raw_rgb, profile, exposure=0.5)
+    whole = develop(raw_rgb, profile, exposure=0.5, highlights="shoulder")
     factor = round(size[0] / preview.shape[-2])
     assert preview.shape[-2:] == tuple(n // factor for n in size)
     small = torch.nn.functional.avg_pool2d(whole, factor)

@@ -34,10 +34,10 @@ def developed(stored: Array, profile: CameraProfile, exposure: float) -> Array:
     Args:
         stored: a mosaic ``[H, W]``, or demosaiced RAW ``[H, W, 3]``, in the units of the profile.
         profile: the camera.
-        exposure: EV by which the picture is brightened.
+        exposure: EV by which the picture is brightened; highlights are bent, not clipped.
     """
     raw_rgb = _demosaiced(stored, profile) if stored.ndim == 2 else _normalised(stored, profile)
-    srgb = develop(raw_rgb, profile, exposure=exposure)
+    srgb = develop(raw_rgb, profile, exposure=exposure, highlights="shoulder")
     pixels = srgb.mul_(255).round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
     if max(pixels.shape) <= PREVIEW_SIZE:
         return pixels
