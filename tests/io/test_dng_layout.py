@@ -18,6 +18,7 @@ from revisp.camera.isp import apply_ccm, apply_gains, srgb_to_linear
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.demosaic import demosaic
+from revisp.errors import ImageError
 from revisp.io import read_preview, read_raw, write_dng
 from revisp.io.dng import COMPRESSIONS
 from revisp.mosaic import mosaic
@@ -78,6 +79,29 @@ def test_libraw_finds_the_same_integers(tmp_path: Path, deep: CameraProfile, kin
         assert np.array_equal(raw.raw_image_visible, stored)
         assert raw.color_desc.decode()[raw.raw_pattern[0, 0]] == cfa[0]
         assert raw.white_level == deep.white_level
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=KIND_NAMES)
+@pytest.mark.parametrize("cfa", CFA)
+@pytest.mark.parametrize("size", SIZES[1:])
+def test_we_read_back_the_same_camera_and_integers(tmp_path: Path, profile: CameraProfile, kind, cfa: CFA, size):
+    profile = profile.replace(cfa=cfa, black_level=(60, 64, 66, 62))
+    stored = _full_range(profile, *size)
+    write_dng(tmp_path / "a.dng", stored, profile, orientation=8, **kind)
+    back = read_raw(tmp_path / "a.dng")
+    assert np.array_equal(back.mosaic, stored)
+    assert back.profile == profile
+    assert back.orientation == 8
+
+
+def test_a_cut_jpeg_xl_dng_is_one_line(tmp_path: Path, profile: CameraProfile):
+    write_dng(tmp_path / "a.dng", _full_range(profile, 300, 400), profile, compression="jpegxl")
+    whole = (tmp_path / "a.dng").read_bytes()
+    for length in (len(whole) - 200, len(whole) // 2, 3000, 300):
+        (tmp_path / "a.dng").write_bytes(whole[:length])
+        with pytest.raises(ImageError, match=r"a\.dng: ") as caught:
+            read_raw(tmp_path / "a.dng")
+        assert "\n" not in str(caught.value)
 
 
 @pytest.mark.skipif(shutil.which("dcraw") is None, reason="dcraw is not installed")

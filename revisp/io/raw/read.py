@@ -9,6 +9,7 @@ from revisp.errors import ImageError
 from revisp.io.exif import PhotoMetadata
 from revisp.io.mosaic_file import read_planes
 from revisp.io.raw.gpr import read_gpr
+from revisp.io.raw.jxl_dng import is_jxl_dng, read_jxl_dng
 from revisp.io.raw.libraw import read_libraw
 from revisp.io.raw.rawimage import RawImage, Rectangle
 from revisp.io.readable import check_file
@@ -19,8 +20,8 @@ __all__ = ["RawImage", "Rectangle", "read_mosaic_raw", "read_raw"]
 def read_raw(path: str | Path) -> RawImage:
     """Read the mosaic and the camera profile of a RAW file.
 
-    LibRaw reads most formats (CR2, CR3, CRW, NEF, ARW, RAF, DNG and many more). flashraw reads GoPro's ``.gpr``;
-    the extra ``gpr`` installs it.
+    LibRaw reads most formats (CR2, CR3, CRW, NEF, ARW, RAF, DNG and many more). imagecodecs decodes a DNG whose
+    mosaic is JPEG XL. flashraw reads GoPro's ``.gpr``; the extra ``gpr`` installs it.
 
     *Black level*: from the file, or from LibRaw's table of cameras, mapped to R, Gr, Gb, B by position. If neither
     has one, a plausible masked border gives it (`RawImage.optical_black`).
@@ -49,7 +50,9 @@ def read_raw(path: str | Path) -> RawImage:
         ((32, 48), dtype('uint16'), 'RGGB')
     """
     path = check_file(path)
-    return read_gpr(path) if path.suffix.lower() == ".gpr" else read_libraw(path)
+    if path.suffix.lower() == ".gpr":
+        return read_gpr(path)
+    return read_jxl_dng(path) if is_jxl_dng(path) else read_libraw(path)
 
 
 def read_mosaic_raw(path: str | Path, profile: CameraProfile) -> RawImage:
