@@ -35,6 +35,14 @@ class Format(StrEnum):
     png = "png"
 
 
+class CompressionName(StrEnum):
+    """Compressions of a DNG, all without loss."""
+
+    jpeg = "jpeg"
+    none = "none"
+    jpegxl = "jpegxl"
+
+
 class EngineName(StrEnum):
     """Programs that run a model."""
 
@@ -79,6 +87,17 @@ def command(
         Format | None, typer.Option(help="Format of the files in an output folder.", show_default="dng")
     ] = None,
     bits: Annotated[int, typer.Option(help="Bits of .npy: 10 (AIM 2022) or 12 (NTIRE 2025).")] = 10,
+    compression: Annotated[
+        CompressionName,
+        typer.Option(help="Of .dng, without loss; few programs read jpegxl, which is smaller."),
+    ] = CompressionName.jpeg,
+    plain_dng: Annotated[
+        bool,
+        typer.Option("--plain-dng", help="Write .dng uncompressed, without preview, values as predicted."),
+    ] = False,
+    strip_location: Annotated[
+        bool, typer.Option("--strip-location", help="Leave coordinates and names of places out of .dng.")
+    ] = False,
     camera: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Make it the RAW of this camera: make and model, or a .json profile."),
@@ -138,7 +157,15 @@ def command(
 
         known = {"camera": camera, "headroom": headroom, "curve": curve}
         loaded = _load(model, engine, device, precision, compile=compile, memory=memory, known=known)
-        batch = Batch(loaded, jobs, Choice(bits, preview, tile), workers=workers, resume=resume)
+        choice = Choice(
+            bits,
+            preview,
+            tile,
+            compression=compression.value,
+            plain_dng=plain_dng,
+            strip_location=strip_location,
+        )
+        batch = Batch(loaded, jobs, choice, workers=workers, resume=resume)
         alone = devices * nodes == 1
         _conclude(_convert(batch) if alone else _divide(batch, Processes(devices, nodes, device)), notes)
 

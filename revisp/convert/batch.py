@@ -16,10 +16,9 @@ from torch import Tensor
 
 from revisp.convert.engine import Engine, as_engine
 from revisp.convert.finished import is_finished
-from revisp.convert.formats import Choice, check_writable, write_raw
+from revisp.convert.formats import Choice, Origin, check_writable, origin_of, write_raw
 from revisp.convert.jobs import Conversion, share
 from revisp.inference.tiles import Progress
-from revisp.io.exif import PhotoMetadata
 from revisp.io.locking import lock, make_folder
 from revisp.io.photo import Photo, read_photo
 from revisp.pipeline import ReverseISP
@@ -197,12 +196,13 @@ class Batch:
             return
         try:
             bayer = self.engine.bayer(photo.srgb, tile=self.choice.tile, progress=progress)
+            origin = origin_of(outcome.job.photo, photo, bayer, self.engine)
         except Exception as error:
             self._release(picked.lock)
             self._writing.append(_done(replace(outcome, error=error)))
             return
         outcome = replace(outcome, seconds=outcome.seconds + time.monotonic() - started)
-        self._writing.append(self._submit(self._write, outcome, bayer, photo.metadata, picked.lock))
+        self._writing.append(self._submit(self._write, outcome, bayer, origin, picked.lock))
         unwritten = [future for future in self._writing if not future.done()]
         if len(unwritten) > self._ahead:
             unwritten[0].exception()
@@ -235,10 +235,10 @@ class Batch:
             return Picked(Converted(job, error=error))
         return Picked(Converted(job, seconds=time.monotonic() - started), photo, held)
 
-    def _write(self, outcome: Converted, bayer: Tensor, metadata: PhotoMetadata, held: FileLock) -> Converted:
+    def _write(self, outcome: Converted, bayer: Tensor, origin: Origin, held: FileLock) -> Converted:
         started = time.monotonic()
         try:
-            files = write_raw(outcome.job.output, bayer, self.engine, metadata, self.choice)
+            files = write_raw(outcome.job.output, bayer, self.engine, origin, self.choice)
         except Exception as error:
             return replace(outcome, error=error)
         finally:

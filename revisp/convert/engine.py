@@ -62,6 +62,7 @@ class TorchEngine:
         camera: the camera for which the RAW is re-expressed (`revisp.camera.as_camera`); None: the model's own.
         headroom: told of all photos, as for `revisp.predict`.
         curve: told of all photos, as for `revisp.predict`.
+        name: the model's name in the files that are written.
 
     Raises:
         ConfigError: a camera is given, but the colours of the model's own are not known; or headroom or curve
@@ -79,6 +80,7 @@ class TorchEngine:
     camera: CameraProfile | None = None
     headroom: float | None = None
     curve: Sequence[float] | FittedCamera | None = None
+    name: str = ""
 
     def __post_init__(self) -> None:
         if self.camera is not None:

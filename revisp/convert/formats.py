@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from torch import Tensor
 
+from revisp.camera.brightness import Brightness, match_brightness
 from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
 from revisp.challenges import of_profile
@@ -18,15 +20,30 @@ from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError
 from revisp.inference.tiles import Progress, tile_apply
 from revisp.io.challenge_npy import write_challenge_npy
-from revisp.io.dng import write_dng
+from revisp.io.dng.codec import find_compression
+from revisp.io.dng.provenance import Provenance
+from revisp.io.dng.write import write_dng
 from revisp.io.exif import PhotoMetadata
 from revisp.io.mosaic_file import write_mosaic
-from revisp.io.photo import read_photo, write_png
+from revisp.io.photo import Photo, read_photo, write_png
+from revisp.io.photo_record import read_record
 from revisp.pipeline import ReverseISP
 
-__all__ = ["WRITERS", "Choice", "check_writable", "convert_photo", "write_raw"]
+__all__ = ["WRITERS", "Choice", "Origin", "check_writable", "convert_photo", "origin_of", "write_raw"]
 
-Writer = Callable[[Path, Tensor, Sensor, PhotoMetadata, int], None]
+
+class Origin(NamedTuple):
+    """What is known of the photo that a mosaic was predicted from.
+
+    Attributes:
+        metadata: how the photo was taken.
+        photo: its file; None: nothing is carried over from it.
+        brightness: how to brighten a DNG.
+    """
+
+    metadata: PhotoMetadata = PhotoMetadata()
+    photo: Path | None = None
+    brightness: Brightness = Brightness()
 
 
 @dataclass(frozen=True)
@@ -37,10 +54,14 @@ class Choice:
         bits: bits of ``.npy``: 10 or 12.
         preview: also write the developed RAW, to `preview_path`.
         tile: height and width of the tiles in pixels; None lets the engine choose.
+        compression: of ``.dng``, as for `revisp.io.write_dng`.
+        plain_dng: write ``.dng`` without thumbnail and preview, uncompressed, with the values as predicted.
+        strip_location: leave coordinates and names of places out of ``.dng``.
+
+    Raises:
+        ConfigError: an unknown compression.
 
     Example:
-        >>> Choice()
-        Choice(bits=10, preview=False, tile=None)
         >>> Choice(bits=12, tile=512).bits
         12
     """
@@ -48,6 +69,15 @@ class Choice:
     bits: int = 10
     preview: bool = False
     tile: int | None = None
+    compression: str = "jpeg"
+    plain_dng: bool = False
+    strip_location: bool = False
+
+    def __post_init__(self) -> None:
+        find_compression(self.compression)
+
+
+Writer = Callable[[Path, Tensor, Sensor, Origin, Choice], None]
 
 
 def convert_photo(
@@ -85,7 +115,14 @@ def convert_photo(
     check_writable(engine, output, choice)
     picture = read_photo(photo)
     bayer = engine.bayer(picture.srgb, tile=tile, progress=progress)
-    return write_raw(output, bayer, engine, picture.metadata, choice)
+    return write_raw(output, bayer, engine, origin_of(Path(photo), picture, bayer, engine), choice)
+
+
+def origin_of(path: Path, photo: Photo, bayer: Tensor, sensor: Sensor) -> Origin:
+    """Return what a RAW file tells of the photo at ``path``, from which the mosaic was predicted."""
+    known = sensor.profile is not None and of_profile(sensor.profile) is None
+    brightness = match_brightness(bayer, photo.srgb, sensor.profile) if known else Brightness()
+    return Origin(photo.metadata, path, brightness)
 
 
 def check_writable(sensor: Sensor, output: Path, choice: Choice) -> None:
@@ -104,18 +141,21 @@ def check_writable(sensor: Sensor, output: Path, choice: Choice) -> None:
         _challenge(sensor, choice.bits)
 
 
-def write_raw(
-    output: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, choice: Choice
-) -> tuple[Path, ...]:
+def write_raw(output: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> tuple[Path, ...]:
     """Write a mosaic ``[1, H, W]``, and its preview if ``choice`` asks for it; return the files written.
+
+    A DNG that is not plain is brightened as ``origin`` says.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    WRITERS[output.suffix.lower()](output, bayer, sensor, metadata, choice.bits)
+    if output.suffix.lower() != ".dng" or choice.plain_dng:
+        origin = origin._replace(brightness=Brightness())
+    bayer = origin.brightness.apply(bayer)
+    WRITERS[output.suffix.lower()](output, bayer, sensor, origin, choice)
     if not choice.preview:
         return (output,)
-    write_png(preview_path(output), _develop_mosaic(bayer, _camera(sensor)))
+    write_png(preview_path(output), _develop_mosaic(bayer, _camera(sensor), origin.brightness.rest))
     return output, preview_path(output)
 
 
@@ -136,28 +176,49 @@ def _challenge(sensor: Sensor, bits: int) -> CameraProfile | None:
     return own
 
 
-def _develop_mosaic(bayer: Tensor, profile: CameraProfile) -> Tensor:
-    """Develop ``[1, H, W]`` to sRGB ``[3, H, W]``, as a RAW converter would show the file."""
+def _develop_mosaic(bayer: Tensor, profile: CameraProfile, exposure: float) -> Tensor:
+    """Develop ``[1, H, W]`` to sRGB ``[3, H, W]``, as the preview in a DNG shows it."""
 
     def part(mosaic: Tensor) -> Tensor:
-        return develop(demosaic(mosaic, profile.cfa), profile)
+        return develop(demosaic(mosaic, profile.cfa), profile, exposure=exposure, highlights="shoulder")
 
     return tile_apply(part, bayer[None], tile=1024, overlap=4, channels=3, reach=2)[0]
 
 
-def _dng(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, bits: int) -> None:
-    write_dng(path, bayer, _camera(sensor), metadata=metadata)
+def _dng(path: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> None:
+    record, provenance = None, None
+    if origin.photo is not None:
+        record = read_record(origin.photo)
+        record = record.without_location() if choice.strip_location else record
+        provenance = Provenance.of_photo(
+            origin.photo,
+            model=getattr(sensor, "name", ""),
+            camera=" ".join(filter(None, (origin.metadata.make, origin.metadata.model))),
+            gain=origin.brightness.gain,
+        )
+    write_dng(
+        path,
+        bayer,
+        _camera(sensor),
+        metadata=origin.metadata,
+        exposure=origin.brightness.rest,
+        compression=choice.compression,
+        plain=choice.plain_dng,
+        record=record,
+        provenance=provenance,
+    )
 
 
-def _npy(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, bits: int) -> None:
-    own = _challenge(sensor, bits)
+def _npy(path: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> None:
+    own = _challenge(sensor, choice.bits)
     if own is None:
-        write_challenge_npy(path, bayer, sensor.cfa, bits=bits)
+        write_challenge_npy(path, bayer, sensor.cfa, bits=choice.bits)
     else:
-        write_challenge_npy(path, bayer, sensor.cfa, bits=bits, black=own.black_level[0], white=own.white_level)
+        white = own.white_level
+        write_challenge_npy(path, bayer, sensor.cfa, bits=choice.bits, black=own.black_level[0], white=white)
 
 
-def _mosaic(path: Path, bayer: Tensor, sensor: Sensor, metadata: PhotoMetadata, bits: int) -> None:
+def _mosaic(path: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> None:
     write_mosaic(path, bayer, _camera(sensor))
 
 

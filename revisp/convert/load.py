@@ -14,7 +14,7 @@ from revisp.errors import ConfigError
 from revisp.inference.fast import optimise
 from revisp.inference.precision import Precision
 from revisp.io.camera_file import load_curve
-from revisp.model_folder import from_pretrained
+from revisp.model_folder import DEFAULT, from_pretrained
 
 if TYPE_CHECKING:
     from revisp.camera.fitted import FittedCamera
@@ -103,8 +103,9 @@ def load_engine(
     if model is None or not is_graph:
         target = None if camera is None else find_camera(camera)
         known = load_curve(curve) if isinstance(curve, str | Path) else curve
-        pipeline = optimise(load_model(model, device), precision, compile=compile)
-        return TorchEngine(pipeline, memory, target, headroom, known)
+        loaded = load_model(model, device)
+        name = f"{Path(model or DEFAULT).name}: {loaded.description}"
+        return TorchEngine(optimise(loaded, precision, compile=compile), memory, target, headroom, known, name)
     settings = {"device": device != "auto", "precision": precision != "auto", "compile": compile, "memory": memory}
     told = {"camera": camera, "headroom": headroom, "curve": curve}
     settings |= {name: value is not None for name, value in told.items()}

@@ -38,6 +38,7 @@ class OnnxPipeline:
         info: the metadata in the file.
         profile: the camera whose RAW the graph predicts; None if the model had none.
         cfa: phase of the mosaics.
+        name: name of the file, which is recorded in the files that are written.
 
     Raises:
         ConfigError: onnxruntime is not installed or does not have a provider.
@@ -57,6 +58,7 @@ class OnnxPipeline:
 
     def __init__(self, path: str | Path, providers: Sequence[str] | None = None) -> None:
         self.path = Path(path)
+        self.name = self.path.name
         self._session = open_session(self.path, providers)
         self.info = read_info(self._session, path)
         self.profile, self.cfa = self.info.profile, self.info.cfa

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from revisp.cfa import CFA
 from revisp.challenges import CHALLENGES, Challenge, by_photo
-from revisp.convert.formats import WRITERS
+from revisp.convert.formats import WRITERS, Choice, Origin
 from revisp.errors import ConfigError, OutputError
 from revisp.evaluation.score_submissions import Problems, list_files
 from revisp.inference.predict import predict
@@ -98,7 +98,7 @@ def _convert(model: ReverseISP, photo: Path, output: Path, bits: int, tile: int 
     started = time.perf_counter()
     bayer = predict(model, picture.srgb, tile=tile or max(picture.srgb.shape[-2:])).bayer
     seconds = time.perf_counter() - started
-    WRITERS[".npy"](output, bayer, model, picture.metadata, bits)
+    WRITERS[".npy"](output, bayer, model, Origin(picture.metadata), Choice(bits))
     return seconds
 
 

@@ -1,0 +1,123 @@
+"""What the DNG of a photo holds: brightness, the photo's own words, and the note that it was predicted."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rawpy
+import torch
+from PIL import Image
+from skimage import data
+
+from revisp.camera.canonical import canonical_profile, light_to_raw
+from revisp.camera.isp import srgb_to_linear
+from revisp.convert import Choice, Conversion, convert_photos
+from revisp.errors import ConfigError
+from revisp.io import read_preview, read_raw, read_srgb
+from revisp.io.dng import read_provenance
+from revisp.mosaic import mosaic
+
+
+class Inverse:
+    """An engine that takes a photo for linear light on the canonical sensor, 2.5 EV below its white."""
+
+    profile, cfa, name = canonical_profile(), canonical_profile().cfa, "inverse sRGB"
+
+    def bayer(self, srgb, *, tile=None, progress=None):
+        return mosaic(light_to_raw(srgb_to_linear(srgb)).clamp(0, 1), self.cfa)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    """A photo without a clipped pixel, with GPS."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "Apple", "iPhone 13 mini"
+    exif.get_ifd(0x8825)[1] = "N"
+    image = Image.fromarray(data.chelsea())
+    image.save(tmp_path / "cat.jpg", exif=exif, quality=95)
+    return tmp_path / "cat.jpg"
+
+
+def _convert(photo: Path, name: str = "cat.dng", **choice) -> Path:
+    (done,) = convert_photos(Inverse(), [Conversion(photo, photo.with_name(name))], Choice(**choice), workers=0)
+    assert done.error is None
+    return done.files[0]
+
+
+def _opened(dng: Path) -> np.ndarray:
+    """The picture as LibRaw opens it at fixed brightness, linear."""
+    with rawpy.imread(str(dng)) as raw:
+        picture = raw.postprocess(
+            use_camera_wb=True, no_auto_bright=True, adjust_maximum_thr=0.0, gamma=(1, 1), output_bps=16
+        )
+    return picture / 65535
+
+
+def test_it_opens_as_bright_as_the_photo(photo: Path):
+    wanted = np.median(srgb_to_linear(read_srgb(photo)))
+    placed, plain = (np.median(_opened(_convert(photo, plain_dng=plain))) for plain in (False, True))
+    assert np.log2(placed / wanted) == pytest.approx(0, abs=0.1)
+    assert np.log2(plain / wanted) == pytest.approx(-2.5, abs=0.1)
+
+
+def test_its_preview_looks_like_the_photo(photo: Path):
+    dng = _convert(photo, preview=True)
+    for picture in (read_preview(dng), read_srgb(dng.with_suffix(".preview.png"))):
+        assert (picture - read_srgb(photo)).abs().mean() < 0.03
+
+
+def test_it_is_known_as_predicted_and_from_what(photo: Path):
+    note = read_provenance(_convert(photo))
+    assert note is not None
+    assert (note.model, note.source, note.camera) == ("inverse sRGB", "cat.jpg", "Apple iPhone 13 mini")
+    assert note.gain == pytest.approx(5 + np.log2(0.18), abs=0.05)
+    assert read_provenance(_convert(photo, "plain.dng", plain_dng=True)).gain == 0
+
+
+def test_a_plain_dng_holds_the_values_as_predicted(photo: Path):
+    predicted = Inverse().bayer(read_srgb(photo))[0].numpy()
+    plain = _convert(photo, plain_dng=True)
+    assert np.array_equal(read_raw(plain).mosaic, Inverse.profile.quantise(predicted))
+    assert read_preview(plain) is None
+
+
+def test_other_formats_hold_the_values_as_predicted(photo: Path):
+    predicted = Inverse().bayer(read_srgb(photo))[0].numpy()
+    with Image.open(_convert(photo, "cat.png")) as image:
+        assert np.array_equal(np.asarray(image), Inverse.profile.quantise(predicted))
+
+
+@pytest.mark.parametrize("strip", [True, False])
+def test_the_location_is_left_out_on_demand(photo: Path, strip: bool):
+    dng = _convert(photo, strip_location=strip)
+    with Image.open(dng) as image:
+        assert bool(image.getexif().get_ifd(0x8825)) != strip
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "none", "jpegxl"])
+def test_a_second_run_knows_each_compression(photo: Path, compression: str):
+    job, choice = Conversion(photo, photo.with_suffix(".dng")), Choice(compression=compression)
+    first, second = (next(convert_photos(Inverse(), [job], choice, resume=True)) for _ in range(2))
+    assert (first.error, second.error, second.skipped) == (None, None, True)
+
+
+def test_an_unknown_compression_is_refused_before_any_photo():
+    with pytest.raises(ConfigError, match="unknown compression 'zip'"):
+        Choice(compression="zip")
+
+
+def test_the_gain_clips_no_highlight(tmp_path: Path):
+    """A ramp of greys whose photo is clipped in its upper half: all of the RAW stays below white."""
+    light = torch.linspace(0.02, 4, 512).expand(3, 64, 512)
+
+    class Knows(Inverse):
+        def bayer(self, srgb, *, tile=None, progress=None):
+            return mosaic(light_to_raw(light), self.cfa)
+
+    encoded = (light.clamp(max=1) ** (1 / 2.2) * 255).byte().permute(1, 2, 0).numpy()
+    Image.fromarray(np.ascontiguousarray(encoded)).save(tmp_path / "ramp.png")
+    job = Conversion(tmp_path / "ramp.png", tmp_path / "ramp.dng")
+    next(convert_photos(Knows(), [job], workers=0))
+    picture = _opened(job.output)[8:-8, 8:-8].mean(axis=(0, 2))
+    assert (np.diff(picture[::16]) > 0).all()
+    assert 0.9 < picture.max() <= 1
