@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.functional import avg_pool2d
 
 from revisp.camera.isp import apply_ccm, apply_gains, srgb_to_linear
 from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
@@ -53,12 +54,12 @@ class Brightness:
     gain: float = 0.0
     rest: float = 0.0
 
-    def apply(self, bayer: Tensor) -> Tensor:
+    def apply(self, raw: Tensor) -> Tensor:
         """Multiply normalised values (black 0, white 1) by the gain, and clip them at white."""
-        return (bayer * 2.0**self.gain).clamp(max=1) if self.gain else bayer
+        return (raw * 2.0**self.gain).clamp(max=1) if self.gain else raw
 
 
-def match_brightness(bayer: Tensor, srgb: Tensor, profile: CameraProfile) -> Brightness:
+def match_brightness(raw: Tensor, srgb: Tensor, profile: CameraProfile) -> Brightness:
     """Return how to brighten a RAW so that it looks as bright as the photo.
 
     The medians of linear luma are compared, over pixels of the photo that are neither black nor overexposed; the
@@ -67,12 +68,12 @@ def match_brightness(bayer: Tensor, srgb: Tensor, profile: CameraProfile) -> Bri
     as overexposed pixels need it, and no further.
 
     Args:
-        bayer: the mosaic ``[1, H, W]``, black 0, white 1.
+        raw: the mosaic ``[1, H, W]`` or demosaiced RAW ``[3, H, W]``, black 0, white 1.
         srgb: the photo ``[3, H, W]`` in [0, 1].
-        profile: the camera of the mosaic.
+        profile: the camera of the RAW.
 
     Raises:
-        ShapeError: mosaic and photo are of different sizes.
+        ShapeError: RAW and photo are of different sizes.
 
     Example:
         >>> from revisp.camera.cameras import typical_profile
@@ -83,17 +84,24 @@ def match_brightness(bayer: Tensor, srgb: Tensor, profile: CameraProfile) -> Bri
         (2.0, 0.0)
     """
     check_image(srgb, 3, "srgb")
-    if bayer.shape[-2:] != srgb.shape[-2:]:
-        raise ShapeError(f"the mosaic is {list(bayer.shape)}, but the photo {list(srgb.shape)}")
-    height, width = (size // 2 * 2 for size in bayer.shape[-2:])
-    red, green_red, green_blue, blue = pack(bayer[..., :height, :width].float(), profile.cfa)
-    raw_rgb = torch.stack((red, (green_red + green_blue) / 2, blue))
+    if raw.shape[-2:] != srgb.shape[-2:]:
+        raise ShapeError(f"the RAW is {list(raw.shape)}, but the photo {list(srgb.shape)}")
+    height, width = (size // 2 * 2 for size in raw.shape[-2:])
+    raw_rgb = _halved(raw[..., :height, :width].float(), profile)
     balanced = apply_gains(raw_rgb, [gain / min(profile.gains) for gain in profile.gains])
     room = -math.log2(max(_quantile(balanced.amax(dim=0), HIGHEST), 2.0**-LIMIT_EV))
     step = max(1, math.isqrt(height * width // 4 // SAMPLES))
     wanted = _difference(balanced[:, ::step, ::step], srgb[:, : height : 2 * step, : width : 2 * step], profile)
     gain = min(max(min(wanted, room), 0.0), LIMIT_EV)
     return Brightness(gain, min(max(wanted - gain, -LIMIT_EV), LIMIT_EV))
+
+
+def _halved(raw: Tensor, profile: CameraProfile) -> Tensor:
+    """Return demosaiced RAW ``[3, H/2, W/2]``: the mean of each 2x2 tile."""
+    if raw.shape[-3] == 3:
+        return avg_pool2d(raw, 2)
+    red, green_red, green_blue, blue = pack(raw, profile.cfa)
+    return torch.stack((red, (green_red + green_blue) / 2, blue))
 
 
 def _difference(balanced: Tensor, srgb: Tensor, profile: CameraProfile) -> float:

@@ -35,6 +35,13 @@ class Format(StrEnum):
     png = "png"
 
 
+class DngKind(StrEnum):
+    """Kinds of RAW in a DNG."""
+
+    mosaic = "mosaic"
+    linear = "linear"
+
+
 class CompressionName(StrEnum):
     """Compressions of a DNG, all without loss."""
 
@@ -91,6 +98,9 @@ def command(
         CompressionName,
         typer.Option(help="Of .dng, without loss; few programs read jpegxl, which is smaller."),
     ] = CompressionName.jpeg,
+    dng: Annotated[
+        DngKind, typer.Option(help="linear: three planes, which converters need not demosaic.")
+    ] = DngKind.mosaic,
     plain_dng: Annotated[
         bool,
         typer.Option("--plain-dng", help="Write .dng uncompressed, without preview, values as predicted."),
@@ -164,6 +174,7 @@ def command(
             compression=compression.value,
             plain_dng=plain_dng,
             strip_location=strip_location,
+            linear_dng=dng is DngKind.linear,
         )
         batch = Batch(loaded, jobs, choice, workers=workers, resume=resume)
         alone = devices * nodes == 1

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from revisp.convert.engine import Engine, as_engine
 from revisp.convert.finished import is_finished
-from revisp.convert.formats import Choice, Origin, check_writable, origin_of, write_raw
+from revisp.convert.formats import Choice, Origin, check_writable, origin_of, predict_raw, write_raw
 from revisp.convert.jobs import Conversion, share
 from revisp.inference.tiles import Progress
 from revisp.io.locking import lock, make_folder
@@ -195,14 +195,14 @@ class Batch:
             self._writing.append(_done(outcome))
             return
         try:
-            bayer = self.engine.bayer(photo.srgb, tile=self.choice.tile, progress=progress)
-            origin = origin_of(outcome.job.photo, photo, bayer, self.engine)
+            raw = predict_raw(self.engine, photo.srgb, self.choice, progress)
+            origin = origin_of(outcome.job.photo, photo, raw, self.engine)
         except Exception as error:
             self._release(picked.lock)
             self._writing.append(_done(replace(outcome, error=error)))
             return
         outcome = replace(outcome, seconds=outcome.seconds + time.monotonic() - started)
-        self._writing.append(self._submit(self._write, outcome, bayer, origin, picked.lock))
+        self._writing.append(self._submit(self._write, outcome, raw, origin, picked.lock))
         unwritten = [future for future in self._writing if not future.done()]
         if len(unwritten) > self._ahead:
             unwritten[0].exception()
@@ -235,10 +235,10 @@ class Batch:
             return Picked(Converted(job, error=error))
         return Picked(Converted(job, seconds=time.monotonic() - started), photo, held)
 
-    def _write(self, outcome: Converted, bayer: Tensor, origin: Origin, held: FileLock) -> Converted:
+    def _write(self, outcome: Converted, raw: Tensor, origin: Origin, held: FileLock) -> Converted:
         started = time.monotonic()
         try:
-            files = write_raw(outcome.job.output, bayer, self.engine, origin, self.choice)
+            files = write_raw(outcome.job.output, raw, self.engine, origin, self.choice)
         except Exception as error:
             return replace(outcome, error=error)
         finally:

@@ -12,10 +12,10 @@ from torch import Tensor
 from revisp.camera.fitted import FittedCamera
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
-from revisp.convert.target import check_source, mosaic_of
+from revisp.convert.target import check_source, mosaic_of, planes_of, refined_rgb
 from revisp.inference.predict import predict
 from revisp.inference.tiles import Progress
-from revisp.pipeline import MINIMUM_SIZE, ReverseISP
+from revisp.pipeline import MINIMUM_SIZE, Reconstruction, ReverseISP
 
 __all__ = ["Engine", "Sensor", "TorchEngine", "as_engine"]
 
@@ -101,7 +101,20 @@ class TorchEngine:
 
     def bayer(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
         """Predict the mosaic ``[1, H, W]`` of a photo ``[3, H, W]``."""
-        predicted = predict(
+        predicted = self._predict(srgb, tile, progress)
+        if self.camera is None:
+            return predicted.bayer
+        return mosaic_of(predicted, check_source(self.model.profile), self.camera)
+
+    def raw_rgb(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
+        """Predict the demosaiced RAW ``[3, H, W]`` of a photo ``[3, H, W]``, black 0, white 1."""
+        predicted = self._predict(srgb, tile, progress)
+        if self.camera is None:
+            return refined_rgb(predicted, self.model.cfa)
+        return planes_of(predicted, check_source(self.model.profile), self.camera)
+
+    def _predict(self, srgb: Tensor, tile: int | None, progress: Progress | None) -> Reconstruction:
+        return predict(
             self.model,
             srgb,
             tile=tile,
@@ -110,9 +123,6 @@ class TorchEngine:
             curve=self.curve,
             progress=progress,
         )
-        if self.camera is None:
-            return predicted.bayer
-        return mosaic_of(predicted, check_source(self.model.profile), self.camera)
 
 
 def as_engine(model: ReverseISP | Engine) -> Engine:

@@ -7,6 +7,7 @@ import numpy as np
 from revisp.convert.formats import Choice
 from revisp.convert.jobs import Conversion, preview_path
 from revisp.errors import ImageError
+from revisp.io.dng.linear import read_linear_dng
 from revisp.io.header import photo_size
 from revisp.io.mosaic_file import read_mosaic
 from revisp.io.raw.read import read_raw
@@ -24,7 +25,7 @@ def is_finished(job: Conversion, choice: Choice) -> bool:
         written = min(file.stat().st_mtime_ns for file in files)
         if job.photo.exists() and job.photo.stat().st_mtime_ns > written:
             return False
-        found = _size(job)
+        found = _size(job, linear=choice.linear_dng)
     except (OSError, ValueError, EOFError, ImageError):
         return False
     photo = photo_size(job.photo)
@@ -34,9 +35,11 @@ def is_finished(job: Conversion, choice: Choice) -> bool:
     return all(0 <= n - m <= slack for n, m in zip(sorted(photo), sorted(found), strict=True))
 
 
-def _size(job: Conversion) -> tuple[int, ...]:
+def _size(job: Conversion, *, linear: bool) -> tuple[int, ...]:
     """Return height and width of the RAW of a job."""
     ending = job.output.suffix.lower()
+    if linear:
+        return read_linear_dng(job.output).shape[1:]
     if ending == ".dng":
         return read_raw(job.output).mosaic.shape
     if ending == ".npy":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -22,14 +22,23 @@ from revisp.inference.tiles import Progress, tile_apply
 from revisp.io.challenge_npy import write_challenge_npy
 from revisp.io.dng.codec import find_compression
 from revisp.io.dng.provenance import Provenance
-from revisp.io.dng.write import write_dng
+from revisp.io.dng.write import write_dng, write_linear_dng
 from revisp.io.exif import PhotoMetadata
 from revisp.io.mosaic_file import write_mosaic
 from revisp.io.photo import Photo, read_photo, write_png
 from revisp.io.photo_record import read_record
 from revisp.pipeline import ReverseISP
 
-__all__ = ["WRITERS", "Choice", "Origin", "check_writable", "convert_photo", "origin_of", "write_raw"]
+__all__ = [
+    "WRITERS",
+    "Choice",
+    "Origin",
+    "check_writable",
+    "convert_photo",
+    "origin_of",
+    "predict_raw",
+    "write_raw",
+]
 
 
 class Origin(NamedTuple):
@@ -57,9 +66,10 @@ class Choice:
         compression: of ``.dng``, as for `revisp.io.write_dng`.
         plain_dng: write ``.dng`` without thumbnail and preview, uncompressed, with the values as predicted.
         strip_location: leave coordinates and names of places out of ``.dng``.
+        linear_dng: write ``.dng`` of three planes, demosaiced (`revisp.io.dng.write_linear_dng`).
 
     Raises:
-        ConfigError: an unknown compression.
+        ConfigError: an unknown compression, or a DNG that is both plain and linear.
 
     Example:
         >>> Choice(bits=12, tile=512).bits
@@ -72,9 +82,12 @@ class Choice:
     compression: str = "jpeg"
     plain_dng: bool = False
     strip_location: bool = False
+    linear_dng: bool = False
 
     def __post_init__(self) -> None:
         find_compression(self.compression)
+        if self.plain_dng and self.linear_dng:
+            raise ConfigError("a plain DNG is a mosaic: ask for a plain or a linear one, not both")
 
 
 Writer = Callable[[Path, Tensor, Sensor, Origin, Choice], None]
@@ -114,14 +127,22 @@ def convert_photo(
     engine, output, choice = as_engine(model), Path(output), Choice(bits, preview, tile)
     check_writable(engine, output, choice)
     picture = read_photo(photo)
-    bayer = engine.bayer(picture.srgb, tile=tile, progress=progress)
-    return write_raw(output, bayer, engine, origin_of(Path(photo), picture, bayer, engine), choice)
+    raw = predict_raw(engine, picture.srgb, choice, progress)
+    return write_raw(output, raw, engine, origin_of(Path(photo), picture, raw, engine), choice)
 
 
-def origin_of(path: Path, photo: Photo, bayer: Tensor, sensor: Sensor) -> Origin:
-    """Return what a RAW file tells of the photo at ``path``, from which the mosaic was predicted."""
-    known = sensor.profile is not None and of_profile(sensor.profile) is None
-    brightness = match_brightness(bayer, photo.srgb, sensor.profile) if known else Brightness()
+def predict_raw(engine: Engine, srgb: Tensor, choice: Choice, progress: Progress | None = None) -> Tensor:
+    """Predict the mosaic ``[1, H, W]`` of a photo, or its demosaiced RAW ``[3, H, W]`` for a linear DNG."""
+    predict = engine.raw_rgb if choice.linear_dng else engine.bayer  # type: ignore[attr-defined]  # checked before
+    raw: Tensor = predict(srgb, tile=choice.tile, progress=progress)
+    return raw
+
+
+def origin_of(path: Path, photo: Photo, raw: Tensor, sensor: Sensor) -> Origin:
+    """Return what a RAW file tells of the photo at ``path``, from which ``raw`` was predicted."""
+    profile = sensor.profile
+    known = profile is not None and of_profile(profile) is None
+    brightness = match_brightness(raw, photo.srgb, profile) if known else Brightness()
     return Origin(photo.metadata, path, brightness)
 
 
@@ -139,10 +160,14 @@ def check_writable(sensor: Sensor, output: Path, choice: Choice) -> None:
         _camera(sensor)
     if ending == ".npy":
         _challenge(sensor, choice.bits)
+    if choice.linear_dng and ending != ".dng":
+        raise ConfigError(f"cannot write {output} linear: that is a kind of .dng")
+    if choice.linear_dng and not hasattr(sensor, "raw_rgb"):
+        raise ConfigError("an exported graph predicts mosaics: take its model folder for a linear DNG")
 
 
-def write_raw(output: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> tuple[Path, ...]:
-    """Write a mosaic ``[1, H, W]``, and its preview if ``choice`` asks for it; return the files written.
+def write_raw(output: Path, raw: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> tuple[Path, ...]:
+    """Write what `predict_raw` returned, and its preview if ``choice`` asks for it; return the files written.
 
     A DNG that is not plain is brightened as ``origin`` says.
 
@@ -151,11 +176,11 @@ def write_raw(output: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choic
     """
     if output.suffix.lower() != ".dng" or choice.plain_dng:
         origin = origin._replace(brightness=Brightness())
-    bayer = origin.brightness.apply(bayer)
-    WRITERS[output.suffix.lower()](output, bayer, sensor, origin, choice)
+    raw = origin.brightness.apply(raw)
+    WRITERS[output.suffix.lower()](output, raw, sensor, origin, choice)
     if not choice.preview:
         return (output,)
-    write_png(preview_path(output), _develop_mosaic(bayer, _camera(sensor), origin.brightness.rest))
+    write_png(preview_path(output), _developed(raw, _camera(sensor), origin.brightness.rest))
     return output, preview_path(output)
 
 
@@ -176,37 +201,32 @@ def _challenge(sensor: Sensor, bits: int) -> CameraProfile | None:
     return own
 
 
-def _develop_mosaic(bayer: Tensor, profile: CameraProfile, exposure: float) -> Tensor:
-    """Develop ``[1, H, W]`` to sRGB ``[3, H, W]``, as the preview in a DNG shows it."""
+def _developed(raw: Tensor, profile: CameraProfile, exposure: float) -> Tensor:
+    """Develop a mosaic or demosaiced RAW to sRGB ``[3, H, W]``, as the preview in a DNG shows it."""
 
-    def part(mosaic: Tensor) -> Tensor:
-        return develop(demosaic(mosaic, profile.cfa), profile, exposure=exposure, highlights="shoulder")
+    def part(tile: Tensor) -> Tensor:
+        raw_rgb = tile if tile.shape[-3] == 3 else demosaic(tile, profile.cfa)
+        return develop(raw_rgb, profile, exposure=exposure, highlights="shoulder")
 
-    return tile_apply(part, bayer[None], tile=1024, overlap=4, channels=3, reach=2)[0]
+    return tile_apply(part, raw[None], tile=1024, overlap=4, channels=3, reach=2)[0]
 
 
-def _dng(path: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> None:
-    record, provenance = None, None
+def _dng(path: Path, raw: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> None:
+    told: dict[str, Any] = {"metadata": origin.metadata, "exposure": origin.brightness.rest}
     if origin.photo is not None:
         record = read_record(origin.photo)
-        record = record.without_location() if choice.strip_location else record
-        provenance = Provenance.of_photo(
+        told["record"] = record.without_location() if choice.strip_location else record
+        told["provenance"] = Provenance.of_photo(
             origin.photo,
             model=getattr(sensor, "name", ""),
             camera=" ".join(filter(None, (origin.metadata.make, origin.metadata.model))),
             gain=origin.brightness.gain,
         )
-    write_dng(
-        path,
-        bayer,
-        _camera(sensor),
-        metadata=origin.metadata,
-        exposure=origin.brightness.rest,
-        compression=choice.compression,
-        plain=choice.plain_dng,
-        record=record,
-        provenance=provenance,
-    )
+    told["compression"] = choice.compression
+    if choice.linear_dng:
+        write_linear_dng(path, raw, _camera(sensor), **told)
+    else:
+        write_dng(path, raw, _camera(sensor), plain=choice.plain_dng, **told)
 
 
 def _npy(path: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> None:

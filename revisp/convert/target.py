@@ -18,9 +18,10 @@ from revisp.mosaic import mosaic
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from revisp.cfa import CFA
     from revisp.pipeline import Reconstruction
 
-__all__ = ["check_source", "find_camera", "mosaic_of"]
+__all__ = ["check_source", "find_camera", "mosaic_of", "planes_of", "refined_rgb"]
 
 TILE_SIDE = 1024
 """Side of the tiles that are re-expressed, which bounds the memory."""
@@ -84,11 +85,33 @@ def mosaic_of(predicted: Reconstruction, source: CameraProfile, target: CameraPr
         >>> mosaic_of(predicted, model.profile, find_camera("Nikon D850")).shape
         torch.Size([1, 32, 49])
     """
-    raw_rgb = predicted.raw_rgb[None]
-    if predicted.bayer is not predicted.mosaiced:
-        raw_rgb = raw_rgb + demosaic_tiled((predicted.bayer - predicted.mosaiced)[None], source.cfa)
 
     def part(raw: Tensor) -> Tensor:
         return mosaic(as_camera(raw, source, target), target.cfa)
 
-    return tile_apply(part, raw_rgb, tile=TILE_SIDE, overlap=0, channels=1, reach=0)[0]
+    return tile_apply(part, refined_rgb(predicted, source.cfa)[None], tile=TILE_SIDE, overlap=0, channels=1, reach=0)[0]
+
+
+def planes_of(predicted: Reconstruction, source: CameraProfile, target: CameraProfile) -> Tensor:
+    """Re-express a prediction by `as_camera`, demosaiced.
+
+    Args:
+        predicted: as for `mosaic_of`.
+        source: the model's camera.
+        target: the other camera.
+
+    Returns:
+        Demosaiced RAW ``[3, H, W]`` in [0, 1], black 0, white 1.
+    """
+
+    def part(raw: Tensor) -> Tensor:
+        return as_camera(raw, source, target)
+
+    return tile_apply(part, refined_rgb(predicted, source.cfa)[None], tile=TILE_SIDE, overlap=0, channels=3, reach=0)[0]
+
+
+def refined_rgb(predicted: Reconstruction, cfa: CFA) -> Tensor:
+    """Return the demosaiced RAW ``[3, H, W]`` of a prediction, with what the refinement changed in its mosaic."""
+    if predicted.bayer is predicted.mosaiced:
+        return predicted.raw_rgb
+    return predicted.raw_rgb + demosaic_tiled((predicted.bayer - predicted.mosaiced)[None], cfa)[0]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from revisp.errors import ImageError
 
-__all__ = ["check_file"]
+__all__ = ["check_complete", "check_file"]
 
 
 def check_file(path: str | Path) -> Path:
@@ -26,3 +27,15 @@ def check_file(path: str | Path) -> Path:
             f"{path}: {'no such file' if isinstance(error, FileNotFoundError) else reason}"
         ) from error
     return path
+
+
+def check_complete(page: Any, path: Path) -> None:
+    """Require that all strips or tiles of a ``tifffile.TiffPage`` lie within its file: some decoders fill gaps.
+
+    Raises:
+        ImageError: the file is cut off.
+    """
+    ends = (at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=False))
+    missing = max(ends, default=0) - path.stat().st_size
+    if missing > 0:
+        raise ImageError(f"{path}: cut off, {missing} bytes are missing: copy it again")

@@ -14,7 +14,7 @@ from revisp.camera.isp import srgb_to_linear
 from revisp.convert import Choice, Conversion, convert_photos
 from revisp.errors import ConfigError
 from revisp.io import read_preview, read_raw, read_srgb
-from revisp.io.dng import read_provenance
+from revisp.io.dng import read_linear_dng, read_provenance
 from revisp.mosaic import mosaic
 
 
@@ -23,8 +23,11 @@ class Inverse:
 
     profile, cfa, name = canonical_profile(), canonical_profile().cfa, "inverse sRGB"
 
+    def raw_rgb(self, srgb, *, tile=None, progress=None):
+        return light_to_raw(srgb_to_linear(srgb)).clamp(0, 1)
+
     def bayer(self, srgb, *, tile=None, progress=None):
-        return mosaic(light_to_raw(srgb_to_linear(srgb)).clamp(0, 1), self.cfa)
+        return mosaic(self.raw_rgb(srgb), self.cfa)
 
 
 @pytest.fixture
@@ -85,6 +88,34 @@ def test_other_formats_hold_the_values_as_predicted(photo: Path):
     predicted = Inverse().bayer(read_srgb(photo))[0].numpy()
     with Image.open(_convert(photo, "cat.png")) as image:
         assert np.array_equal(np.asarray(image), Inverse.profile.quantise(predicted))
+
+
+@pytest.mark.parametrize("compression", ["jpeg", "none", "jpegxl"])
+def test_a_linear_dng_holds_the_three_planes(photo: Path, compression: str):
+    dng = _convert(photo, linear_dng=True, compression=compression, preview=True)
+    gain = read_provenance(dng).gain
+    predicted = Inverse().raw_rgb(read_srgb(photo)).numpy() * 2**gain
+    assert np.abs(read_linear_dng(dng) / 65535 - predicted.clip(0, 1)).max() < 1e-4
+    assert (read_srgb(dng.with_suffix(".preview.png")) - read_srgb(photo)).abs().mean() < 0.03
+    if compression != "jpegxl":
+        assert np.log2(np.median(_opened(dng)) / np.median(srgb_to_linear(read_srgb(photo)))) == pytest.approx(
+            0, abs=0.1
+        )
+        assert (read_preview(dng) - read_srgb(photo)).abs().mean() < 0.03
+    job = Conversion(photo, dng)
+    again = next(convert_photos(Inverse(), [job], Choice(linear_dng=True), resume=True))
+    assert again.skipped
+
+
+def test_what_cannot_be_linear_is_refused_before_any_photo(photo: Path):
+    class Mosaics(Inverse):
+        raw_rgb = property()
+
+    for engine, name, reason in ((Inverse(), "a.png", "kind of .dng"), (Mosaics(), "a.dng", "model folder")):
+        with pytest.raises(ConfigError, match=reason):
+            next(convert_photos(engine, [Conversion(photo, photo.with_name(name))], Choice(linear_dng=True)))
+    with pytest.raises(ConfigError, match="not both"):
+        Choice(plain_dng=True, linear_dng=True)
 
 
 @pytest.mark.parametrize("strip", [True, False])

@@ -18,9 +18,9 @@ from revisp.camera.isp import apply_ccm, apply_gains, srgb_to_linear
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.demosaic import demosaic
-from revisp.errors import ImageError
+from revisp.errors import ImageError, ShapeError
 from revisp.io import read_preview, read_raw, write_dng
-from revisp.io.dng import COMPRESSIONS
+from revisp.io.dng import COMPRESSIONS, read_linear_dng, write_linear_dng
 from revisp.mosaic import mosaic
 
 KINDS = [{"plain": True}, *({"compression": name} for name in COMPRESSIONS)]
@@ -113,6 +113,37 @@ def test_dcraw_finds_the_same_integers(tmp_path: Path, profile: CameraProfile, s
     picture = subprocess.run(command, capture_output=True, check=True).stdout
     values = np.frombuffer(picture[-2 * stored.size :], ">u2").reshape(size)
     assert np.array_equal(values, stored)
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+@pytest.mark.parametrize("size", SIZES)
+def test_linear_dngs_keep_every_integer(tmp_path: Path, profile: CameraProfile, compression: str, size):
+    stored = np.random.default_rng(0).integers(0, 65536, (3, *size)).astype(np.uint16)
+    write_linear_dng(tmp_path / "a.dng", stored, profile, compression=compression)
+    assert np.array_equal(read_linear_dng(tmp_path / "a.dng"), stored)
+    if compression != "jpegxl" and min(size) > 22:  # LibRaw's least
+        with rawpy.imread(str(tmp_path / "a.dng")) as raw:
+            assert np.array_equal(raw.raw_image_visible[..., :3], stored.transpose(1, 2, 0))
+            assert raw.white_level == 65535
+
+
+def test_what_is_no_linear_raw_is_refused(tmp_path: Path, profile: CameraProfile):
+    for bad, reason in (
+        (np.zeros((32, 32), np.float32), r"\[3, H, W\]"),
+        (np.zeros((3, 32, 32), np.int64), "int64"),
+        (np.full((3, 32, 32), np.inf, np.float32), "not finite"),
+        (np.zeros((3, 8, 32), np.float32), "no room for tiles"),
+    ):
+        with pytest.raises(ShapeError, match=reason):
+            write_linear_dng(tmp_path / "a.dng", bad, profile)
+    assert not list(tmp_path.iterdir())
+    write_dng(tmp_path / "a.dng", _full_range(profile, 32, 32), profile)
+    noise = np.random.default_rng(0).random((3, 64, 64))
+    write_linear_dng(tmp_path / "b.dng", noise, profile)
+    (tmp_path / "c.dng").write_bytes((tmp_path / "b.dng").read_bytes()[:-40])
+    for name, reason in (("a.dng", "not a linear DNG"), ("c.dng", "cut off"), ("d.dng", "no such file")):
+        with pytest.raises(ImageError, match=reason):
+            read_linear_dng(tmp_path / name)
 
 
 def test_a_thumbnail_comes_first_and_raw_and_preview_below(tmp_path: Path, profile: CameraProfile):

@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "codec": ["COMPRESSIONS"],
         "provenance": ["Provenance", "read_provenance"],
-        "write": ["write_dng"],
+        "linear": ["read_linear_dng"],
+        "write": ["write_dng", "write_linear_dng"],
     },
 )

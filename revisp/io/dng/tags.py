@@ -12,7 +12,16 @@ from revisp.io.dng.codec import Compression, Encoded
 from revisp.io.exif import PhotoMetadata
 from revisp.io.ifd import Tag
 
-__all__ = ["camera_tags", "exif_tags", "file_tags", "level_tags", "preview_tags", "sample_tags"]
+__all__ = [
+    "CFA_SAMPLES",
+    "LINEAR_SAMPLES",
+    "camera_tags",
+    "exif_tags",
+    "file_tags",
+    "level_tags",
+    "preview_tags",
+    "sample_tags",
+]
 
 Array = np.ndarray[Any, Any]
 

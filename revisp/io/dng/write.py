@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -29,11 +29,25 @@ from revisp.io.xmp import write_packet
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["write_dng"]
+__all__ = ["write_dng", "write_linear_dng"]
 
 Array = np.ndarray[Any, Any]
 
 _EXIF, _GPS, _SUB_DIRECTORIES, _XMP = 34665, 34853, 330, 700
+
+
+LINEAR_LEVELS = {"black_level": (0.0,) * 4, "white_level": 65535.0, "bits": 16}
+"""Levels of a linear DNG: those of a camera of few bits would lose what interpolation adds."""
+
+
+class _Told(NamedTuple):
+    """What a file tells besides its samples; see `write_dng`."""
+
+    metadata: PhotoMetadata
+    orientation: int
+    exposure: float
+    record: PhotoRecord
+    provenance: Provenance | None
 
 
 def write_dng(
@@ -80,18 +94,91 @@ def write_dng(
     Example:
         >>> revisp.io.write_dng("photo.dng", model.predict(srgb).bayer, model.profile)  # doctest: +SKIP
     """
-    if orientation not in range(1, 9):
-        raise ConfigError(f"orientation must be an EXIF orientation, 1 to 8, got {orientation}")
-    stored = stored_mosaic(bayer, profile)
-    if not plain and min(stored.shape) < LEAST:
-        raise ShapeError(f"a mosaic of {stored.shape[1]}x{stored.shape[0]} has no room for tiles: take plain=True")
-    root, version = _directories(stored, profile, exposure, "none" if plain else compression, plain=plain)
-    metadata, record = metadata or PhotoMetadata(), record or PhotoRecord()
-    root.tags |= record.descriptions | file_tags(orientation, metadata, version) | camera_tags(profile, exposure)
-    properties = [*record.xmp, *(provenance.properties() if provenance else ())]
+    _write(
+        path,
+        stored_mosaic(bayer, profile),
+        profile,
+        _Told(metadata or PhotoMetadata(), orientation, exposure, record or PhotoRecord(), provenance),
+        "none" if plain else compression,
+        plain=plain,
+    )
+
+
+def write_linear_dng(
+    path: str | Path,
+    raw_rgb: Tensor | Array,
+    profile: CameraProfile,
+    *,
+    metadata: PhotoMetadata | None = None,
+    orientation: int = 1,
+    exposure: float = 0.0,
+    compression: str = "jpeg",
+    record: PhotoRecord | None = None,
+    provenance: Provenance | None = None,
+) -> None:
+    """Write demosaiced RAW as a DNG of three planes (LinearRaw), which converters need not demosaic.
+
+    Args:
+        path: the ``.dng`` file.
+        raw_rgb: ``[3, H, W]`` or ``[1, 3, H, W]``, not white-balanced: floating point, black 0, white 1; or
+            uint16, black 0, white 65535, as the file stores them, whatever the levels of the profile.
+        profile: the camera: colour matrix, neutral, make and model.
+        metadata: as for `write_dng`.
+        orientation: as for `write_dng`.
+        exposure: as for `write_dng`.
+        compression: as for `write_dng`.
+        record: as for `write_dng`.
+        provenance: as for `write_dng`.
+
+    Raises:
+        ShapeError: the input is not one RAW of three planes, or is smaller than 16 pixels.
+        ConfigError: as for `write_dng`.
+        OutputError: the file cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> from revisp.io.dng import read_linear_dng
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_linear_dng(f"{folder}/photo.dng", np.ones((3, 32, 48), np.float32), SIMULATED.profile)
+        ...     int(read_linear_dng(f"{folder}/photo.dng").min())
+        65535
+    """
+    told = _Told(metadata or PhotoMetadata(), orientation, exposure, record or PhotoRecord(), provenance)
+    _write(path, _stored_planes(raw_rgb), profile.replace(**LINEAR_LEVELS), told, compression, plain=False)
+
+
+def _stored_planes(raw_rgb: Tensor | Array) -> Array:
+    """Return demosaiced RAW as it is stored, uint16 ``[H, W, 3]``."""
+    array: Array = raw_rgb if isinstance(raw_rgb, np.ndarray) else raw_rgb.detach().cpu().numpy()
+    if array.ndim not in (3, 4) or array.shape[-3] != 3 or (array.ndim == 4 and array.shape[0] != 1):
+        raise ShapeError(f"demosaiced RAW must have shape [3, H, W] or [1, 3, H, W], got {list(array.shape)}")
+    planes = array.reshape(array.shape[-3:]).transpose(1, 2, 0)
+    if array.dtype == np.uint16:
+        return np.ascontiguousarray(planes)
+    if not np.issubdtype(array.dtype, np.floating):
+        raise ShapeError(f"demosaiced RAW must be floating point (normalised) or uint16, got {array.dtype}")
+    if not np.isfinite(array).all():
+        raise ShapeError("the RAW holds values that are not finite numbers")
+    return np.rint(planes.clip(0, 1) * np.float32(65535)).astype(np.uint16)
+
+
+def _write(
+    path: str | Path, stored: Array, profile: CameraProfile, told: _Told, compression: str, *, plain: bool
+) -> None:
+    """Write stored samples ``[H, W]`` or ``[H, W, 3]`` in the units of the profile."""
+    if told.orientation not in range(1, 9):
+        raise ConfigError(f"orientation must be an EXIF orientation, 1 to 8, got {told.orientation}")
+    if not plain and min(stored.shape[:2]) < LEAST:
+        raise ShapeError(f"a RAW of {stored.shape[1]}x{stored.shape[0]} has no room for tiles: take plain=True")
+    root, version = _directories(stored, profile, told.exposure, compression, plain=plain)
+    record = told.record
+    root.tags |= record.descriptions | file_tags(told.orientation, told.metadata, version)
+    root.tags |= camera_tags(profile, told.exposure)
+    properties = [*record.xmp, *(told.provenance.properties() if told.provenance else ())]
     if properties:
         root.tags[_XMP] = Tag("byte", write_packet(properties))
-    root.children[_EXIF] = [Directory(exif_tags(metadata) | record.exif)]
+    root.children[_EXIF] = [Directory(exif_tags(told.metadata) | record.exif)]
     if record.gps:
         root.children[_GPS] = [Directory(dict(record.gps))]
     with atomic_write(path) as file:

@@ -21,6 +21,7 @@ from revisp.io.raw.ciff import read_ciff
 from revisp.io.raw.masked_border import border_black
 from revisp.io.raw.matrices import dng_matrix
 from revisp.io.raw.rawimage import Planes, RawImage, Rectangle
+from revisp.io.readable import check_complete
 
 __all__ = ["libraw_metadata", "libraw_preview", "read_libraw"]
 
@@ -100,13 +101,11 @@ def _check_complete(path: Path) -> None:
     try:
         with tifffile.TiffFile(path) as tiff:
             pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
-            largest = max(pages, key=lambda page: sum(page.databytecounts))
-            ends = (at + n for at, n in zip(largest.dataoffsets, largest.databytecounts, strict=False))
-            missing = max(ends, default=0) - path.stat().st_size
+            check_complete(max(pages, key=lambda page: sum(page.databytecounts)), path)
+    except ImageError:
+        raise
     except Exception:  # not a TIFF, or damaged: LibRaw decides
         return
-    if missing > 0:
-        raise ImageError(f"{path}: cut off, {missing} bytes are missing: copy it again")
 
 
 def _check_header(raw: rawpy.RawPy, path: Path) -> None:

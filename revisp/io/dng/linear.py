@@ -1,0 +1,39 @@
+"""Read linear DNG files: demosaiced RAW of three planes, which `revisp.io.read_raw` refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+
+from revisp.errors import ImageError
+from revisp.io.dng.tags import LINEAR_SAMPLES
+from revisp.io.readable import check_complete, check_file
+
+__all__ = ["read_linear_dng"]
+
+
+def read_linear_dng(path: str | Path) -> np.ndarray[Any, Any]:
+    """Read what `write_linear_dng` wrote, uint16 ``[3, H, W]``, black 0 and white 65535.
+
+    Raises:
+        ImageError: the file is missing, cut off, damaged, or not such a file.
+    """
+    path = check_file(path)
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
+            found = [page for page in pages if page.photometric == LINEAR_SAMPLES and page.samplesperpixel == 3]
+            if found:
+                check_complete(found[0], path)
+            stored = found[0].asarray() if found else None
+    except ImageError:
+        raise
+    except Exception as error:  # tifffile and the decoders fail in as many ways as a file can be damaged
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ImageError(f"{path}: cut off, damaged, or not a DNG ({reason})") from error
+    if stored is None or stored.dtype != np.uint16:
+        raise ImageError(f"{path}: not a linear DNG of three planes of 16 bits")
+    return np.ascontiguousarray(stored.transpose(2, 0, 1))
