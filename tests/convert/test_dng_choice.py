@@ -77,6 +77,15 @@ def test_it_is_known_as_predicted_and_from_what(photo: Path):
     assert read_provenance(_convert(photo, "plain.dng", plain_dng=True)).gain == 0
 
 
+def test_it_has_no_more_bits_than_cameras_have(photo: Path):
+    raw = read_raw(_convert(photo))
+    predicted = (
+        Inverse().bayer(read_srgb(photo))[0].numpy() * 2 ** read_provenance(photo.with_name("cat.dng")).gain
+    )
+    assert (raw.profile.bits, raw.profile.black_level, raw.profile.white_level) == (14, (256,) * 4, 16383)
+    assert np.abs(raw.normalised() - predicted.clip(0, 1)).max() < 1e-4
+
+
 def test_a_plain_dng_holds_the_values_as_predicted(photo: Path):
     predicted = Inverse().bayer(read_srgb(photo))[0].numpy()
     plain = _convert(photo, plain_dng=True)
