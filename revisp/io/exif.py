@@ -1,16 +1,22 @@
-"""EXIF: how a photo was taken."""
+"""EXIF: how a photo was taken (CIPA DC-008, EXIF 3.0)."""
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-__all__ = ["PhotoMetadata", "read_exif", "read_metadata"]
+from revisp.io.containers.damage import DamagedError
+from revisp.io.containers.tiff import Directory, DirectoryReader
+from revisp.io.photo_parts import exif_block
 
-logging.getLogger("exifread").setLevel(logging.CRITICAL)  # it logs an error for every photo without EXIF
+__all__ = ["Exif", "PhotoMetadata", "parse_exif", "read_exif", "read_metadata"]
+
+_PHOTO_DIRECTORY, _INTEROPERABILITY_DIRECTORY = 0x8769, 0xA005
+_HIGHEST_SHORT = 65535
+_SENSITIVITIES = (0x8832, 0x8833, 0x8831)
+"""Tags of sensitivities of 32 bits: recommended exposure index, ISO speed, standard output sensitivity."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,43 @@ class PhotoMetadata:
     focal_length: Fraction | None = None
 
 
+@dataclass(frozen=True)
+class Exif:
+    """The directories of an EXIF block; an absent one is empty.
+
+    Attributes:
+        image: the first directory: camera, orientation, primaries.
+        photo: exposure, lens, colour space, maker note.
+        interoperability: by which rule the file was made.
+    """
+
+    image: Directory = field(default_factory=dict)
+    photo: Directory = field(default_factory=dict)
+    interoperability: Directory = field(default_factory=dict)
+
+    @property
+    def orientation(self) -> int:
+        """Orientation, 1 to 8; 1 (upright) for other values."""
+        value = _first(self.image, 0x0112)
+        return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1
+
+    @property
+    def metadata(self) -> PhotoMetadata:
+        """How the photo was taken."""
+        return PhotoMetadata(
+            make=_text(self.image, 0x010F),
+            model=_text(self.image, 0x0110),
+            lens=_text(self.photo, 0xA434),
+            date=_date(_text(self.photo, 0x9003) or _text(self.image, 0x0132)),
+            exposure_time=_number(self.photo, 0x829A),
+            f_number=_number(self.photo, 0x829D),
+            iso=_sensitivity(self.photo),
+            focal_length=_number(self.photo, 0x920A),
+        )
+
+
 def read_metadata(path: str | Path) -> PhotoMetadata:
-    """Read the EXIF of a JPEG, PNG, WebP, TIFF or TIFF-based RAW file.
+    """Read the EXIF of a JPEG, PNG, WebP, TIFF, HEIF, AVIF, JPEG XL or TIFF-based RAW file.
 
     Missing, damaged or unknown EXIF gives fields that are None. It never stops a photo from being used.
 
@@ -69,38 +110,70 @@ def read_metadata(path: str | Path) -> PhotoMetadata:
 
 def read_exif(file: BinaryIO) -> PhotoMetadata:
     """Read the EXIF of an open file; see `read_metadata`."""
-    import exifread
+    return parse_exif(exif_block(file)).metadata
 
+
+def parse_exif(block: bytes | BinaryIO | None) -> Exif:
+    """Read the directories of an EXIF block, or of an open TIFF.
+
+    Args:
+        block: from its TIFF header on; None gives empty directories, as does a damaged one.
+    """
+    if block is None:
+        return Exif()
     try:
-        tags = exifread.process_file(file, details=False)
-    except Exception:  # exifread fails in as many ways as EXIF can be damaged
-        return PhotoMetadata()
-    iso = _number(tags, "EXIF ISOSpeedRatings")
-    return PhotoMetadata(
-        make=_text(tags, "Image Make"),
-        model=_text(tags, "Image Model"),
-        lens=_text(tags, "EXIF LensModel"),
-        date=_date(_text(tags, "EXIF DateTimeOriginal") or _text(tags, "Image DateTime")),
-        exposure_time=_number(tags, "EXIF ExposureTime"),
-        f_number=_number(tags, "EXIF FNumber"),
-        iso=None if iso is None else int(iso),
-        focal_length=_number(tags, "EXIF FocalLength"),
-    )
+        reader = DirectoryReader(block)
+        image = reader.read(reader.first)
+    except DamagedError:
+        return Exif()
+    photo = _below(reader, image, _PHOTO_DIRECTORY)
+    return Exif(image, photo, _below(reader, photo, _INTEROPERABILITY_DIRECTORY))
 
 
-def _text(tags: dict[str, Any], name: str) -> str | None:
-    values = tags[name].values if name in tags else None
-    text = values.strip(" \0") if isinstance(values, str) else ""
-    return text.encode("ascii", "replace").decode() or None
-
-
-def _number(tags: dict[str, Any], name: str) -> Fraction | None:
+def _below(reader: DirectoryReader, directory: Directory, tag: int) -> Directory:
+    """Return the directory that a tag points to; an empty one if it cannot be read."""
+    place = _first(directory, tag)
     try:
-        value = tags[name].values[0]
-        number = Fraction(value.num, value.den) if hasattr(value, "num") else Fraction(value)
-    except (KeyError, IndexError, TypeError, ValueError, ZeroDivisionError):
+        return reader.read(place) if isinstance(place, int) else {}
+    except DamagedError:
+        return {}
+
+
+def _first(directory: Directory, tag: int) -> Any:
+    value = directory.get(tag)
+    return value[0] if isinstance(value, tuple) and value else None
+
+
+def _text(directory: Directory, tag: int) -> str | None:
+    """Return a text. EXIF 3.0 writes UTF-8; older files have Latin letters of one byte."""
+    value = directory.get(tag)
+    if not isinstance(value, bytes):
+        return None
+    plain = value.partition(b"\0")[0]
+    try:
+        text = plain.decode("utf-8")
+    except UnicodeDecodeError:
+        text = plain.decode("latin-1")
+    return "".join(letter for letter in text if letter.isprintable()).strip() or None
+
+
+def _number(directory: Directory, tag: int) -> Fraction | None:
+    try:
+        number = Fraction(_first(directory, tag))
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if number > 0 else None
+
+
+def _sensitivity(photo: Directory) -> int | None:
+    """Return the ISO speed. Its old tag has 16 bits and holds 65535 for more."""
+    short = _number(photo, 0x8827)
+    if short is not None and short < _HIGHEST_SHORT:
+        return int(short)
+    long = next((value for tag in _SENSITIVITIES if (value := _number(photo, tag)) is not None), None)
+    if short is not None:
+        return int(max(short, long or 0))
+    return None if long is None else int(long)
 
 
 def _date(text: str | None) -> str | None:

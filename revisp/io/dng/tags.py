@@ -135,4 +135,7 @@ def exif_tags(metadata: PhotoMetadata) -> dict[int, Tag]:
     tags |= {tag: Tag("ascii", text) for tag, text in texts.items() if text is not None}
     if metadata.iso is not None:  # 16 bits; EXIF writes 65535 for all higher values
         tags[34855] = Tag("short", [min(metadata.iso, 65535)])
+        if metadata.iso > 65535:
+            tags[34864] = Tag("short", [2])  # SensitivityType: recommended exposure index
+            tags[34866] = Tag("long", [metadata.iso])
     return tags
