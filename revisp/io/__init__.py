@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "mosaic_file": ["read_mosaic", "write_mosaic"],
         "photo": ["Photo", "decode_srgb", "read_photo", "read_srgb", "write_png"],
         "photo_record": ["PhotoRecord", "read_record"],
+        "photo_gain": ["GainMap"],
         "raw": ["RawImage", "Rectangle", "read_mosaic_raw", "read_preview", "read_raw"],
         "scene": ["Scene", "read_scene"],
     },

@@ -1,9 +1,7 @@
 """HDR pictures stored as an ordinary picture and a gain map.
 
-In linear light, HDR = (SDR + k_sdr) 2^(min (1 - g') + max g') - k_hdr, where g' = g^(1/gamma) of the map's values
-g: Adobe's *Gain Map Specification* 1.0, with the fields of its namespace ``hdrgm``. They stand in the map's XMP
-where both pictures are one JPEG (Ultra HDR), or in a JSON file beside the two, as ``gainmap-js`` writes
-environments: ``NAME.webp``, ``NAME-gainmap.webp``, ``NAME.json``.
+`GainFields` has the formula and its fields. They stand in the map where both pictures are one JPEG, or in a JSON
+file beside the two, as ``gainmap-js`` writes environments: ``NAME.webp``, ``NAME-gainmap.webp``, ``NAME.json``.
 """
 
 from __future__ import annotations
@@ -11,17 +9,18 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
 
 from revisp.camera.isp import srgb_to_linear
 from revisp.errors import ImageError
+from revisp.io.apple_gain import AppleGain
+from revisp.io.containers.jpeg import SIGNATURE, parse_jpeg
+from revisp.io.gain_fields import HDRGM, GainFields
+from revisp.io.jpeg_gain import find_jpeg_gain
 from revisp.io.photo import decode_srgb, read_srgb
 from revisp.io.pixel_limit import pixel_limit
 from revisp.io.scene_light import StoredLight
@@ -30,8 +29,9 @@ __all__ = ["gain_map_beside", "has_gain_map", "read_gain_map", "read_gain_map_jp
 
 Array = np.ndarray[Any, Any]
 
-_NAMESPACE = "http://ns.adobe.com/hdr-gain-map/1.0/"
-_JPEG = b"\xff\xd8\xff"
+_MARKS = (HDRGM.encode(), b"urn:iso:std:iso:ts:21496:-1")
+"""What the head of a JPEG with a gain map holds, by Adobe and by ISO."""
+
 _ENDINGS = (".webp", ".jpg", ".jpeg", ".png")
 _ROWS = 256
 """Rows that are combined at once: the intermediate values of all would take several times the picture's memory."""
@@ -40,47 +40,9 @@ _RENDERED_EV = 6.0
 """Maps of photos rendered for displays hold up to about 4 EV; those of environments 10 to 16."""
 
 
-@dataclass(frozen=True)
-class _Gain:
-    """The fields of a map, each a number or three."""
-
-    maximum: Array
-    minimum: Array
-    gamma: Array
-    offset_sdr: Array
-    offset_hdr: Array
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any], path: Path) -> _Gain:
-        """Take fields by their names in ``hdrgm``, without regard to case.
-
-        Raises:
-            ImageError: GainMapMax is missing, or a field is no number.
-        """
-        known = {name.lower(): value for name, value in fields.items()}
-        if str(known.get("baserenditionishdr", "false")).lower() == "true":
-            raise ImageError(f"{path}: its gain map leads from HDR to SDR, which is not supported")
-        defaults = {"gainmapmin": 0, "gamma": 1, "offsetsdr": 1 / 64, "offsethdr": 1 / 64}
-        names = ("gainmapmax", "gainmapmin", "gamma", "offsetsdr", "offsethdr")
-        try:
-            values = [np.array(known.get(name, defaults.get(name)), np.float32) for name in names]
-        except (TypeError, ValueError):
-            values = []
-        if not values or any(value.size not in (1, 3) or not np.isfinite(value).all() for value in values):
-            raise ImageError(f"{path}: the fields of its gain map are incomplete or damaged")
-        return cls(*values)
-
-    def apply(self, sdr: Array, gain: Array) -> Array:
-        """Return HDR of linear SDR ``[H, W, 3]`` and the map's values in [0, 1], ``[H, W, 1 or 3]``."""
-        share = gain if (self.gamma == 1).all() else gain ** (1 / self.gamma)
-        stops = self.minimum + (self.maximum - self.minimum) * share
-        light: Array = (sdr + self.offset_sdr) * np.exp2(stops) - self.offset_hdr
-        return np.maximum(light, 0, dtype=np.float32)  # rounding of a black pixel
-
-
 def has_gain_map(data: bytes) -> bool:
-    """Whether a file that begins so is a JPEG that says it has an Adobe gain map."""
-    return data.startswith(_JPEG) and _NAMESPACE.encode() in data
+    """Whether a file that begins so is a JPEG that says it has a gain map."""
+    return data.startswith(SIGNATURE) and any(mark in data for mark in _MARKS)
 
 
 def gain_map_beside(path: Path) -> tuple[Path, Path] | None:
@@ -115,7 +77,8 @@ def read_gain_map(path: Path) -> StoredLight:
         raise ImageError(f"{described}: cannot be read as JSON ({error})") from error
     if not isinstance(fields, dict):
         raise ImageError(f"{described}: not the description of a gain map")
-    return _combine(read_srgb(path), file.read_bytes(), _Gain.of(fields, described), path)
+    meaning = _of_sdr(GainFields.of_names(fields), described)
+    return _combine(read_srgb(path), file.read_bytes(), meaning, path)
 
 
 def read_gain_map_jpeg(data: bytes, path: Path) -> StoredLight:
@@ -124,18 +87,27 @@ def read_gain_map_jpeg(data: bytes, path: Path) -> StoredLight:
     Raises:
         ImageError: no second one with the fields of a map, or damaged.
     """
-    for start in [match.start() for match in re.finditer(_JPEG, data)][1:]:
-        try:
-            with Image.open(io.BytesIO(data[start:]), formats=("JPEG",)) as image:
-                fields = _fields(image.info.get("xmp", b""))
-        except OSError:
-            continue
-        if "GainMapMax" in fields:
-            return _combine(decode_srgb(data, path), data[start:], _Gain.of(fields, path), path)
-    raise ImageError(f"{path}: says that it has a gain map, but holds none, or none by Adobe's XMP")
+    first = parse_jpeg(data)
+    found = None if first is None else find_jpeg_gain(data, first)
+    if found is None or isinstance(found.meaning, AppleGain):
+        raise ImageError(f"{path}: says that it has a gain map, but holds none, or none with its fields")
+    return _combine(decode_srgb(data, path), data[found.at :], _of_sdr(found.meaning, path), path)
 
 
-def _combine(srgb: Any, stored: bytes, gain: _Gain, path: Path) -> StoredLight:
+def _of_sdr(meaning: GainFields | None, path: Path) -> GainFields:
+    """Return the fields of a map that goes from SDR to HDR.
+
+    Raises:
+        ImageError: they are damaged, or the map goes from HDR to SDR.
+    """
+    if meaning is None:
+        raise ImageError(f"{path}: the fields of its gain map are incomplete or damaged")
+    if meaning.base_is_hdr:
+        raise ImageError(f"{path}: its gain map goes from HDR to SDR, which is not supported")
+    return meaning
+
+
+def _combine(srgb: Any, stored: bytes, meaning: GainFields, path: Path) -> StoredLight:
     try:
         with pixel_limit(), Image.open(io.BytesIO(stored)) as image:
             height, width = srgb.shape[-2:]
@@ -148,27 +120,11 @@ def _combine(srgb: Any, stored: bytes, gain: _Gain, path: Path) -> StoredLight:
     for top in range(0, height, _ROWS):
         rows = slice(top, top + _ROWS)
         sdr = srgb_to_linear(srgb[:, rows]).permute(1, 2, 0).numpy()
-        light[rows] = gain.apply(sdr, values[rows].astype(np.float32) / 255)
-    notes = [f"gain map of up to {gain.maximum.max():.1f} EV"]
-    if gain.maximum.max() < _RENDERED_EV:
+        light[rows] = meaning.to_hdr(sdr, values[rows].astype(np.float32) / 255)
+    notes = [f"gain map of up to {meaning.maximum.max():.1f} EV"]
+    if meaning.maximum.max() < _RENDERED_EV:
         notes.append("a photo rendered for HDR displays, not the light of the scene")
     return StoredLight(light, None, tuple(notes))
-
-
-def _fields(xmp: bytes | str) -> dict[str, Any]:
-    """Return the fields of a gain map by name, of one number or of three."""
-    try:
-        root = ElementTree.fromstring(xmp)
-    except ElementTree.ParseError:
-        return {}
-    prefix = f"{{{_NAMESPACE}}}"
-    fields: dict[str, Any] = {}
-    for node in root.iter():
-        fields |= {key[len(prefix) :]: value for key, value in node.attrib.items() if key.startswith(prefix)}
-        if node.tag.startswith(prefix):
-            items = [item.text for item in node.iter() if item.tag.endswith("}li")]
-            fields[node.tag[len(prefix) :]] = items or node.text
-    return fields
 
 
 def _without_size(stem: str) -> str:

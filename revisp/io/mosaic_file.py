@@ -13,6 +13,8 @@ from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, unpack
 from revisp.errors import ImageError, OutputError, ShapeError
 from revisp.io.atomic import atomic_write
+from revisp.io.containers.png import with_software
+from revisp.io.not_a_photo import MOSAIC_SOFTWARE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +69,8 @@ def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile
     """Write a mosaic as a single-channel 16-bit ``.png`` or ``.tiff`` in stored units, losslessly compressed.
 
     Stored units are those of the sensor: ``profile.black_level`` is black and ``profile.white_level`` is white.
-    Values are not stretched to 65535. The file stores neither the levels nor the CFA: keep the profile with it.
+    Values are not stretched to 65535. The file stores neither the levels nor the CFA: keep the profile with it. It
+    names its program, so that nothing takes it for a photo.
 
     Args:
         path: the file; its ending is ``.png``, ``.tif`` or ``.tiff``.
@@ -93,10 +96,16 @@ def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile
         raise OutputError(f"cannot write {path}: a mosaic is written as .png, .tif or .tiff")
     with atomic_write(path) as file:
         if ending == ".png":
-            file.write(imagecodecs.png_encode(stored))
+            file.write(with_software(imagecodecs.png_encode(stored), MOSAIC_SOFTWARE))
         else:
             tifffile.imwrite(
-                file, stored, photometric="minisblack", compression="zlib", predictor=True, metadata=None
+                file,
+                stored,
+                photometric="minisblack",
+                compression="zlib",
+                predictor=True,
+                metadata=None,
+                software=MOSAIC_SOFTWARE,
             )
 
 

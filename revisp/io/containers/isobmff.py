@@ -107,6 +107,11 @@ class HeifFile:
                 found.append(("mirror", each.data[0] & 1))
         return found
 
+    def without_brand(self, brand: bytes) -> bytes:
+        """Return a copy of the file that does not name a brand."""
+        end = int.from_bytes(self.data[:4], "big")
+        return self.data[:end].replace(brand, self.brands[0]) + self.data[end:]
+
     def with_primary(self, item: int) -> bytes:
         """Return a copy of the file in which another item is the primary one.
 

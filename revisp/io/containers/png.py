@@ -7,9 +7,12 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["SIGNATURE", "PngFile", "parse_png"]
+__all__ = ["SIGNATURE", "PngFile", "parse_png", "with_software"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEADER_END = 33
+"""Where the chunk of the header ends, the first one."""
+
 _MOST_INFLATED = 1 << 24
 """Most bytes of a compressed chunk."""
 
@@ -42,7 +45,7 @@ class PngFile(NamedTuple):
 
 def parse_png(data: bytes) -> PngFile | None:
     """Read the chunks of a PNG; return None for other bytes. A damaged chunk counts as absent."""
-    if not data.startswith(SIGNATURE) or len(data) < 33:
+    if not data.startswith(SIGNATURE) or len(data) < _HEADER_END:
         return None
     found: dict[str, object] = {}
     for kind, payload in _chunks(data):
@@ -50,6 +53,13 @@ def parse_png(data: bytes) -> PngFile | None:
         if value is not None:
             found.setdefault(*value)
     return PngFile(data[24], **found)  # type: ignore[arg-type]
+
+
+def with_software(data: bytes, software: str) -> bytes:
+    """Return a PNG with a text chunk that names the program that wrote it."""
+    content = b"tEXtSoftware\0" + software.encode("latin-1")
+    chunk = struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
+    return data[:_HEADER_END] + chunk + data[_HEADER_END:]
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -1,0 +1,1 @@
+"""Decoders of photos, one for each kind of file."""

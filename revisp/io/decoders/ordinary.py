@@ -1,0 +1,142 @@
+"""JPEG, PNG and WebP: Pillow decodes 8 bits. It would reduce 16-bit colour, which imagecodecs decodes."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from revisp.errors import ImageError
+from revisp.io.colour import Colour, colour_of_exif, colour_of_png
+from revisp.io.containers.jpeg import parse_jpeg
+from revisp.io.containers.png import parse_png
+from revisp.io.containers.webp import parse_webp
+from revisp.io.decoders.decoded import DecodedPhoto, check_size, mode_of, upright
+from revisp.io.exif import Exif, parse_exif
+from revisp.io.gain_fields import xmp_values
+from revisp.io.jpeg_gain import read_jpeg_gain
+from revisp.io.not_a_photo import refuse_mosaic
+from revisp.io.pixel_limit import MAX_PIXELS, pixel_limit
+
+__all__ = ["decode_jpeg", "decode_png", "decode_webp", "pillow_pixels"]
+
+Array = np.ndarray[Any, Any]
+
+_TIFF_NAMESPACE = "http://ns.adobe.com/tiff/1.0/"
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What turns a picture of an EXIF orientation upright. Pillow's pixels of four bytes are quick to turn."""
+
+
+def decode_jpeg(data: bytes, path: Path, *, gain: bool) -> DecodedPhoto:
+    """Decode a JPEG of 8 or 12 bits.
+
+    Raises:
+        ImageError: size or colours are not supported.
+    """
+    parsed = parse_jpeg(data)
+    if parsed is None:
+        raise ValueError("no frame")
+    exif = _with_orientation(parse_exif(parsed.exif), parsed.xmp)
+    if parsed.bits == 8:
+        pixels, mode = _pillow(data, path, exif.orientation)
+    else:
+        check_size(path, *reversed(parsed.size))
+        pixels = upright(imagecodecs.jpeg_decode(data), exif.orientation)
+        mode = mode_of(pixels)
+    return DecodedPhoto(
+        pixels,
+        mode,
+        white=2**parsed.bits - 1,
+        colour=Colour(icc=parsed.icc) if parsed.icc else colour_of_exif(exif),
+        exif=exif,
+        gain=read_jpeg_gain(data, parsed, exif, path) if gain else None,
+    )
+
+
+def decode_png(data: bytes, path: Path) -> DecodedPhoto:
+    """Decode a PNG of any depth.
+
+    Raises:
+        ImageError: size or colours are not supported; a RAW mosaic.
+    """
+    parsed = parse_png(data)
+    if parsed is None:
+        raise ValueError("cut off")
+    exif = _with_orientation(parse_exif(parsed.exif), parsed.xmp)
+    pixels, mode = _pillow(data, path, exif.orientation, deep=parsed.bits == 16)
+    refuse_mosaic(pixels, path, software=parsed.software)
+    colour = colour_of_png(parsed, exif, path)
+    return DecodedPhoto(pixels, mode, int(np.iinfo(pixels.dtype).max), colour, exif)
+
+
+def decode_webp(data: bytes, path: Path) -> DecodedPhoto:
+    """Decode the first frame of a WebP.
+
+    Raises:
+        ImageError: its size is not supported.
+    """
+    parsed = parse_webp(data)
+    exif = _with_orientation(parse_exif(parsed.exif), parsed.xmp)
+    pixels, mode = _pillow(data, path, exif.orientation)
+    colour = Colour(icc=parsed.icc) if parsed.icc else colour_of_exif(exif)
+    return DecodedPhoto(pixels, mode, 255, colour, exif)
+
+
+def pillow_pixels(image: Image.Image, path: Path) -> tuple[Array, str]:
+    """Return the pixels of a loaded Pillow image of 8 bits, in a mode of `DecodedPhoto`.
+
+    Raises:
+        ImageError: another kind of pixels.
+    """
+    if image.mode in ("F", "I", "LAB", "HSV"):
+        raise ImageError(f"{path}: pixels of kind {image.mode} are not supported: convert it to 8- or 16-bit RGB")
+    if image.mode == "YCbCr":
+        image = image.convert("RGB")
+    elif image.mode in ("P", "PA", "1", "La", "RGBa") or "transparency" in image.info:
+        alpha = image.mode in ("PA", "La", "RGBa") or "transparency" in image.info
+        image = image.convert("RGBA" if alpha else "RGB")
+    return np.asarray(image), image.mode
+
+
+def _pillow(data: bytes, path: Path, orientation: int, *, deep: bool = False) -> tuple[Array, str]:
+    """Decode to upright pixels by Pillow, or by imagecodecs if ``deep``, after Pillow has read the header."""
+    try:
+        with pixel_limit(), Image.open(io.BytesIO(data), formats=("JPEG", "PNG", "WEBP")) as image:
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":  # an MPO adds e.g. a depth map
+                warnings.warn(f"{path}: has {frames} frames, only the first is read", stacklevel=6)
+            check_size(path, *image.size)
+            if deep:
+                pixels = upright(imagecodecs.png_decode(data), orientation)
+                return pixels, mode_of(pixels)
+            image.load()
+            turn = _TURNS.get(orientation)
+            return pillow_pixels(image if turn is None else image.transpose(turn), path)
+    except UnidentifiedImageError:
+        raise ValueError("its header is damaged") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{path}: larger than {MAX_PIXELS // 10**6} megapixels, the most that is read") from None
+
+
+def _with_orientation(exif: Exif, xmp: bytes | None) -> Exif:
+    """Take the orientation from the XMP where the EXIF has none."""
+    if xmp is None or _ORIENTATION in exif.image or b"Orientation" not in xmp:
+        return exif
+    stated = xmp_values(xmp, _TIFF_NAMESPACE).get("Orientation")
+    if not isinstance(stated, str) or not stated.strip().isdecimal():
+        return exif
+    return Exif(exif.image | {_ORIENTATION: (int(stated),)}, exif.photo, exif.interoperability)

@@ -1,0 +1,158 @@
+"""TIFF: the full picture of the file, of any depth. Pillow decodes most kinds of 8 bits, tifffile the others."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+import tifffile
+from PIL import Image, ImageOps
+
+from revisp.errors import ImageError
+from revisp.io.colour import Colour, colour_of_exif
+from revisp.io.containers.damage import DamagedError
+from revisp.io.containers.tiff import Directory, DirectoryReader
+from revisp.io.decoders.decoded import DecodedPhoto, check_size, mode_of, upright
+from revisp.io.decoders.ordinary import pillow_pixels
+from revisp.io.exif import parse_exif
+from revisp.io.not_a_photo import refuse_mosaic, refuse_raw
+from revisp.io.pixel_limit import pixel_limit
+
+__all__ = ["decode_tiff"]
+
+Array = np.ndarray[Any, Any]
+
+_WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 274, 277
+_SUBFILE, _OLD_SUBFILE, _SUB_DIRECTORIES, _SAMPLE_FORMAT, _SOFTWARE, _ICC = 254, 255, 330, 339, 305, 34675
+_REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
+_WHITE_IS_ZERO, _CMYK = 0, 5
+_DEEP_PHOTOMETRICS = (0, 1, 2, 5, 6)
+_UNSIGNED = 1
+_PILLOW_GREY_BITS = (1, 2, 4, 8)
+
+
+class _Page(NamedTuple):
+    """A picture of the file: its place among the chained ones, and among those below that one (None: itself)."""
+
+    tags: Directory
+    index: int
+    below: int | None
+
+    def first(self, tag: int, default: int = 0) -> int:
+        value = self.tags.get(tag)
+        return int(value[0]) if isinstance(value, tuple) and value and value[0] is not None else default
+
+    @property
+    def area(self) -> int:
+        return self.first(_WIDTH) * self.first(_HEIGHT)
+
+    @property
+    def reduced(self) -> bool:
+        """Whether the file says that it is a smaller copy of another picture, or a mask for one."""
+        return bool(self.first(_SUBFILE) & (_REDUCED | _MASK)) or self.first(_OLD_SUBFILE) == _OLD_REDUCED
+
+
+def decode_tiff(file: BinaryIO, path: Path) -> DecodedPhoto:
+    """Decode the first full picture of a TIFF.
+
+    Raises:
+        ImageError: a RAW file, a mosaic, or pixels of a kind or size that are not supported.
+    """
+    pages = _pages(file)
+    refuse_raw([page.tags for page in pages], path)
+    page = _full(pages)
+    check_size(path, page.first(_WIDTH), page.first(_HEIGHT))
+    others = [each for each in pages if each is not page and not each.reduced and 4 * each.area > page.area]
+    if others:
+        warnings.warn(f"{path}: has {1 + len(others)} frames, only the first is read", stacklevel=5)
+    exif = parse_exif(file)
+    pixels, mode, white = _pixels(file, page, path)
+    software = page.tags.get(_SOFTWARE)
+    refuse_mosaic(pixels, path, software.decode("latin-1") if isinstance(software, bytes) else None)
+    icc = page.tags.get(_ICC)
+    colour = Colour(icc=icc) if isinstance(icc, bytes) and len(icc) > 128 else colour_of_exif(exif)
+    return DecodedPhoto(pixels, mode, white, colour, exif)
+
+
+def _pages(file: BinaryIO) -> list[_Page]:
+    """Return the pictures of the file.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        reader = DirectoryReader(file)
+    except DamagedError as error:
+        raise ValueError(str(error)) from error
+    pages = []
+    for index, tags in enumerate(reader.chain()):
+        pages.append(_Page(tags, index, None))
+        for below, place in enumerate(tags.get(_SUB_DIRECTORIES, ())):
+            try:
+                pages.append(_Page(reader.read(int(place)), index, below))
+            except DamagedError:
+                continue
+    pages = [page for page in pages if page.area]
+    if not pages:
+        raise ValueError("no picture in it")
+    return pages
+
+
+def _full(pages: list[_Page]) -> _Page:
+    """Return the first picture that is not reduced; the largest if all say that they are.
+
+    Some writers put a small copy first without saying so: a later one of the same shape counts, if it is at least
+    twice as wide.
+    """
+    full = [page for page in pages if not page.reduced]
+    if not full:
+        return max(pages, key=lambda page: page.area)
+    first = full[0]
+    shape = first.first(_WIDTH) / first.first(_HEIGHT)
+    larger = [
+        page
+        for page in full
+        if page.area >= 4 * first.area and abs(page.first(_WIDTH) / page.first(_HEIGHT) / shape - 1) < 0.05
+    ]
+    return max(larger, key=lambda page: page.area) if larger else first
+
+
+def _pixels(file: BinaryIO, page: _Page, path: Path) -> tuple[Array, str, int]:
+    """Return the upright pixels of a picture, their mode, and the value of white."""
+    bits = page.tags.get(_BITS, (1,))
+    samples = page.first(_SAMPLES, 1)
+    shallow = set(bits) == {8} or (samples == 1 and bits[0] in _PILLOW_GREY_BITS)
+    file.seek(0)
+    if shallow and not page.index and page.below is None:
+        with pixel_limit(), Image.open(file, formats=("TIFF",)) as image:
+            image.load()
+            return *pillow_pixels(ImageOps.exif_transpose(image), path), 255
+    with tifffile.TiffFile(file) as tiff:
+        stored: Any = tiff.pages[page.index] if page.index else tiff.pages.first
+        if page.below is not None:
+            stored = stored.pages[page.below]
+        return _deep(stored, page, path)
+
+
+def _deep(stored: Any, page: _Page, path: Path) -> tuple[Array, str, int]:
+    bits = set(page.tags.get(_BITS, (1,)))
+    photometric = page.first(_PHOTOMETRIC)
+    kind = stored.dtype
+    if (
+        len(bits) != 1
+        or page.first(_SAMPLE_FORMAT, _UNSIGNED) not in (_UNSIGNED, 4)
+        or photometric not in _DEEP_PHOTOMETRICS
+        or kind is None
+        or kind.kind != "u"
+    ):
+        raise ImageError(f"{path}: a TIFF of this kind ({kind}) is not a photo: convert it to 8- or 16-bit RGB")
+    white = 2 ** bits.pop() - 1
+    pixels = stored.asarray()
+    if stored.axes.startswith("S"):
+        pixels = pixels.transpose(1, 2, 0)
+    if photometric == _WHITE_IS_ZERO:
+        pixels = white - pixels
+    pixels = upright(pixels, page.first(_ORIENTATION, 1))
+    return pixels, "CMYK" if photometric == _CMYK else mode_of(pixels), white

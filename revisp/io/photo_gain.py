@@ -1,0 +1,113 @@
+"""Gain maps of photos: how far each pixel of the HDR rendition is above the photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from revisp.camera.isp import apply_ccm, srgb_to_linear
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["GainMap", "Meaning"]
+
+Array = np.ndarray[Any, Any]
+
+
+class Meaning(Protocol):
+    """What the values of a map mean: `GainFields` or `AppleGain`."""
+
+    @property
+    def headroom(self) -> float:
+        """EV above SDR white."""
+
+    @property
+    def several(self) -> bool | None:
+        """Whether the map has three channels; None: as many as its picture has."""
+
+    @property
+    def base_is_hdr(self) -> bool:
+        """Whether the picture with the map is the HDR rendition."""
+
+    @property
+    def offset_sdr(self) -> Array:
+        """What is added to SDR light."""
+
+    @property
+    def offset_hdr(self) -> Array:
+        """What is added to HDR light."""
+
+    def log2(self, values: Array) -> Array:
+        """Return the log2 gain of values in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class GainMap:
+    """The gain map of a photo: HDR = (SDR + offset_sdr) 2^log2 - offset_hdr, in linear light whose SDR white is 1.
+
+    Attributes:
+        values: the map as stored, ``[1 or 3, h, w]`` in [0, 1], upright; mostly smaller than the photo.
+        meaning: what the values mean.
+        size: height and width of the photo.
+        origin: what stored it: ``"ISO 21496-1"``, ``"Ultra HDR"``, ``"Apple"``.
+        to_srgb: matrix to linear sRGB from the colours that a map of three channels is for.
+
+    Example:
+        >>> photo = revisp.io.read_photo("photo.jpg")  # doctest: +SKIP
+        >>> photo.gain.headroom, photo.gain.log2.shape  # doctest: +SKIP
+        (2.99, torch.Size([1, 3072, 4080]))
+    """
+
+    values: Tensor
+    meaning: Meaning
+    size: tuple[int, int]
+    origin: str
+    to_srgb: Sequence[Sequence[float]] | None = field(default=None, repr=False)
+
+    @property
+    def headroom(self) -> float:
+        """EV above SDR white that the HDR rendition was made for."""
+        return self.meaning.headroom
+
+    @property
+    def offset_sdr(self) -> Tensor:
+        """What is added to the photo's linear light, ``[1 or 3, 1, 1]``."""
+        return torch.from_numpy(self.meaning.offset_sdr).view(-1, 1, 1)
+
+    @property
+    def offset_hdr(self) -> Tensor:
+        """What is taken from the HDR rendition's light, ``[1 or 3, 1, 1]``."""
+        return torch.from_numpy(self.meaning.offset_hdr).view(-1, 1, 1)
+
+    @cached_property
+    def log2(self) -> Tensor:
+        """Log2 gain in EV, float32 ``[1 or 3, H, W]`` of the photo's size.
+
+        The stored values are interpolated before the formula is applied, as Android's *Ultra HDR* 1.1 asks for.
+        """
+        values = self.values[None]
+        if values.shape[-2:] != self.size:
+            smaller = self.size[0] < values.shape[-2]
+            values = F.interpolate(values, self.size, mode="bilinear", align_corners=False, antialias=smaller)
+        stops = self.meaning.log2(values[0].permute(1, 2, 0).numpy())
+        return torch.from_numpy(np.ascontiguousarray(stops.transpose(2, 0, 1)))
+
+    def hdr(self, srgb: Tensor) -> Tensor:
+        """Return the HDR rendition of the photo: linear sRGB ``[3, H, W]``, SDR white 1, not clipped above.
+
+        Args:
+            srgb: the photo, ``[3, H, W]``.
+        """
+        light = srgb_to_linear(srgb)
+        matrix = None if self.to_srgb is None or len(self.log2) == 1 else np.asarray(self.to_srgb)
+        if matrix is not None:
+            light = apply_ccm(light, np.linalg.inv(matrix))
+        light = (light + self.offset_sdr) * torch.exp2(self.log2) - self.offset_hdr
+        return (light if matrix is None else apply_ccm(light, matrix)).clamp_min(0)
