@@ -1,7 +1,7 @@
 """The colours that a file declares, and their conversion to sRGB.
 
-LittleCMS converts by ICC profiles, relative to white. Primaries and curves that a file states as numbers become
-such a profile first.
+LittleCMS converts by ICC profiles, relative to white. Primaries and curves that a file states as numbers are
+applied here, exactly: the tables of LittleCMS for 16 bits err by up to 0.08 near black.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import torch
 
+from revisp.camera.isp import linear_to_srgb
 from revisp.errors import ImageError
 from revisp.io.containers.png import PngFile
 from revisp.io.containers.tiff import Directory
@@ -55,8 +57,9 @@ _SRGB_GAMMA = (0.452, 0.457)
 """PNG gAMA of this range says sRGB: its specification tells writers of sRGB to store 0.45455 beside it."""
 
 _UNCALIBRATED, _ADOBE_COLOUR_SPACE, _SRGB_COLOUR_SPACE = 0xFFFF, 2, 1
-_POINTS = 4096
-"""Points of a curve in a profile."""
+_LONGEST_TABLE = 65535
+_ROWS = 256
+"""Rows that are converted at once: the intermediate values of all would take several times the photo's memory."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ def colour_of_primaries(directory: Directory, gamma: float | None = None) -> Col
     return Colour(primaries=primaries, gamma=gamma if gamma and 0.1 < gamma < 10 else None)
 
 
-def to_srgb(pixels: Array, mode: str, white: int, colour: Colour, path: Path) -> tuple[Array, float]:
+def to_srgb(pixels: Array, mode: str, white: int, colour: Colour, path: Path) -> tuple[Array, int]:
     """Convert pixels to sRGB; those that are sRGB already keep their values.
 
     Args:
@@ -199,19 +202,15 @@ def to_srgb(pixels: Array, mode: str, white: int, colour: Colour, path: Path) ->
         )
     if mode == "CMYK" and colour.icc is None:
         raise ImageError(f"{path}: CMYK without a colour profile: convert it to sRGB first")
-    icc = colour.icc
-    if icc is None and not colour.is_srgb:
-        icc = _profile(colour)
-        if mode == "L":
-            pixels, mode = np.stack([pixels] * 3, axis=-1), "RGB"
-    if icc is not None:
-        space = icc[16:20].decode("ascii", "replace").strip()
+    if colour.icc is not None:
+        space = colour.icc[16:20].decode("ascii", "replace").strip()
         if space == {"L": "GRAY"}.get(mode, mode):
-            pixels, white, mode = _by_profile(pixels, mode, white, icc)
+            pixels, white, mode = _by_profile(pixels, mode, white, colour.icc)
         elif mode == "CMYK":
             raise ImageError(f"{path}: CMYK with a colour profile for {space}: convert it to sRGB first")
         # a grey photo with an RGB profile, or a wrong profile: viewers ignore it too
-    return (np.stack([pixels] * 3, axis=-1) if mode == "L" else pixels), white
+    rgb = np.stack([pixels] * 3, axis=-1) if mode == "L" else pixels
+    return (rgb, white) if colour.icc is not None or colour.is_srgb else (_by_numbers(rgb, white, colour), 1)
 
 
 def profile_transfer(icc: bytes) -> int | None:
@@ -258,6 +257,18 @@ def _by_profile(pixels: Array, mode: str, white: int, icc: bytes) -> tuple[Array
     return converted, 65535, "RGB"
 
 
+def _by_numbers(rgb: Array, white: int, colour: Colour) -> Array:
+    """Convert ``[H, W, 3]`` by primaries and a curve: float32 in [0, 1]."""
+    matrix = colour.primaries.to_srgb().T.astype(np.float32)
+    table = colour.linear(np.arange(white + 1) / white).astype(np.float32) if white <= _LONGEST_TABLE else None
+    found = np.empty(rgb.shape, np.float32)
+    for top in range(0, len(rgb), _ROWS):
+        part = rgb[top : top + _ROWS]
+        light = colour.linear(part / white).astype(np.float32) if table is None else table[part]
+        found[top : top + _ROWS] = linear_to_srgb(torch.from_numpy(light @ matrix).clamp_(0, 1)).numpy()
+    return found
+
+
 @lru_cache(maxsize=16)
 def _is_srgb(icc: bytes) -> bool:
     """Whether the conversion of a profile to sRGB changes no 8-bit colour by more than one step."""
@@ -267,17 +278,6 @@ def _is_srgb(icc: bytes) -> bool:
         cube, icc, imagecodecs.cms_profile("srgb"), colorspace="rgb", outcolorspace="rgb"
     )
     return bool((np.abs(through.astype(int) - cube.astype(int)) <= 1).all())
-
-
-@lru_cache(maxsize=16)
-def _profile(colour: Colour) -> bytes:
-    """Return a profile of the primaries and the curve of a file."""
-    curve = colour.linear(np.linspace(0, 1, _POINTS)).astype(np.float32)
-    red, green, blue, white = colour.primaries
-    profile: bytes = imagecodecs.cms_profile(
-        "rgb", whitepoint=white, primaries=(*red, *green, *blue), transferfunction=curve
-    )
-    return profile
 
 
 def _number(directory: Directory, tag: int) -> float | None:
