@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import rawpy
 from PIL import Image, UnidentifiedImageError
 
+from revisp.io.containers.damage import DamagedError
+from revisp.io.containers.isobmff import parse_heif
+from revisp.io.containers.jxl import parse_jxl, parse_jxl_header
+from revisp.io.decoders.tiff import tiff_size
 from revisp.io.exif import PhotoMetadata, read_metadata
+from revisp.io.photo_parts import HEAD, photo_kind
 from revisp.io.pixel_limit import pixel_limit
 from revisp.io.raw.gpr import open_gpr
 from revisp.io.raw.libraw import libraw_metadata
@@ -33,10 +38,25 @@ class RawHeader(NamedTuple):
 def photo_size(path: str | Path) -> tuple[int, int] | None:
     """Return height and width of a photo as stored, or None if it cannot be read."""
     try:
-        with pixel_limit(), Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        with Path(path).open("rb") as file:
+            return _size(file)
+    except (OSError, ValueError, DamagedError, UnidentifiedImageError, Image.DecompressionBombError):
         return None
+
+
+def _size(file: BinaryIO) -> tuple[int, int] | None:
+    kind = photo_kind(file.read(HEAD))
+    file.seek(0)
+    if kind == "TIFF":
+        return tiff_size(file)
+    if kind == "JPEG XL":
+        return parse_jxl_header(parse_jxl(file.read()).codestream).size
+    if kind in ("HEIF", "AVIF"):
+        parsed = parse_heif(file.read())
+        crop = parsed.crop(parsed.primary)
+        return parsed.size(parsed.primary) if crop is None else crop[2:]
+    with pixel_limit(), Image.open(file) as image:
+        return image.height, image.width
 
 
 def raw_header(path: str | Path) -> RawHeader | None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import imagecodecs
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 Array = np.ndarray[Any, Any]
@@ -172,7 +173,7 @@ def item_file(items: Sequence[Item], *, primary: int = 1, brands: bytes, groups:
         for each_property in each.properties:
             if each_property not in known:
                 known.append(each_property)
-            essential = 0x80 if each_property[0] in (b"irot", b"imir", b"av1C") else 0
+            essential = 0x80 if each_property[0] in (b"irot", b"imir", b"clap", b"av1C", b"hvcC") else 0
             links += bytes([known.index(each_property) + 1 | essential])
     references = b"".join(
         box(kind, struct.pack(f">HH{len(to)}H", number, len(to), *to))
@@ -221,6 +222,26 @@ def av1_item(pixels: Array, *, bits: int = 8, turn: int | None = None, colour: b
         properties.append((b"irot", bytes([turn])))
     payload = data[data.index(b"mdat") + 4 :]
     return Item(b"av01", payload, properties)
+
+
+def hevc_item(pixels: Array, *more: tuple[bytes, bytes], colour: bytes | None = None) -> Item:
+    """An item of HEVC, coded by pillow-heif; its sides must be multiples of 64."""
+    file = io.BytesIO()
+    channels = 3 if pixels.ndim == 3 else 1
+    chroma = {"chroma": 444} if channels == 3 else {}
+    pillow_heif.from_pillow(Image.fromarray(pixels)).save(file, quality=-1, **chroma)
+    data = file.getvalue()
+    found = _properties_of(data)
+    height, width = pixels.shape[:2]
+    properties = [
+        (b"ispe", struct.pack(">III", 0, width, height)),
+        (b"pixi", bytes([0, 0, 0, 0, channels] + [8] * channels)),
+        (b"hvcC", found[b"hvcC"]),
+        *([(b"colr", colour or found[b"colr"])] if b"colr" in found or colour else []),
+        *more,
+    ]
+    start, size = data.index(b"mdat") + 4, int.from_bytes(data[data.index(b"mdat") - 4 :][:4], "big")
+    return Item(b"hvc1", data[start : start + size - 8], properties)
 
 
 def _properties_of(data: bytes) -> dict[bytes, bytes]:

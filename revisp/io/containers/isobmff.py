@@ -92,6 +92,20 @@ class HeifFile:
         width, height = struct.unpack(">II", spatial[4:12])
         return height, width
 
+    def crop(self, item: int) -> tuple[int, int, int, int] | None:
+        """Return top, left, height and width of the clean aperture, before rotation; None for the whole item."""
+        aperture, size = self.property(item, b"clap"), self.size(item)
+        if aperture is None or size is None or len(aperture) < 32:
+            return None
+        numbers = struct.unpack(">iIiIiIiI", aperture[:32])
+        if 0 in numbers[1::2]:
+            return None
+        width, height, right, down = (n / d for n, d in zip(numbers[::2], numbers[1::2], strict=True))
+        top, left = round((size[0] - height) / 2 + down), round((size[1] - width) / 2 + right)
+        rows, columns = round(height), round(width)
+        inside = 0 <= top <= top + rows <= size[0] and 0 <= left <= left + columns <= size[1]
+        return (top, left, rows, columns) if inside and rows and columns else None
+
     def turns(self, item: int) -> list[tuple[str, int]]:
         """Return the rotations and mirrors of an item in their order.
 

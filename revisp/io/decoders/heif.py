@@ -70,6 +70,10 @@ def _decode(file: HeifFile, item: int, path: Path, *, avif: bool) -> tuple[Array
 def _avif(data: bytes, file: HeifFile, item: int) -> tuple[Array, int]:
     pixels = imagecodecs.avif_decode(data, index=0)
     bits = _bits(file, item) if pixels.dtype == np.uint16 else 8
+    crop = file.crop(item)
+    if crop is not None:
+        top, left, height, width = crop
+        pixels = pixels[top : top + height, left : left + width]
     return _turned(pixels, file.turns(item)), 2**bits - 1
 
 

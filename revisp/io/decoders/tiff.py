@@ -20,7 +20,7 @@ from revisp.io.exif import parse_exif
 from revisp.io.not_a_photo import refuse_mosaic, refuse_raw
 from revisp.io.pixel_limit import pixel_limit
 
-__all__ = ["decode_tiff"]
+__all__ = ["decode_tiff", "tiff_size"]
 
 Array = np.ndarray[Any, Any]
 
@@ -74,6 +74,16 @@ def decode_tiff(file: BinaryIO, path: Path) -> DecodedPhoto:
     icc = page.tags.get(_ICC)
     colour = Colour(icc=icc) if isinstance(icc, bytes) and len(icc) > 128 else colour_of_exif(exif)
     return DecodedPhoto(pixels, mode, white, colour, exif)
+
+
+def tiff_size(file: BinaryIO) -> tuple[int, int]:
+    """Return height and width, as stored, of the picture that `decode_tiff` reads.
+
+    Raises:
+        ValueError: there is none.
+    """
+    page = _full(_pages(file))
+    return page.first(_HEIGHT), page.first(_WIDTH)
 
 
 def _pages(file: BinaryIO) -> list[_Page]:
