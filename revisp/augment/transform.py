@@ -20,7 +20,8 @@ from revisp.camera.noise import NoiseLevels
 from revisp.camera.simulate import SimulatedCamera
 from revisp.cfa import CFA, pack, unpack
 from revisp.demosaic import demosaic
-from revisp.errors import ConfigError, ShapeError
+from revisp.errors import ConfigError, ImageError, ShapeError
+from revisp.io.pillow_image import srgb_of_image
 
 if TYPE_CHECKING:
     from revisp.camera.profile import CameraProfile
@@ -249,7 +250,7 @@ def _photos(image: Any) -> Tensor:
     Raises:
         ShapeError: the image is not a photo, has another type, or is clearly not in [0, 1].
     """
-    x = v2.functional.pil_to_tensor(image) if isinstance(image, Image.Image) else image.as_subclass(Tensor)
+    x = _of_pillow(image) if isinstance(image, Image.Image) else image.as_subclass(Tensor)
     if x.ndim not in (3, 4) or x.shape[-3] != 3 or not x.numel():
         raise ShapeError(f"photos must have shape [3, H, W] or [B, 3, H, W], got {list(x.shape)}: see v2.RGB")
     if x.dtype != torch.uint8 and not x.is_floating_point():
@@ -263,6 +264,20 @@ def _photos(image: Any) -> Tensor:
                 "v2.Normalize after"
             )
     return x if x.ndim == 4 else x[None]
+
+
+def _of_pillow(image: Image.Image) -> Tensor:
+    """Return the sRGB of a Pillow image of three colours; the channels of another as they are, for its shape.
+
+    Raises:
+        ShapeError: three channels that are not the colours of a photo.
+    """
+    if len(image.getbands()) != 3:
+        return v2.functional.pil_to_tensor(image)
+    try:
+        return srgb_of_image(image)
+    except ImageError as error:
+        raise ShapeError(f"{error}: see v2.RGB") from error
 
 
 def _on(generator: torch.Generator, device: torch.device) -> torch.Generator:

@@ -6,6 +6,7 @@ Exit codes: 0, done; 2, wrong input, explained in one line; 130, interrupted; 1,
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import warnings
 from collections.abc import Iterator
@@ -21,8 +22,12 @@ def report_errors() -> Iterator[None]:
     """Run the body of a command: turn its errors into one line on standard error and an exit code.
 
     Warnings for users become one line each. Any other exception than a `RevispError` passes through with its
-    traceback, and Python ends with exit code 1.
+    traceback, and Python ends with exit code 1. Letters that standard output cannot show, such as those of a file
+    name in another encoding, are escaped.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     show = warnings.showwarning
 
     def show_plainly(

@@ -78,7 +78,9 @@ class Processes:
 def command(
     photos: Annotated[
         list[Path],
-        typer.Argument(metavar="PHOTO", help="Photos, folders of photos, or .txt files that name photos."),
+        typer.Argument(
+            metavar="PHOTO", help="Photos, folders of photos, .txt files that name photos; - is a pipe."
+        ),
     ],
     out: Annotated[
         Path,
@@ -146,7 +148,7 @@ def command(
     devices: Annotated[int, typer.Option(min=1, help="Processes, or GPUs, to divide the photos among.")] = 1,
     nodes: Annotated[int, typer.Option(min=1, help="Machines (torchrun or SLURM starts the processes).")] = 1,
 ) -> None:
-    """Turn photos (JPEG, PNG, TIFF, WebP) into camera RAW files.
+    """Turn photos (JPEG, PNG, TIFF, WebP, HEIF, AVIF, JPEG XL) into camera RAW files.
 
     Writes .dng for RAW converters, .npy in the format of the challenges, or the 16-bit mosaic as .tiff or .png.
     Existing files are replaced, unless --resume is given. If some of several photos fail, they are named at the

@@ -19,7 +19,7 @@ from revisp.convert.finished import is_finished
 from revisp.convert.formats import Choice, Origin, check_writable, origin_of, predict_raw, write_raw
 from revisp.convert.jobs import Conversion, share
 from revisp.inference.tiles import Progress
-from revisp.io.locking import lock, make_folder
+from revisp.io.locking import lock, lock_beside, make_folder
 from revisp.io.photo import Photo, read_photo
 from revisp.pipeline import ReverseISP
 
@@ -268,4 +268,4 @@ def _acquire(output: Path) -> FileLock:
     """
     make_folder(output.parent)
     busy = f"cannot write {output}: another process is writing it"
-    return lock(output.with_name(f".{output.name}.lock"), output, busy)
+    return lock(lock_beside(output), output, busy)

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 LIST_ENDING = ".txt"
+_STANDARD_INPUT = Path("/dev/stdin")
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,13 @@ def share(jobs: Sequence[Conversion], rank: int, world_size: int) -> list[Conver
 def named_photos(path: Path) -> list[Path]:
     """Return the photos of a folder (`read_photo_folder`) or of a list; return a single photo as a list of one.
 
+    ``-`` is the photo that comes through standard input.
+
     Raises:
         ImageError: a folder has no photos, or a folder or list cannot be read.
     """
+    if path == Path("-"):
+        return [_STANDARD_INPUT]
     if stat.S_ISDIR(_mode(path)):
         return list(read_photo_folder(path).photos)
     return read_photo_list(path) if path.suffix.lower() == LIST_ENDING else [path]

@@ -17,7 +17,10 @@ __all__ = [
     "natural_key",
 ]
 
-PHOTO_ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
+PHOTO_ENDINGS = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".tif", ".tiff", ".webp", ".heic", ".heif", ".hif", ".avif",
+    ".jxl",
+)  # fmt: skip
 """Endings of photos in a folder. A file that is given by name is recognised by its content."""
 
 RAW_ENDINGS = (

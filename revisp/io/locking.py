@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from revisp.errors import OutputError
 
-__all__ = ["lock", "make_folder"]
+__all__ = ["lock", "lock_beside", "make_folder"]
+
+_LONGEST_NAME = 255
+"""Bytes of a file name on the common file systems."""
 
 
 def make_folder(folder: str | Path) -> None:
@@ -21,6 +26,19 @@ def make_folder(folder: str | Path) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+
+
+def lock_beside(output: Path) -> Path:
+    """Return the lock file of an output: hidden, in its folder, named after it.
+
+    Example:
+        >>> lock_beside(Path("raws/photo.dng")).name
+        '.photo.dng.lock'
+    """
+    name = f".{output.name}.lock"
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        name = f".{hashlib.sha256(os.fsencode(output.name)).hexdigest()[:32]}.lock"
+    return output.with_name(name)
 
 
 def lock(file: str | Path, target: str | Path, busy: str) -> FileLock:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
+import imagecodecs
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms
 from torch.utils.data import DataLoader, Dataset
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -85,6 +88,37 @@ def test_pil_images():
     assert torch.equal(raw, to_raw(tv_tensors.Image(torch.from_numpy(array).permute(2, 0, 1))))
     with pytest.raises(revisp.errors.ShapeError, match=r"got \[1, 1, 32, 48\]|got \[1, 32, 48\]"):
         to_raw(Image.fromarray(array[..., 0]))
+
+
+@pytest.mark.parametrize("mode", ["YCbCr", "HSV"])
+def test_pil_images_of_other_modes_are_converted(mode):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)).convert(mode)
+    to_raw = RGBToRAW()
+    torch.manual_seed(0)
+    raw = to_raw(image)
+    torch.manual_seed(0)
+    assert torch.equal(raw, to_raw(image.convert("RGB")))
+
+
+def test_the_profile_of_a_pil_image_is_converted():
+    """Adobe RGB by LittleCMS through Pillow; another mode of three channels is refused."""
+    image = Image.fromarray(np.random.default_rng(0).integers(60, 200, (*SIZE, 3), dtype=np.uint8))
+    adobe = imagecodecs.cms_profile("adobergb")
+    srgb = ImageCms.profileToProfile(
+        image,
+        ImageCms.ImageCmsProfile(io.BytesIO(adobe)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+    )
+    to_raw, raws = RGBToRAW(noise=None, quantise=False), []
+    image.info["icc_profile"] = adobe
+    srgb.info.pop("icc_profile", None)
+    for each in (image, srgb):
+        torch.manual_seed(0)
+        raws.append(to_raw(each))
+    assert (raws[0] - raws[1]).abs().max() < 0.02
+    with pytest.raises(revisp.errors.ShapeError, match="mode LAB is not a photo of three colours"):
+        to_raw(Image.new("LAB", (48, 32)))
 
 
 def test_images_of_one_sample_share_camera_and_exposure_but_not_noise():

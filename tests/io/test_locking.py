@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from revisp.errors import OutputError
-from revisp.io.locking import lock, make_folder
+from revisp.io.locking import lock, lock_beside, make_folder
 
 
 def test_the_second_is_refused_until_the_first_is_through(tmp_path):
@@ -33,3 +33,13 @@ def test_what_cannot_be_made_is_named(tmp_path):
         make_folder(tmp_path / "file" / "folder")
     with pytest.raises(OutputError, match="cannot write the data set: Is a directory"):
         lock(tmp_path, "the data set", "in use")
+
+
+@pytest.mark.parametrize("letter", ["x", "ß"])
+@pytest.mark.parametrize("size", [200, 243, 244, 251, 255])
+def test_the_longest_file_name_has_a_lock(tmp_path, letter, size):
+    stem = letter * ((size - 4) // len(letter.encode()))
+    output = tmp_path / f"{stem}.dng"
+    output.touch()
+    lock(lock_beside(output), output, "in use").release()
+    assert lock_beside(output) != lock_beside(tmp_path / f"{stem[:-1]}y.dng")

@@ -49,3 +49,12 @@ def test_a_folder_of_hidden_files_has_no_photos(tmp_path):
         read_photo_folder(tmp_path)
     with pytest.raises(ImageError, match="gone: no such folder"):
         read_photo_folder(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("ending", ["jfif", "jpe", "JPE", "mpo", "heic", "HIF", "heif", "avif", "jxl"])
+def test_photos_of_other_endings_are_found(tmp_path, ending):
+    (tmp_path / f"a.{ending}").touch()
+    (tmp_path / "b.bmp").touch()
+    found = read_photo_folder(tmp_path)
+    assert [photo.name for photo in found.photos] == [f"a.{ending}"]
+    assert found.left_out.endswith("left out 1 with other endings (.bmp)")

@@ -131,7 +131,7 @@ def test_processes_divide_the_photos(run, photo: Path, model: Path, tmp_path: Pa
     done = run(*words, expect=1)
     lines = [line for line in done.stdout.splitlines() if "->" in line]
     assert sorted(line.split(" -> ")[0] for line in lines) == [str(album / f"{index}.jpg") for index in range(5)]
-    bad = f"error: {album / 'bad.jpg'}: not a JPEG, PNG, TIFF or WebP photo"
+    bad = f"error: {album / 'bad.jpg'}: not a JPEG, PNG, TIFF or WebP photo, nor HEIF, AVIF or JPEG XL"
     assert f"{bad}\n1 of 6 photos failed\n" in done.stderr
     assert done.stderr.count("error:") == 1
     assert "distributed" not in done.stdout + done.stderr  # Lightning's own talk
