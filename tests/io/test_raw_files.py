@@ -241,6 +241,25 @@ def test_the_matrix_for_the_light_nearest_to_daylight_is_taken(tmp_path, monkeyp
     assert np.allclose(read_raw(tmp_path / "a.dng").profile.color_matrix, profile.color_matrix, atol=1e-5)
 
 
+def test_what_a_dng_adds_to_its_matrix_is_multiplied_in(tmp_path, monkeypatch, profile: CameraProfile):
+    """DNG 1.7.1, chapter 6: XYZ to camera is AnalogBalance x CameraCalibration x ColorMatrix."""
+    body = [[1.1, 0.02, 0], [0, 1, 0.01], [0, 0, 0.95]]
+    tags = {
+        50727: Tag("rational", [1.25, 1.0, 0.5]),  # AnalogBalance
+        50723: Tag("srational", [value for row in body for value in row]),  # CameraCalibration1
+    }
+    _variant(tmp_path / "a.dng", monkeypatch, profile, tags)
+    whole = np.diag([1.25, 1, 0.5]) @ body @ np.array(profile.color_matrix)
+    assert np.allclose(read_raw(tmp_path / "a.dng").profile.color_matrix, whole, atol=1e-5)
+    another = {
+        50931: Tag("ascii", "com.acme"),
+        50932: Tag("ascii", "com.other"),
+    }  # the calibration's, the profile's
+    _variant(tmp_path / "a.dng", monkeypatch, profile, tags | another)
+    whole = np.diag([1.25, 1, 0.5]) @ np.array(profile.color_matrix)
+    assert np.allclose(read_raw(tmp_path / "a.dng").profile.color_matrix, whole, atol=1e-5)
+
+
 def test_what_is_no_raw_is_one_line(sample_data: Path, tmp_path: Path):
     (tmp_path / "text.CR2").write_text("no RAW")
     (tmp_path / "empty.dng").write_bytes(b"")

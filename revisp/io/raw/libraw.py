@@ -19,7 +19,7 @@ from revisp.errors import ConfigError, ImageError
 from revisp.io.exif import PhotoMetadata, read_exif, read_metadata
 from revisp.io.raw.ciff import read_ciff
 from revisp.io.raw.masked_border import border_black
-from revisp.io.raw.matrices import dng_matrix
+from revisp.io.raw.matrices import dng_calibration, dng_matrix
 from revisp.io.raw.rawimage import Planes, RawImage, Rectangle
 from revisp.io.readable import check_complete
 
@@ -148,7 +148,7 @@ def _profile(
         black = border
     white = float(raw.white_level)
     matrix: Array | None = np.asarray(raw.rgb_xyz_matrix, float)[:3]
-    matrix = matrix if matrix is not None and matrix.any() else dng_matrix(path)
+    matrix = dng_calibration(path) @ matrix if matrix is not None and matrix.any() else dng_matrix(path)
     if matrix is None:
         warnings.warn(f"{path}: LibRaw has no colour matrix of this camera: sRGB's is used", stacklevel=4)
         matrix = np.linalg.inv(SRGB_TO_XYZ)

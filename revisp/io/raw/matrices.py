@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import tifffile
 
-__all__ = ["dng_matrix", "matrix_near_d65"]
+__all__ = ["dng_calibration", "dng_matrix", "matrix_near_d65"]
 
 Array = np.ndarray[Any, Any]
 
 _D65 = 6504
 _MATRICES = {50721: 50778, 50722: 50779}  # ColorMatrix1, 2 to CalibrationIlluminant1, 2
+_CALIBRATIONS = {50723: 50778, 50724: 50779}  # CameraCalibration1, 2 to the same
+_ANALOG_BALANCE, _SIGNATURES = 50727, (50931, 50932)
 _TEMPERATURE = {
     **dict.fromkeys((3, 17), 2850),  # tungsten, standard light A
     **dict.fromkeys((1, 4, 9, 18, 20), 5500),  # daylight, flash, fine weather, B, D55
@@ -43,22 +45,49 @@ def matrix_near_d65(matrices: Iterable[tuple[float | None, Array]]) -> Array | N
 
 
 def dng_matrix(path: Path) -> Array | None:
-    """Return a DNG's ColorMatrix for the light nearest to D65; LibRaw does not return it."""
+    """Return a DNG's ColorMatrix for the light nearest to D65, with `dng_calibration`."""
+    tags = _tags(path)
+    matrix = _nearest(tags, _MATRICES)
+    return None if matrix is None else _calibration(tags) @ matrix
+
+
+def dng_calibration(path: Path) -> Array:
+    """Return what a DNG adds to its ColorMatrix ``[3, 3]``: AnalogBalance times CameraCalibration.
+
+    CameraCalibration corrects one body of a model. It counts only where its signature is that of the profile (DNG
+    1.7.1, CameraCalibrationSignature). LibRaw returns the ColorMatrix without both.
+    """
+    return _calibration(_tags(path))
+
+
+def _tags(path: Path) -> dict[int, Any]:
+    """Return the colour tags of a DNG's first directory by number; nothing for other files."""
+    numbers = {*_MATRICES, *_CALIBRATIONS, *_MATRICES.values(), _ANALOG_BALANCE, *_SIGNATURES}
     try:
         with tifffile.TiffFile(path) as tiff:
             tags = tiff.pages.first.tags
-            found = [(tags.valueof(light), tags.valueof(matrix) or ()) for matrix, light in _MATRICES.items()]
+            return {number: tags.valueof(number) for number in numbers if number in tags}
     except (tifffile.TiffFileError, OSError):
-        return None
-    return matrix_near_d65((_TEMPERATURE.get(light), _ratios(values)) for light, values in found)
+        return {}
+
+
+def _nearest(tags: dict[int, Any], kind: dict[int, int]) -> Array | None:
+    found = [(tags.get(light), tags.get(matrix, ())) for matrix, light in kind.items()]
+    return matrix_near_d65((_TEMPERATURE.get(light), _ratios(values).reshape(-1, 3)) for light, values in found)
+
+
+def _calibration(tags: dict[int, Any]) -> Array:
+    balance = _ratios(tags.get(_ANALOG_BALANCE, ()))
+    analog = np.diag(balance) if balance.shape == (3,) and balance.all() else np.eye(3)
+    ours, theirs = (str(tags.get(signature) or "") for signature in _SIGNATURES)
+    body = _nearest(tags, _CALIBRATIONS) if ours == theirs else None
+    product: Array = analog if body is None else analog @ body
+    return product
 
 
 def _ratios(values: Any) -> Array:
-    """Return nine rationals, each a numerator and a denominator, as a 3x3 matrix; zeros for anything else."""
-    if len(values) != 18:
-        return np.zeros((3, 3))
-    numerators, denominators = np.asarray(values, float).reshape(9, 2).T
-    if not denominators.all():
-        return np.zeros((3, 3))
-    matrix: Array = (numerators / denominators).reshape(3, 3)
-    return matrix
+    """Return rationals, each a numerator and a denominator in turn; nothing for anything else."""
+    flat = np.asarray(values, float).ravel()
+    if len(flat) % 6 or not flat[1::2].all():
+        return np.zeros(0)
+    return flat[::2] / flat[1::2]

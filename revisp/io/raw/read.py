@@ -29,8 +29,9 @@ def read_raw(path: str | Path) -> RawImage:
     *White level*: from the file, or from LibRaw's table of cameras. It is never the brightest sample, which may be
     a hot pixel or, in a dim photo, far below saturation. Samples above the white level normalise to more than 1.
 
-    *Colour matrix*: if there are several, the one for the light nearest to D65. Without a matrix, that of sRGB is
-    used; without a white balance, a neutral of 1. A warning says so.
+    *Colour matrix*: if there are several, the one for the light nearest to D65. A DNG's AnalogBalance and
+    CameraCalibration are multiplied into it. Without a matrix, that of sRGB is used; without a white balance, a
+    neutral of 1. A warning says so.
 
     Pixels that are not square (Kodak DC120) are read without scaling.
 
