@@ -7,8 +7,8 @@ Kim, Jiang, Gu, "Overexposure Mask Fusion: Generalizable Reverse ISP Multi-Step 
           └─▶ OE branch  ([srgb, M]) ─┴─▶ fusion ─▶ raw_rgb ─▶ mosaic ─▶ bayer (─▶ refine)
 
 A plain model is one network alone, as other methods have it, for comparison. A model on a base is our addition to
-the paper: the networks learn only the difference to a fitted classical inverse. The same object is trained, saved,
-run in tiles over a large photo and called in a notebook.
+the paper: the networks learn only the difference to it, to a fitted classical inverse or to one that is estimated
+for each photo. The same object is trained, saved, run in tiles over a large photo and called in a notebook.
 """
 
 from __future__ import annotations
