@@ -89,7 +89,9 @@ def mosaic_of(predicted: Reconstruction, source: CameraProfile, target: CameraPr
     def part(raw: Tensor) -> Tensor:
         return mosaic(as_camera(raw, source, target), target.cfa)
 
-    return tile_apply(part, refined_rgb(predicted, source.cfa)[None], tile=TILE_SIDE, overlap=0, channels=1, reach=0)[0]
+    return tile_apply(
+        part, refined_rgb(predicted, source.cfa)[None], tile=TILE_SIDE, overlap=0, channels=1, reach=0
+    )[0]
 
 
 def planes_of(predicted: Reconstruction, source: CameraProfile, target: CameraProfile) -> Tensor:
@@ -107,7 +109,9 @@ def planes_of(predicted: Reconstruction, source: CameraProfile, target: CameraPr
     def part(raw: Tensor) -> Tensor:
         return as_camera(raw, source, target)
 
-    return tile_apply(part, refined_rgb(predicted, source.cfa)[None], tile=TILE_SIDE, overlap=0, channels=3, reach=0)[0]
+    return tile_apply(
+        part, refined_rgb(predicted, source.cfa)[None], tile=TILE_SIDE, overlap=0, channels=3, reach=0
+    )[0]
 
 
 def refined_rgb(predicted: Reconstruction, cfa: CFA) -> Tensor:
