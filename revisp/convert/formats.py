@@ -146,9 +146,9 @@ def predict_raw(engine: Engine, srgb: Tensor, choice: Choice, progress: Progress
 def origin_of(path: Path, photo: Photo, raw: Tensor, sensor: Sensor) -> Origin:
     """Return what a RAW file tells of the photo at ``path``, from which ``raw`` was predicted."""
     profile = sensor.profile
-    known = profile is not None and of_profile(profile) is None
-    brightness = match_brightness(raw, photo.srgb, profile) if known else Brightness()
-    return Origin(photo.metadata, path, brightness)
+    if profile is None or of_profile(profile) is not None:
+        return Origin(photo.metadata, path)
+    return Origin(photo.metadata, path, match_brightness(raw, photo.srgb, profile))
 
 
 def check_writable(sensor: Sensor, output: Path, choice: Choice) -> None:

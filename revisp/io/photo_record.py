@@ -50,9 +50,9 @@ class PhotoRecord:
         {}
     """
 
-    descriptions: Mapping[int, Tag] = field(default_factory=dict)
-    exif: Mapping[int, Tag] = field(default_factory=dict)
-    gps: Mapping[int, Tag] = field(default_factory=dict)
+    descriptions: dict[int, Tag] = field(default_factory=dict)
+    exif: dict[int, Tag] = field(default_factory=dict)
+    gps: dict[int, Tag] = field(default_factory=dict)
     xmp: tuple[Property, ...] = ()
 
     def without_location(self) -> PhotoRecord:

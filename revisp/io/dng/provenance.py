@@ -99,5 +99,11 @@ def read_provenance(path: str | Path) -> Provenance | None:
         gain = float(note.get("ExposureGain", 0.0))
     except ValueError:
         gain = 0.0
-    texts = (note.get(name, "") for name in ("Model", "SourceFile", "SourceSHA256", "SourceCamera"))
-    return Provenance(*texts, gain=gain, release=note.get("Release", ""))
+    return Provenance(
+        model=note.get("Model", ""),
+        source=note.get("SourceFile", ""),
+        digest=note.get("SourceSHA256", ""),
+        camera=note.get("SourceCamera", ""),
+        gain=gain,
+        release=note.get("Release", ""),
+    )

@@ -73,7 +73,9 @@ def _tags(path: Path) -> dict[int, Any]:
 
 def _nearest(tags: dict[int, Any], kind: dict[int, int]) -> Array | None:
     found = [(tags.get(light), tags.get(matrix, ())) for matrix, light in kind.items()]
-    return matrix_near_d65((_TEMPERATURE.get(light), _ratios(values).reshape(-1, 3)) for light, values in found)
+    return matrix_near_d65(
+        (_TEMPERATURE.get(light or 0), _ratios(values).reshape(-1, 3)) for light, values in found
+    )
 
 
 def _calibration(tags: dict[int, Any]) -> Array:
