@@ -25,7 +25,7 @@ PREVIEW_SIZE = 2048
 the mean of its 2x2 tiles first, which needs no demosaicing."""
 
 _THUMBNAIL = 256
-_QUALITY = 85  # of Pillow's scale
+_QUALITY = 80  # of Pillow's scale
 
 
 def developed(stored: Array, profile: CameraProfile, exposure: float) -> Array:
