@@ -24,17 +24,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Brightness", "match_brightness"]
 
-CLIPPED = 0.98
+OVEREXPOSED_FROM = 0.98
 """sRGB value from which a photo's pixel counts as overexposed: its light is not known."""
 
-DARK = 0.001
+BLACK_LUMA = 0.001
 """Linear luma up to which a pixel is black, and tells nothing about brightness."""
 
-HIGHEST = 0.9999
+KEPT_SHARE = 0.9999
 """Share of the pixels that keep their values below white. The few above it are specular reflections."""
 
-SAMPLES = 2**18
-LIMIT_EV = 8.0
+MOST_SAMPLES = 2**18
+"""Pixels, about, whose medians are compared; they lie on a grid."""
+
+MOST_EV = 8.0
 """Greatest exposure in EV."""
 
 
@@ -89,11 +91,11 @@ def match_brightness(raw: Tensor, srgb: Tensor, profile: CameraProfile) -> Brigh
     height, width = (size // 2 * 2 for size in raw.shape[-2:])
     raw_rgb = _halved(raw[..., :height, :width].float(), profile)
     balanced = apply_gains(raw_rgb, [gain / min(profile.gains) for gain in profile.gains])
-    room = -math.log2(max(_quantile(balanced.amax(dim=0), HIGHEST), 2.0**-LIMIT_EV))
-    step = max(1, math.isqrt(height * width // 4 // SAMPLES))
+    room = -math.log2(max(_quantile(balanced.amax(dim=0), KEPT_SHARE), 2.0**-MOST_EV))
+    step = max(1, math.isqrt(height * width // 4 // MOST_SAMPLES))
     wanted = _difference(balanced[:, ::step, ::step], srgb[:, : height : 2 * step, : width : 2 * step], profile)
-    gain = min(max(min(wanted, room), 0.0), LIMIT_EV)
-    return Brightness(gain, min(max(wanted - gain, -LIMIT_EV), LIMIT_EV))
+    gain = min(max(min(wanted, room), 0.0), MOST_EV)
+    return Brightness(gain, min(max(wanted - gain, -MOST_EV), MOST_EV))
 
 
 def _halved(raw: Tensor, profile: CameraProfile) -> Tensor:
@@ -109,7 +111,7 @@ def _difference(balanced: Tensor, srgb: Tensor, profile: CameraProfile) -> float
     weights = torch.tensor(SRGB_TO_XYZ[1], dtype=torch.float32, device=srgb.device).view(3, 1, 1)
     photo = (srgb_to_linear(srgb) * weights).sum(dim=0)
     raw = (apply_ccm(balanced, profile.camera_to_srgb) * weights).sum(dim=0)
-    usable = (srgb.amax(dim=0) < CLIPPED) & (photo > DARK) & (raw > 0)
+    usable = (srgb.amax(dim=0) < OVEREXPOSED_FROM) & (photo > BLACK_LUMA) & (raw > 0)
     if not usable.any():
         return 0.0
     return math.log2(float(photo[usable].median()) / float(raw[usable].median()))

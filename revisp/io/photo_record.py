@@ -16,16 +16,16 @@ from revisp.io.xmp import DESCRIPTIVE, Property, read_packet
 __all__ = ["PhotoRecord", "read_record"]
 
 _EXIF, _GPS, _XMP = 34665, 34853, 700
-_PREFIX = b"Exif\0\0"
-_TIFF = (b"II*\0", b"MM\0*")
+_EXIF_PREFIX = b"Exif\0\0"
+_TIFF_HEADERS = (b"II*\0", b"MM\0*")
 
-_DESCRIPTIONS = (
+_DESCRIPTIVE_TAGS = (
     270, 315, 18246, 18249, 33432,  # ImageDescription, Artist, Rating, RatingPercent, Copyright
     40091, 40092, 40093, 40094, 40095,  # XPTitle, XPComment, XPAuthor, XPKeywords, XPSubject
 )  # fmt: skip
 """Tags of the first directory that describe the scene and not the file."""
 
-_OF_THE_FILE = (
+_FILE_TAGS = (
     37121, 37122, 40960, 40961, 40962, 40963, 42240,  # coding, colour space and size of the photo's pixels
     40965,  # points to the interoperability directory
     41730,  # CFAPattern of the camera that took the photo
@@ -89,8 +89,8 @@ def read_record(path: str | Path) -> PhotoRecord:
         xmp = main[_XMP].values
     exif = _below(block, main, _EXIF)
     return PhotoRecord(
-        descriptions={tag: main[tag] for tag in _DESCRIPTIONS if tag in main},
-        exif={tag: entry for tag, entry in exif.items() if tag not in _OF_THE_FILE},
+        descriptions={tag: main[tag] for tag in _DESCRIPTIVE_TAGS if tag in main},
+        exif={tag: entry for tag, entry in exif.items() if tag not in _FILE_TAGS},
         gps=_below(block, main, _GPS),
         xmp=read_packet(xmp.encode() if isinstance(xmp, str) else bytes(xmp)),
     )
@@ -99,12 +99,14 @@ def read_record(path: str | Path) -> PhotoRecord:
 def _blocks(path: Path) -> tuple[bytes, Any]:
     """Return the EXIF of a photo, from its TIFF header on, and its XMP as text or bytes."""
     with path.open("rb") as file:
-        if file.read(4) in _TIFF:
+        if file.read(4) in _TIFF_HEADERS:
             file.seek(0)
             return file.read(), b""
     with pixel_limit(), Image.open(path) as image:
         info = image.info
-        return info.get("exif", b"").removeprefix(_PREFIX), info.get("xmp") or info.get("XML:com.adobe.xmp") or b""
+        return info.get("exif", b"").removeprefix(_EXIF_PREFIX), info.get("xmp") or info.get(
+            "XML:com.adobe.xmp"
+        ) or b""
 
 
 def _below(block: bytes, main: Mapping[int, Tag], pointer: int) -> dict[int, Tag]:

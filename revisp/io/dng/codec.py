@@ -21,7 +21,7 @@ from revisp.errors import ConfigError, near_miss
 
 __all__ = [
     "COMPRESSIONS",
-    "LEAST",
+    "LEAST_SIDE",
     "Compression",
     "Encoded",
     "encode_samples",
@@ -32,13 +32,13 @@ __all__ = [
 
 Array = np.ndarray[Any, Any]
 
-LEAST = 16
+LEAST_SIDE = 16
 """Least side of a tile, and of what it can hold, in pixels; sides are multiples of it (TIFF 6.0, section 15)."""
 
-_TILE = 256
+_TILE_SIDE = 256
 """Greatest side of a tile in pixels; converters write the same."""
 
-_THREADS = 4
+_TILES_AT_ONCE = 4
 """Tiles that are compressed at once; the coders hold no lock."""
 
 
@@ -127,7 +127,7 @@ def encode_samples(samples: Array, compression: Compression) -> Encoded:
         return Encoded([np.ascontiguousarray(samples, "<u2").tobytes()], None)
     height, width = samples.shape[:2]
     tile = _side(height), _side(width)
-    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(_TILES_AT_ONCE, os.cpu_count() or 1)) as pool:
         return Encoded(list(pool.map(compression.encode, _tiles(samples, *tile))), tile)
 
 
@@ -136,8 +136,8 @@ def _side(length: int) -> int:
 
     LibRaw 0.22 misreads lossless JPEG of two components in tiles wider than the picture, or half as wide.
     """
-    side = min(_TILE, length // LEAST * LEAST)
-    return side - LEAST if 2 * side == length else side
+    side = min(_TILE_SIDE, length // LEAST_SIDE * LEAST_SIDE)
+    return side - LEAST_SIDE if 2 * side == length else side
 
 
 def part_fields(mosaic: Array) -> Array:

@@ -12,12 +12,12 @@ from revisp.io.ifd import Tag, directory_size, encode_directory
 
 __all__ = ["Directory", "write_directories"]
 
-_HEADER = 8  # bytes: byte order, magic number, offset of the first directory
-_STRIPS, _TILES = (273, 279), (324, 325)
+_HEADER_SIZE = 8  # bytes: byte order, magic number, offset of the first directory
+_STRIP_TAGS, _TILE_TAGS = (273, 279), (324, 325)
 """Tags of offsets and byte counts."""
 
 _TILE_WIDTH = 322
-_MAX_BYTES = 2**32 - 1
+_MOST_BYTES = 2**32 - 1
 
 
 @dataclass
@@ -57,7 +57,7 @@ def write_directories(file: BinaryIO, root: Directory) -> None:
     parts = list(root.walk())
     for part in parts:  # so that the sizes are known
         _point(part, {}, [0] * len(part.pixels))
-    at, places = _HEADER, {}
+    at, places = _HEADER_SIZE, {}
     for part in parts:
         places[id(part)] = at
         at += directory_size(part.tags)
@@ -68,9 +68,9 @@ def write_directories(file: BinaryIO, root: Directory) -> None:
             offsets.append(at)
             at += len(piece) + len(piece) % 2
         _point(part, places, offsets)
-    if at > _MAX_BYTES:
+    if at > _MOST_BYTES:
         raise OutputError("a DNG cannot be larger than 4 GiB")
-    file.write(struct.pack("<2sHI", b"II", 42, _HEADER))
+    file.write(struct.pack("<2sHI", b"II", 42, _HEADER_SIZE))
     for part in parts:
         file.write(encode_directory(part.tags, places[id(part)]))
     for part in by_size:
@@ -84,6 +84,6 @@ def _point(part: Directory, places: dict[int, int], offsets: list[int]) -> None:
     for tag, group in part.children.items():
         part.tags[tag] = Tag("long", [places.get(id(child), 0) for child in group])
     if part.pixels:
-        at, counts = _TILES if _TILE_WIDTH in part.tags else _STRIPS
+        at, counts = _TILE_TAGS if _TILE_WIDTH in part.tags else _STRIP_TAGS
         part.tags[at] = Tag("long", offsets)
         part.tags[counts] = Tag("long", [len(piece) for piece in part.pixels])

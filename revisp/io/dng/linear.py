@@ -20,6 +20,16 @@ def read_linear_dng(path: str | Path) -> np.ndarray[Any, Any]:
 
     Raises:
         ImageError: the file is missing, cut off, damaged, or not such a file.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> from revisp.io.dng import write_linear_dng
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_linear_dng(f"{folder}/photo.dng", np.full((3, 32, 48), 0.5), SIMULATED.profile)
+        ...     planes = read_linear_dng(f"{folder}/photo.dng")
+        >>> planes.shape, int(planes.max())
+        ((3, 32, 48), 32768)
     """
     path = check_file(path)
     try:

@@ -24,8 +24,8 @@ PREVIEW_SIZE = 2048
 """Greatest side of the preview in pixels. Up to it, the preview has the size of the RAW; a larger RAW is halved by
 the mean of its 2x2 tiles first, which needs no demosaicing."""
 
-_THUMBNAIL = 256
-_QUALITY = 80  # of Pillow's scale
+_THUMBNAIL_SIZE = 256
+_JPEG_QUALITY = 80  # of Pillow's scale
 
 
 def developed(stored: Array, profile: CameraProfile, exposure: float) -> Array:
@@ -68,7 +68,7 @@ def _normalised(stored: Array, profile: CameraProfile) -> torch.Tensor:
 def thumbnail_directory(picture: Array) -> Directory:
     """Return the first directory of a DNG: an uncompressed thumbnail, which every program reads."""
     image = Image.fromarray(picture)
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+    image.thumbnail((_THUMBNAIL_SIZE, _THUMBNAIL_SIZE))
     small = np.asarray(image)
     return Directory(preview_tags(small.shape, jpeg=False), [small.tobytes()])
 
@@ -76,5 +76,5 @@ def thumbnail_directory(picture: Array) -> Directory:
 def jpeg_directory(picture: Array) -> Directory:
     """Return the directory of the preview, a JPEG."""
     data = io.BytesIO()
-    Image.fromarray(picture).save(data, "JPEG", quality=_QUALITY, subsampling="4:2:0")
+    Image.fromarray(picture).save(data, "JPEG", quality=_JPEG_QUALITY, subsampling="4:2:0")
     return Directory(preview_tags(picture.shape, jpeg=True), [data.getvalue()])

@@ -15,7 +15,7 @@ import numpy as np
 from revisp.camera.profile import CameraProfile
 from revisp.errors import ConfigError, ShapeError
 from revisp.io.atomic import atomic_write
-from revisp.io.dng.codec import LEAST, encode_samples, find_compression
+from revisp.io.dng.codec import LEAST_SIDE, encode_samples, find_compression
 from revisp.io.dng.layout import Directory, write_directories
 from revisp.io.dng.preview import developed, jpeg_directory, thumbnail_directory
 from revisp.io.dng.provenance import Provenance
@@ -169,7 +169,7 @@ def _write(
     """Write stored samples ``[H, W]`` or ``[H, W, 3]`` in the units of the profile."""
     if told.orientation not in range(1, 9):
         raise ConfigError(f"orientation must be an EXIF orientation, 1 to 8, got {told.orientation}")
-    if not plain and min(stored.shape[:2]) < LEAST:
+    if not plain and min(stored.shape[:2]) < LEAST_SIDE:
         raise ShapeError(f"a RAW of {stored.shape[1]}x{stored.shape[0]} has no room for tiles: take plain=True")
     root, version = _directories(stored, profile, told.exposure, compression, plain=plain)
     record = told.record

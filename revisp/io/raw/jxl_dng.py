@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 _CFA_SAMPLES, _LINEAR_SAMPLES = 32803, 34892
 _MAKE, _MODEL, _ORIENTATION, _NEUTRAL = 271, 272, 274, 50728
 _PATTERN, _BLACK_DIM, _BLACK, _WHITE = 33422, 50713, 50714, 50717
-_RATIONAL = (5, 10)  # types of a tag
+_RATIONAL_TYPES = (5, 10)  # types of a tag
 _ACTIVE_AREA, _LINEARIZATION, _ROW_FACTOR, _COLUMN_FACTOR = 50829, 50712, 50975, 52547
 
 
@@ -116,4 +116,4 @@ def _numbers(tags: Any, code: int, default: list[float]) -> Array:
     if tag is None:
         return np.asarray(default, float)
     flat = np.atleast_1d(np.asarray(tag.value, float))
-    return flat[::2] / flat[1::2] if tag.dtype in _RATIONAL else flat
+    return flat[::2] / flat[1::2] if tag.dtype in _RATIONAL_TYPES else flat
