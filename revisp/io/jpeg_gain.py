@@ -52,10 +52,20 @@ def find_jpeg_gain(data: bytes, first: JpegFile, exif: Exif | None = None) -> Fo
     return _by_first(first, appended) or damaged
 
 
-def read_jpeg_gain(data: bytes, first: JpegFile, exif: Exif, path: Path) -> StoredGain | None:
-    """Return the gain map of a JPEG, turned as the photo is; None, with a warning, if it is damaged."""
+def read_jpeg_gain(
+    data: bytes, first: JpegFile, exif: Exif, path: Path, *, wanted: bool = True
+) -> StoredGain | None:
+    """Return the gain map of a JPEG, turned as the photo is; None, with a warning, if it is damaged.
+
+    Args:
+        data: the file.
+        first: the segments of the photo.
+        exif: EXIF of the photo.
+        path: the file, for the warning.
+        wanted: whether it is wanted in any case, or only where the JPEG is the HDR rendition.
+    """
     found = find_jpeg_gain(data, first, exif)
-    if found is None:
+    if found is None or not (wanted or (found.meaning is not None and found.meaning.base_is_hdr)):
         return None
     try:
         if found.meaning is None:

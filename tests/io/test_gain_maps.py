@@ -304,6 +304,74 @@ def test_an_hdr_picture_gives_its_sdr_rendition(tmp_path: Path, writers: ModuleT
         read_srgb(tmp_path / "alone.avif")
 
 
+@pytest.mark.parametrize("container", ["jpeg", "avif", "jxl"])
+def test_the_sdr_rendition_is_the_same_for_every_reader(tmp_path: Path, writers: ModuleType, container: str):
+    """The picture is the HDR rendition though its curve is that of sRGB: SDR = (HDR + k) 2^-L - k'."""
+    fields = writers.Fields(maximum=(1.5,), headroom=1.5, base_is_hdr=True)
+    values, iso = _values(HEIGHT, WIDTH), writers.iso_metadata(fields)
+    data = {
+        "jpeg": lambda: writers.jpeg(_photo()) + writers.jpeg(values, [writers.iso_segment(iso)]),
+        "avif": lambda: writers.avif_with_map(writers.av1_item(_photo()), writers.av1_item(values), iso),
+        "jxl": lambda: writers.jxl_with_map(_photo(), values, iso),
+    }[container]()
+    photo = _read(tmp_path, data)
+    assert torch.equal(photo.srgb, read_srgb(tmp_path / "photo"))
+    encoded = _photo() / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    sdr = np.clip((linear + 1 / 64) * 2 ** -fields.log2(values[..., None] / 255) - 1 / 64, 0, 1)
+    wanted = np.where(sdr <= 0.0031308, 12.92 * sdr, 1.055 * sdr ** (1 / 2.4) - 0.055)
+    assert np.abs(photo.srgb.permute(1, 2, 0).numpy() - wanted).mean() < 0.01
+
+
+def test_a_map_in_tiles_is_put_together(tmp_path: Path, writers: ModuleType):
+    """As libavif and phones store large pictures: an item of type grid that refers to its tiles."""
+    values = _values(128, 128)
+    tiles = [
+        writers.av1_item(np.ascontiguousarray(values[y : y + 64, x : x + 64])) for y in (0, 64) for x in (0, 64)
+    ]
+    grid = writers.Item(
+        b"grid",
+        bytes([0, 0, 1, 1]) + struct.pack(">HH", 128, 128),
+        [(b"ispe", struct.pack(">III", 0, 128, 128)), (b"pixi", bytes([0, 0, 0, 0, 1, 8]))],
+        [(b"dimg", [4, 5, 6, 7])],
+        hidden=True,
+    )
+    tone_mapped = writers.Item(
+        b"tmap",
+        b"\0" + writers.iso_metadata(writers.Fields()),
+        [(b"ispe", struct.pack(">III", 0, WIDTH, HEIGHT)), (b"colr", writers.nclx(1, 16))],
+        [(b"dimg", [1, 2])],
+    )
+    hidden = [tile._replace(hidden=True) for tile in tiles]
+    items = [writers.av1_item(_photo()), grid, tone_mapped, *hidden]
+    gain = _read(tmp_path, writers.item_file(items, brands=b"avifmif1miaftmap")).gain
+    assert gain is not None
+    assert np.abs(gain.values[0].numpy() * 255 - values).max() < 0.01
+
+
+@pytest.mark.parametrize("kind", ["apple", "hdrgm"])
+def test_auxiliary_maps_of_heif_are_read(tmp_path: Path, writers: ModuleType, kind: str):
+    """Apple's with its headroom in the maker note, and another maker's with Adobe's fields in its XMP."""
+    photo = np.rint(np.stack(np.meshgrid(*[np.linspace(0, 1, 128)] * 2) * 2, -1)[..., :3] * 255).astype(np.uint8)
+    name = {"apple": b"apple:photo:2020", "hdrgm": b"samsung:photo:2024"}[kind]
+    xmp = writers.apple_xmp(None) if kind == "apple" else writers.hdrgm_xmp(writers.Fields(), elements=True)
+    turn = (b"irot", b"\3")
+    values = writers.hevc_item(
+        _values(64, 64), (b"auxC", bytes(4) + b"urn:com:" + name + b":aux:hdrgainmap\0"), turn
+    )
+    items = [
+        writers.hevc_item(photo, turn),
+        values._replace(references=[(b"auxl", [1])], hidden=True),
+        writers.Item(b"mime", xmp.encode(), references=[(b"cdsc", [2])], content_type=b"application/rdf+xml"),
+        writers.Item(b"Exif", bytes(4) + writers.apple_exif(1.2, 0.005, 6), references=[(b"cdsc", [1])]),
+    ]
+    gain = _read(tmp_path, writers.item_file(items, brands=b"heicmif1miaf")).gain
+    assert gain is not None
+    assert gain.headroom == pytest.approx({"apple": 2.65, "hdrgm": 3.0}[kind], abs=1e-3)
+    assert gain.origin == {"apple": "Apple", "hdrgm": "Ultra HDR"}[kind]
+    assert np.abs(gain.values[0].numpy() * 255 - np.rot90(_values(64, 64), 3)).max() < 2
+
+
 def test_a_jpeg_xl_has_its_map_in_a_box(tmp_path: Path, writers: ModuleType):
     fields = writers.Fields(gamma=(0.8,), minimum=(-0.5,))
     photo = _read(tmp_path, writers.jxl_with_map(_photo(), _values(), writers.iso_metadata(fields)))

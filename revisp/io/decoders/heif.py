@@ -50,10 +50,10 @@ def decode_heif(data: bytes, path: Path, *, avif: bool, gain: bool) -> DecodedPh
     check_size(path, pixels.shape[1], pixels.shape[0])
     colour = _colour(file, file.primary, path) or colour_of_exif(exif)
     found = None
-    if gain or colour.hdr is not None:
-        try:
-            found = _gain(file, exif, path, avif=avif)
-        except (DamagedError, ImageError, ValueError, RuntimeError, OSError) as error:
+    try:
+        found = _gain(file, exif, path, avif=avif, wanted=gain or colour.hdr is not None)
+    except (DamagedError, ImageError, ValueError, RuntimeError, OSError) as error:
+        if gain:
             warnings.warn(f"{path}: its gain map is left out ({error})", stacklevel=5)
     return DecodedPhoto(pixels, mode_of(pixels), white, colour, exif, found)
 
@@ -117,20 +117,25 @@ def _colour(file: HeifFile, item: int, path: Path) -> Colour | None:
     return None
 
 
-def _gain(file: HeifFile, exif: Exif, path: Path, *, avif: bool) -> StoredGain | None:
-    """Return the gain map of the primary item: by ISO 21496-1, or as an auxiliary picture."""
+def _gain(file: HeifFile, exif: Exif, path: Path, *, avif: bool, wanted: bool) -> StoredGain | None:
+    """Return the gain map of the primary item: by ISO 21496-1, or as an auxiliary picture.
+
+    If it is not ``wanted``, it is returned only where the primary item is the HDR rendition.
+    """
     for item, kind in file.kinds.items():
         if kind == b"tmap" and _counts(file, item):
             base, values = file.targets(item, b"dimg")[:2]
             payload = file.payload(item)
             meaning = GainFields.of_iso(payload[1:]) if payload[:1] == b"\0" else None
             if base == file.primary and meaning is not None:
+                if not (wanted or meaning.base_is_hdr):
+                    return None
                 other = None if meaning.base_colours else _colour(file, item, path)
                 return _stored(file, values, meaning, "ISO 21496-1", path, avif=avif, colour=other)
             raise ValueError("its fields are damaged or of a later version")
     for item in file.sources(file.primary, b"auxl"):
         name = file.property(item, b"auxC") or b""
-        if _AUXILIARY_MAP not in name:
+        if _AUXILIARY_MAP not in name or not wanted:
             continue
         xmp = _xmp_of(file, item)
         if APPLE_AUXILIARY.encode() in name:

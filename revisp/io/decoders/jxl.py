@@ -38,7 +38,7 @@ def decode_jxl(data: bytes, path: Path, *, gain: bool) -> DecodedPhoto:
         raise ValueError(str(error)) from error
     check_size(path, header.size[1], header.size[0])
     exif = parse_exif(file.exif and tiff_of_exif_box(file.exif))
-    found = _gain(file, path) if gain else None
+    found = _gain(file, path, wanted=gain)
     if header.has_icc:
         return _of_jpeg(data, file, path, found)
     if header.bits == 0:
@@ -74,8 +74,11 @@ def _colour(header: JxlHeader, exif: Exif, path: Path) -> Colour:
     return colour_of_exif(exif) if colour.is_srgb else colour
 
 
-def _gain(file: JxlFile, path: Path) -> StoredGain | None:
-    """Return the gain map of the box ``jhgm``, with a warning and None if it is damaged."""
+def _gain(file: JxlFile, path: Path, *, wanted: bool) -> StoredGain | None:
+    """Return the gain map of the box ``jhgm``, with a warning and None if it is damaged.
+
+    If it is not ``wanted``, it is returned only where the photo is the HDR rendition.
+    """
     if file.gain_map is None:
         return None
     try:
@@ -83,11 +86,14 @@ def _gain(file: JxlFile, path: Path) -> StoredGain | None:
         meaning = GainFields.of_iso(metadata)
         if meaning is None:
             raise ValueError("its fields are damaged or of a later version")
+        if not (wanted or meaning.base_is_hdr):
+            return None
         header = parse_jxl_header(picture)
         check_size(path, max(header.size[1], 16), max(header.size[0], 16))
         values = imagecodecs.jpegxl_decode(picture)
     except (DamagedError, ImageError, ValueError, RuntimeError) as error:
-        warnings.warn(f"{path}: its gain map is left out ({error})", stacklevel=5)
+        if wanted:
+            warnings.warn(f"{path}: its gain map is left out ({error})", stacklevel=5)
         return None
     if values.ndim == 3:
         values = values[..., 0] if values.shape[-1] < 3 else values[..., :3]

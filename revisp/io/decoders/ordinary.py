@@ -63,7 +63,7 @@ def decode_jpeg(data: bytes, path: Path, *, gain: bool) -> DecodedPhoto:
         white=2**parsed.bits - 1,
         colour=Colour(icc=parsed.icc) if parsed.icc else colour_of_exif(exif),
         exif=exif,
-        gain=read_jpeg_gain(data, parsed, exif, path) if gain else None,
+        gain=read_jpeg_gain(data, parsed, exif, path, wanted=gain),
     )
 
 
