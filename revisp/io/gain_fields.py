@@ -62,12 +62,12 @@ class GainFields:
         defaults = {"gainmapmin": 0, "gamma": 1, "offsetsdr": 1 / 64, "offsethdr": 1 / 64}
         names = ("gainmapmin", "gainmapmax", "gamma", "offsetsdr", "offsethdr")
         try:
-            values = [_numbers(known.get(name, defaults.get(name))) for name in names]
-            headroom = float(_numbers(known.get("hdrcapacitymax", values[1].max())).max())
+            minimum, maximum, gamma, sdr, hdr = (_numbers(known.get(name, defaults.get(name))) for name in names)
+            headroom = float(_numbers(known.get("hdrcapacitymax", maximum.max())).max())
         except (TypeError, ValueError):
             return None
-        hdr = str(known.get("baserenditionishdr")).strip().lower() in ("true", "1")
-        return cls(*values, headroom=headroom, base_is_hdr=hdr)._checked()
+        base_is_hdr = str(known.get("baserenditionishdr")).strip().lower() in ("true", "1")
+        return cls(minimum, maximum, gamma, sdr, hdr, headroom, base_is_hdr)._checked()
 
     @classmethod
     def of_iso(cls, data: bytes) -> GainFields | None:

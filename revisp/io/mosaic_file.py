@@ -96,7 +96,7 @@ def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile
         raise OutputError(f"cannot write {path}: a mosaic is written as .png, .tif or .tiff")
     with atomic_write(path) as file:
         if ending == ".png":
-            file.write(with_software(imagecodecs.png_encode(stored), MOSAIC_SOFTWARE))
+            file.write(with_software(bytes(imagecodecs.png_encode(stored)), MOSAIC_SOFTWARE))
         else:
             tifffile.imwrite(
                 file,

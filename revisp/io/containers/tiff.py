@@ -56,7 +56,9 @@ class DirectoryReader:
 
     def chain(self, most: int = 64) -> list[Directory]:
         """Return the first directory and those that it links to; a damaged one ends the list."""
-        found, seen, at = [], set(), self.first
+        found: list[Directory] = []
+        seen: set[int] = set()
+        at = self.first
         while at and at not in seen and len(found) < most:
             seen.add(at)
             try:

@@ -37,7 +37,7 @@ class _Page(NamedTuple):
     """A picture of the file: its place among the chained ones, and among those below that one (None: itself)."""
 
     tags: Directory
-    index: int
+    place: int
     below: int | None
 
     def first(self, tag: int, default: int = 0) -> int:
@@ -135,12 +135,12 @@ def _pixels(file: BinaryIO, page: _Page, path: Path) -> tuple[Array, str, int]:
     samples = page.first(_SAMPLES, 1)
     shallow = set(bits) == {8} or (samples == 1 and bits[0] in _PILLOW_GREY_BITS)
     file.seek(0)
-    if shallow and not page.index and page.below is None:
+    if shallow and not page.place and page.below is None:
         with pixel_limit(), Image.open(file, formats=("TIFF",)) as image:
             image.load()
             return *pillow_pixels(ImageOps.exif_transpose(image), path), 255
     with tifffile.TiffFile(file) as tiff:
-        stored: Any = tiff.pages[page.index] if page.index else tiff.pages.first
+        stored: Any = tiff.pages[page.place] if page.place else tiff.pages.first
         if page.below is not None:
             stored = stored.pages[page.below]
         return _deep(stored, page, path)
