@@ -131,6 +131,7 @@ WRITERS: dict[str, Callable[[bytes], bytes]] = {
         block, (*[_app(0xED, b"Photoshop 3.0\0" + bytes(65_000))] * 3, _app(0xFE, b"comment"))
     ),
     "jpeg, fill bytes before": lambda block: _jpeg(block, (_app(0xE0, b"JFIF\0" + bytes(9)) + b"\xff\xff",)),
+    "jpeg, bytes between segments": lambda block: _jpeg(block, (_app(0xE0, b"JFIF\0" + bytes(9)) + bytes(50),)),
     "jpeg, another APP1 before": lambda block: _jpeg(block, (_app(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x/>"),)),
     "png": _png,
     "png, behind the pixels": lambda block: _png(block, behind=True),

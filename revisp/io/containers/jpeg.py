@@ -107,8 +107,11 @@ def appended_pictures(data: bytes, first: JpegFile) -> Iterator[tuple[int, JpegF
 
 
 def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
-    """Yield marker, first byte and end of the payload of each segment up to the first scan."""
-    while match := _MARKER.match(data, at):
+    """Yield marker, first byte and end of the payload of each segment up to the first scan.
+
+    Bytes between segments are passed over, as libjpeg does.
+    """
+    while match := _MARKER.search(data, at, at + _MOST_BETWEEN):
         marker, at = match.group()[-1], match.end()
         if marker in _BARE:
             continue
@@ -122,3 +125,5 @@ def _segments(data: bytes, at: int) -> Iterator[tuple[int, int, int]]:
 
 
 _MARKER = re.compile(rb"\xff+[^\xff\0]", re.DOTALL)
+_MOST_BETWEEN = 4096
+"""Most bytes between two segments."""

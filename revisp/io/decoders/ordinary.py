@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from revisp.errors import ImageError
 from revisp.io.colour import Colour, colour_of_exif, colour_of_png
-from revisp.io.containers.jpeg import parse_jpeg
+from revisp.io.containers.jpeg import JpegFile, parse_jpeg
 from revisp.io.containers.png import parse_png
 from revisp.io.containers.webp import parse_webp
 from revisp.io.decoders.decoded import DecodedPhoto, check_size, mode_of, upright
@@ -47,9 +47,9 @@ def decode_jpeg(data: bytes, path: Path, *, gain: bool) -> DecodedPhoto:
     Raises:
         ImageError: size or colours are not supported.
     """
-    parsed = parse_jpeg(data)
-    if parsed is None:
-        raise ValueError("no frame")
+    parsed = parse_jpeg(data) or JpegFile(
+        None, None, None, None, 8, (0, 0), len(data)
+    )  # Pillow says what is wrong
     exif = _with_orientation(parse_exif(parsed.exif), parsed.xmp)
     if parsed.bits == 8:
         pixels, mode = _pillow(data, path, exif.orientation)
