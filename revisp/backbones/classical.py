@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from revisp.backbones.blocks import check_input
+from revisp.backbones.blocks.photo import check_channels
 from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.fitted import INTERVALS, FittedCamera, clipping, decode, plain_curve
 from revisp.errors import ConfigError
@@ -41,11 +42,7 @@ class Classical(nn.Module):
 
     def __init__(self, in_channels: int = 3, out_channels: int = 3) -> None:
         super().__init__()
-        if in_channels not in (3, 4) or out_channels < 3 or out_channels % 3:
-            raise ConfigError(
-                "classical: in_channels must be 3 or 4 and out_channels a multiple of 3, got "
-                f"{in_channels} and {out_channels}"
-            )
+        check_channels(in_channels, out_channels, "classical")
         self.in_channels = in_channels
         self.slopes = nn.Parameter(_slopes(plain_curve()))
         self.head = nn.Conv2d(4 + in_channels, out_channels, kernel_size=1)

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from revisp.backbones.blocks import ChannelAttention, check_input
 from revisp.backbones.blocks.reflect import ReflectConv
+from revisp.backbones.blocks.residual import conv3x3
 from revisp.errors import ConfigError
 
 __all__ = ["CVIP"]
@@ -66,7 +67,7 @@ class CVIP(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.body = nn.Sequential(*(_DenseBlock(channels, reduction) for _ in range(blocks)))
-        self.tail = _conv3x3(channels, out_channels)
+        self.tail = conv3x3(channels, out_channels)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=START_DEVIATION / channels**0.5)
@@ -106,9 +107,9 @@ class _Unit(nn.Module):
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
-        self.first = _conv3x3(in_channels, channels)
-        self.second = _conv3x3(channels, channels)
-        self.third = _conv3x3(channels, channels)
+        self.first = conv3x3(in_channels, channels)
+        self.second = conv3x3(channels, channels)
+        self.third = conv3x3(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.leaky_relu(self.first(x), 0.01)
@@ -129,7 +130,3 @@ class _Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weighed = self.channel(x)
         return self.straight(x) + weighed * torch.sigmoid(self.pixel(weighed))
-
-
-def _conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from revisp.backbones.blocks import ChannelAttention, SpatialAttention, check_input
+from revisp.backbones.blocks.residual import conv3x3
 from revisp.errors import ConfigError
 
 __all__ = ["CycleISP"]
@@ -52,10 +53,10 @@ class CycleISP(nn.Module):
         self.in_channels = in_channels
         self.slope = nn.Parameter(torch.full((width,), 0.25))
         """Negative slopes ``[width]`` of the one PReLU that all layers share."""
-        self.stem = _conv3x3(in_channels, width)
+        self.stem = conv3x3(in_channels, width)
         self.groups = nn.ModuleList(_ResidualGroup(width, blocks, reduction) for _ in range(groups))
-        self.fuse = _conv3x3(width, width)
-        self.head = _conv3x3(width, out_channels)
+        self.fuse = conv3x3(width, width)
+        self.head = conv3x3(width, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, unclamped.
@@ -77,7 +78,7 @@ class _ResidualGroup(nn.Module):
     def __init__(self, width: int, blocks: int, reduction: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(_DualAttentionBlock(width, reduction) for _ in range(blocks))
-        self.conv = _conv3x3(width, width)
+        self.conv = conv3x3(width, width)
 
     def forward(self, x: Tensor, slope: Tensor) -> Tensor:
         residual = x
@@ -91,8 +92,8 @@ class _DualAttentionBlock(nn.Module):
 
     def __init__(self, width: int, reduction: int) -> None:
         super().__init__()
-        self.conv1 = _conv3x3(width, width)
-        self.conv2 = _conv3x3(width, width)
+        self.conv1 = conv3x3(width, width)
+        self.conv2 = conv3x3(width, width)
         self.spatial = SpatialAttention()
         self.channel = ChannelAttention(width, reduction)
         self.fuse = nn.Conv2d(2 * width, width, kernel_size=1)
@@ -100,7 +101,3 @@ class _DualAttentionBlock(nn.Module):
     def forward(self, x: Tensor, slope: Tensor) -> Tensor:
         residual = self.conv2(F.prelu(self.conv1(x), slope))
         return x + self.fuse(torch.cat([self.spatial(residual), self.channel(residual)], dim=1))
-
-
-def _conv3x3(in_channels: int, out_channels: int) -> nn.Conv2d:
-    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)

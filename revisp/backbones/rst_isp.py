@@ -31,8 +31,7 @@ class RSTISP(nn.Module):
     The released network has one variant for each challenge camera. Parameters used: 86,310,148 (``"s7"``) and
     86,300,932 (``"p20"``). The released file stores 6,920 more, in batch normalisations of the decoder that are
     never called; they are left out here. The released variants take different sizes. Here ``"s7"`` takes all
-    multiples of
-    8: an even multiple is padded by 8 more pixels by reflection, and the result is cropped.
+    multiples of 8: an even multiple is padded by 8 more pixels by reflection, and the result is cropped.
 
     Our own choices: the epsilon of the normalisation, since a black image gives NaN in the released code. The
     equalised convolutions start from N(0, 1), as their scale expects, and the styles near the identity (scale 1,

@@ -110,6 +110,23 @@ class KnownCamera(NamedTuple):
     white: float
     color_matrix: Matrix
 
+    def profile(self, temperature: float = DAYLIGHT) -> CameraProfile:
+        """Return the camera's profile, RGGB, whose neutral is that of a light of this temperature in kelvin.
+
+        Raises:
+            ConfigError: a temperature outside `illuminant_xy`'s range.
+        """
+        return CameraProfile(
+            make=self.make,
+            model=self.model,
+            cfa=CFA.RGGB,
+            black_level=(float(self.black),) * 4,
+            white_level=float(self.white),
+            bits=self.bits,
+            color_matrix=self.color_matrix,
+            as_shot_neutral=camera_neutral(self.color_matrix, temperature),
+        )
+
 
 @cache
 def known_cameras() -> tuple[KnownCamera, ...]:
@@ -147,24 +164,11 @@ def known_profile(name: str, *, temperature: float = DAYLIGHT) -> CameraProfile:
         >>> profile.name, profile.white_level, [round(gain, 2) for gain in profile.gains]
         ('Nikon D750', 15520.0, [2.02, 1.0, 1.36])
     """
-    profiles = [_known_profile(camera, temperature) for camera in (*known_cameras(), *_table("targets"))]
+    profiles = [camera.profile(temperature) for camera in (*known_cameras(), *_table("targets"))]
     for profile in profiles:
         if profile.name.lower() == " ".join(name.split()).lower():
             return profile
     raise UnknownNameError(near_miss("camera", name, [profile.name for profile in profiles]))
-
-
-def _known_profile(camera: KnownCamera, temperature: float) -> CameraProfile:
-    return CameraProfile(
-        make=camera.make,
-        model=camera.model,
-        cfa=CFA.RGGB,
-        black_level=(float(camera.black),) * 4,
-        white_level=float(camera.white),
-        bits=camera.bits,
-        color_matrix=camera.color_matrix,
-        as_shot_neutral=camera_neutral(camera.color_matrix, temperature),
-    )
 
 
 def illuminant_xy(temperature: float) -> tuple[float, float]:

@@ -43,6 +43,16 @@ def pushed_pair(raw: RawImage, name: str, *, converter: str = "libraw") -> Blind
     Raises:
         ConfigError: the converter is unknown or not installed.
         ImageError: it fails.
+
+    Example:
+        >>> import numpy as np
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> from revisp.io import PhotoMetadata, RawImage
+        >>> ramp = np.linspace(0, 0.1, 96) * np.ones((64, 1))  # a dim photo: nothing clips in its RAW
+        >>> raw = RawImage(SIMULATED.profile.quantise(ramp), SIMULATED.profile, PhotoMetadata(), orientation=1)
+        >>> pair = pushed_pair(raw, "ramp")
+        >>> pair.photo.shape, bool(pair.saturated.any()), bool((pair.photo == 1).any())
+        (torch.Size([3, 64, 96]), False, True)
     """
     upright = raw.upright()
     profile = upright.profile

@@ -113,7 +113,8 @@ class AlignedLoss(nn.Module):
             ShapeError: shapes do not fit, an integer tensor, or neither three nor four channels.
         """
         prediction, target, weight = checked(prediction, target, weight)
-        srgb = drop_empty(*_check_photo(srgb, target), weight)[0]
+        _check_photo(srgb, target)
+        srgb = drop_empty(srgb.float(), target, weight)[0]
         prediction, target, weight = drop_empty(prediction, target, weight)
         if not len(prediction):
             return prediction.sum() + sum(0 * parameter.sum() for parameter in self.parameters())
@@ -146,8 +147,8 @@ class AlignedLoss(nn.Module):
         return f"ssim={self.ssim}, colour={self.colour}"
 
 
-def _check_photo(srgb: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the photo in single precision, twice, if it fits the target."""
+def _check_photo(srgb: Tensor, target: Tensor) -> None:
+    """Require a photo that fits the target."""
     if target.shape[1] not in (3, 4):
         raise ShapeError(f"the aligned loss takes 3 channels or 4 packed planes, got {list(target.shape)}")
     check_image(srgb, 3, "srgb")
@@ -155,4 +156,3 @@ def _check_photo(srgb: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     shape = (target.shape[0], 3, factor * target.shape[2], factor * target.shape[3])
     if tuple(srgb.shape) != shape:
         raise ShapeError(f"the photo of the aligned loss must have shape {list(shape)}, got {list(srgb.shape)}")
-    return srgb.float(), srgb.float()

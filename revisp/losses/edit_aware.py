@@ -1,8 +1,7 @@
 """A loss on edited RAW: prediction and target are developed by the same random edit and compared.
 
-Punnappurath et al., "Edit-aware RAW Reconstruction" (arXiv 2512.05859): users edit a
-recovered RAW, so errors should count as they are visible after a change of exposure, white balance, colour or
-tone.
+Punnappurath et al., "Edit-aware RAW Reconstruction" (arXiv 2512.05859): users edit a recovered RAW, so errors
+should count as they are visible after a change of exposure, white balance, colour or tone.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ from torch import Tensor, nn
 
 from revisp.camera.cameras import known_cameras
 from revisp.camera.isp import apply_ccm, apply_gains, linear_to_srgb, tone_curve
-from revisp.camera.profile import CameraProfile
-from revisp.cfa import CFA
 from revisp.errors import ConfigError, ShapeError
 from revisp.losses.base import LOSSES, checked, drop_empty, region_mean
 
@@ -204,19 +201,7 @@ def grey_world(raw_rgb: Tensor, weight: Tensor | None = None) -> Tensor:
 @cache
 def _camera_matrices() -> tuple[np.ndarray[Any, Any], ...]:
     """Return the known cameras' matrices from white-balanced camera RGB to linear sRGB."""
-    return tuple(
-        CameraProfile(
-            make=camera.make,
-            model=camera.model,
-            cfa=CFA.RGGB,
-            black_level=(camera.black,) * 4,
-            white_level=camera.white,
-            bits=camera.bits,
-            color_matrix=camera.color_matrix,
-            as_shot_neutral=(1.0, 1.0, 1.0),
-        ).camera_to_srgb
-        for camera in known_cameras()
-    )
+    return tuple(camera.profile().camera_to_srgb for camera in known_cameras())
 
 
 def _to_rgb(image: Tensor) -> Tensor:
