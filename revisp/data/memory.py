@@ -57,8 +57,10 @@ class MemoryPicture:
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
         """Return a window, without copying."""
         window = (..., slice(top, top + height), slice(left, left + width))
-        srgb, bayer, target, name, valid = self.sample
-        return Sample(srgb[window], bayer[window], target[window], name, valid[window])
+        whole = self.sample
+        return Sample(
+            whole.srgb[window], whole.bayer[window], whole.target[window], whole.name, whole.valid[window]
+        )
 
 
 class MemorySource:
