@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -99,6 +99,7 @@ def _same(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 88), st.integers(0, 118))
+@example(top=87, left=85)
 def test_a_window_is_that_of_the_whole_photo(photos, cache, top, left):
     """Phase, lens shading, JPEG blocks and what processing sees beside the window."""
     path = photos / "home" / "p1.png"
@@ -108,14 +109,16 @@ def test_a_window_is_that_of_the_whole_photo(photos, cache, top, left):
     target = demosaic(shot.bayer, NOISELESS.profile.cfa, "malvar", gains=NOISELESS.profile.gains)
     window = (..., slice(top, top + 32), slice(left, left + 32))
     sample = picture.read(top, left, 32, 32, seed=7)
-    for one, whole_one, most in (
-        (sample.bayer, shot.bayer[window], 1.01 / 959),  # a stored value rounded the other way
-        (sample.target, target[window], 3 / 959),
-        (sample.srgb, shot.srgb[window], 4 / 255),
+    rounded = int(((sample.bayer - shot.bayer[window]).abs() > 1e-6).sum())  # stored values, the other way
+    blocks = rounded * 16**2 / 32**2  # share of the window that is JPEG blocks with such a value
+    for one, whole_one, most, places in (
+        (sample.bayer, shot.bayer[window], 1.01 / 959, 0.02),
+        (sample.target, target[window], 3 / 959, 0.02),
+        (sample.srgb, shot.srgb[window], 4 / 255, 0.02 + blocks),
     ):
         difference = (one - whole_one).abs()
         assert difference.max() < most
-        assert (difference > 1e-6).float().mean() < 0.02
+        assert (difference > 1e-6).float().mean() < places
     assert torch.equal(mosaic(sample.target, picture.cfa.crop(top, left)), sample.bayer)
     assert bool(sample.valid.all())
 
