@@ -35,6 +35,9 @@ HEADROOM_EV = (0.0, 10.0)
 HEADROOM_START = -3.0
 """Network output for headroom and spread before training; its softplus is 0.05 EV."""
 
+CLIP_START = 0.98
+"""sRGB value of all channels above which a pixel gets a share of the headroom. White walls and paper lie below."""
+
 GAIN_EV = (-4.0, 10.0)
 """Least and most EV that a network may add to overexposed pixels."""
 
@@ -254,7 +257,7 @@ class Estimated(nn.Module):
         start, step = estimate.curve[:, :-1].gather(1, knot), estimate.curve.diff(dim=1).gather(1, knot)
         light = (start + step * (position - knot)).view_as(srgb) - estimate.black.view(-1, 1, 1, 1)
         light = torch.einsum("bij,bjhw->bihw", estimate.matrix, light)
-        excess = estimate.headroom.view(-1, 1, 1, 1) * clipping(srgb)[..., 3:, :, :]
+        excess = estimate.headroom.view(-1, 1, 1, 1) * clipping(srgb, CLIP_START)[..., 3:, :, :]
         return light * torch.exp2(excess)
 
 

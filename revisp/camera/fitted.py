@@ -209,12 +209,12 @@ def encode(linear: Tensor, curve: Tensor) -> Tensor:
     return ((knot + (linear - _at(curve, knot)) / _at(curve.diff(), knot)) / (len(curve) - 1)).clamp(0, 1)
 
 
-def clipping(srgb: Tensor) -> Tensor:
+def clipping(srgb: Tensor, start: float = CLIP_START) -> Tensor:
     """Return the degree of clipping of R, G, B, and of all three: ``[..., 3, H, W]`` to ``[..., 4, H, W]``.
 
-    It is 0 up to an sRGB value of 0.96 and rises linearly to 1 at 1, because compression lowers clipped values.
+    It is 0 up to an sRGB value ``start`` and rises linearly to 1 at 1, because compression lowers clipped values.
     """
-    share = ((srgb - CLIP_START) / (1 - CLIP_START)).clamp(0, 1)
+    share = ((srgb - start) / (1 - start)).clamp(0, 1)
     return torch.cat([share, share.amin(dim=-3, keepdim=True)], dim=-3)
 
 

@@ -82,6 +82,8 @@ class EstimateTraining:
         weight_decay: of AdamW.
         shrink: share, in [0, 1], of what the base says of the curve that counts, the rest being the mean curve;
             None chooses the share of the least error on held-out scenes.
+        headroom: expect the light of scenes above the curve's white where photos are clipped; False: none, so that
+            only the OE branch adds it. Sensors of cameras clip nearly where their photos do.
         renderings: as `ViewPrior`, like the rest.
         measured: share of measured curves.
         charts: share of views of charts.
@@ -97,6 +99,7 @@ class EstimateTraining:
     lr: float = 2e-3
     weight_decay: float = 1e-3
     shrink: float | None = None
+    headroom: bool = True
     renderings: int = 4
     measured: float = 0.8
     charts: float = 0.1
@@ -173,7 +176,7 @@ def train_estimate(
         seed: of the batches and of what is dropped out. The same seed and machine give the same base.
     """
     statistics = _statistics(train)
-    _start(base, train, statistics)
+    _start(base, train, statistics, headroom=settings.headroom)
     before = judge_estimates(base, val, shrinks=(0.0,))[0.0]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -229,7 +232,7 @@ def _figures(base: Estimated, estimate: PhotoEstimate, photo: Tensor, light: Ten
 
 
 @torch.no_grad()
-def _start(base: Estimated, views: RenderedViews, statistics: Tensor) -> None:
+def _start(base: Estimated, views: RenderedViews, statistics: Tensor, *, headroom: bool) -> None:
     """Give the base what is usual among views: their mean curve, colours and headroom, and its spread."""
     base.eval()
     base.mean_curve.copy_(torch.from_numpy(curve_coordinates(views.curve.double().numpy()).mean(0)))
@@ -238,6 +241,8 @@ def _start(base: Estimated, views: RenderedViews, statistics: Tensor) -> None:
     base.deviation.copy_(statistics.std(0, correction=0) + 0.02)
     answer = base.last.bias[None]
     answer[:, -2:] = NO_HEADROOM
+    if not headroom:
+        return
     moments = []
     for some in _chunks(views, CHUNK, base.mean_curve.device):
         kept = _kept(some.photo)
@@ -261,6 +266,8 @@ def _learn(base: Estimated, views: RenderedViews, statistics: Tensor, settings: 
             batch = batch._replace(photo=batch.photo.flip(-1), light=batch.light.flip(-1))
         told = base.answers(batch.photo, statistics[chosen].to(device))
         terms = _losses(base, base.interpret(told), batch)
+        if not settings.headroom:
+            del terms["headroom"]
         loss = sum((WEIGHTS[name] * value for name, value in terms.items()), start=told.new_zeros(()))
         optimizer.zero_grad()
         loss.backward()
