@@ -1,7 +1,7 @@
 """Run the README's main job and print its figures, or put them into the README.
 
-python benchmarks/main_job.py            # trains, about 5 minutes on two cores, and prints the table
-python benchmarks/main_job.py --release  # and replaces the README's table and the model in the package
+python benchmarks/main_job.py           # trains, about 5 minutes on two cores, and prints the table
+python benchmarks/main_job.py --readme  # and replaces the README's table
 """
 
 from __future__ import annotations
@@ -46,17 +46,6 @@ def run_job(folder: Path) -> tuple[dict[str, float | None], float]:
     return json.loads((folder / "metrics.json").read_text()), time.monotonic() - started
 
 
-def release(run: Path, filled: str) -> None:
-    """Put the table into the README, and the model, as float16, into the package."""
-    from revisp.model_folder import DEFAULT_MODEL, from_pretrained, save_pretrained
-
-    README.write_text(PLACE.sub(lambda _: filled, README.read_text()))
-    card = "The small model that ships in revisp: the result of `revisp-train +backbone=unet`.\n\n"
-    card += "Camera: a simulated one. Data: the photographs in the scikit-image and scikit-learn wheels. "
-    card += "Licence: Apache-2.0.\n\n" + filled
-    save_pretrained(from_pretrained(run / "model"), DEFAULT_MODEL, card=card, half=True)
-
-
 def table(metrics: dict[str, float | None], seconds: float) -> str:
     """Return the figures as Markdown, with the machine, the versions and the command."""
     lines = ["| | " + " | ".join(COLUMNS.values()) + " |", "|" + " --- |" * (len(COLUMNS) + 1)]
@@ -78,14 +67,14 @@ def _cell(value: float | None, digits: int) -> str:
 def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--release", action="store_true", help="update README.md and the model in the package")
+    parser.add_argument("--readme", action="store_true", help="update README.md")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         filled = table(*run_job(run))
         sys.stdout.write(filled)
-        if arguments.release:
-            release(run, filled)
+        if arguments.readme:
+            README.write_text(PLACE.sub(lambda _: filled, README.read_text()))
 
 
 if __name__ == "__main__":

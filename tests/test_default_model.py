@@ -1,17 +1,30 @@
-"""The small model that ships in the package: there, small, and better than unprocessing on photos it never saw."""
+"""The model that ships in the package: there, small, for photos of any camera, and better than formulas on them."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
 import revisp
-from revisp.camera.simulate import SIMULATED
-from revisp.camera.unprocess import UPIUnprocess
-from revisp.data.embedded import EmbeddedPhotos
-from revisp.metrics import aim_psnr
+from revisp.backbones.estimated import Estimated
+from revisp.camera import as_camera, known_profile
+from revisp.camera.canonical import canonical_profile
+from revisp.camera.renderings import measured_curves
+from revisp.camera.scene_rendering import MID_GREY, SceneRendering
+from revisp.data.embedded import TRAIN_PHOTOS
+from revisp.evaluation.score_blind import BASELINES, model_method
+from revisp.io.photo import read_srgb
+from revisp.metrics.blind import bin_picture, blind_truth, in_units_of_truth, ladder
 from revisp.model_folder import DEFAULT_MODEL
-from revisp.mosaic import mosaic
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from revisp.evaluation.score_blind import Method
+
+CURVES = ("Canon EOS 6D", "Nikon D750")
 
 
 @pytest.fixture(scope="module")
@@ -19,31 +32,66 @@ def model() -> revisp.ReverseISP:
     return revisp.from_pretrained()
 
 
-def test_it_is_small_and_says_what_it_is(model) -> None:
+@pytest.fixture(scope="module", params=CURVES)
+def pair(request: pytest.FixtureRequest) -> tuple[Tensor, Tensor]:
+    """A photo by a measured curve, sharpened and compressed, and the light that it shows."""
+    light = read_srgb(next(photo for photo in TRAIN_PHOTOS if photo.name == "china").path) ** 2.2
+    rendering = SceneRendering(
+        curve=measured_curves()[request.param], chroma=(1.1, 1.3), sharpening=0.5, jpeg_quality=90
+    )
+    gain = 0.8 * rendering.meter(light)
+    return rendering.render(light, gain), rendering.scene(light, gain)
+
+
+def psnr(method: Method, pair: tuple[Tensor, Tensor]) -> float:
+    """PSNR after the 3x3 matrix that fits best."""
+    photo, light = pair
+    truth = blind_truth(bin_picture(light / light.max()), bin_picture(photo))
+    return ladder(in_units_of_truth(bin_picture(method(photo)), truth), truth).levels["e3"].psnr
+
+
+def test_it_is_small_and_says_what_it_is(model: revisp.ReverseISP) -> None:
     assert sum(path.stat().st_size for path in DEFAULT_MODEL.iterdir()) < 2_000_000
-    assert model.profile == SIMULATED.profile
+    assert model.profile == canonical_profile()
+    assert isinstance(model.base, Estimated)
     card = (DEFAULT_MODEL / "README.md").read_text()
-    assert "revisp-train +backbone=unet" in card
+    assert "experiment=default" in card
     assert "Licence" in card
 
 
-@pytest.mark.parametrize(("name", "least"), [("chelsea_+0.3EV", 36.0), ("flower_-0.7EV", 34.0)])
-def test_prediction_on_known_photos(model, name: str, least: float) -> None:
-    """Loose: what a training on another machine must reach too; UPI with the camera's true colours lies below."""
-    pair = next(pair for pair in EmbeddedPhotos().val_pairs() if pair.name == name)
-    truth = revisp.pack(pair.bayer[None], model.cfa)
-    predicted = revisp.predict(model, pair.srgb[None]).bayer
-    unprocessed = mosaic(UPIUnprocess(model.profile)(pair.srgb[None]), model.cfa).clamp(0, 1)
-    scores = [aim_psnr(revisp.pack(bayer, model.cfa), truth).item() for bayer in (predicted, unprocessed)]
-    assert scores[0] > least
-    assert scores[0] > scores[1] + 3
+def test_it_is_nearer_to_the_light_than_formulas(model: revisp.ReverseISP, pair: tuple[Tensor, Tensor]) -> None:
+    scores = {name: psnr(method, pair) for name, method in BASELINES.items()}
+    assert psnr(model_method(model), pair) > max(scores.values()) + 2
 
 
-def test_channel_means_of_a_grey_card(model) -> None:
-    """A grey photo becomes a RAW whose red and blue are low by the white balance, as the camera's would be."""
-    out = revisp.predict(model, torch.full((3, 64, 64), 0.5))
+def test_the_networks_undo_sharpening(model: revisp.ReverseISP, pair: tuple[Tensor, Tensor]) -> None:
+    base = model.base
+    assert isinstance(base, Estimated)
+    with torch.inference_mode():
+        assert psnr(model_method(model), pair) > psnr(lambda photo: base(photo[None])[0], pair) + 0.2
+
+
+def test_mid_grey_is_where_the_canonical_sensor_has_it(model: revisp.ReverseISP) -> None:
+    out = revisp.predict(model, torch.full((3, 64, 64), 0.4614))
     red, green, blue = out.raw_rgb.mean(dim=(1, 2)).tolist()
-    gains = model.profile.gains
-    assert green == pytest.approx(0.5**2.2 / SIMULATED.headroom, rel=0.25)
-    assert green / red == pytest.approx(gains[0], rel=0.15)
-    assert green / blue == pytest.approx(gains[2], rel=0.15)
+    gains = canonical_profile().gains
+    assert green == pytest.approx(1 / 32, rel=0.15)
+    assert green / red == pytest.approx(gains[0], rel=0.1)
+    assert green / blue == pytest.approx(gains[2], rel=0.1)
+
+
+def test_greys_stay_grey_for_a_named_camera(model: revisp.ReverseISP) -> None:
+    profile = known_profile("Canon EOS 5D Mark II")
+    ramp = torch.linspace(0.1, 0.9, 64).expand(3, 64, 64)
+    raw = as_camera(revisp.predict(model, ramp).raw_rgb, canonical_profile(), profile)
+    balanced = raw * torch.tensor(profile.gains).view(3, 1, 1)
+    spread = balanced.amax(0) / balanced.amin(0).clamp_min(1e-6)
+    assert spread[:, 8:-8].max() < 1.25
+
+
+def test_overexposed_pixels_are_no_darker_than_their_neighbours(model: revisp.ReverseISP) -> None:
+    photo = torch.full((3, 64, 64), 0.9)
+    photo[:, 16:48, 16:48] = 1.0
+    green = revisp.predict(model, photo).raw_rgb[1]
+    assert green[24:40, 24:40].min() > green[4:10, 4:10].max()
+    assert MID_GREY * 2**-5 < green.max() <= 1
