@@ -1,4 +1,4 @@
-"""The model that ships in the package: there, small, for photos of any camera, and better than formulas on them."""
+"""The model that ships in the package: small, for photos of any camera, and better than formulas on them."""
 
 from __future__ import annotations
 

@@ -231,6 +231,11 @@ class Estimated(nn.Module):
         return light_to_raw(self.linearise(srgb, estimate) * torch.exp2(change.float().clamp(*GAIN_EV)))
 
     @property
+    def usual(self) -> PhotoEstimate:
+        """The estimate of a photo that tells nothing, of batch size 1."""
+        return self.interpret(self.last.bias[None])
+
+    @property
     def last(self) -> nn.Linear:
         """The layer that gives the answers: bends of the curve, chroma, matrix, black, headroom and its spread."""
         layer = self.judge[-1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from revisp.backbones.estimated import Estimated
 from revisp.errors import ConfigError
 from revisp.inference.tile_memory import TileMemory, format_size, measure_memory
 from revisp.inference.tiles import Progress, Tile, TileChoice, fit_tile, plan_tiles, tile_apply, tile_choices
@@ -203,9 +204,13 @@ def _held(model: ReverseISP, photos: Tensor, branches: bool) -> int:
 def _demands(model: ReverseISP) -> list[_Demand]:
     """Return the demand of the networks, and of the refinement if there is one."""
     network, refine = next(iter(model.branches.values())), model.refine
-    demands = [
-        _Demand(Grid(*model.networks_reach), network, lambda side: model.reconstruct(_blank(network, 3, side)))
-    ]
+    usual = model.base.usual if isinstance(model.base, Estimated) else None  # tiles do not judge the photo
+
+    def run_networks(side: int) -> object:
+        photo = _blank(network, 3, side)
+        return model.compose(photo, model.overexposure_mask(photo), estimate=usual)
+
+    demands = [_Demand(Grid(*model.networks_reach), network, run_networks)]
     if refine is not None and model.refinement_reach is not None:
         demands.append(
             _Demand(Grid(*model.refinement_reach), refine, lambda side: model.refined(_blank(refine, 1, side)))

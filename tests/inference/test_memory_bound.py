@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import revisp
 from revisp.errors import ConfigError
+from revisp.inference.plan import Limits, plan_stages
 from revisp.inference.tile_memory import format_size, measure_memory, parse_size
 from revisp.pipeline import ReverseISP
 
@@ -145,3 +146,16 @@ def test_a_size_that_is_printed_is_read_as_no_less(size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"size"):
         parse_size(text)
+
+
+def test_tiles_of_an_estimated_base_are_measured_without_its_look_at_the_photo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The thumbnail's statistics cost the same for any photo; counted by pixel, they made tiles small and slow."""
+    planned = {}
+    for base in ("classical", "estimated"):
+        model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, base=base).eval()
+        if base == "estimated":
+            monkeypatch.setattr(model.base, "estimate", lambda photo: pytest.fail("a tile was judged"))
+        planned[base] = plan_stages(model, torch.zeros(1, 3, 600, 800), Limits(memory=2**28))[0].tile
+    assert planned["estimated"] == planned["classical"]
