@@ -95,7 +95,7 @@ def real_pairs(files: Path) -> Iterator[BlindPair]:
             raw = replace(raw, profile=raw.profile.replace(white_level=WHITE[source]))
         srgb = read_srgb(files / folder / photo)
         found = align(srgb, Frame(raw).reference, window=raw.crop)
-        camera = f"{raw.profile.make} {raw.profile.model}"
+        camera = raw.profile.name
         yield (reduced_pair if found.is_reduced else full_pair)(Path(source).stem, camera, raw, srgb, found)
 
 
