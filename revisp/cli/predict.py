@@ -65,6 +65,13 @@ class PrecisionName(StrEnum):
     bf16 = "bf16"
 
 
+class GainMapUse(StrEnum):
+    """What to do with the gain map of a photo."""
+
+    auto = "auto"
+    off = "off"
+
+
 @dataclass(frozen=True)
 class Processes:
     """The processes that the photos are divided among."""
@@ -122,6 +129,10 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Tone curve instead of an estimate: a camera file, or a JSON list."),
     ] = None,
+    gain_map: Annotated[
+        GainMapUse,
+        typer.Option(help="auto: overexposed pixels take their level from the photo's gain map, if it has one."),
+    ] = GainMapUse.auto,
     preview: Annotated[bool, typer.Option("--preview", help="Also write the developed RAW as PNG.")] = False,
     resume: Annotated[
         bool,
@@ -177,6 +188,7 @@ def command(
             plain_dng=plain_dng,
             strip_location=strip_location,
             linear_dng=dng is DngKind.linear,
+            gain_map=gain_map is GainMapUse.auto,
         )
         batch = Batch(loaded, jobs, choice, workers=workers, resume=resume)
         alone = devices * nodes == 1
@@ -244,7 +256,8 @@ def _say(outcome: Converted) -> None:
     """Print a line on a converted photo; failures are reported at the end."""
     if outcome.files:
         names = ", ".join(map(str, outcome.files))
-        print(f"{outcome.job.photo} -> {names} ({outcome.seconds:.1f} s)", flush=True)
+        note = outcome.note and f"; {outcome.note}"
+        print(f"{outcome.job.photo} -> {names} ({outcome.seconds:.1f} s){note}", flush=True)
     elif outcome.skipped:
         print(f"{outcome.job.output} is finished", flush=True)
 

@@ -35,6 +35,7 @@ class Converted:
         files: the files written; empty if the conversion failed or was finished before.
         seconds: time to read, predict and write.
         error: the reason of a failure, else None.
+        note: what the gain map has changed; empty if nothing.
 
     Example:
         >>> job = Conversion(Path("photo.jpg"), Path("photo.dng"))
@@ -48,6 +49,7 @@ class Converted:
     files: tuple[Path, ...] = ()
     seconds: float = 0.0
     error: Exception | None = None
+    note: str = ""
 
     @property
     def skipped(self) -> bool:
@@ -195,13 +197,13 @@ class Batch:
             self._writing.append(_done(outcome))
             return
         try:
-            raw = predict_raw(self.engine, photo.srgb, self.choice, progress)
+            raw, note = predict_raw(self.engine, photo, self.choice, progress)
             origin = origin_of(outcome.job.photo, photo, raw, self.engine)
         except Exception as error:
             self._release(picked.lock)
             self._writing.append(_done(replace(outcome, error=error)))
             return
-        outcome = replace(outcome, seconds=outcome.seconds + time.monotonic() - started)
+        outcome = replace(outcome, note=note, seconds=outcome.seconds + time.monotonic() - started)
         self._writing.append(self._submit(self._write, outcome, raw, origin, picked.lock))
         unwritten = [future for future in self._writing if not future.done()]
         if len(unwritten) > self._ahead:

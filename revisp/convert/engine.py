@@ -13,8 +13,10 @@ from revisp.camera.fitted import FittedCamera
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.convert.target import check_source, mosaic_of, planes_of, refined_rgb
+from revisp.inference.gain_level import GainLevel, levels_by_gain
 from revisp.inference.predict import predict
 from revisp.inference.tiles import Progress
+from revisp.io.photo_gain import GainMap
 from revisp.pipeline import MINIMUM_SIZE, Reconstruction, ReverseISP
 
 __all__ = ["Engine", "Sensor", "TorchEngine", "as_engine"]
@@ -101,17 +103,38 @@ class TorchEngine:
 
     def bayer(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
         """Predict the mosaic ``[1, H, W]`` of a photo ``[3, H, W]``."""
-        predicted = self._predict(srgb, tile, progress)
-        if self.camera is None:
-            return predicted.bayer
-        return mosaic_of(predicted, check_source(self.model.profile), self.camera)
+        return self._mosaic(self._predict(srgb, tile, progress))
 
     def raw_rgb(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
         """Predict the demosaiced RAW ``[3, H, W]`` of a photo ``[3, H, W]``, black 0, white 1."""
+        return self._planes(self._predict(srgb, tile, progress))
+
+    def bayer_by_gain(
+        self, srgb: Tensor, gain: GainMap, *, tile: int | None = None, progress: Progress | None = None
+    ) -> tuple[Tensor, GainLevel | None]:
+        """Predict a mosaic whose overexposed pixels take their level from the photo's gain map.
+
+        Returns:
+            The mosaic ``[1, H, W]``, and what the map has changed; None if nothing: no pixel is overexposed, the
+            map does not fit the photo, or the model's camera is unknown.
+        """
+        predicted, levelled = self._predict_by_gain(srgb, gain, tile, progress)
+        return self._mosaic(predicted), levelled
+
+    def raw_rgb_by_gain(
+        self, srgb: Tensor, gain: GainMap, *, tile: int | None = None, progress: Progress | None = None
+    ) -> tuple[Tensor, GainLevel | None]:
+        """Predict as `bayer_by_gain` does, but the demosaiced RAW ``[3, H, W]`` of `raw_rgb`."""
+        predicted, levelled = self._predict_by_gain(srgb, gain, tile, progress)
+        return self._planes(predicted), levelled
+
+    def _predict_by_gain(
+        self, srgb: Tensor, gain: GainMap, tile: int | None, progress: Progress | None
+    ) -> tuple[Reconstruction, GainLevel | None]:
         predicted = self._predict(srgb, tile, progress)
-        if self.camera is None:
-            return refined_rgb(predicted, self.model.cfa)
-        return planes_of(predicted, check_source(self.model.profile), self.camera)
+        profile = self.model.profile
+        levelled = None if profile is None else levels_by_gain(predicted, srgb, gain, profile.as_shot_neutral)
+        return (predicted if levelled is None else levelled.out), levelled
 
     def _predict(self, srgb: Tensor, tile: int | None, progress: Progress | None) -> Reconstruction:
         return predict(
@@ -123,6 +146,16 @@ class TorchEngine:
             curve=self.curve,
             progress=progress,
         )
+
+    def _mosaic(self, predicted: Reconstruction) -> Tensor:
+        if self.camera is None:
+            return predicted.bayer
+        return mosaic_of(predicted, check_source(self.model.profile), self.camera)
+
+    def _planes(self, predicted: Reconstruction) -> Tensor:
+        if self.camera is None:
+            return refined_rgb(predicted, self.model.cfa)
+        return planes_of(predicted, check_source(self.model.profile), self.camera)
 
 
 def as_engine(model: ReverseISP | Engine) -> Engine:

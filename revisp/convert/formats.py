@@ -14,7 +14,7 @@ from revisp.camera.brightness import Brightness, match_brightness
 from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
 from revisp.challenges import of_profile
-from revisp.convert.engine import Engine, Sensor, as_engine
+from revisp.convert.engine import Engine, Sensor, TorchEngine, as_engine
 from revisp.convert.jobs import preview_path
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError
@@ -72,6 +72,7 @@ class Choice:
         plain_dng: write ``.dng`` without thumbnail and preview, uncompressed, with the values as predicted.
         strip_location: leave coordinates and names of places out of ``.dng``.
         linear_dng: write ``.dng`` of three planes, demosaiced (`revisp.io.dng.write_linear_dng`).
+        gain_map: whether overexposed pixels take their level from the photo's gain map, if it has one.
 
     Raises:
         ConfigError: an unknown compression, or a DNG that is both plain and linear.
@@ -88,6 +89,7 @@ class Choice:
     plain_dng: bool = False
     strip_location: bool = False
     linear_dng: bool = False
+    gain_map: bool = True
 
     def __post_init__(self) -> None:
         find_compression(self.compression)
@@ -106,6 +108,7 @@ def convert_photo(
     bits: int = 10,
     preview: bool = False,
     tile: int | None = None,
+    gain_map: bool = True,
     progress: Progress | None = None,
 ) -> tuple[Path, ...]:
     """Read a photo, reconstruct its RAW and write it.
@@ -119,6 +122,7 @@ def convert_photo(
         bits: as for `Choice`.
         preview: as for `Choice`.
         tile: as for `Choice`.
+        gain_map: as for `Choice`.
         progress: called after each tile.
 
     Returns:
@@ -129,18 +133,30 @@ def convert_photo(
         OutputError: a file cannot be written, or its ending is not in `WRITERS`.
         ConfigError: the format needs a camera and the model has none, or the camera has other bits.
     """
-    engine, output, choice = as_engine(model), Path(output), Choice(bits, preview, tile)
+    engine, output, choice = as_engine(model), Path(output), Choice(bits, preview, tile, gain_map=gain_map)
     check_writable(engine, output, choice)
     picture = read_photo(photo)
-    raw = predict_raw(engine, picture.srgb, choice, progress)
+    raw, _ = predict_raw(engine, picture, choice, progress)
     return write_raw(output, raw, engine, origin_of(Path(photo), picture, raw, engine), choice)
 
 
-def predict_raw(engine: Engine, srgb: Tensor, choice: Choice, progress: Progress | None = None) -> Tensor:
-    """Predict the mosaic ``[1, H, W]`` of a photo, or its demosaiced RAW ``[3, H, W]`` for a linear DNG."""
-    predict = engine.raw_rgb if choice.linear_dng else engine.bayer  # type: ignore[attr-defined]  # checked before
-    raw: Tensor = predict(srgb, tile=choice.tile, progress=progress)
-    return raw
+def predict_raw(
+    engine: Engine, photo: Photo, choice: Choice, progress: Progress | None = None
+) -> tuple[Tensor, str]:
+    """Predict the mosaic ``[1, H, W]`` of a photo, or its demosaiced RAW ``[3, H, W]`` for a linear DNG.
+
+    Returns:
+        The RAW, and a note on the gain map; empty if it was not used.
+    """
+    if photo.gain is None or not choice.gain_map or not isinstance(engine, TorchEngine):
+        predict = engine.raw_rgb if choice.linear_dng else engine.bayer  # type: ignore[attr-defined]  # checked before
+        return predict(photo.srgb, tile=choice.tile, progress=progress), ""
+    by_gain = engine.raw_rgb_by_gain if choice.linear_dng else engine.bayer_by_gain
+    raw, levelled = by_gain(photo.srgb, photo.gain, tile=choice.tile, progress=progress)
+    if levelled is None:
+        return raw, ""
+    pixels = f"{levelled.share:.2%} of the pixels by the gain map ({photo.gain.origin})"
+    return raw, f"{pixels}, up to {levelled.most:.1f} EV above white"
 
 
 def origin_of(path: Path, photo: Photo, raw: Tensor, sensor: Sensor) -> Origin:

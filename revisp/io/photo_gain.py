@@ -99,15 +99,16 @@ class GainMap:
         stops = self.meaning.log2(values[0].permute(1, 2, 0).numpy())
         return torch.from_numpy(np.ascontiguousarray(stops.transpose(2, 0, 1)))
 
-    def hdr(self, srgb: Tensor) -> Tensor:
+    def hdr(self, srgb: Tensor, rows: slice = slice(None)) -> Tensor:
         """Return the HDR rendition of the photo: linear sRGB ``[3, H, W]``, SDR white 1, not clipped above.
 
         Args:
-            srgb: the photo, ``[3, H, W]``.
+            srgb: the photo, ``[3, H, W]``, or some of its rows.
+            rows: which rows these are.
         """
-        light = srgb_to_linear(srgb)
-        matrix = None if self.to_srgb is None or len(self.log2) == 1 else np.asarray(self.to_srgb)
+        light, log2 = srgb_to_linear(srgb), self.log2[:, rows]
+        matrix = None if self.to_srgb is None or len(log2) == 1 else np.asarray(self.to_srgb)
         if matrix is not None:
             light = apply_ccm(light, np.linalg.inv(matrix))
-        light = (light + self.offset_sdr) * torch.exp2(self.log2) - self.offset_hdr
+        light = (light + self.offset_sdr) * torch.exp2(log2) - self.offset_hdr
         return (light if matrix is None else apply_ccm(light, matrix)).clamp_min(0)

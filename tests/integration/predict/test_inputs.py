@@ -1,6 +1,7 @@
 """What `revisp-predict` takes: names in other encodings, other endings, pipes, and no RAW."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -8,9 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from revisp.camera.simulate import SIMULATED
 from revisp.io import read_raw, write_mosaic
+
+RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+FIELDS = {"Version": "1.0", "GainMapMax": "2.5", "HDRCapacityMax": "2.5", "OffsetSDR": "0", "OffsetHDR": "0"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are Unicode on this system")
@@ -65,3 +70,35 @@ def test_what_it_wrote_is_not_taken_for_a_photo(call, model: Path, photo: Path, 
         assert err.startswith(f"error: {tmp_path / name}: {reason}")
         assert err.count("\n") == 1
         assert not (tmp_path / "b.dng").exists()
+
+
+def test_a_gain_map_gives_the_level_of_overexposed_pixels(call, model: Path, tmp_path: Path):
+    """It is said in one line, and left out on demand; a photo without one is predicted as ever."""
+    y, x = np.mgrid[:64, :96]
+    lamp = np.exp(-((x - 48) ** 2 + (y - 32) ** 2) / 200)
+    srgb = np.clip(0.3 + 0.3 * np.sin(x / 9) ** 2 + 1.2 * lamp, 0, 1)
+    pixels = np.rint(np.stack([srgb] * 3, axis=-1) * 255).astype(np.uint8)
+    values = np.rint(lamp[::2, ::2] * 255).astype(np.uint8)
+    fields = "".join(f' hdrgm:{name}="{value}"' for name, value in FIELDS.items())
+    xmp = (
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}"><rdf:Description '
+        f'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/"{fields}/></rdf:RDF></x:xmpmeta>'
+    )
+    Image.fromarray(pixels).save(tmp_path / "plain.jpg", quality=95)
+    Image.fromarray(values).save(tmp_path / "map.jpg", quality=95, xmp=xmp.encode())
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes((tmp_path / "plain.jpg").read_bytes() + (tmp_path / "map.jpg").read_bytes())
+    said, mosaics = {}, {}
+    for name, source, words in (
+        ("auto", photo, []), ("off", photo, ["--gain-map", "off"]), ("plain", tmp_path / "plain.jpg", [])
+    ):  # fmt: skip
+        code, said[name], err = call(source, "-o", tmp_path / f"{name}.dng", "--model", "default", *words)
+        assert (code, err) == (0, "")
+        mosaics[name] = read_raw(tmp_path / f"{name}.dng").mosaic.astype(int)
+    line = r"\); \d+\.\d\d% of the pixels by the gain map \(Ultra HDR\), up to \d\.\d EV above white\n"
+    assert re.search(line, said["auto"])
+    assert "gain map" not in said["off"] + said["plain"]
+    assert np.array_equal(mosaics["off"], mosaics["plain"])
+    changed = mosaics["auto"] != mosaics["off"]
+    assert 0.01 < changed.mean() < 0.5
+    assert np.abs(x[changed] - 48).max() < 40
