@@ -349,9 +349,8 @@ def test_a_map_in_tiles_is_put_together(tmp_path: Path, writers: ModuleType):
     assert np.abs(gain.values[0].numpy() * 255 - values).max() < 0.01
 
 
-@pytest.mark.parametrize("kind", ["apple", "hdrgm"])
-def test_auxiliary_maps_of_heif_are_read(tmp_path: Path, writers: ModuleType, kind: str):
-    """Apple's with its headroom in the maker note, and another maker's with Adobe's fields in its XMP."""
+def _heif(writers: ModuleType, kind: str) -> bytes:
+    """A turned photo with an auxiliary map, its XMP, and the EXIF of the photo."""
     photo = np.rint(np.stack(np.meshgrid(*[np.linspace(0, 1, 128)] * 2) * 2, -1)[..., :3] * 255).astype(np.uint8)
     name = {"apple": b"apple:photo:2020", "hdrgm": b"samsung:photo:2024"}[kind]
     xmp = writers.apple_xmp(None) if kind == "apple" else writers.hdrgm_xmp(writers.Fields(), elements=True)
@@ -365,7 +364,13 @@ def test_auxiliary_maps_of_heif_are_read(tmp_path: Path, writers: ModuleType, ki
         writers.Item(b"mime", xmp.encode(), references=[(b"cdsc", [2])], content_type=b"application/rdf+xml"),
         writers.Item(b"Exif", bytes(4) + writers.apple_exif(1.2, 0.005, 6), references=[(b"cdsc", [1])]),
     ]
-    gain = _read(tmp_path, writers.item_file(items, brands=b"heicmif1miaf")).gain
+    return bytes(writers.item_file(items, brands=b"heicmif1miaf"))
+
+
+@pytest.mark.parametrize("kind", ["apple", "hdrgm"])
+def test_auxiliary_maps_of_heif_are_read(tmp_path: Path, writers: ModuleType, kind: str):
+    """Apple's with its headroom in the maker note, and another maker's with Adobe's fields in its XMP."""
+    gain = _read(tmp_path, _heif(writers, kind)).gain
     assert gain is not None
     assert gain.headroom == pytest.approx({"apple": 2.65, "hdrgm": 3.0}[kind], abs=1e-3)
     assert gain.origin == {"apple": "Apple", "hdrgm": "Ultra HDR"}[kind]
@@ -414,12 +419,13 @@ def whole_files(writers: ModuleType) -> dict[str, bytes]:
     return _containers(writers) | {
         "xmp": writers.jpeg(_photo())
         + writers.jpeg(_values(), [writers.xmp_segment(writers.hdrgm_xmp(writers.Fields(), elements=True))]),
+        "heif": _heif(writers, "apple"),
         "apple": apple + writers.jpeg(_values(), [writers.xmp_segment(writers.apple_xmp(None))]),
     }
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ["jpeg", "avif", "jxl", "xmp", "apple"])
+@pytest.mark.parametrize("kind", ["jpeg", "avif", "heif", "jxl", "xmp", "apple"])
 def test_any_damage_is_an_image_error_or_no_map(tmp_path_factory, whole_files, kind: str):
     """Bytes changed where structure stands, cut off, or cut out: never another exception."""
     folder, data = tmp_path_factory.mktemp(kind), whole_files[kind]

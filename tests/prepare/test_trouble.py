@@ -211,9 +211,9 @@ def test_predicted_raw_is_not_taken_for_a_sensors(tmp_path):
 
 def test_small_photos_and_odd_endings_are_named(tmp_path):
     Image.new("RGB", (40, 40)).save(tmp_path / "small.png")
-    (tmp_path / "x.heic").write_bytes(b"x")
-    with pytest.warns(UserWarning, match=r"x\.heic: neither a photo nor a RAW"):
-        result = prepare([tmp_path / "small.png", tmp_path / "x.heic"], tmp_path / "set", FAST)
+    (tmp_path / "x.gif").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"x\.gif: neither a photo nor a RAW"):
+        result = prepare([tmp_path / "small.png", tmp_path / "x.gif"], tmp_path / "set", FAST)
     assert result.refused[0].reason.startswith(f"{tmp_path}/small.png: ")
     assert result.explicit == {"small"}
 

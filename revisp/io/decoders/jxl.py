@@ -53,7 +53,7 @@ def _of_jpeg(data: bytes, file: JxlFile, path: Path, found: StoredGain | None) -
     """Make the JPEG again whose profile the codestream has packed."""
     if not file.from_jpeg:
         raise ImageError(f"{path}: a JPEG XL with a colour profile, which is not read: convert it to sRGB or TIFF")
-    picture = decode_jpeg(bytes(imagecodecs.jpegxl_decode_jpeg(data, numthreads=None)), path, gain=found is None)
+    picture = decode_jpeg(bytes(imagecodecs.jpegxl_decode_jpeg(data, numthreads=1)), path, gain=found is None)
     return DecodedPhoto(
         picture.pixels, picture.mode, picture.white, picture.colour, picture.exif, found or picture.gain
     )
