@@ -194,7 +194,7 @@ def to_srgb(pixels: Array, mode: str, white: int, colour: Colour, path: Path) ->
         Pixels ``[H, W, 3]``, and their value of white.
 
     Raises:
-        ImageError: pixels for an HDR display; CMYK that cannot be converted.
+        ImageError: pixels for an HDR display; CMYK that cannot be converted; a damaged profile.
     """
     if colour.hdr is not None:
         raise ImageError(
@@ -205,7 +205,10 @@ def to_srgb(pixels: Array, mode: str, white: int, colour: Colour, path: Path) ->
     if colour.icc is not None:
         space = colour.icc[16:20].decode("ascii", "replace").strip()
         if space == {"L": "GRAY"}.get(mode, mode):
-            pixels, white, mode = _by_profile(pixels, mode, white, colour.icc)
+            try:
+                pixels, white, mode = _by_profile(pixels, mode, white, colour.icc)
+            except (imagecodecs.CmsError, ValueError) as error:
+                raise ImageError(f"{path}: its colour profile is damaged ({error}): convert it to sRGB") from error
         elif mode == "CMYK":
             raise ImageError(f"{path}: CMYK with a colour profile for {space}: convert it to sRGB first")
         # a grey photo with an RGB profile, or a wrong profile: viewers ignore it too

@@ -276,6 +276,16 @@ def test_a_profile_that_says_pq_is_refused(tmp_path: Path):
         _first(tmp_path, file.getvalue())
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_a_damaged_profile_is_one_line(tmp_path: Path, kind: str):
+    profile = bytearray(_icc("adobergb"))
+    profile[128:200] = bytes(72)
+    file = io.BytesIO()
+    Image.fromarray(_flat(deep=False)).save(file, kind, icc_profile=bytes(profile))
+    with pytest.raises(ImageError, match="its colour profile is damaged"):
+        _first(tmp_path, file.getvalue())
+
+
 # --- containers ------------------------------------------------------------------------------------------------
 
 

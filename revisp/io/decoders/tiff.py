@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -21,6 +22,8 @@ from revisp.io.not_a_photo import refuse_mosaic, refuse_raw
 from revisp.io.pixel_limit import pixel_limit
 
 __all__ = ["decode_tiff", "tiff_size"]
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs each tag that it passes over
 
 Array = np.ndarray[Any, Any]
 
@@ -160,8 +163,12 @@ def _deep(stored: Any, page: _Page, path: Path) -> tuple[Array, str, int]:
         raise ImageError(f"{path}: a TIFF of this kind ({kind}) is not a photo: convert it to 8- or 16-bit RGB")
     white = 2 ** bits.pop() - 1
     pixels = stored.asarray()
+    if pixels.ndim != 2 and (pixels.ndim != 3 or "S" not in stored.axes):
+        raise ValueError(f"its pixels have the axes {stored.axes}")
     if stored.axes.startswith("S"):
         pixels = pixels.transpose(1, 2, 0)
+    if pixels.shape[-1] == 1 and pixels.ndim == 3:
+        pixels = pixels[..., 0]
     if photometric == _WHITE_IS_ZERO:
         pixels = white - pixels
     pixels = upright(pixels, page.first(_ORIENTATION, 1))
