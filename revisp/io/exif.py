@@ -181,4 +181,4 @@ def _date(text: str | None) -> str | None:
     if text is None or len(text) != 19:
         return None
     digits = text[:4] + text[5:7] + text[8:10] + text[11:13] + text[14:16] + text[17:]
-    return text if digits.isdigit() and int(text[:4]) else None
+    return text if digits.isascii() and digits.isdigit() and int(text[:4]) else None

@@ -185,6 +185,13 @@ def test_texts_are_utf_8(kind: int, text: str):
     assert parse_exif(_block({0x0110: (kind, text.encode() + b"\0")}, {})).metadata.model == text
 
 
+@pytest.mark.parametrize(
+    "date", ["202¹:04:08 14:51:29", "    :  :     :  :  ", "0000:00:00 00:00:00", "2021:04:08"]
+)
+def test_what_is_no_date_is_none(date: str):
+    assert parse_exif(_block({}, {0x9003: (ASCII, date.encode() + b"\0")})).metadata.date is None
+
+
 def test_texts_of_one_byte_a_letter_are_latin():
     assert parse_exif(_block({0x010F: (ASCII, "Größe\0".encode("latin-1"))}, {})).metadata.make == "Größe"
 

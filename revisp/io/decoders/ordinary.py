@@ -56,6 +56,7 @@ def decode_jpeg(data: bytes, path: Path, *, gain: bool) -> DecodedPhoto:
     else:
         check_size(path, *reversed(parsed.size))
         pixels = upright(imagecodecs.jpeg_decode(data), exif.orientation)
+        check_size(path, pixels.shape[1], pixels.shape[0])
         mode = mode_of(pixels)
     return DecodedPhoto(
         pixels,
