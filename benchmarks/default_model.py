@@ -85,8 +85,8 @@ def pairs_table(kept: Kept) -> str:
         e3 = [row["psnr_e3"] for row in scores]
         by_camera = [statistics.mean(x for x, name in zip(e3, names, strict=True) if name == c) for c in cameras]
         departure = statistics.mean(row["nonlin"] for row in scores)
-        highlights = [row.get(f"h{n}_bias", math.nan) for row in scores for n in (1, 2, 3)]
-        bias = [value for value in highlights if not math.isnan(value)]
+        highlights = [row.get(f"h{n}_bias") for row in scores for n in (1, 2, 3)]
+        bias = [value for value in highlights if value is not None and not math.isnan(value)]
         cells = [*(f"{x:.1f}" for x in by_camera), f"{statistics.mean(e3):.2f}", f"{departure:.2f}"]
         rows.append([title, *cells, f"{statistics.mean(bias):+.2f}"])
     return _told(heads, rows, kept)
