@@ -72,7 +72,7 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.renderings:
         page = renderings(arguments.renderings, arguments.cameras)
-        page.save(arguments.out / "renderings.jpg", quality=85)
+        page.save(arguments.out / "renderings.jpg", quality=75)
         return
     model = revisp.from_pretrained(arguments.model)
     pair = shoot(*SHOWN)

@@ -38,7 +38,7 @@ def main() -> None:
         shown = [("photo", read_srgb(photo))]
         shown += [(f"DNG, {exposure} EV", picture) for exposure, picture in developed(model, photo).items()]
         rows.append(shown if not rows else [("", picture) for _, picture in shown])
-    sheet(rows, width=WIDTH).save(arguments.out, quality=88)
+    sheet(rows, width=WIDTH).save(arguments.out, quality=80)
 
 
 def developed(model: revisp.ReverseISP, photo: Path) -> dict[int, Tensor]:

@@ -119,7 +119,7 @@ def test_the_command_tells_headroom_and_curve(photo: Tensor, tmp_path: Path) -> 
     curve = [0.0, 0.1, 1.0]
     (tmp_path / "curve.json").write_text(json.dumps(curve))
     words = [tmp_path / "photo.png", "--model", tmp_path / "model", "--device", "cpu", "--precision", "fp32"]
-    words += ["--headroom", "1.5", "--curve", tmp_path / "curve.json", "-o", tmp_path / "photo.dng"]
+    words += ["--headroom", "1.5", "--curve", tmp_path / "curve.json", "--plain-dng", "-o", tmp_path / "photo.dng"]
     cli.app([str(word) for word in words], standalone_mode=False)
     told = predict(model, read_srgb(tmp_path / "photo.png"), headroom=1.5, curve=curve)
     stored = read_raw(tmp_path / "photo.dng").mosaic

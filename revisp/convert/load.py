@@ -86,7 +86,7 @@ def load_engine(
     Example:
         >>> engine = load_engine("default", device="cpu", precision="fp32")
         >>> engine.profile.name
-        'revisp Simulated A'
+        'revisp Canonical sensor in daylight of 5500 K'
         >>> load_engine("default", engine="onnx")
         Traceback (most recent call last):
         ...

@@ -148,6 +148,6 @@ def _note(known: SimulatedCamera | None, camera: str | Path | None) -> str:
     if known is not None:
         return f"forward ISP: that of the simulated camera {known.profile.model}"
     return (
-        "forward ISP: plain development by the model's profile, each exposure matched to its photo; "
-        "camera=FILE takes one that was measured"
+        "forward ISP: plain development by the model's profile, each exposure matched to its photo "
+        "(camera=FILE takes one that was measured)"
     )

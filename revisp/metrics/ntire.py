@@ -44,7 +44,7 @@ def quantise(raw: Tensor, levels: int = LARGEST_LEVEL, rounding: Rounding = "rou
         ConfigError: levels below 1, or unknown rounding.
 
     Example:
-        >>> (quantise(torch.tensor([0.5, 1.5])) * LEVELS).tolist()
+        >>> (quantise(torch.tensor([0.5, 1.5])) * LARGEST_LEVEL).tolist()
         [2048.0, 4095.0]
     """
     if levels < 1:

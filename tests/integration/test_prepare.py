@@ -234,7 +234,7 @@ def test_a_file_given_outright_that_cannot_be_used_is_an_error_one_in_a_folder_i
     assert prepare(tmp_path / "photos", "-o", tmp_path / "set")[0] == 0
     code, said = prepare(good, bad, "-o", tmp_path / "set")
     assert code == 2
-    assert said.splitlines()[-1].startswith(f"error: {bad}: not a JPEG")
+    assert said.splitlines()[-1].startswith(f"error: {bad}: damaged or not a photo")
     assert [entry.name for entry in read_manifest(tmp_path / "set").entries] == ["good"]
     assert array_path(tmp_path / "set", "good", "raw").is_file()
 

@@ -6,7 +6,6 @@ from PIL import Image
 from revisp.convert.jobs import named_photos
 from revisp.data.simulated import SimulatedSource
 from revisp.errors import ImageError
-from revisp.evaluation import run
 from revisp.io.photo_folder import read_photo_folder
 
 
@@ -24,7 +23,7 @@ def album(tmp_path):
 def test_all_commands_find_the_same_photos(album):
     names = ["img9.png", "img10.png"]
     assert [photo.name for photo in named_photos(album)] == names  # predict and export
-    assert [photo.name for photo in run._photos(album)] == names  # evaluate --cycle
+    assert [photo.name for photo in read_photo_folder(album).photos] == names  # evaluate --cycle
     source = SimulatedSource(str(album))
     assert [*source._train, *source._val] == [album / name for name in names]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from revisp.io.containers.damage import DamagedError
 
-__all__ = ["HeifFile", "Property", "boxes", "parse_heif"]
+__all__ = ["HeifFile", "ItemProperty", "boxes", "parse_heif"]
 
 _MOST_ITEMS = 1 << 16
 _MOST_BYTES = 1 << 28
@@ -19,7 +19,7 @@ _MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
-class Property:
+class ItemProperty:
     """A property of an item: its four letters and its bytes."""
 
     kind: bytes
@@ -46,7 +46,7 @@ class HeifFile:
     primary: int = 0
     kinds: dict[int, bytes] = field(default_factory=dict)
     content_types: dict[int, bytes] = field(default_factory=dict)
-    properties: dict[int, list[Property]] = field(default_factory=dict)
+    properties: dict[int, list[ItemProperty]] = field(default_factory=dict)
     references: dict[int, list[tuple[bytes, list[int]]]] = field(default_factory=dict)
     alternatives: list[list[int]] = field(default_factory=list)
     places: dict[int, tuple[int, list[tuple[int, int]]]] = field(default_factory=dict)
@@ -260,7 +260,7 @@ def _read_places(file: HeifFile, reader: _Reader) -> None:
 def _read_properties(file: HeifFile, data: bytes, first: int, last: int) -> None:
     inside = list(boxes(data, first, last))
     known = [
-        Property(kind, data[start:end])
+        ItemProperty(kind, data[start:end])
         for name, at, until in inside
         if name == b"ipco"
         for kind, start, end in boxes(data, at, until)

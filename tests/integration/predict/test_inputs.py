@@ -92,7 +92,9 @@ def test_a_gain_map_gives_the_level_of_overexposed_pixels(call, model: Path, tmp
     for name, source, words in (
         ("auto", photo, []), ("off", photo, ["--gain-map", "off"]), ("plain", tmp_path / "plain.jpg", [])
     ):  # fmt: skip
-        code, said[name], err = call(source, "-o", tmp_path / f"{name}.dng", "--model", "default", *words)
+        code, said[name], err = call(
+            source, "-o", tmp_path / f"{name}.dng", "--model", "default", "--plain-dng", *words
+        )
         assert (code, err) == (0, "")
         mosaics[name] = read_raw(tmp_path / f"{name}.dng").mosaic.astype(int)
     line = r"\); \d+\.\d\d% of the pixels by the gain map \(Ultra HDR\), up to \d\.\d EV above white\n"
