@@ -10,14 +10,13 @@ from typing import Any
 from PIL import Image
 
 from revisp.io.ifd import Tag, decode_directory
+from revisp.io.photo_parts import exif_block
 from revisp.io.pixel_limit import pixel_limit
 from revisp.io.xmp import DESCRIPTIVE, Property, read_packet
 
 __all__ = ["PhotoRecord", "read_record"]
 
 _EXIF, _GPS, _XMP = 34665, 34853, 700
-_EXIF_PREFIX = b"Exif\0\0"
-_TIFF_HEADERS = (b"II*\0", b"MM\0*")
 
 _DESCRIPTIVE_TAGS = (
     270, 315, 18246, 18249, 33432,  # ImageDescription, Artist, Rating, RatingPercent, Copyright
@@ -69,7 +68,7 @@ def read_record(path: str | Path) -> PhotoRecord:
     or damaged entries are left out too; they never stop a photo from being used.
 
     Args:
-        path: a photo that Pillow opens.
+        path: a photo. XMP is read where Pillow opens it.
 
     Example:
         >>> import tempfile
@@ -81,12 +80,11 @@ def read_record(path: str | Path) -> PhotoRecord:
         {270: Tag(kind='ascii', values=b'a cat\x00')}
     """
     try:
-        block, xmp = _blocks(Path(path))
-    except Exception:  # Pillow fails in as many ways as a file can be damaged
+        block = _exif(Path(path))
+    except OSError:
         return PhotoRecord()
     main = decode_directory(block, 0)
-    if _XMP in main:
-        xmp = main[_XMP].values
+    xmp = main[_XMP].values if _XMP in main else _xmp(Path(path))
     exif = _below(block, main, _EXIF)
     return PhotoRecord(
         descriptions={tag: main[tag] for tag in _DESCRIPTIVE_TAGS if tag in main},
@@ -96,17 +94,23 @@ def read_record(path: str | Path) -> PhotoRecord:
     )
 
 
-def _blocks(path: Path) -> tuple[bytes, Any]:
-    """Return the EXIF of a photo, from its TIFF header on, and its XMP as text or bytes."""
+def _exif(path: Path) -> bytes:
+    """Return the EXIF of a photo, from its TIFF header on; of a TIFF, the file."""
     with path.open("rb") as file:
-        if file.read(4) in _TIFF_HEADERS:
-            file.seek(0)
-            return file.read(), b""
-    with pixel_limit(), Image.open(path) as image:
-        info = image.info
-        return info.get("exif", b"").removeprefix(_EXIF_PREFIX), info.get("xmp") or info.get(
-            "XML:com.adobe.xmp"
-        ) or b""
+        block = exif_block(file)
+        if block is None or isinstance(block, bytes):
+            return block or b""
+        block.seek(0)
+        return block.read()
+
+
+def _xmp(path: Path) -> Any:
+    """Return the XMP of a photo as text or bytes; empty where Pillow opens no such photo."""
+    try:
+        with pixel_limit(), Image.open(path) as image:
+            return image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    except Exception:  # Pillow fails in as many ways as a file can be damaged
+        return b""
 
 
 def _below(block: bytes, main: Mapping[int, Tag], pointer: int) -> dict[int, Tag]:

@@ -171,3 +171,28 @@ def test_a_predicted_dng_says_so(tmp_path: Path, profile: CameraProfile):
     assert property_values(_packet(dng), "Iptc4xmpExt")["DigitalSourceType"].endswith("algorithmicallyEnhanced")
     assert read_provenance(_write(tmp_path / "b.dng", profile)) is None
     assert read_provenance(photo) is None
+
+
+def test_exif_behind_a_large_segment_is_found(tmp_path: Path):
+    file = io.BytesIO()
+    Image.new("RGB", (48, 32), "grey").save(file, "JPEG", exif=_exif())
+    coded = file.getvalue()
+    large = b"\xff\xed" + (65535).to_bytes(2, "big") + bytes(65533)
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(coded[:2] + large * 3 + coded[2:])
+    record = read_record(path)
+    assert record.descriptions[0x010E].values.rstrip(b"\0") == "Café".encode()
+    assert 0x829A in record.exif
+    assert record.gps[1].values == b"N\0"
+
+
+def test_a_heic_tells_what_a_jpeg_tells(tmp_path: Path):
+    heif = pytest.importorskip("pillow_heif", reason="the extra that reads HEIC is not installed")
+    image = Image.new("RGB", (64, 64), "grey")
+    image.save(tmp_path / "photo.jpg", exif=_exif())
+    heif.from_pillow(image).save(tmp_path / "photo.heic", exif=_exif().tobytes())
+    record, same = read_record(tmp_path / "photo.heic"), read_record(tmp_path / "photo.jpg")
+    assert record.gps == same.gps
+    assert record.gps
+    assert record.descriptions == same.descriptions
+    assert record.exif == same.exif
