@@ -23,7 +23,7 @@ DEFAULT = "default"
 """Name of the small model in the package, wherever a model folder is taken."""
 
 DEFAULT_MODEL = Path(__file__).resolve().parent / "weights" / "default"
-"""Folder of the small model in the package, which predicts the RAW of the canonical sensor for photos of any camera."""
+"""Folder of the small model in the package: photos of any camera to the RAW of the canonical sensor."""
 
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 FOLDER_FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)

@@ -90,7 +90,7 @@ def read_record(path: str | Path) -> PhotoRecord:
         descriptions={tag: main[tag] for tag in _DESCRIPTIVE_TAGS if tag in main},
         exif={tag: entry for tag, entry in exif.items() if tag not in _FILE_TAGS},
         gps=_below(block, main, _GPS),
-        xmp=read_packet(xmp.encode() if isinstance(xmp, str) else bytes(xmp)),
+        xmp=read_packet(xmp if isinstance(xmp, bytes) else str(xmp).encode()),
     )
 
 
