@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -34,14 +32,3 @@ def sample_data() -> Path:
         if folder and (Path(folder) / "raw_samples").is_dir():
             return Path(folder)
     pytest.skip("no folder of real camera files: set REVISP_TEST_DATA")
-
-
-@pytest.fixture(scope="session")
-def scene_files() -> ModuleType:
-    """Writers of small scene files (``scene_files.py`` beside this file)."""
-    spec = importlib.util.spec_from_file_location("scene_files", Path(__file__).with_name("scene_files.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

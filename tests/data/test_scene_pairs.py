@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import scene_files
 import torch
 
 from revisp.camera.canonical import canonical_profile, light_to_raw, raw_to_light
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*num_workers.*")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, scene_files: ModuleType) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Panoramas with a bright patch each, whose colour tells them apart."""
     root = tmp_path_factory.mktemp("scenes")
     for seed in range(8):

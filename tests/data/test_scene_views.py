@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import scene_files
 import torch
 from PIL import Image
 
@@ -34,19 +34,19 @@ def _panorama(seed: int, height: int = 64) -> Array:
     return light[..., None] * rng.uniform(0.5, 1, 3)
 
 
-def _write(files: ModuleType, path: Path, light: Array) -> Path:
+def _write(path: Path, light: Array) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = light.shape[:2]
-    return files.write_hdr(path, files.coded(files.rgbe(light)), f"-Y {height} +X {width}")
+    return scene_files.write_hdr(path, scene_files.coded(scene_files.rgbe(light)), f"-Y {height} +X {width}")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, scene_files: ModuleType) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve panoramas, a picture, a file that is none, and one that is no scene."""
     root = tmp_path_factory.mktemp("scenes")
     for index in range(12):
-        _write(scene_files, root / ("far" if index > 8 else "near") / f"place_{index}_1k.hdr", _panorama(index))
-    _write(scene_files, root / "lamp.hdr", _panorama(50)[:, :100])
+        _write(root / ("far" if index > 8 else "near") / f"place_{index}_1k.hdr", _panorama(index))
+    _write(root / "lamp.hdr", _panorama(50)[:, :100])
     Image.new("RGB", (40, 30)).save(root / "ordinary.hdr", "PNG")
     (root / "notes.txt").write_text("no scene")
     return root
@@ -142,12 +142,12 @@ class TestSplit:
         with pytest.raises(DataError, match="at least two"):
             split_scenes([_scene("p2")], val="p2")
 
-    def test_a_copy_at_another_exposure_is_known(self, tmp_path: Path, scene_files: ModuleType) -> None:
+    def test_a_copy_at_another_exposure_is_known(self, tmp_path: Path) -> None:
         cache, light = SceneCache(tmp_path / "cache"), _panorama(1)
-        one = cache.add_scene(_write(scene_files, tmp_path / "a.hdr", light), "a")
-        other = cache.add_scene(_write(scene_files, tmp_path / "b.hdr", halved(light) * 3.7), "b")
+        one = cache.add_scene(_write(tmp_path / "a.hdr", light), "a")
+        other = cache.add_scene(_write(tmp_path / "b.hdr", halved(light) * 3.7), "b")
         assert one.shows_same(other)
-        third = cache.add_scene(_write(scene_files, tmp_path / "c.hdr", _panorama(2)), "c")
+        third = cache.add_scene(_write(tmp_path / "c.hdr", _panorama(2)), "c")
         assert not one.shows_same(third)
 
 
@@ -183,10 +183,8 @@ class TestViews:
         assert "photo" not in kinds[0]
         assert set(kinds[1]) == {"photo"}
 
-    def test_highlights_are_sought_by_their_range(self, tmp_path: Path, scene_files: ModuleType) -> None:
-        scene = SceneCache(tmp_path / "cache").add_scene(
-            _write(scene_files, tmp_path / "a.hdr", _panorama(3, 128)), "a"
-        )
+    def test_highlights_are_sought_by_their_range(self, tmp_path: Path) -> None:
+        scene = SceneCache(tmp_path / "cache").add_scene(_write(tmp_path / "a.hdr", _panorama(3, 128)), "a")
 
         def suns(by_range: float) -> int:
             views = [
@@ -197,17 +195,17 @@ class TestViews:
 
         assert suns(1) > 1.5 * suns(0) > 0
 
-    def test_light_keeps_its_scale(self, tmp_path: Path, scene_files: ModuleType) -> None:
+    def test_light_keeps_its_scale(self, tmp_path: Path) -> None:
         light = np.random.default_rng(0).uniform(90, 110, (96, 80, 3))
         light[0, 0] = 1e6
-        scene = SceneCache(tmp_path / "cache").add_scene(_write(scene_files, tmp_path / "a.hdr", light), "a")
+        scene = SceneCache(tmp_path / "cache").add_scene(_write(tmp_path / "a.hdr", light), "a")
         view = random_view(scene, 32, torch.Generator().manual_seed(0), by_range=0)
         assert view.light.median().item() == pytest.approx(100, rel=0.05)
 
-    def test_pictures_are_cut_at_every_scale_without_loss(self, tmp_path: Path, scene_files: ModuleType) -> None:
+    def test_pictures_are_cut_at_every_scale_without_loss(self, tmp_path: Path) -> None:
         light = np.random.default_rng(0).uniform(0.2, 1.8, (200, 300, 3))
         light[::2, ::2] = 5  # mean 2; a view that leaves pixels out is 1 or 5 in places
-        scene = SceneCache(tmp_path / "cache").add_scene(_write(scene_files, tmp_path / "a.hdr", light), "a")
+        scene = SceneCache(tmp_path / "cache").add_scene(_write(tmp_path / "a.hdr", light), "a")
         means = [
             random_view(scene, 32, torch.Generator().manual_seed(n), by_range=0).light.mean().item()
             for n in range(30)
@@ -219,9 +217,7 @@ class TestViews:
         brightest = [random_view(photo, 64, torch.Generator().manual_seed(n)).light.max() for n in range(20)]
         assert max(brightest) > 1.5
 
-    def test_pure_skies_are_looked_at_above_the_horizon_only(
-        self, tmp_path: Path, scene_files: ModuleType
-    ) -> None:
+    def test_pure_skies_are_looked_at_above_the_horizon_only(self, tmp_path: Path) -> None:
         rows, columns = np.mgrid[:128, :256]
         sky = (2 + 1.9 * np.sin(columns * np.pi / 128) * np.exp(-((rows - 30) ** 2) / 400))[..., None] * np.ones(3)
         sky[:64] *= np.random.default_rng(0).uniform(0.95, 1.05, (64, 256, 1))
@@ -229,7 +225,7 @@ class TestViews:
         ground[64:] *= np.random.default_rng(0).uniform(0.8, 1.2, (64, 256, 1))
         cache = SceneCache(tmp_path / "cache")
         floors = [
-            cache.add_scene(_write(scene_files, tmp_path / f"{name}.hdr", light), name).floor
+            cache.add_scene(_write(tmp_path / f"{name}.hdr", light), name).floor
             for name, light in (("sky", sky), ("ground", ground))
         ]
         assert floors == [scene_cache.SKY_FLOOR, scene_cache.SCENE_FLOOR]
@@ -242,13 +238,9 @@ class TestViews:
         with pytest.raises(ConfigError, match=r"data\.photo_share"):
             SceneViews(library, 32, photo_share=2)
 
-    def test_large_scenes_are_halved_until_they_fit(
-        self, tmp_path: Path, scene_files: ModuleType, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_large_scenes_are_halved_until_they_fit(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(scene_cache, "MAX_SIDE", {"panorama": 100, "picture": 100, "photo": 100})
-        scene = SceneCache(tmp_path / "cache").add_scene(
-            _write(scene_files, tmp_path / "a.hdr", _panorama(0)), "a"
-        )
+        scene = SceneCache(tmp_path / "cache").add_scene(_write(tmp_path / "a.hdr", _panorama(0)), "a")
         assert scene.shapes == ((32, 64), (16, 32))
         described = json.loads(scene.file.with_suffix(".json").read_text())
         assert described["name"] == "a"

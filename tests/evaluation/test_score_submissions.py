@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+import submission_reading as reading
 from PIL import Image
 
 from revisp.errors import ConfigError, DataError
 from revisp.evaluation.score_submissions import score_submissions
 
-
-def _reading() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reading", Path(__file__).with_name("reading.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-reading = _reading()
 NAMES = ("scene_9", "scene_10", "scene_1")
 
 

@@ -6,10 +6,10 @@ import csv
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+import scene_files
 import torch
 from omegaconf import OmegaConf
 
@@ -27,7 +27,7 @@ PROFILE = SIMULATED.profile
 
 
 @pytest.fixture(scope="module")
-def hdri(tmp_path_factory: pytest.TempPathFactory, scene_files: ModuleType) -> Path:
+def hdri(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four panoramas of coarse patches, with lamps far above them."""
     root = tmp_path_factory.mktemp("hdri")
     for seed in range(4):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
+import scene_files
 import torch
 from PIL import Image
 
@@ -32,7 +32,7 @@ TINY = [
 ]
 
 
-def write_panoramas(folder: Path, scene_files: ModuleType) -> None:
+def write_panoramas(folder: Path) -> None:
     for seed in range(4):
         rng = np.random.default_rng(seed)
         light = rng.uniform(0.2, 2, (64, 128, 3)) * np.exp(np.sin(np.arange(128) * np.pi / 64 + seed))[:, None]
@@ -42,8 +42,8 @@ def write_panoramas(folder: Path, scene_files: ModuleType) -> None:
 
 
 @pytest.mark.slow
-def test_a_folder_of_panoramas_becomes_a_model(run, tmp_path: Path, scene_files: ModuleType) -> None:
-    write_panoramas(tmp_path / "hdri", scene_files)
+def test_a_folder_of_panoramas_becomes_a_model(run, tmp_path: Path) -> None:
+    write_panoramas(tmp_path / "hdri")
     done = run("revisp-train", *TINY, "data.scenes=hdri")
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert metrics["val/psnr"] > 5
@@ -53,8 +53,8 @@ def test_a_folder_of_panoramas_becomes_a_model(run, tmp_path: Path, scene_files:
 
 
 @pytest.mark.slow
-def test_an_estimated_base_learns_first_and_is_kept(run, tmp_path: Path, scene_files: ModuleType) -> None:
-    write_panoramas(tmp_path / "hdri", scene_files)
+def test_an_estimated_base_learns_first_and_is_kept(run, tmp_path: Path) -> None:
+    write_panoramas(tmp_path / "hdri")
     estimate = ["estimate.views=6", "estimate.val_views=2", "estimate.steps=4", "estimate.batch_size=4"]
     done = run("revisp-train", *TINY, "pipeline=fusion_estimated", "data.scenes=hdri", *estimate)
     assert "estimated base: mean curve: E3 " in done.stdout

@@ -1,9 +1,5 @@
 """A camera with a different black level at each position: a permutation of them cannot go unnoticed."""
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
 import pytest
 
 from revisp.camera.profile import CameraProfile
@@ -21,14 +17,3 @@ def profile() -> CameraProfile:
         color_matrix=((0.8606, -0.2573, -0.0949), (-0.8237, 1.5489, 0.2974), (-0.2649, 0.3076, 0.91)),
         as_shot_neutral=(0.6, 1.0, 0.65),
     )
-
-
-@pytest.fixture(scope="session")
-def writers() -> ModuleType:
-    """Writers of small photos with gain maps (``photo_writers.py`` beside this file)."""
-    spec = importlib.util.spec_from_file_location("photo_writers", Path(__file__).with_name("photo_writers.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -5,11 +5,11 @@ import struct
 import zlib
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 
 import colour
 import imagecodecs
 import numpy as np
+import photo_writers as writers
 import pillow_heif
 import pytest
 import tifffile
@@ -69,7 +69,7 @@ def _icc(name: str) -> bytes:
 
 @pytest.mark.parametrize("numbers", SPACES)
 @pytest.mark.parametrize("container", ["png8", "png16", "avif"])
-def test_numbers_of_h_273_are_converted(tmp_path: Path, writers: ModuleType, numbers, container: str):
+def test_numbers_of_h_273_are_converted(tmp_path: Path, numbers, container: str):
     name, decode = SPACES[numbers]
     wanted = _srgb(name, decode(CODE))
     if container == "avif":
@@ -90,7 +90,7 @@ def test_display_p3_by_numbers_is_that_of_its_profile(tmp_path: Path):
 
 
 @pytest.mark.parametrize("transfer", [16, 18])
-def test_hdr_png_and_avif_are_refused(tmp_path: Path, writers: ModuleType, transfer: int):
+def test_hdr_png_and_avif_are_refused(tmp_path: Path, transfer: int):
     name = {16: "PQ", 18: "HLG"}[transfer]
     item = writers.av1_item(_flat(deep=False), colour=writers.nclx(9, transfer))
     files = _png(_flat(), (b"cICP", bytes([9, transfer, 0, 1]))), writers.item_file([item], brands=b"avifmif1miaf")

@@ -6,10 +6,10 @@ import re
 import struct
 import warnings
 from pathlib import Path
-from types import ModuleType
 
 import imagecodecs
 import numpy as np
+import photo_writers as writers
 import pytest
 import torch
 from hypothesis import given, settings
@@ -54,7 +54,7 @@ def _resized(stops: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.stack(planes)
 
 
-def _kinds(writers: ModuleType) -> dict[str, object]:
+def _kinds() -> dict[str, object]:
     fields = writers.Fields
     several = {
         "minimum": (-0.5, 0.0, 0.25),
@@ -77,8 +77,8 @@ def _kinds(writers: ModuleType) -> dict[str, object]:
     "kind", ["plain", "of a lower minimum", "with a gamma", "without offsets", "of three channels"]
 )
 @pytest.mark.parametrize("writer", ["attributes", "elements", "iso", "iso, draft", "iso, later writer", "both"])
-def test_gain_is_that_of_the_formula(tmp_path: Path, writers: ModuleType, kind: str, writer: str):
-    fields = _kinds(writers)[kind]
+def test_gain_is_that_of_the_formula(tmp_path: Path, kind: str, writer: str):
+    fields = _kinds()[kind]
     values = _values(channels=max(map(len, fields[:5])))
     iso = writers.iso_metadata(fields, common=writer == "iso, draft", writer=int(writer == "iso, later writer"))
     other = writers.xmp_segment(writers.hdrgm_xmp(writers.Fields(), elements=True))
@@ -125,7 +125,7 @@ def test_the_hdr_rendition_is_that_of_libultrahdr(tmp_path: Path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("upright", [False, True])
-def test_the_map_is_turned_as_the_photo(tmp_path: Path, writers: ModuleType, orientation: int, upright: bool):
+def test_the_map_is_turned_as_the_photo(tmp_path: Path, orientation: int, upright: bool):
     """It is stored as the photo is, or upright: where the sides change places, its shape tells."""
     if upright and orientation < 5:
         pytest.skip("the shape does not tell")
@@ -147,7 +147,7 @@ def test_the_map_is_turned_as_the_photo(tmp_path: Path, writers: ModuleType, ori
     ("headroom", "gain", "stops"),
     [(0.5, 0.0, 1.8), (0.5, 0.01, 1.6), (0.5, 2.0, 1.399), (1.2, 0.0, 3.0), (1.2, 0.005, 2.65), (1.2, 3.0, 1.394)],
 )
-def test_apples_headroom_is_that_of_the_maker_note(tmp_path: Path, writers: ModuleType, headroom, gain, stops):
+def test_apples_headroom_is_that_of_the_maker_note(tmp_path: Path, headroom, gain, stops):
     exif = b"Exif\0\0" + writers.apple_exif(headroom, gain)
     data = writers.jpeg(_photo(), exif=exif) + writers.jpeg(
         _values(), [writers.xmp_segment(writers.apple_xmp(None))]
@@ -157,7 +157,7 @@ def test_apples_headroom_is_that_of_the_maker_note(tmp_path: Path, writers: Modu
     assert (found.origin, found.headroom) == ("Apple", pytest.approx(stops, abs=1e-4))
 
 
-def test_apples_gain_is_linear_in_the_values_of_rec_709(tmp_path: Path, writers: ModuleType):
+def test_apples_gain_is_linear_in_the_values_of_rec_709(tmp_path: Path):
     """HDR = SDR (1 + (headroom - 1) g). The headroom of the XMP is a ratio, not EV."""
     values = np.full((24, 32), 128, np.uint8)
     data = writers.jpeg(_photo()) + writers.jpeg(values, [writers.xmp_segment(writers.apple_xmp(4.0))])
@@ -168,20 +168,20 @@ def test_apples_gain_is_linear_in_the_values_of_rec_709(tmp_path: Path, writers:
     assert found.log2.mean().item() == pytest.approx(np.log2(1 + 3 * linear), abs=1e-4)
 
 
-def test_an_apple_map_without_a_headroom_is_left_out_with_a_warning(tmp_path: Path, writers: ModuleType):
+def test_an_apple_map_without_a_headroom_is_left_out_with_a_warning(tmp_path: Path):
     data = writers.jpeg(_photo()) + writers.jpeg(_values(), [writers.xmp_segment(writers.apple_xmp(None))])
     (tmp_path / "a.jpg").write_bytes(data)
     with pytest.warns(UserWarning, match="gain map is left out"):
         assert read_photo(tmp_path / "a.jpg").gain is None
 
 
-def test_a_photo_without_a_map_has_none_and_says_nothing(tmp_path: Path, writers: ModuleType):
+def test_a_photo_without_a_map_has_none_and_says_nothing(tmp_path: Path):
     plain = writers.jpeg(_photo())
     for data in (plain, plain + writers.jpeg(_values()), plain + b"a film\xff\xd8\xff\xe0 of a phone" * 100):
         assert _read(tmp_path, data).gain is None
 
 
-def test_pictures_before_the_map_are_passed_over(tmp_path: Path, writers: ModuleType):
+def test_pictures_before_the_map_are_passed_over(tmp_path: Path):
     segment = writers.xmp_segment(writers.hdrgm_xmp(writers.Fields(), elements=False))
     preview, film = writers.jpeg(_photo(24, 32)), bytes(range(256)) * 20
     data = writers.jpeg(_photo()) + preview + film + writers.jpeg(_values(), [segment]) + film
@@ -190,7 +190,7 @@ def test_pictures_before_the_map_are_passed_over(tmp_path: Path, writers: Module
     assert gain.values.shape == (1, 24, 32)
 
 
-def _containers(writers: ModuleType) -> dict[str, bytes]:
+def _containers() -> dict[str, bytes]:
     """One file of each container with the same photo, map and fields."""
     fields = writers.Fields(gamma=(0.8,), minimum=(-0.5,))
     iso = writers.iso_metadata(fields)
@@ -203,7 +203,7 @@ def _containers(writers: ModuleType) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("turns", list(itertools.product([None, 0, 1, 2, 3], [None, 1, 3])))
-def test_the_map_of_an_avif_is_read_and_turned_once(tmp_path: Path, writers: ModuleType, turns):
+def test_the_map_of_an_avif_is_read_and_turned_once(tmp_path: Path, turns):
     """Both items have their rotation, or the map has none: then that of the photo holds."""
     of_photo, of_map = turns
     if of_map is not None and of_map != of_photo:
@@ -223,7 +223,7 @@ def test_the_map_of_an_avif_is_read_and_turned_once(tmp_path: Path, writers: Mod
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12])
-def test_maps_of_an_avif_may_have_more_bits(tmp_path: Path, writers: ModuleType, bits: int):
+def test_maps_of_an_avif_may_have_more_bits(tmp_path: Path, bits: int):
     deep = np.rint(_values() / 255.0 * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16)
     item = writers.av1_item(deep, bits=bits)
     iso = writers.iso_metadata(writers.Fields())
@@ -233,7 +233,7 @@ def test_maps_of_an_avif_may_have_more_bits(tmp_path: Path, writers: ModuleType,
 
 
 @pytest.mark.parametrize("size", [(24, 32), (48, 64), (96, 128)])
-def test_a_map_may_be_smaller_or_larger_than_the_photo(tmp_path: Path, writers: ModuleType, size):
+def test_a_map_may_be_smaller_or_larger_than_the_photo(tmp_path: Path, size):
     item = writers.av1_item(_values(*size))
     iso = writers.iso_metadata(writers.Fields())
     photo = _read(tmp_path, writers.avif_with_map(writers.av1_item(_photo()), item, iso))
@@ -242,7 +242,7 @@ def test_a_map_may_be_smaller_or_larger_than_the_photo(tmp_path: Path, writers: 
     assert np.abs(photo.gain.log2.numpy() - wanted).max() < 0.01
 
 
-def test_an_avif_that_does_not_offer_its_map_has_none(tmp_path: Path, writers: ModuleType):
+def test_an_avif_that_does_not_offer_its_map_has_none(tmp_path: Path):
     """Without the brand tmap, or where the photo is preferred to the rendition (ISO/IEC 23008-12)."""
     base, values, iso = (
         writers.av1_item(_photo()),
@@ -258,7 +258,7 @@ def test_an_avif_that_does_not_offer_its_map_has_none(tmp_path: Path, writers: M
 
 
 @pytest.mark.parametrize("change", ["version", "minimum version", "gamma", "denominator", "more bytes", "cut off"])
-def test_metadata_of_another_version_or_damaged_is_no_map(tmp_path: Path, writers: ModuleType, change: str):
+def test_metadata_of_another_version_or_damaged_is_no_map(tmp_path: Path, change: str):
     iso = writers.iso_metadata(writers.Fields(gamma=(0.0,)) if change == "gamma" else writers.Fields())
     bad = {
         "version": iso,
@@ -281,7 +281,7 @@ def test_metadata_of_another_version_or_damaged_is_no_map(tmp_path: Path, writer
             assert read_photo(tmp_path / "a.jpg").gain is None
 
 
-def test_an_hdr_picture_gives_its_sdr_rendition(tmp_path: Path, writers: ModuleType):
+def test_an_hdr_picture_gives_its_sdr_rendition(tmp_path: Path):
     """PQ of 10 bits, made of an SDR photo and a map by the formula: the photo comes back, with the gain to HDR."""
     fields = writers.Fields(minimum=(0.0,), maximum=(2.0,), headroom=2.0, base_is_hdr=True)
     srgb, values = _photo() / 255, _values(HEIGHT, WIDTH)
@@ -305,7 +305,7 @@ def test_an_hdr_picture_gives_its_sdr_rendition(tmp_path: Path, writers: ModuleT
 
 
 @pytest.mark.parametrize("container", ["jpeg", "avif", "jxl"])
-def test_the_sdr_rendition_is_the_same_for_every_reader(tmp_path: Path, writers: ModuleType, container: str):
+def test_the_sdr_rendition_is_the_same_for_every_reader(tmp_path: Path, container: str):
     """The picture is the HDR rendition though its curve is that of sRGB: SDR = (HDR + k) 2^-L - k'."""
     fields = writers.Fields(maximum=(1.5,), headroom=1.5, base_is_hdr=True)
     values, iso = _values(HEIGHT, WIDTH), writers.iso_metadata(fields)
@@ -323,7 +323,7 @@ def test_the_sdr_rendition_is_the_same_for_every_reader(tmp_path: Path, writers:
     assert np.abs(photo.srgb.permute(1, 2, 0).numpy() - wanted).mean() < 0.01
 
 
-def test_a_map_in_tiles_is_put_together(tmp_path: Path, writers: ModuleType):
+def test_a_map_in_tiles_is_put_together(tmp_path: Path):
     """As libavif and phones store large pictures: an item of type grid that refers to its tiles."""
     values = _values(128, 128)
     tiles = [
@@ -349,7 +349,7 @@ def test_a_map_in_tiles_is_put_together(tmp_path: Path, writers: ModuleType):
     assert np.abs(gain.values[0].numpy() * 255 - values).max() < 0.01
 
 
-def _heif(writers: ModuleType, kind: str) -> bytes:
+def _heif(kind: str) -> bytes:
     """A turned photo with an auxiliary map, its XMP, and the EXIF of the photo."""
     photo = np.rint(np.stack(np.meshgrid(*[np.linspace(0, 1, 128)] * 2) * 2, -1)[..., :3] * 255).astype(np.uint8)
     name = {"apple": b"apple:photo:2020", "hdrgm": b"samsung:photo:2024"}[kind]
@@ -368,16 +368,16 @@ def _heif(writers: ModuleType, kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["apple", "hdrgm"])
-def test_auxiliary_maps_of_heif_are_read(tmp_path: Path, writers: ModuleType, kind: str):
+def test_auxiliary_maps_of_heif_are_read(tmp_path: Path, kind: str):
     """Apple's with its headroom in the maker note, and another maker's with Adobe's fields in its XMP."""
-    gain = _read(tmp_path, _heif(writers, kind)).gain
+    gain = _read(tmp_path, _heif(kind)).gain
     assert gain is not None
     assert gain.headroom == pytest.approx({"apple": 2.65, "hdrgm": 3.0}[kind], abs=1e-3)
     assert gain.origin == {"apple": "Apple", "hdrgm": "Ultra HDR"}[kind]
     assert np.abs(gain.values[0].numpy() * 255 - np.rot90(_values(64, 64), 3)).max() < 2
 
 
-def test_a_jpeg_xl_has_its_map_in_a_box(tmp_path: Path, writers: ModuleType):
+def test_a_jpeg_xl_has_its_map_in_a_box(tmp_path: Path):
     fields = writers.Fields(gamma=(0.8,), minimum=(-0.5,))
     photo = _read(tmp_path, writers.jxl_with_map(_photo(), _values(), writers.iso_metadata(fields)))
     assert photo.gain is not None
@@ -385,7 +385,7 @@ def test_a_jpeg_xl_has_its_map_in_a_box(tmp_path: Path, writers: ModuleType):
     assert np.abs(photo.gain.meaning.log2(photo.gain.values[0].numpy()) - wanted).max() < 1e-4
 
 
-def test_three_channels_hold_for_the_colours_of_the_file(tmp_path: Path, writers: ModuleType):
+def test_three_channels_hold_for_the_colours_of_the_file(tmp_path: Path):
     """Display P3 with a map of three channels: HDR is made in P3, then converted."""
     fields = writers.Fields(maximum=(1.0, 2.0, 3.0), offset_sdr=(0.0,), offset_hdr=(0.0,))
     pixels, values = np.full((HEIGHT, WIDTH, 3), (180, 120, 90), np.uint8), np.full((24, 32, 3), 255, np.uint8)
@@ -399,7 +399,7 @@ def test_three_channels_hold_for_the_colours_of_the_file(tmp_path: Path, writers
     assert found == pytest.approx(p3_to_srgb @ hdr, rel=0.01)
 
 
-def test_scenes_take_iso_metadata_too(tmp_path: Path, writers: ModuleType):
+def test_scenes_take_iso_metadata_too(tmp_path: Path):
     fields = writers.Fields(maximum=(8.0,), headroom=8.0)
     rng = np.random.default_rng(0)
     values = np.asarray(Image.fromarray(rng.integers(0, 256, (12, 16), np.uint8)).resize((WIDTH, HEIGHT)))
@@ -414,12 +414,12 @@ def test_scenes_take_iso_metadata_too(tmp_path: Path, writers: ModuleType):
 
 
 @pytest.fixture(scope="module")
-def whole_files(writers: ModuleType) -> dict[str, bytes]:
+def whole_files() -> dict[str, bytes]:
     apple = writers.jpeg(_photo(), exif=b"Exif\0\0" + writers.apple_exif(1.2, 0.0))
-    return _containers(writers) | {
+    return _containers() | {
         "xmp": writers.jpeg(_photo())
         + writers.jpeg(_values(), [writers.xmp_segment(writers.hdrgm_xmp(writers.Fields(), elements=True))]),
-        "heif": _heif(writers, "apple"),
+        "heif": _heif("apple"),
         "apple": apple + writers.jpeg(_values(), [writers.xmp_segment(writers.apple_xmp(None))]),
     }
 

@@ -7,10 +7,10 @@ import struct
 import threading
 import warnings
 from pathlib import Path
-from types import ModuleType
 
 import imagecodecs
 import numpy as np
+import photo_writers as writers
 import pillow_heif
 import pytest
 import tifffile
@@ -150,9 +150,7 @@ def test_orientation_is_applied_once(tmp_path: Path, kind: str, orientation: int
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
 @pytest.mark.parametrize("turn", range(4))
 @pytest.mark.parametrize("mirror", [None, 0, 1])
-def test_rotation_and_mirror_of_items_are_applied(
-    tmp_path: Path, writers: ModuleType, kind: str, turn: int, mirror
-):
+def test_rotation_and_mirror_of_items_are_applied(tmp_path: Path, kind: str, turn: int, mirror):
     """ISO/IEC 23008-12, 6.5.10 and 6.5.12: quarter turns counterclockwise; 0 exchanges top and bottom."""
     pixels = np.rint(_smooth(64, 128) * 255).astype(np.uint8)
     wanted = np.rot90(_smooth(64, 128), turn)
@@ -176,7 +174,7 @@ def test_rotation_and_mirror_of_items_are_applied(
 
 
 @pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
-def test_the_clean_aperture_is_cut_out(tmp_path: Path, writers: ModuleType, kind: str):
+def test_the_clean_aperture_is_cut_out(tmp_path: Path, kind: str):
     pixels = np.rint(_smooth(64, 128) * 255).astype(np.uint8)
     aperture = struct.pack(">iIiIiIiI", 100, 1, 40, 1, 4, 2, -6, 2)  # 100x40, 2 right and 3 above the middle
     crop = (b"clap", aperture)
@@ -381,7 +379,7 @@ def test_heif_without_its_library_says_what_to_install(tmp_path: Path, monkeypat
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "AVIF", "HEIF", "JXL"])
-def test_any_damage_of_a_container_is_an_image_error(tmp_path: Path, writers: ModuleType, kind: str):
+def test_any_damage_of_a_container_is_an_image_error(tmp_path: Path, kind: str):
     """Seeded: single bytes, cuts and repeats in the first kilobyte, where structure stands."""
     file = io.BytesIO()
     image = Image.fromarray(np.rint(_smooth() * 255).astype(np.uint8))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import struct
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import colour
 import numpy as np
 import pytest
+import scene_files
 import torch
 
 from revisp.errors import ImageError
@@ -27,7 +27,7 @@ def _chromaticities(*numbers: float) -> tuple[str, str, bytes]:
 
 class TestRadiance:
     @pytest.mark.parametrize("coding", ["coded", "coded_long_ago", "uncoded"])
-    def test_every_coding_gives_the_light(self, scene_files: ModuleType, tmp_path: Path, coding: str) -> None:
+    def test_every_coding_gives_the_light(self, tmp_path: Path, coding: str) -> None:
         light = scene_files.random_light()
         quads = scene_files.rgbe(light)
         scene = read_scene(
@@ -38,9 +38,7 @@ class TestRadiance:
         # The mantissas of a dim channel are small numbers; on average nothing is lost.
         np.testing.assert_allclose((scene_files.pixels_of(scene) / light).mean(axis=(0, 1)), 1, atol=0.02)
 
-    def test_a_run_of_more_than_255_pixels_in_the_old_coding(
-        self, scene_files: ModuleType, tmp_path: Path
-    ) -> None:
+    def test_a_run_of_more_than_255_pixels_in_the_old_coding(self, tmp_path: Path) -> None:
         light = scene_files.random_light(height=16, width=700)
         light[3, 20:620] = light[3, 20]
         quads = scene_files.rgbe(light)
@@ -62,17 +60,13 @@ class TestRadiance:
             ("-X 48 +Y 20", lambda q: q[::-1, ::-1].transpose(1, 0, 2)),
         ],
     )
-    def test_every_orientation_is_turned_upright(
-        self, scene_files: ModuleType, tmp_path: Path, size: str, stored: Any
-    ) -> None:
+    def test_every_orientation_is_turned_upright(self, tmp_path: Path, size: str, stored: Any) -> None:
         quads = scene_files.rgbe(scene_files.random_light())
         upright = read_scene(scene_files.write_hdr(tmp_path / "a.hdr", quads.tobytes(), "-Y 20 +X 48"))
         turned = read_scene(scene_files.write_hdr(tmp_path / "b.hdr", scene_files.coded(stored(quads)), size))
         assert torch.equal(turned.light, upright.light)
 
-    def test_exposures_and_colour_corrections_are_divided_out(
-        self, scene_files: ModuleType, tmp_path: Path
-    ) -> None:
+    def test_exposures_and_colour_corrections_are_divided_out(self, tmp_path: Path) -> None:
         body = scene_files.coded(scene_files.rgbe(scene_files.random_light()))
         plain = scene_files.pixels_of(read_scene(scene_files.write_hdr(tmp_path / "a.hdr", body, "-Y 20 +X 48")))
         lines = ("EXPOSURE=2", "EXPOSURE= 4.0", "COLORCORR=0.5 1 2")
@@ -81,7 +75,7 @@ class TestRadiance:
         )
         np.testing.assert_allclose(exposed * [4, 8, 16], plain, rtol=1e-6)
 
-    def test_xyz_is_converted_with_white_kept(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_xyz_is_converted_with_white_kept(self, tmp_path: Path) -> None:
         grey = np.exp2(np.random.default_rng(0).uniform(-4, 8, (20, 48, 1))) * np.ones(3)
         path = scene_files.write_hdr(
             tmp_path / "a.hdr", scene_files.coded(scene_files.rgbe(grey)), "-Y 20 +X 48", kind="32-bit_rle_xyze"
@@ -90,9 +84,7 @@ class TestRadiance:
         np.testing.assert_allclose(pixels / pixels[..., :1], 1, rtol=1e-5)
         np.testing.assert_allclose(pixels[..., 0], grey[..., 0], rtol=0.01)
 
-    def test_primaries_are_converted_and_eight_zeros_are_none(
-        self, scene_files: ModuleType, tmp_path: Path
-    ) -> None:
+    def test_primaries_are_converted_and_eight_zeros_are_none(self, tmp_path: Path) -> None:
         body, size = scene_files.coded(scene_files.rgbe(scene_files.random_light())), "-Y 20 +X 48"
         plain = scene_files.pixels_of(read_scene(scene_files.write_hdr(tmp_path / "a.hdr", body, size)))
         wide = "PRIMARIES=0.708 0.292 0.170 0.797 0.131 0.046 0.3127 0.3290"
@@ -116,9 +108,7 @@ class TestRadiance:
         ],
     )
     @pytest.mark.parametrize("coding", ["coded", "coded_long_ago"])
-    def test_damage_is_refused_in_one_line(
-        self, scene_files: ModuleType, tmp_path: Path, change: Any, said: str, coding: str
-    ) -> None:
+    def test_damage_is_refused_in_one_line(self, tmp_path: Path, change: Any, said: str, coding: str) -> None:
         path = scene_files.write_hdr(
             tmp_path / "a.hdr",
             getattr(scene_files, coding)(scene_files.rgbe(scene_files.random_light())),
@@ -138,16 +128,14 @@ class TestOpenEXR:
 
     @pytest.mark.parametrize("kind", ["float16", "float32", "uint32"])
     @pytest.mark.parametrize("layer", ["", "scene.", "View Layer.Combined."])
-    def test_rgb_of_every_depth_and_layer(
-        self, scene_files: ModuleType, tmp_path: Path, kind: str, layer: str
-    ) -> None:
+    def test_rgb_of_every_depth_and_layer(self, tmp_path: Path, kind: str, layer: str) -> None:
         light = (scene_files.random_light() * 100).astype(kind)
         channels = {layer + name: light[..., index] for index, name in enumerate("RGB")}
         scene = read_scene(scene_files.write_exr(tmp_path / "a.exr", {**channels, "depth.Z": light[..., 0]}))
         np.testing.assert_allclose(scene_files.pixels_of(scene), light, rtol=1e-6)
         assert ("layer" in " ".join(scene.notes)) == bool(layer)
 
-    def test_the_whole_light_is_preferred_to_its_parts(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_the_whole_light_is_preferred_to_its_parts(self, tmp_path: Path) -> None:
         light = scene_files.random_light()
         channels = {f"V.Combined.{name}": plane for name, plane in scene_files.halves(light).items()}
         channels |= {
@@ -156,12 +144,12 @@ class TestOpenEXR:
         scene = read_scene(scene_files.write_exr(tmp_path / "a.exr", channels))
         np.testing.assert_allclose(scene_files.pixels_of(scene), light, rtol=1e-3, atol=1e-5)
 
-    def test_luminance_alone_is_grey(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_luminance_alone_is_grey(self, tmp_path: Path) -> None:
         y = scene_files.random_light()[..., 1].astype(np.float32)
         scene = read_scene(scene_files.write_exr(tmp_path / "a.exr", {"Y": y}))
         np.testing.assert_array_equal(scene_files.pixels_of(scene), np.dstack([y] * 3))
 
-    def test_chroma_at_half_the_resolution(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_chroma_at_half_the_resolution(self, tmp_path: Path) -> None:
         rows, columns = np.mgrid[:20, :48]
         light = np.stack([1 + 0.02 * rows, 1 + 0.01 * columns, 2 - 0.02 * rows], axis=-1)
         y = light @ [0.2126, 0.7152, 0.0722]
@@ -171,7 +159,7 @@ class TestOpenEXR:
         )
         np.testing.assert_allclose(scene_files.pixels_of(read_scene(path))[:-1, :-1], light[:-1, :-1], rtol=2e-3)
 
-    def test_aces_is_converted_with_its_white_adapted(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_aces_is_converted_with_its_white_adapted(self, tmp_path: Path) -> None:
         light = scene_files.random_light() + 0.3
         path = scene_files.write_exr(tmp_path / "a.exr", scene_files.halves(light), _chromaticities(*ACES))
         matrix = colour.matrix_RGB_to_RGB("ACES2065-1", "sRGB", chromatic_adaptation_transform="Bradford")
@@ -183,18 +171,14 @@ class TestOpenEXR:
         pixels = scene_files.pixels_of(read_scene(grey))
         np.testing.assert_allclose(pixels, pixels[..., :1] * np.ones(3), rtol=1e-4)
 
-    def test_what_lies_outside_the_display_window_is_left_out(
-        self, scene_files: ModuleType, tmp_path: Path
-    ) -> None:
+    def test_what_lies_outside_the_display_window_is_left_out(self, tmp_path: Path) -> None:
         light = scene_files.random_light(height=30)
         path = scene_files.write_exr(
             tmp_path / "a.exr", scene_files.halves(light), corner=(-5, 7), display=(0, 10, 39, 99)
         )
         np.testing.assert_allclose(scene_files.pixels_of(read_scene(path)), light[3:, 5:45], rtol=1e-3, atol=1e-5)
 
-    def test_a_lat_long_map_loses_the_column_that_it_has_twice(
-        self, scene_files: ModuleType, tmp_path: Path
-    ) -> None:
+    def test_a_lat_long_map_loses_the_column_that_it_has_twice(self, tmp_path: Path) -> None:
         light = scene_files.random_light(height=20, width=40)
         scene = read_scene(
             scene_files.write_exr(tmp_path / "a.exr", scene_files.halves(light), ("envmap", "envmap", b"\0"))
@@ -202,7 +186,7 @@ class TestOpenEXR:
         assert scene.projection == "equirectangular"
         assert scene.light.shape == (3, 20, 39)
 
-    def test_the_first_part_with_colours_is_read(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_the_first_part_with_colours_is_read(self, tmp_path: Path) -> None:
         import OpenEXR
 
         light = scene_files.random_light()
@@ -214,7 +198,7 @@ class TestOpenEXR:
             scene_files.pixels_of(read_scene(tmp_path / "a.exr")), light, rtol=1e-3, atol=1e-5
         )
 
-    def test_tiles_are_read(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_tiles_are_read(self, tmp_path: Path) -> None:
         import OpenEXR
 
         light = scene_files.random_light(height=70, width=90)
@@ -234,7 +218,6 @@ class TestOpenEXR:
     )
     def test_what_is_no_light_is_refused(
         self,
-        scene_files: ModuleType,
         tmp_path: Path,
         names: str,
         attributes: tuple[tuple[str, str, bytes], ...],
@@ -248,7 +231,7 @@ class TestOpenEXR:
 
     @pytest.mark.parametrize("share", [0.02, 0.2, 0.9])
     def test_a_file_that_is_cut_off_is_refused_silently(
-        self, scene_files: ModuleType, tmp_path: Path, share: float, capfd: pytest.CaptureFixture[str]
+        self, tmp_path: Path, share: float, capfd: pytest.CaptureFixture[str]
     ) -> None:
         path = scene_files.write_exr(tmp_path / "a.exr", scene_files.halves(scene_files.random_light()))
         path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
@@ -257,9 +240,7 @@ class TestOpenEXR:
         assert "\n" not in str(caught.value)
         assert capfd.readouterr() == ("", "")
 
-    def test_without_the_library_it_is_named(
-        self, scene_files: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_without_the_library_it_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "OpenEXR", None)
         with pytest.raises(ImageError, match=r"pip install \"revisp\[scenes\]\""):
             read_scene(scene_files.write_exr(tmp_path / "a.exr", scene_files.halves(scene_files.random_light())))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import colour
 import numpy as np
 import pytest
+import scene_files
 import torch
 from PIL import Image
 
@@ -26,7 +26,7 @@ class TestWrongLight:
     def _library(self) -> None:
         pytest.importorskip("OpenEXR")
 
-    def test_few_wrong_pixels_are_mended_and_said(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_few_wrong_pixels_are_mended_and_said(self, tmp_path: Path) -> None:
         light = scene_files.random_light().astype(np.float32) + 1
         planes = {name: light[..., index].copy() for index, name in enumerate("RGB")}
         planes["R"][3, 3], planes["G"][10, 10], planes["B"][15, 30] = np.inf, np.nan, -50
@@ -41,7 +41,7 @@ class TestWrongLight:
         touched[[3, 10, 15], [3, 10, 30]] = True
         np.testing.assert_array_equal(pixels[~touched], light[~touched])
 
-    def test_noise_around_black_is_no_error(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_noise_around_black_is_no_error(self, tmp_path: Path) -> None:
         light = scene_files.random_light() + 1
         light[:10] = np.random.default_rng(0).normal(0, 0.01, light[:10].shape)
         assert (
@@ -52,13 +52,13 @@ class TestWrongLight:
         ).mean() > 0.4
 
     @pytest.mark.parametrize("wrong", [np.nan, np.inf, -10])
-    def test_many_wrong_pixels_are_refused(self, scene_files: ModuleType, tmp_path: Path, wrong: float) -> None:
+    def test_many_wrong_pixels_are_refused(self, tmp_path: Path, wrong: float) -> None:
         light = scene_files.random_light() + 1
         light[:2] = wrong
         with pytest.raises(ImageError, match=r"10\.0% of its pixels are negative, infinite or no numbers"):
             read_scene(scene_files.write_exr(tmp_path / "a.exr", scene_files.halves(light)))
 
-    def test_black_is_refused(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_black_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(ImageError, match="no light in it"):
             read_scene(scene_files.write_exr(tmp_path / "a.exr", scene_files.halves(np.zeros((20, 20, 3)))))
 
@@ -73,7 +73,7 @@ class TestOrdinaryPictures:
             read_scene(tmp_path / "a.hdr")
 
     @pytest.mark.parametrize("linear", [False, True])
-    def test_one_stored_as_light_is_refused(self, scene_files: ModuleType, tmp_path: Path, linear: bool) -> None:
+    def test_one_stored_as_light_is_refused(self, tmp_path: Path, linear: bool) -> None:
         values = np.random.default_rng(0).integers(0, 256, (80, 120, 3)) / 255
         light = colour.models.eotf_sRGB(values) if linear else values
         path = scene_files.write_hdr(
@@ -118,7 +118,7 @@ class TestGainMaps:
 
     @pytest.mark.parametrize(("sdr_name", "json_name"), [("road_4k", "road_4k"), ("road_8k", "road_4k")])
     def test_beside_the_picture(
-        self, scene_files: ModuleType, tmp_path: Path, pictures: tuple[Array, Array], sdr_name: str, json_name: str
+        self, tmp_path: Path, pictures: tuple[Array, Array], sdr_name: str, json_name: str
     ) -> None:
         sdr, gain = pictures
         Image.fromarray(sdr).save(tmp_path / f"{sdr_name}.png")
@@ -129,9 +129,7 @@ class TestGainMaps:
         np.testing.assert_allclose(scene_files.pixels_of(scene), self._expected(sdr, gain, 10), rtol=1e-4)
 
     @pytest.mark.parametrize("as_elements", [False, True])
-    def test_inside_the_jpeg(
-        self, scene_files: ModuleType, tmp_path: Path, pictures: tuple[Array, Array], as_elements: bool
-    ) -> None:
+    def test_inside_the_jpeg(self, tmp_path: Path, pictures: tuple[Array, Array], as_elements: bool) -> None:
         sdr, gain = pictures
         space = 'xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/"'
         rdf = '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
@@ -174,7 +172,7 @@ class TestGainMaps:
 
 
 class TestProjection:
-    def test_a_panorama_is_twice_as_wide_and_closes(self, scene_files: ModuleType, tmp_path: Path) -> None:
+    def test_a_panorama_is_twice_as_wide_and_closes(self, tmp_path: Path) -> None:
         angle = np.linspace(0, 2 * np.pi, 96, endpoint=False)
         texture = np.random.default_rng(0).uniform(1, 1.2, (48, 96, 1))
         closed = texture * np.exp(np.cos(angle))[None, :, None] * np.ones(3)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from pathlib import Path
-from types import ModuleType
 
+import blind_reading as reading
 import numpy as np
 import pytest
 import torch
@@ -30,17 +28,6 @@ from revisp.metrics.highlights import highlight_errors, oracle_constant
 from revisp.metrics.linearity import linearity
 from revisp.metrics.styles import style_consistency
 
-
-def _reading() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("blind_reading", Path(__file__).with_name("blind_reading.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-reading = _reading()
 SIDE = 160
 GAINS = (1.9, 1.0, 1.6)
 MATRIX = torch.tensor([[0.7, 0.3, 0.1], [0.1, 0.9, -0.1], [0.0, 0.3, 0.8]], dtype=torch.float64)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
+import scene_files
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -20,12 +20,12 @@ from revisp.io.scene_folder import find_scenes
 from revisp.prepare.scenes import prepare_scenes, scene_inputs
 
 
-def _panorama(files: ModuleType, path: Path, seed: int) -> Path:
+def _panorama(path: Path, seed: int) -> Path:
     rng = np.random.default_rng(seed)
     light = rng.uniform(0.5, 2, (32, 64, 3)) * np.exp(np.sin(np.arange(64) * np.pi / 32 + seed))[:, None]
     light[8, rng.integers(64)] = 500 * 2.0**seed
     path.parent.mkdir(parents=True, exist_ok=True)
-    return files.write_hdr(path, files.coded(files.rgbe(light)), "-Y 32 +X 64")
+    return scene_files.write_hdr(path, scene_files.coded(scene_files.rgbe(light)), "-Y 32 +X 64")
 
 
 def _photo(path: Path) -> Path:
@@ -34,12 +34,12 @@ def _photo(path: Path) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, scene_files: ModuleType) -> Path:
+def folder(tmp_path: Path) -> Path:
     """Three panoramas, a damaged one, a PNG named as one, and a photo."""
     root = tmp_path / "hdri"
     for seed in range(3):
-        _panorama(scene_files, root / "sub" / f"place_{seed}.hdr", seed)
-    cut = _panorama(scene_files, root / "cut.hdr", 7)
+        _panorama(root / "sub" / f"place_{seed}.hdr", seed)
+    cut = _panorama(root / "cut.hdr", 7)
     cut.write_bytes(cut.read_bytes()[:-100])
     _photo(root / "preview.png")
     _photo(root / "ldr.png").rename(root / "ldr.hdr")
@@ -83,13 +83,13 @@ def test_what_was_prepared_serves_without_the_files(
 
 
 def test_a_second_call_decodes_only_what_is_new(
-    folder: Path, tmp_path: Path, scene_files: ModuleType, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare_scenes([folder], tmp_path / "scenes")
     made: list[Any] = []
     pyramid = scene_cache._pyramid
     monkeypatch.setattr(scene_cache, "_pyramid", lambda *given: made.append(given) or pyramid(*given))
-    new = _panorama(scene_files, tmp_path / "more" / "new.hdr", 9)
+    new = _panorama(tmp_path / "more" / "new.hdr", 9)
     assert [scene.name for scene in prepare_scenes([new], tmp_path / "scenes").scenes] == [
         "sub/place_0", "sub/place_1", "sub/place_2", "new"
     ]  # fmt: skip
@@ -105,12 +105,12 @@ def test_photos_are_no_scenes(tmp_path: Path) -> None:
     assert scene_inputs([tmp_path]) == {}  # phones write such photos
 
 
-def test_trouble_is_told_in_one_line(folder: Path, tmp_path: Path, scene_files: ModuleType) -> None:
+def test_trouble_is_told_in_one_line(folder: Path, tmp_path: Path) -> None:
     for given, said in ((folder / "ldr.hdr", "an ordinary PNG"), (folder / "cut.hdr", "cut off or damaged")):
         result = _run(given, "-o", tmp_path / "scenes")
         assert result.exit_code == 2
         assert said in result.stderr.splitlines()[-1]
-    other = _panorama(scene_files, tmp_path / "other" / "sub" / "place_1.hdr", 5)
+    other = _panorama(tmp_path / "other" / "sub" / "place_1.hdr", 5)
     with pytest.raises(DataError, match="would both be called 'sub/place_1'"):
         prepare_scenes([folder, other.parent.parent], tmp_path / "scenes")
     prepare_scenes([folder], tmp_path / "scenes")
@@ -123,7 +123,7 @@ def test_trouble_is_told_in_one_line(folder: Path, tmp_path: Path, scene_files: 
         prepare_scenes([folder], tmp_path / "pairs")
 
 
-def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path, scene_files: ModuleType) -> None:
-    paths = [_panorama(scene_files, tmp_path / place / "room.hdr", seed) for seed, place in enumerate("ab")]
+def test_files_of_one_name_in_two_folders_are_told_apart(tmp_path: Path) -> None:
+    paths = [_panorama(tmp_path / place / "room.hdr", seed) for seed, place in enumerate("ab")]
     assert list(find_scenes(paths).values()) == paths
     assert len(find_scenes(tmp_path)) == 2
