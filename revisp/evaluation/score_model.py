@@ -100,7 +100,8 @@ def score_model(
         raise ConfigError(f"the model predicts {cfa}, but the data are {data.profile.cfa}")
     if model.profile is not None and model.profile.name != data.profile.name:
         warnings.warn(
-            f"the model is made for {model.profile.name}, the data are of {data.profile.name}",
+            f"the model is made for {model.profile.name}, the data are of {data.profile.name}; "
+            "--blind scores what can be known of an unknown camera",
             stacklevel=2,
         )
     measures = choose_measures(metrics, data.profile)
