@@ -21,7 +21,7 @@ from _report import keep, to_table
 from torch import Tensor
 
 import revisp
-from revisp.camera.canonical import canonical_profile, light_to_raw
+from revisp.camera.canonical import canonical_profile, sensor_reading
 from revisp.camera.fit import fit_camera
 from revisp.camera.isp import apply_gains
 from revisp.camera.renderings import random_rendering
@@ -87,7 +87,7 @@ def photos(light: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
     for number in range(RENDERINGS):
         rendering = random_rendering(generator_of(RENDERING_SEED, number))
         gain = rendering.meter(light)
-        raw_rgb = light_to_raw(rendering.scene(light, gain)).clamp(0, 1)
+        raw_rgb = sensor_reading(rendering, light, gain)
         photo = rendering.render(light, gain, generator=generator_of(RENDERING_SEED, number, 1))
         yield photo, apply_gains(raw_rgb, canonical_profile().gains)
 

@@ -30,7 +30,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     ],
     submod_attrs={
         "cameras": ["known_cameras", "known_profile", "random_camera_profile", "random_simulated_camera"],
-        "canonical": ["canonical_profile", "light_to_raw", "raw_to_light"],
+        "canonical": ["canonical_profile", "light_to_raw", "raw_to_light", "sensor_reading"],
         "fit": ["FittedCamera", "fit_camera"],
         "grading": ["Grading", "random_grading"],
         "isp": [

@@ -15,13 +15,13 @@ import numpy as np
 from revisp.camera.cameras import DAYLIGHT, camera_neutral, known_cameras
 from revisp.camera.isp import apply_ccm, apply_gains
 from revisp.camera.profile import CameraProfile
-from revisp.camera.scene_rendering import MID_GREY
+from revisp.camera.scene_rendering import MID_GREY, SceneRendering
 from revisp.cfa import CFA
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["HEADROOM_EV", "TEMPERATURE", "canonical_profile", "light_to_raw", "raw_to_light"]
+__all__ = ["HEADROOM_EV", "TEMPERATURE", "canonical_profile", "light_to_raw", "raw_to_light", "sensor_reading"]
 
 HEADROOM_EV = 5.0
 """EV from mid grey to the sensor's white. Cameras have 3 or a little more; the rest is for the light of highlights
@@ -96,3 +96,36 @@ def raw_to_light(raw_rgb: Tensor) -> Tensor:
     """
     profile = canonical_profile()
     return apply_ccm(apply_gains(raw_rgb, profile.gains), profile.camera_to_srgb / RAW_OF_LIGHT)
+
+
+def sensor_reading(rendering: SceneRendering, light: Tensor, gain: float | None = None) -> Tensor:
+    """Return what the canonical sensor reads of a scene when a camera takes a photo of it.
+
+    The camera's sensor clips each of its colours at its own white (``rendering.sensor_headroom``). No light above
+    that reaches its RAW.
+
+    Args:
+        rendering: how the camera makes its photo.
+        light: ``[..., 3, H, W]`` of any scale, as `light_to_raw` takes it.
+        gain: factor to the photo's white, as for `SceneRendering.scene`.
+
+    Returns:
+        Demosaiced RAW ``[..., 3, H, W]`` in [0, 1], not white-balanced, without noise.
+
+    Raises:
+        ShapeError: not a floating tensor of three channels.
+        ConfigError: no gain is given and the scene is black.
+
+    Example:
+        >>> import torch
+        >>> sun = torch.full((3, 1, 1), 100.0)
+        >>> photo_white, stop_above = (
+        ...     sensor_reading(SceneRendering(sensor_headroom=ev), sun, gain=1.0) for ev in (0.0, 1.0)
+        ... )
+        >>> torch.allclose(stop_above, 2 * photo_white)
+        True
+    """
+    raw_rgb = light_to_raw(rendering.scene(light, gain))
+    if rendering.sensor_headroom is None:
+        return raw_rgb.clamp(0, 1)
+    return raw_rgb.clamp(0, min(1.0, 2.0 ** (rendering.sensor_headroom - HEADROOM_EV) / rendering.mid_grey))

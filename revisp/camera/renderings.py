@@ -75,6 +75,11 @@ LOCAL_RADIUS = (0.02, 0.2)
 DENOISE = (0.3, 2.0)
 """Smoothing in units of the noise's deviation at mid grey."""
 
+ENDLESS_SHARE, SENSOR_HEADROOM = 0.15, (0.0, 3.0)
+"""Share of the sensors that never clip, as of merged exposures, and EV of the others' white above the photo's.
+Cameras use their sensor up: those of a Canon PowerShot S40 and an EOS D30 clip 0.2 EV above the photo. Modes for
+highlights keep a stop or two, and so do converters that brighten."""
+
 
 @cache
 def measured_curves() -> dict[str, tuple[float, ...]]:
@@ -158,6 +163,7 @@ def random_rendering(generator: torch.Generator) -> SceneRendering:
         sharpening_radius=draw.uniform(*SHARPENING_RADIUS),
         jpeg_quality=draw.integer(*JPEG_QUALITY),
         jpeg_chroma=draw.choice(get_args(ChromaSubsampling)),
+        sensor_headroom=None if draw.uniform(0, 1) < ENDLESS_SHARE else draw.uniform(*SENSOR_HEADROOM),
     )
 
 

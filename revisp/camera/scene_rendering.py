@@ -1,6 +1,6 @@
 """A rendering of scene light as a photo, described by numbers, and the scene that belongs to the photo.
 
-The order of the steps: exposure, matrix, noise, local tone, the sensor's clip and the tone curve, colour look,
+The order of the steps: exposure, matrix, noise, local tone, the clip and the tone curve, colour look,
 chroma, denoising, sharpening, 8 bits and JPEG.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["MID_GREY", "SceneRendering", "luminance"]
 
 HIGHLIGHT_QUANTILE = 0.99
-"""Share of the pixels that metering for the highlights keeps below sensor white."""
+"""Share of the pixels that metering for the highlights keeps below white."""
 
 DARKEST_METERED = 1e-6
 """Luminance, relative to the picture's mean, that metering takes black for."""
@@ -45,8 +45,8 @@ IDENTITY: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 class SceneRendering:
     """How a camera or a converter turns scene light into a photo. The defaults are sRGB encoding alone.
 
-    Light is linear, in sRGB's primaries, balanced so that a neutral object is grey, and here scaled so that the
-    sensor's white is 1.
+    Light is linear, in sRGB's primaries, balanced so that a neutral object is grey, and here scaled so that what
+    becomes the photo's white is 1.
 
     Attributes:
         curve: linear light at evenly spaced sRGB values, from 0 to 1 and rising strictly, linear between: the
@@ -71,6 +71,8 @@ class SceneRendering:
         sharpening_radius: its deviation in pixels.
         jpeg_quality: quality of the JPEG file; None: no file, values are not even rounded.
         jpeg_chroma: its chroma subsampling.
+        sensor_headroom: EV of the sensor's white above the photo's; None: the sensor never clips. It changes the
+            RAW alone (`revisp.camera.canonical.sensor_reading`).
 
     Raises:
         ConfigError: a value outside its range; the message names the field.
@@ -102,6 +104,7 @@ class SceneRendering:
     sharpening_radius: float = 1.0
     jpeg_quality: int | None = None
     jpeg_chroma: ChromaSubsampling = "4:2:0"
+    sensor_headroom: float | None = None
 
     def __post_init__(self) -> None:
         curve, matrix = np.asarray(self.curve, float), np.asarray(self.matrix, float)
@@ -124,13 +127,15 @@ class SceneRendering:
             raise ConfigError(f"scene rendering: chroma must be two positive factors, got {list(self.chroma)}")
         if min(self.shot_noise, self.read_noise) < 0:
             raise ConfigError("scene rendering: shot_noise and read_noise must be >= 0")
+        if self.sensor_headroom is not None and not 0 <= self.sensor_headroom < math.inf:
+            raise ConfigError(f"scene rendering: sensor_headroom must be >= 0, got {self.sensor_headroom}")
         check_detail(self.denoise, self.sharpening, self.sharpening_radius)
         if self.jpeg_quality is not None:
             check_jpeg(self.jpeg_quality, self.jpeg_chroma)
 
     @property
     def mid_grey(self) -> float:
-        """Light that the curve renders as mid grey, sensor white 1."""
+        """Light that the curve renders as mid grey, white 1."""
         grey = linear_to_srgb(torch.tensor([MID_GREY], dtype=torch.float64))
         return float(decode(grey, torch.tensor(self.curve, dtype=torch.float64)))
 
@@ -142,7 +147,7 @@ class SceneRendering:
         )
 
     def meter(self, light: Tensor) -> float:
-        """Return the factor that exposes a scene: light ``[..., 3, H, W]`` of any scale to sensor white 1.
+        """Return the factor that exposes a scene: light ``[..., 3, H, W]`` of any scale to white 1.
 
         Raises:
             ShapeError: not a floating tensor of three channels.
@@ -165,7 +170,7 @@ class SceneRendering:
 
         Args:
             light: ``[..., 3, H, W]`` of any scale.
-            gain: factor to sensor white 1, for crops that `meter` should not judge alone; None meters the light.
+            gain: factor to white 1, for crops that `meter` should not judge alone; None meters the light.
 
         Raises:
             ShapeError: not a floating tensor of three channels.

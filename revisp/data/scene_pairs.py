@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from revisp.camera.canonical import canonical_profile, light_to_raw
+from revisp.camera.canonical import canonical_profile, sensor_reading
 from revisp.camera.draw import generator_of
 from revisp.camera.renderings import random_rendering
 from revisp.data.base import check_whole, taken_by
@@ -137,13 +137,13 @@ def rendered_pair(view: SceneView, generator: torch.Generator) -> tuple[torch.Te
         generator: source of randomness, on the CPU.
 
     Returns:
-        Photo, sRGB ``[3, h, w]`` in [0, 1]; RAW of the canonical sensor with all colours, ``[3, h, w]``, clipped
-        to [0, 1], not white-balanced, without noise; and the photo by `SceneRendering.clean`.
+        Photo, sRGB ``[3, h, w]`` in [0, 1]; RAW of the canonical sensor with all colours, ``[3, h, w]``, in
+        [0, 1], not white-balanced, without noise (`sensor_reading`); and the photo by `SceneRendering.clean`.
     """
     rendering = random_rendering(generator)
     gain = rendering.meter(view.light)
     photo = rendering.render(view.light, gain, generator=generator)
-    raw_rgb = light_to_raw(rendering.scene(view.light, gain)).clamp(0, 1)
+    raw_rgb = sensor_reading(rendering, view.light, gain)
     return photo, raw_rgb, rendering.clean.render(view.light, gain)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from revisp.camera.canonical import HEADROOM_EV, canonical_profile, light_to_raw, raw_to_light
+from revisp.camera.canonical import HEADROOM_EV, canonical_profile, light_to_raw, raw_to_light, sensor_reading
 from revisp.camera.isp import ISPSettings, apply_isp, linear_to_srgb
-from revisp.camera.scene_rendering import MID_GREY
+from revisp.camera.scene_rendering import MID_GREY, SceneRendering
+from revisp.errors import ConfigError
 
 
 def test_mid_grey_lies_where_it_is_said_to() -> None:
@@ -31,3 +32,30 @@ def test_its_profile_develops_the_raw_to_the_colours_of_the_scene() -> None:
     settings = ISPSettings(exposure=HEADROOM_EV - 2.4739)  # log2(1 / 0.18) EV from mid grey to display white
     photo = apply_isp(light_to_raw(light), canonical_profile(), settings)
     assert (photo - linear_to_srgb(light)).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("headroom", [0.0, 0.7, 2.0])
+def test_each_colour_of_a_sensor_is_clipped_at_its_own_white(headroom: float) -> None:
+    """Daylight is greenest on the sensor, so green is clipped first, as in cameras."""
+    curve = tuple(x**2 for x in torch.linspace(0, 1, 33, dtype=torch.float64).tolist())
+    rendering = SceneRendering(curve=curve, sensor_headroom=headroom)
+    ramp = torch.linspace(0, 8, 81, dtype=torch.float64).expand(3, 1, 81)  # the photo's white is 1
+    raw = sensor_reading(rendering, ramp, gain=1.0)[:, 0]
+    free = light_to_raw(rendering.scene(ramp, gain=1.0))[:, 0]
+    white = raw[1].max()
+    torch.testing.assert_close(raw, free.minimum(white))
+    assert white.item() == pytest.approx(free[1, 10].item() * 2**headroom)
+    assert (raw < white).sum(-1).argmin() == 1
+    assert torch.equal(rendering.render(ramp, gain=1.0), SceneRendering(curve=curve).render(ramp, gain=1.0))
+
+
+def test_a_sensor_that_never_clips_is_the_canonical_one() -> None:
+    light = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 20
+    raw = sensor_reading(SceneRendering(), light, gain=1.0)
+    torch.testing.assert_close(raw, light_to_raw(SceneRendering().scene(light, gain=1.0)).clamp(0, 1))
+
+
+@pytest.mark.parametrize("headroom", [-0.1, float("nan"), float("inf")])
+def test_a_headroom_that_no_sensor_has_is_refused(headroom: float) -> None:
+    with pytest.raises(ConfigError, match="sensor_headroom must be >= 0"):
+        SceneRendering(sensor_headroom=headroom)
