@@ -7,7 +7,7 @@ from typing import Any
 
 from revisp.errors import ImageError
 
-__all__ = ["check_complete", "check_file"]
+__all__ = ["check_complete", "check_file", "check_largest"]
 
 
 def check_file(path: str | Path) -> Path:
@@ -39,3 +39,13 @@ def check_complete(page: Any, path: Path) -> None:
     missing = max(ends, default=0) - path.stat().st_size
     if missing > 0:
         raise ImageError(f"{path}: cut off, {missing} bytes are missing: copy it again")
+
+
+def check_largest(tiff: Any, path: Path) -> None:
+    """Require that the largest picture of an open ``tifffile.TiffFile`` is complete, as `check_complete` does.
+
+    Raises:
+        ImageError: the file is cut off.
+    """
+    pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
+    check_complete(max(pages, key=lambda page: sum(page.databytecounts)), path)

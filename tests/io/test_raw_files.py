@@ -14,7 +14,7 @@ from revisp.errors import ImageError
 from revisp.io import Rectangle, read_raw, write_dng
 from revisp.io.dng import write as writer
 from revisp.io.ifd import Tag
-from revisp.io.raw.matrices import dng_matrix, matrix_near_d65
+from revisp.io.raw.matrices import matrix_near_d65
 
 # file: mosaic, orientation, camera's picture, white, gains R and B (the samples' notes), date (exiftool)
 CANON = ((1720, 2312), 1, Rectangle(8, 20, 1704, 2272), 1023)
@@ -88,7 +88,6 @@ def test_a_gopro_keeps_its_daylight_matrix(sample_data: Path):
     path = sample_data / "raw_samples" / "gopro_hero7" / "GOPR9231.GPR"
     matrix = read_raw(path).profile.color_matrix
     assert np.allclose(matrix[0], (1.0344, -0.421, -0.062), atol=1e-4)  # ColorMatrix2, D50; the other is tungsten
-    assert np.allclose(matrix, dng_matrix(path), atol=1e-6)
 
 
 @pytest.mark.skipif(shutil.which("exiftool") is None, reason="exiftool is not installed")
@@ -137,22 +136,21 @@ def test_a_real_raw_survives_as_dng(sample_data: Path, tmp_path: Path):
 
 @pytest.mark.parametrize("margins", [(0, 0), (1, 1), (1, 0), (0, 1), (2, 4)])
 def test_masked_borders_do_not_exchange_colours(tmp_path, monkeypatch, profile: CameraProfile, margins):
-    """A DNG's CFA counts from its ActiveArea, and odd borders shift it; LibRaw rounds them up to even ones."""
+    """A DNG's CFA counts from its ActiveArea; LibRaw rounds odd borders up to even ones."""
     profile = profile.replace(cfa="GBRG", black_level=(60, 64, 66, 62))
     top, left = margins
     colours = np.broadcast_to(np.array([100, 200, 300, 400], np.uint16)[:, None, None], (4, 20, 30))
-    stored = np.roll(unpack(colours, profile.cfa)[0], margins, axis=(0, 1))
+    stored = np.pad(unpack(colours, profile.cfa)[0], [(top, 0), (left, 0)])
     levels = writer.level_tags
-    area = {50829: Tag("long", [top, left, 40, 60])}  # ActiveArea
+    area = {50829: Tag("long", [top, left, top + 40, left + 60])}  # ActiveArea
     monkeypatch.setattr(writer, "level_tags", lambda *args, **kind: levels(*args, **kind) | area)
     write_dng(tmp_path / "a.dng", stored, profile)
     back = read_raw(tmp_path / "a.dng")
-    assert min(back.mosaic.shape) >= 36
+    assert back.mosaic.shape == (40, 60)
     planes = pack(back.mosaic[None], back.profile.cfa)
     assert [np.unique(plane).tolist() for plane in planes] == [[100], [200], [300], [400]]
-    if top % 2 == left % 2 == 0:
-        assert back.profile.cfa is CFA.GBRG
-        assert back.profile.black_level == profile.black_level
+    assert back.profile.cfa is CFA.GBRG
+    assert back.profile.black_level == profile.black_level
 
 
 @pytest.mark.filterwarnings("ignore:.*no white balance")
@@ -227,18 +225,12 @@ def test_white_is_the_cameras_not_the_brightest_sample(tmp_path: Path, profile: 
     assert raw.normalised().max() > 1
 
 
-def test_the_matrix_for_the_light_nearest_to_daylight_is_taken(tmp_path, monkeypatch, profile: CameraProfile):
+def test_the_matrix_for_the_light_nearest_to_daylight_is_chosen():
     warm, cold = np.eye(3), 2 * np.eye(3)
     assert matrix_near_d65([(2850, warm), (6500, cold)]) is cold
     assert matrix_near_d65([(7500, cold), (2850, warm)]) is cold
     assert matrix_near_d65([(None, warm), (2850, cold)]) is cold
     assert matrix_near_d65([(6500, np.zeros((3, 3))), (None, np.eye(4))]) is None
-    two = {
-        50722: Tag("srational", [2, 0, 0, 0, 2, 0, 0, 0, 2]),  # ColorMatrix2
-        50779: Tag("short", [17]),  # CalibrationIlluminant2: tungsten; the first is D65
-    }
-    _variant(tmp_path / "a.dng", monkeypatch, profile, two)
-    assert np.allclose(read_raw(tmp_path / "a.dng").profile.color_matrix, profile.color_matrix, atol=1e-5)
 
 
 def test_what_a_dng_adds_to_its_matrix_is_multiplied_in(tmp_path, monkeypatch, profile: CameraProfile):
@@ -325,7 +317,7 @@ def test_flashraw_and_libraw_read_the_same_dng(tmp_path: Path, profile: CameraPr
         assert np.array_equal(libraw.mosaic, flashraw.mosaic)
         assert (flashraw.orientation, flashraw.metadata) == (libraw.orientation, libraw.metadata)
         assert flashraw.profile.cfa is cfa
-        assert flashraw.profile.black_level == profile.black_level  # LibRaw rounds 66.5
+        assert flashraw.profile.black_level == profile.black_level
         assert flashraw.profile.white_level == profile.white_level
         assert np.allclose(flashraw.profile.as_shot_neutral, profile.as_shot_neutral, atol=1e-5)
         assert np.allclose(flashraw.profile.color_matrix, profile.color_matrix, atol=1e-5)

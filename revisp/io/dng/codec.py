@@ -147,23 +147,28 @@ def part_fields(mosaic: Array) -> Array:
         >>> part_fields(np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8]])).tolist()
         [[0, 2, 1], [6, 8, 7], [3, 5, 4]]
     """
-    rows, columns = (_even_first(n) for n in mosaic.shape)
+    rows, columns = (_in_fields(n) for n in mosaic.shape)
     return mosaic[rows][:, columns]
 
 
-def join_fields(parted: Array) -> Array:
-    """Undo `part_fields`.
+def join_fields(parted: Array, fields: tuple[int, int] = (2, 2)) -> Array:
+    """Undo `part_fields`, or what another writer parted into more fields.
+
+    Args:
+        parted: a mosaic ``[H, W]``.
+        fields: RowInterleaveFactor and ColumnInterleaveFactor.
 
     Example:
         >>> join_fields(part_fields(np.arange(6).reshape(2, 3))).tolist()
         [[0, 1, 2], [3, 4, 5]]
     """
-    rows, columns = (np.argsort(_even_first(n)) for n in parted.shape)
+    rows, columns = (np.argsort(_in_fields(n, number)) for n, number in zip(parted.shape, fields, strict=True))
     return parted[rows][:, columns]
 
 
-def _even_first(count: int) -> Array:
-    return np.argsort(np.arange(count) % 2, kind="stable")
+def _in_fields(count: int, fields: int = 2) -> Array:
+    """Return the places 0 to ``count``, every one of the first field first."""
+    return np.argsort(np.arange(count) % fields, kind="stable")
 
 
 def _tiles(samples: Array, height: int, width: int) -> Iterator[Array]:

@@ -17,13 +17,13 @@ from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, ImageError
 from revisp.io.exif import PhotoMetadata, read_exif, read_metadata
+from revisp.io.raw.bayer import OTHER_PATTERN, not_bayer, phase_of
 from revisp.io.raw.ciff import read_ciff
-from revisp.io.raw.masked_border import border_black
-from revisp.io.raw.matrices import dng_calibration, dng_matrix
+from revisp.io.raw.masked_border import border_black, warn_of_black
 from revisp.io.raw.rawimage import Planes, RawImage, Rectangle
-from revisp.io.readable import check_complete
+from revisp.io.readable import check_largest
 
-__all__ = ["libraw_metadata", "libraw_preview", "read_libraw"]
+__all__ = ["libraw_metadata", "libraw_preview", "read_libraw", "reason_of"]
 
 Array = np.ndarray[Any, Any]
 
@@ -43,16 +43,15 @@ def read_libraw(path: Path) -> RawImage:
     try:
         with rawpy.imread(str(path)) as raw:
             _check_header(raw, path)
-            _check_bayer(raw, path)
+            cfa = _bayer(raw, path)
             mosaic = raw.raw_image_visible.copy()  # LibRaw frees its array when the file is closed
             metadata = libraw_metadata(raw, path)
-            cfa = CFA.from_indices(raw.raw_colors_visible[:2, :2])
             sizes = raw.sizes
             visible = Rectangle(sizes.top_margin, sizes.left_margin, *mosaic.shape)
             border = border_black(raw.raw_image, visible, cfa, raw.white_level)
             profile = _profile(raw, mosaic, cfa, border, metadata, path)
     except rawpy.LibRawError as error:
-        raise ImageError(f"{path}: LibRaw cannot read it: {_reason(error)}") from error
+        raise ImageError(f"{path}: LibRaw cannot read it: {reason_of(error)}") from error
     except ConfigError as error:
         raise ImageError(f"{path}: {error}") from error
     return RawImage(
@@ -77,7 +76,7 @@ def libraw_preview(path: Path) -> tuple[bytes | Array, int] | None:
     except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
         return None
     except rawpy.LibRawError as error:
-        raise ImageError(f"{path}: LibRaw cannot read it: {_reason(error)}") from error
+        raise ImageError(f"{path}: LibRaw cannot read it: {reason_of(error)}") from error
 
 
 def _as_stored(jpeg: bytes) -> bytes:
@@ -86,7 +85,8 @@ def _as_stored(jpeg: bytes) -> bytes:
     return jpeg[:2] + jpeg[end:] if jpeg[2:4] == b"\xff\xe1" and b"dcraw" in jpeg[:end] else jpeg
 
 
-def _reason(error: rawpy.LibRawError) -> str:
+def reason_of(error: rawpy.LibRawError) -> str:
+    """Return why LibRaw fails, in a few words."""
     text = error.args[0] if error.args else error
     text = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
     if isinstance(error, rawpy.LibRawFileUnsupportedError):
@@ -100,8 +100,7 @@ def _check_complete(path: Path) -> None:
     """Refuse a TIFF-based RAW that is cut off, since some decoders fill the missing part with grey."""
     try:
         with tifffile.TiffFile(path) as tiff:
-            pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
-            check_complete(max(pages, key=lambda page: sum(page.databytecounts)), path)
+            check_largest(tiff, path)
     except ImageError:
         raise
     except Exception:  # not a TIFF, or damaged: LibRaw decides
@@ -118,38 +117,36 @@ def _check_header(raw: rawpy.RawPy, path: Path) -> None:
         )
 
 
-def _check_bayer(raw: rawpy.RawPy, path: Path) -> None:
+def _bayer(raw: rawpy.RawPy, path: Path) -> CFA:
+    """Return the phase of the visible mosaic.
+
+    Raises:
+        ImageError: the file has no 2x2 Bayer mosaic; the message says what it has.
+    """
     if raw.raw_type != rawpy.RawType.Flat:
-        reason = "it holds full colour (a linear DNG, or a Foveon sensor)"
-    elif raw.num_colors == 1:
-        reason = "the sensor is monochrome"
-    elif raw.num_colors != 3 or raw.color_desc[:3] != b"RGB":
-        reason = f"the sensor's colours are {raw.color_desc.decode('ascii', 'replace')}"
-    elif raw.raw_pattern is None or not _repeats(raw.raw_colors_visible[:_PERIOD, :_PERIOD]):
-        reason = "the sensor has another colour pattern (such as X-Trans or quad Bayer)"
-    else:
-        return
-    raise ImageError(f"{path}: holds no 2x2 Bayer mosaic, which is all revisp supports: {reason}")
-
-
-def _repeats(colours: Array) -> bool:
-    """Whether a corner of colour indices repeats one 2x2 Bayer tile."""
-    height, width = colours.shape
-    tile = np.tile(colours[:2, :2], (height // 2 + 1, width // 2 + 1))[:height, :width]
-    return np.array_equal(colours, tile) and "".join("RGBG"[v] for v in colours[:2, :2].ravel()) in CFA.__members__
+        raise not_bayer(path, "it holds full colour (a linear DNG, or a Foveon sensor)")
+    if raw.num_colors == 1:
+        raise not_bayer(path, "the sensor is monochrome")
+    if raw.num_colors != 3 or raw.color_desc[:3] != b"RGB":
+        raise not_bayer(path, f"the sensor's colours are {raw.color_desc.decode('ascii', 'replace')}")
+    cfa = None if raw.raw_pattern is None else phase_of(raw.raw_colors_visible[:_PERIOD, :_PERIOD])
+    if cfa is None:
+        raise not_bayer(path, OTHER_PATTERN)
+    return cfa
 
 
 def _profile(
     raw: rawpy.RawPy, mosaic: Array, cfa: CFA, border: Planes | None, metadata: PhotoMetadata, path: Path
 ) -> CameraProfile:
     pattern, by_colour = raw.raw_colors_visible[:2, :2], raw.black_level_per_channel
-    black = tuple(float(by_colour[pattern[row, column]]) for row, column in cfa.offsets)
+    red, green_red, green_blue, blue = (float(by_colour[pattern[row, column]]) for row, column in cfa.offsets)
+    black: Planes = red, green_red, green_blue, blue
     if not any(black) and border is not None:
         black = border
     white = float(raw.white_level)
-    matrix: Array | None = np.asarray(raw.rgb_xyz_matrix, float)[:3]
-    matrix = dng_calibration(path) @ matrix if matrix is not None and matrix.any() else dng_matrix(path)
-    if matrix is None:
+    warn_of_black(black, border, white, path)
+    matrix: Array = np.asarray(raw.rgb_xyz_matrix, float)[:3]
+    if not matrix.any():
         warnings.warn(f"{path}: LibRaw has no colour matrix of this camera: sRGB's is used", stacklevel=4)
         matrix = np.linalg.inv(SRGB_TO_XYZ)
     gains = np.asarray(raw.camera_whitebalance[:3], float)
@@ -160,7 +157,7 @@ def _profile(
         make=metadata.make or "Unknown",
         model=metadata.model or "Unknown",
         cfa=cfa,
-        black_level=black,  # type: ignore[arg-type]
+        black_level=black,
         white_level=white,
         bits=max(int(white).bit_length(), int(mosaic.max()).bit_length()),
         color_matrix=matrix.tolist(),
@@ -176,7 +173,7 @@ def _crop(sizes: Any, height: int, width: int) -> Rectangle | None:
         sizes.crop_height,
         sizes.crop_width,
     )
-    return window if window.fits(height, width) and 4 * window.height * window.width > height * width else None
+    return window.picture_of(height, width)
 
 
 def libraw_metadata(raw: rawpy.RawPy, path: Path) -> PhotoMetadata:

@@ -50,6 +50,14 @@ class Rectangle(NamedTuple):
             and self.left + self.width <= width
         )
 
+    def picture_of(self, height: int, width: int) -> Rectangle | None:
+        """Return this rectangle if it can be a camera's picture on a sensor of ``height`` x ``width``, else None.
+
+        It lies within the sensor, and covers more than a quarter of it.
+        """
+        covers = 4 * self.height * self.width > height * width
+        return self if self.fits(height, width) and covers else None
+
     def turned(self, symmetry: Symmetry, height: int, width: int) -> Rectangle:
         """Return the rectangle after ``symmetry`` is applied to a picture of ``height`` x ``width``."""
         top = height - self.top - self.height if symmetry.vflip else self.top

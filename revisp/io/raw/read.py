@@ -8,8 +8,9 @@ from revisp.camera.profile import CameraProfile
 from revisp.errors import ImageError
 from revisp.io.exif import PhotoMetadata
 from revisp.io.mosaic_file import read_planes
+from revisp.io.raw.dng import read_dng
+from revisp.io.raw.dng_tags import is_dng
 from revisp.io.raw.gpr import read_gpr
-from revisp.io.raw.jxl_dng import is_jxl_dng, read_jxl_dng
 from revisp.io.raw.libraw import read_libraw
 from revisp.io.raw.rawimage import RawImage, Rectangle
 from revisp.io.readable import check_file
@@ -20,17 +21,23 @@ __all__ = ["RawImage", "Rectangle", "read_mosaic_raw", "read_raw"]
 def read_raw(path: str | Path) -> RawImage:
     """Read the mosaic and the camera profile of a RAW file.
 
-    LibRaw reads most formats (CR2, CR3, CRW, NEF, ARW, RAF, DNG and many more). imagecodecs decodes a DNG whose
-    mosaic is JPEG XL. flashraw reads GoPro's ``.gpr``; the extra ``gpr`` installs it.
+    LibRaw reads most formats (CR2, CR3, CRW, NEF, ARW, RAF, DNG and many more). tifffile and imagecodecs decode a
+    DNG whose mosaic is JPEG XL or floating point. flashraw reads GoPro's ``.gpr``; the extra ``gpr`` installs it.
+    What a DNG says about its samples and colours is read from its tags, by the DNG specification 1.7.1.
 
     *Black level*: from the file, or from LibRaw's table of cameras, mapped to R, Gr, Gb, B by position. If neither
-    has one, a plausible masked border gives it (`RawImage.optical_black`).
+    has one, masked areas that the file names, or else a plausible masked border, give it
+    (`RawImage.optical_black`). A warning says where a stated level is far from theirs. A DNG's black level may
+    differ by row and column: what a place deviates from its plane is taken off the sample, in finer units if it is
+    a fraction.
 
     *White level*: from the file, or from LibRaw's table of cameras. It is never the brightest sample, which may be
     a hot pixel or, in a dim photo, far below saturation. Samples above the white level normalise to more than 1.
+    Only floating-point samples are cut there; they are scaled to 16 bits.
 
-    *Colour matrix*: if there are several, the one for the light nearest to D65. A DNG's AnalogBalance and
-    CameraCalibration are multiplied into it. Without a matrix, that of sRGB is used; without a white balance, a
+    *Colour matrix*: of a DNG, the matrices for two lights are interpolated for the light of the shot, and adapted
+    to D65. AnalogBalance, CameraCalibration and ForwardMatrix are multiplied into it. Other formats and GPR have
+    the matrix for the light nearest to D65. Without a matrix, that of sRGB is used; without a white balance, a
     neutral of 1. A warning says so.
 
     Pixels that are not square (Kodak DC120) are read without scaling.
@@ -53,7 +60,7 @@ def read_raw(path: str | Path) -> RawImage:
     path = check_file(path)
     if path.suffix.lower() == ".gpr":
         return read_gpr(path)
-    return read_jxl_dng(path) if is_jxl_dng(path) else read_libraw(path)
+    return read_dng(path) if is_dng(path) else read_libraw(path)
 
 
 def read_mosaic_raw(path: str | Path, profile: CameraProfile) -> RawImage:
