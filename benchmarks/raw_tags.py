@@ -4,9 +4,9 @@ python benchmarks/raw_tags.py                 # 2000 files
 python benchmarks/raw_tags.py --files 200 --first 5000
 
 Each file has random levels, areas, Bayer phases, colour tags and storage. `tests/helpers/dng_files.py` writes them
-by the DNG specification 1.7.1, without revisp. `revisp.io.read_raw` reads them, and the result is compared plane by
-plane with what was written. Right are: the Bayer phase; each sample above its black level, to half a unit (of 16 bits
-if it is floating point); neutral and matrix, to 1e-5.
+by the DNG specification 1.7.1, without revisp. `revisp.io.read_raw` reads them, and the result is compared plane
+by plane with what was written. Right are: the Bayer phase; each sample above its black level, to half a unit (of
+16 bits if it is floating point); neutral and matrix, to 1e-5.
 """
 
 from __future__ import annotations
