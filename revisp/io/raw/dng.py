@@ -20,7 +20,7 @@ from revisp.io.raw.dng_levels import DngLevels, Stored, active_area, masked_area
 from revisp.io.raw.dng_tags import DngTags, bayer_phase
 from revisp.io.raw.libraw import libraw_metadata, reason_of
 from revisp.io.raw.masked_border import border_black, masked_black, warn_of_black
-from revisp.io.raw.rawimage import RawImage, Rectangle
+from revisp.io.raw.rawimage import RawImage, Rectangle, picture_area
 from revisp.io.readable import check_complete, check_largest
 
 __all__ = ["read_dng"]
@@ -149,4 +149,4 @@ def _crop(tags: DngTags, height: int, width: int) -> Rectangle | None:
     if origin.size != 2 or size.size != 2 or not np.isfinite([*origin, *size]).all():
         return None
     (left, top), (across, along) = np.rint(origin).astype(int).tolist(), np.rint(size).astype(int).tolist()
-    return Rectangle(top, left, along, across).picture_of(height, width)
+    return picture_area(Rectangle(top, left, along, across), height, width)

@@ -20,7 +20,7 @@ from revisp.io.exif import PhotoMetadata, read_exif, read_metadata
 from revisp.io.raw.bayer import OTHER_PATTERN, not_bayer, phase_of
 from revisp.io.raw.ciff import read_ciff
 from revisp.io.raw.masked_border import border_black, warn_of_black
-from revisp.io.raw.rawimage import Planes, RawImage, Rectangle
+from revisp.io.raw.rawimage import Planes, RawImage, Rectangle, picture_area
 from revisp.io.readable import check_largest
 
 __all__ = ["libraw_metadata", "libraw_preview", "read_libraw", "reason_of"]
@@ -173,7 +173,7 @@ def _crop(sizes: Any, height: int, width: int) -> Rectangle | None:
         sizes.crop_height,
         sizes.crop_width,
     )
-    return window.picture_of(height, width)
+    return picture_area(window, height, width)
 
 
 def libraw_metadata(raw: rawpy.RawPy, path: Path) -> PhotoMetadata:

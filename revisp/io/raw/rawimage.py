@@ -12,7 +12,7 @@ from revisp.camera.profile import CameraProfile
 from revisp.io.exif import PhotoMetadata
 from revisp.symmetry import Symmetry
 
-__all__ = ["Planes", "RawImage", "Rectangle"]
+__all__ = ["Planes", "RawImage", "Rectangle", "picture_area"]
 
 Array = np.ndarray[Any, Any]
 
@@ -50,14 +50,6 @@ class Rectangle(NamedTuple):
             and self.left + self.width <= width
         )
 
-    def picture_of(self, height: int, width: int) -> Rectangle | None:
-        """Return this rectangle if it can be a camera's picture on a sensor of ``height`` x ``width``, else None.
-
-        It lies within the sensor, and covers more than a quarter of it.
-        """
-        covers = 4 * self.height * self.width > height * width
-        return self if self.fits(height, width) and covers else None
-
     def turned(self, symmetry: Symmetry, height: int, width: int) -> Rectangle:
         """Return the rectangle after ``symmetry`` is applied to a picture of ``height`` x ``width``."""
         top = height - self.top - self.height if symmetry.vflip else self.top
@@ -65,6 +57,15 @@ class Rectangle(NamedTuple):
         if symmetry.transpose:
             return Rectangle(left, top, self.width, self.height)
         return Rectangle(top, left, self.height, self.width)
+
+
+def picture_area(area: Rectangle, height: int, width: int) -> Rectangle | None:
+    """Return a stated area if it can be the camera's picture on a sensor of ``height`` x ``width``, else None.
+
+    It lies within the sensor, and covers more than a quarter of it.
+    """
+    covers = 4 * area.height * area.width > height * width
+    return area if area.fits(height, width) and covers else None
 
 
 @dataclass(frozen=True)
