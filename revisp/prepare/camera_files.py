@@ -25,6 +25,7 @@ from revisp.mosaic import mosaic
 from revisp.prepare.frame import Frame, is_deep, measure, summarise
 from revisp.prepare.items import LonelyPhoto, MosaicFile, RawFile, rendering_name
 from revisp.prepare.options import PrepareOptions
+from revisp.prepare.plausible import require_bayer, warn_of_levels
 from revisp.prepare.store import AlignedPair
 from revisp.symmetry import Symmetry
 
@@ -50,7 +51,10 @@ def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iter
         RevispError: a file cannot be read, or photo and RAW do not belong together; the message names the file.
     """
     source = item.files[0]
-    raw = _read(item).upright()
+    read = _read(item)
+    require_bayer(read, source)
+    warn_of_levels(read, source)
+    raw = read.upright()
     frame = Frame(raw)
     if len(item.files) > 1:
         photo = read_photo(item.files[1])

@@ -15,11 +15,9 @@ from revisp.data.manifest import Entry, Manifest
 from revisp.data.prepared import PreparedPicture
 from revisp.errors import OutputError, RevispError
 from revisp.io.camera_file import save_camera
+from revisp.prepare.store import RENDERED_BY_CAMERA
 
 __all__ = ["write_cameras"]
-
-RENDERED_BY_CAMERA = ("raw+jpeg", "raw+preview", "pair")
-"""Kinds of pictures whose photo is a rendering of the camera itself."""
 
 MAX_PIXELS = 40_000_000
 """Most pixels of a camera's pairs that are measured: three of 12 megapixels, or as many smaller ones as fit."""

@@ -15,15 +15,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from revisp.camera.fit import fit_camera
+from revisp.camera.fit import FittedCamera, fit_camera
 from revisp.camera.profile import CameraProfile
 from revisp.data.manifest import MAX_OE, VALID_BLOCK, Array, Entry, array_path
 from revisp.demosaic import DemosaicMethod, demosaic
 from revisp.errors import DataError, RevispError
 from revisp.io.atomic import atomic_write
 from revisp.mask import overexposure_mask
+from revisp.prepare.plausible import require_explained
 
-__all__ = ["MIN_COMMON_SIDE", "AlignedPair", "Store"]
+__all__ = ["MIN_COMMON_SIDE", "RENDERED_BY_CAMERA", "AlignedPair", "Store"]
+
+RENDERED_BY_CAMERA = ("raw+jpeg", "raw+preview", "pair")
+"""Kinds of pictures whose photo is a rendering of the camera itself."""
 
 MIN_COMMON_SIDE = 64
 """Least height and width of a picture, in pixels; a smaller picture holds no useful crop."""
@@ -84,7 +88,8 @@ class Store:
         Edges where the photo does not cover the RAW are cut off, in even steps that keep the Bayer phase.
 
         Raises:
-            DataError: photo and RAW have too few pixels in common, or differ in size.
+            DataError: photo and RAW have too few pixels in common, differ in size, or the photo cannot be a
+                rendering of the RAW.
             OutputError: a file cannot be written.
         """
         picture = _trim(picture)
@@ -95,6 +100,10 @@ class Store:
         if picture.valid is not None:
             self._save(picture.name, "valid", _blocks(picture.valid))
         height, width = picture.stored.shape
+        fitted = _fit(picture, target) if picture.fit else None
+        if fitted is not None and picture.kind in RENDERED_BY_CAMERA:
+            what = sources[0]["path"] if sources else picture.name
+            require_explained(fitted, picture.profile, picture.stored, picture.srgb, picture.valid, what)
         return Entry(
             name=picture.name,
             kind=picture.kind,
@@ -110,7 +119,7 @@ class Store:
             alignment=picture.alignment,
             developer=picture.converter,
             style=picture.style,
-            fitted=_fit(picture, target) if picture.fit else None,
+            fitted=None if fitted is None else fitted.to_dict(),
             has_valid=picture.valid is not None,
         )
 
@@ -205,9 +214,9 @@ def _blocks(valid: Tensor) -> np.ndarray[Any, Any]:
     return (blocks == 0).numpy().astype(np.uint8)
 
 
-def _fit(picture: AlignedPair, target: Tensor) -> dict[str, Any] | None:
+def _fit(picture: AlignedPair, target: Tensor) -> FittedCamera | None:
     """Fit a camera model to the pair; return None if the picture does not allow it (black, flat)."""
     try:
-        return fit_camera([(picture.srgb, target, picture.valid)]).to_dict()
+        return fit_camera([(picture.srgb, target, picture.valid)])
     except RevispError:
         return None
