@@ -163,7 +163,10 @@ def _read(path: Path) -> Array:
     except Exception as error:  # each decoder raises its own errors
         raise ImageError(f"{path}: not a readable 16-bit PNG, TIFF or npy mosaic ({error})") from error
     if array.dtype != np.uint16:
-        raise ImageError(f"{path}: a mosaic has 16 bits, this is {array.dtype} {list(array.shape)}")
+        raise ImageError(
+            f"{path}: a mosaic has 16 bits, this is {array.dtype} {list(array.shape)}: write the sensor's own "
+            "values as a 16-bit PNG, TIFF or npy"
+        )
     if array.size == 0:
         raise ImageError(f"{path}: the mosaic is empty, {list(array.shape)}")
     return array

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 
 from torch import Tensor
@@ -17,7 +14,6 @@ from revisp.errors import AlignmentError, DataError
 from revisp.io.converters import STYLES, develop_raw
 from revisp.io.dng.provenance import read_provenance
 from revisp.io.exif import PhotoMetadata, read_metadata
-from revisp.io.header import RawHeader, raw_header
 from revisp.io.photo import read_photo
 from revisp.io.raw.preview import read_preview
 from revisp.io.raw.read import RawImage, read_mosaic_raw, read_raw
@@ -25,6 +21,7 @@ from revisp.mosaic import mosaic
 from revisp.prepare.frame import Frame, is_deep, measure, summarise
 from revisp.prepare.items import LonelyPhoto, MosaicFile, RawFile, rendering_name
 from revisp.prepare.options import PrepareOptions
+from revisp.prepare.partners import SAME_SECONDS, different_setting, metadata_of, seconds_between
 from revisp.prepare.plausible import require_bayer, warn_of_levels
 from revisp.prepare.store import AlignedPair
 from revisp.symmetry import Symmetry
@@ -34,14 +31,11 @@ __all__ = ["camera_pictures", "why_lonely"]
 MAX_SHIFT = 0.5
 """Largest allowed shift, in pixels, between the rendering of a converter and its RAW."""
 
-SAME_SECONDS = 2.0
-"""Most seconds between the dates of the files of one exposure, which are written one after the other."""
+NEARLY = 0.95
+"""Share of the wanted size that counts as that size: pictures of half the size are often some pixels smaller."""
 
 NEARBY_SECONDS = 3600
 """Most seconds between two shots that a message mentions together."""
-
-SAME_EXPOSURE_EV = 0.1
-"""Most EV between exposure times, f-numbers and ISO of one exposure: makers round them differently."""
 
 
 def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iterator[AlignedPair]:
@@ -59,11 +53,11 @@ def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iter
     if len(item.files) > 1:
         photo = read_photo(item.files[1])
         _require_one_exposure(source, raw.metadata, item.files[1], photo.metadata)
-        if _relative_size(photo.srgb, raw) >= options.min_preview:
+        if _is_large_enough(photo.srgb, raw, options):
             yield _paired(item.name, "raw+jpeg", frame, photo.srgb, item.files[1], source)
             return
     preview = read_preview(source) if isinstance(item, RawFile) else None
-    if preview is not None and _relative_size(preview, raw) >= options.min_preview:
+    if preview is not None and _is_large_enough(preview, raw, options):
         yield _paired(item.name, "raw+preview", frame, preview, f"preview in {source.name}", source)
         return
     for converter in options.converters:
@@ -140,10 +134,10 @@ def _read(item: RawFile | MosaicFile) -> RawImage:
     return read_raw(path)
 
 
-def _relative_size(photo: Tensor, raw: RawImage) -> float:
-    """Return the ratio of the longer sides of photo and RAW, in pixels, within the camera's own crop."""
+def _is_large_enough(photo: Tensor, raw: RawImage, options: PrepareOptions) -> bool:
+    """Whether a photo is as large as `PrepareOptions.min_preview` wants it, of the camera's own crop."""
     window = raw.mosaic.shape if raw.crop is None else (raw.crop.height, raw.crop.width)
-    return max(photo.shape[-2:]) / max(window)
+    return max(photo.shape[-2:]) >= NEARLY * options.min_preview * max(window)
 
 
 def _require_one_exposure(source: Path, raw: PhotoMetadata, photo_file: Path, photo: PhotoMetadata) -> None:
@@ -152,16 +146,15 @@ def _require_one_exposure(source: Path, raw: PhotoMetadata, photo_file: Path, ph
     Raises:
         DataError: time or exposure differ.
     """
-    seconds = _seconds_between(raw, photo)
+    seconds = seconds_between(raw, photo)
     if seconds is not None and abs(seconds) > SAME_SECONDS:
         raise DataError(f"{photo_file} is not the exposure of {source}: it was taken {seconds:+.0f} s from it")
-    for what in ("exposure_time", "f_number", "iso"):
-        one, two = getattr(raw, what), getattr(photo, what)
-        if one and two and abs(math.log2(one / two)) > SAME_EXPOSURE_EV:
-            raise DataError(
-                f"{photo_file} is not the exposure of {source}: "
-                f"{what.replace('_', ' ')} {float(two):.4g}, not {float(one):.4g}"
-            )
+    what = different_setting(raw, photo)
+    if what is not None:
+        one, two = (float(getattr(metadata, what)) for metadata in (raw, photo))
+        raise DataError(
+            f"{photo_file} is not the exposure of {source}: {what.replace('_', ' ')} {two:.4g}, not {one:.4g}"
+        )
 
 
 def why_lonely(item: LonelyPhoto) -> str:
@@ -175,8 +168,7 @@ def why_lonely(item: LonelyPhoto) -> str:
     shot = read_metadata(photo)
     near: tuple[float, Path] | None = None
     for file in item.raws:
-        header = _header(file)
-        seconds = None if header is None else _seconds_between(header.metadata, shot)
+        seconds = seconds_between(metadata_of(file), shot)
         if seconds is not None and (near is None or abs(seconds) < abs(near[0])):
             near = (seconds, file)
     if near is not None and abs(near[0]) <= SAME_SECONDS:
@@ -196,17 +188,3 @@ def why_lonely(item: LonelyPhoto) -> str:
             "photo alone to send it through simulated cameras"
         )
     return f"{photo}: no RAW of its name here; give it alone to send it through simulated cameras"
-
-
-@lru_cache(maxsize=4096)
-def _header(file: Path) -> RawHeader | None:
-    return raw_header(file)
-
-
-def _seconds_between(one: PhotoMetadata, two: PhotoMetadata) -> float | None:
-    """Return how many seconds the second was taken after the first; None if a date is missing."""
-    try:
-        times = [datetime.strptime(date, "%Y:%m:%d %H:%M:%S") for date in (one.date or "", two.date or "")]
-    except ValueError:
-        return None
-    return (times[1] - times[0]).total_seconds()

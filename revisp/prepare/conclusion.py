@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from revisp.errors import DataError
+from revisp.io.header import photo_size, raw_header
 from revisp.prepare.run import Preparation
 
 __all__ = ["describe_preparation", "require_use"]
@@ -28,11 +29,36 @@ def describe_preparation(result: Preparation) -> str:
         shown = ", ".join(cameras[:MOST_CAMERAS]) + more
         counts = f"{train:>6} train {len(of_kind) - train:>5} val"
         lines.append(f"  {kind:<14}{counts}   overexposed {100 * share:.2f} %   {shown}")
+    lines += _unused(result)
     lines += [f"  rejected: {reject.reason}" for reject in result.refused[:MOST_REJECTS]]
     if len(result.refused) > MOST_REJECTS:
         left = len(result.refused) - MOST_REJECTS
         lines.append(f"  and {left} more rejected: see {result.root / 'manifest.jsonl'}")
     return "\n".join(lines)
+
+
+def _unused(result: Preparation) -> list[str]:
+    """Return a line for each JPEG that was found for a RAW and is too small, at most `MOST_REJECTS`."""
+    made = {*result.made, *result.kept}
+    instead = {"raw+preview": "the preview in it", "raw+developer": "a rendering of it"}
+    found = {
+        entry.sources[1]["path"]: (entry.sources[0]["path"], instead[entry.kind])
+        for entry in result.manifest.entries
+        if entry.name in made and entry.kind in instead and len(entry.sources) > 1
+    }
+    lines = [
+        f"  not used: {jpeg}{_share(jpeg, raw)}: too small for its RAW, of which {taken} was taken; a lower "
+        "--min-preview takes it"
+        for jpeg, (raw, taken) in list(found.items())[:MOST_REJECTS]
+    ]
+    more = len(found) - len(lines)
+    return lines + ([f"  and {more} more JPEGs not used"] if more else [])
+
+
+def _share(jpeg: str, raw: str) -> str:
+    """Return the size of a JPEG as a share of its RAW's, in brackets; nothing if a header cannot be read."""
+    size, header = photo_size(jpeg), raw_header(raw)
+    return "" if size is None or header is None else f" ({max(size) / max(header.height, header.width):.2f})"
 
 
 def require_use(result: Preparation) -> None:

@@ -19,7 +19,8 @@ class PrepareOptions:
         converters: programs that render RAW files without a camera JPEG (`revisp.io.CONVERTERS`).
         styles: styles of each converter (`revisp.io.STYLES`); empty takes all.
         min_preview: least side of a camera's JPEG or embedded preview, as a share of the side of the RAW, in (0,
-            1]. A smaller one is not used. If the one used is smaller than the RAW, the RAW is reduced to its size.
+            1]; to within 5 %, so that 0.49 counts as half. A smaller one is not used. If the one used is smaller
+            than the RAW, the RAW is reduced to its size.
         profiles: camera profiles of 16-bit mosaics, as ``(pattern of the file name, JSON file)``. The first match
             counts. It has priority over ``NAME.json`` and ``profile.json`` in the folder of the mosaic.
         demosaic: demosaicing method of the training target (`revisp.demosaic.demosaic`).

@@ -1,6 +1,7 @@
 """Recognise the given files and folders: find the photo of each RAW, and files that cannot be used.
 
-Files are not decoded here. Names, file headers and array shapes decide, so a large folder is planned in seconds.
+Names, file headers and array shapes decide, so a large folder is planned in seconds. Pictures are decoded only if
+these do not join a few RAW files and photos of one folder.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ from revisp.prepare.items import (
 from revisp.prepare.journal import JOURNAL
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.pairs import find_pairs, is_pairs_folder
+from revisp.prepare.partners import JPEG_ENDINGS, Partners, shot
 
 __all__ = ["Plan", "recognise"]
 
-JPEG_ENDINGS = (".jpg", ".jpeg")
 KNOWN_ENDINGS = (*RAW_ENDINGS, *PHOTO_ENDINGS, *MOSAIC_ENDINGS)
 CHALLENGE_NAME = re.compile(r"(?P<scene>.+)_(?P<tile>\d+)")
 MAX_NAME_BYTES = 160
@@ -73,8 +74,7 @@ def recognise(inputs: Sequence[Path], options: PrepareOptions, output: Path) -> 
 
     * ``profile.json`` with ``srgb/`` and ``raw/``: a folder of aligned pairs (`revisp.prepare.pairs`);
     * ``SCENE_TILE.npy`` of the size of a challenge: tiles of AIM 2022 (with .jpg) or NTIRE 2025 (with .png);
-    * camera RAW files, each with the photo of the same name in its folder, or else the only photo of that name in
-      the whole given folder;
+    * camera RAW files, each with its photo (`revisp.prepare.partners`);
     * 16-bit mosaics: files that have a camera profile by ``options.profiles``, ``NAME.json`` or ``profile.json``;
     * other photos: for simulated cameras if the folder has no RAW, else rejected.
 
@@ -86,7 +86,7 @@ def recognise(inputs: Sequence[Path], options: PrepareOptions, output: Path) -> 
     names: dict[str, Item] = {}
     explicit = set()
     for given, listings in _listings(inputs, output):
-        partners = _Partners(listings)
+        partners = Partners(file for listing in listings for file in listing.files)
         items = [item for listing in listings for item in _items_of(listing, partners, options)]
         if not items:
             raise DataError(f"{given}: neither photos nor RAW files in it that revisp-prepare knows")
@@ -130,29 +130,6 @@ def _shortened(name: str) -> str:
     return f"{data[: MAX_NAME_BYTES - 9].decode(errors='ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"
 
 
-class _Partners:
-    """Finds the JPEG of a RAW: the photo of its name in its folder, else the only one in the tree.
-
-    Attributes:
-        photos: photos by their stem.
-        taken: photos that are the JPEG of a RAW.
-    """
-
-    def __init__(self, listings: Sequence[Listing]) -> None:
-        self.photos: dict[str, list[Path]] = {}
-        files = [file for listing in listings for file in listing.files]
-        for file in files:
-            if file.suffix.lower() in JPEG_ENDINGS:
-                self.photos.setdefault(file.stem.lower(), []).append(file)
-        raws = [file for file in files if file.suffix.lower() in RAW_ENDINGS]
-        self.taken = {photo for raw in raws if (photo := self.of(raw)) is not None}
-
-    def of(self, raw: Path) -> Path | None:
-        photos = self.photos.get(raw.stem.lower(), [])
-        beside = [photo for photo in photos if photo.parent == raw.parent]
-        return beside[0] if beside else photos[0] if len(photos) == 1 else None
-
-
 def _listings(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Path, list[Listing]]]:
     """Yield each given folder with its subfolders, and the files given by name, grouped by folder."""
     files: dict[Path, list[Path]] = {}
@@ -186,13 +163,13 @@ def _check_regular(file: Path) -> None:
 
 def _beside(folder: Path, names: Sequence[Path]) -> list[Path]:
     """Return the photos in a folder that belong to files given by name: to a RAW or to an array of a challenge."""
-    raws = {file.stem.lower() for file in names if file.suffix.lower() in RAW_ENDINGS}
+    raws = {shot(file) for file in names if file.suffix.lower() in RAW_ENDINGS}
     arrays = {file.stem for file in names if _challenge_kind(file) is not None}
     try:
         photos = [file for file in folder.iterdir() if file.suffix.lower() in (*JPEG_ENDINGS, ".png")]
     except OSError:  # a folder whose files can be read, but not listed
         return []
-    of_raws = [file for file in photos if file.suffix.lower() in JPEG_ENDINGS and file.stem.lower() in raws]
+    of_raws = [file for file in photos if file.suffix.lower() in JPEG_ENDINGS and shot(file) in raws]
     return of_raws + [file for file in photos if file.stem in arrays]
 
 
@@ -229,7 +206,7 @@ def _by_name(file: Path) -> Any:
     return natural_key(file.name)
 
 
-def _items_of(listing: Listing, partners: _Partners, options: PrepareOptions) -> list[Item]:
+def _items_of(listing: Listing, partners: Partners, options: PrepareOptions) -> list[Item]:
     if is_pairs_folder(listing.folder):
         return [PairFile(listing.name(name), files, name) for name, files in find_pairs(listing.folder)]
     mosaics = {file: profile for file in listing.files if (profile := _sidecar(file, options)) is not None}
@@ -316,7 +293,7 @@ def _sidecar(file: Path, options: PrepareOptions) -> Path | None:
     for pattern, profile in options.profiles:
         if fnmatch.fnmatch(file.name, pattern):
             return profile
-    if file.suffix.lower() == ".png" and not _looks_like_mosaic(file):
+    if file.suffix.lower() == ".png" and not _is_grey(file):
         return None
     sidecars = (file.with_suffix(".json"), file.parent / "profile.json")
     return next((sidecar for sidecar in sidecars if sidecar.is_file()), None)
@@ -324,9 +301,20 @@ def _sidecar(file: Path, options: PrepareOptions) -> Path | None:
 
 def _looks_like_mosaic(file: Path) -> bool:
     """Whether a PNG has one channel of 16 bits, by its header."""
+    return _png_layout(file) == (16, 0)
+
+
+def _is_grey(file: Path) -> bool:
+    """Whether a PNG has one channel, of any depth: beside a camera profile it is a mosaic, right or wrong."""
+    layout = _png_layout(file)
+    return layout is not None and layout[1] == 0
+
+
+def _png_layout(file: Path) -> tuple[int, int] | None:
+    """Return bit depth and colour type of a PNG, by its header; None for other files."""
     try:
         with file.open("rb") as opened:
             head = opened.read(26)
     except OSError:  # said when it is read
-        return False
-    return head[:4] == b"\x89PNG" and len(head) == 26 and head[24] == 16 and head[25] == 0
+        return None
+    return (head[24], head[25]) if head[:4] == b"\x89PNG" and len(head) == 26 else None

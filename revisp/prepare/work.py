@@ -20,7 +20,7 @@ from revisp.prepare.store import AlignedPair, Store
 
 __all__ = ["WORK_FORMAT", "Done", "PlannedItem", "plan_job", "process", "sources_of"]
 
-WORK_FORMAT = 1
+WORK_FORMAT = 2
 """Version of the computation. Raise it when the arrays change, so that old pictures are made again."""
 
 

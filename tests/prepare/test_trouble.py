@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from revisp.errors import DataError, OutputError
 from revisp.io.dng import Provenance, write_dng
 from revisp.io.raw.read import read_raw
 from revisp.prepare import PrepareOptions, prepare, run, store
+from revisp.prepare.conclusion import describe_preparation
 from revisp.prepare.journal import JOURNAL
 
 FAST = PrepareOptions(demosaic="bilinear", workers=1)
@@ -273,3 +275,43 @@ def test_a_photo_of_another_scene_is_refused_and_a_small_one_not_used(camera_fil
     Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=95, subsampling=0)
     assert prepare([tmp_path / "a.dng"], tmp_path / "set", bright).made == ("a",)
     assert prepare([tmp_path / "a.dng"], tmp_path / "set", neutral).kept == ("a",)  # styles do not concern it
+
+
+def _resized(srgb: torch.Tensor, share: float) -> Image.Image:
+    pixels = (srgb * 255).round().byte().permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels).resize(
+        (round(share * pixels.shape[1]), round(share * pixels.shape[0])), Image.LANCZOS
+    )
+
+
+def test_a_jpeg_of_nearly_half_the_size_counts_as_half(camera_file, tmp_path):
+    raw, srgb = camera_file
+    shutil.copy(raw, tmp_path / "a.dng")
+    _resized(srgb, 0.49).save(tmp_path / "a.jpg", quality=95, subsampling=0)
+    [entry] = prepare([tmp_path / "a.dng"], tmp_path / "set", FAST).manifest.entries
+    assert entry.kind == "raw+jpeg"
+    assert (entry.height, entry.width) == pytest.approx((147, 196), abs=4)
+
+
+def test_the_summary_names_a_jpeg_that_is_too_small(camera_file, tmp_path):
+    raw, srgb = camera_file
+    shutil.copy(raw, tmp_path / "a.dng")
+    _resized(srgb, 0.4).save(tmp_path / "a.jpg", quality=95)
+    result = prepare([tmp_path / "a.dng"], tmp_path / "set", replace(FAST, styles=("neutral",)))
+    said = describe_preparation(result)
+    assert (
+        f"not used: {tmp_path}/a.jpg (0.40): too small for its RAW, of which a rendering of it was taken" in said
+    )
+    _resized(srgb, 1).save(tmp_path / "a.jpg", quality=95, subsampling=0)
+    assert "not used" not in describe_preparation(prepare([tmp_path / "a.dng"], tmp_path / "set", FAST))
+
+
+def test_mosaics_of_8_bits_are_refused_not_photographed(tmp_path):
+    mosaic = np.random.default_rng(0).integers(0, 255, (96, 128), dtype=np.uint8)
+    Image.fromarray(mosaic).save(tmp_path / "a.png")
+    (tmp_path / "profile.json").write_text(json.dumps(SIMULATED.profile.to_dict()))
+    result = prepare([tmp_path], tmp_path / "set", FAST)
+    assert result.made == ()
+    assert re.search(
+        r"a\.png: a mosaic has 16 bits, this is uint8 .*: write the sensor's own", result.refused[0].reason
+    )
