@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,9 @@ PREVIEW_SIZE = 2048
 """Greatest side of the preview in pixels. Up to it, the preview has the size of the RAW; a larger RAW is halved by
 the mean of its 2x2 tiles first, which needs no demosaicing."""
 
+_BAND = 64
+"""Rows of the preview that are developed at once: their tensors stay in the cache, which takes a third of the time."""
+
 _THUMBNAIL_SIZE = 256
 _JPEG_QUALITY = 80  # of Pillow's scale
 
@@ -36,9 +40,10 @@ def developed(stored: Array, profile: CameraProfile, exposure: float) -> Array:
         profile: the camera.
         exposure: EV by which the picture is brightened; highlights are bent, not clipped.
     """
-    raw_rgb = _demosaiced(stored, profile) if stored.ndim == 2 else _normalised(stored, profile)
-    srgb = develop(raw_rgb, profile, exposure=exposure, highlights="shoulder")
-    pixels = srgb.mul_(255).round_().to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+    pictures = (
+        develop(raw_rgb, profile, exposure=exposure, highlights="shoulder") for raw_rgb in _bands(stored, profile)
+    )
+    pixels = np.concatenate([srgb.mul_(255).round_().to(torch.uint8).permute(1, 2, 0) for srgb in pictures])
     if max(pixels.shape) <= PREVIEW_SIZE:
         return pixels
     image = Image.fromarray(pixels)
@@ -46,22 +51,33 @@ def developed(stored: Array, profile: CameraProfile, exposure: float) -> Array:
     return np.asarray(image)
 
 
-def _demosaiced(stored: Array, profile: CameraProfile) -> torch.Tensor:
-    """Return demosaiced RAW ``[3, h, w]`` of a mosaic, of half the size if it is large."""
-    height, width = stored.shape
-    if max(height, width) <= PREVIEW_SIZE:
-        return demosaic(torch.from_numpy(profile.normalise(stored))[None], profile.cfa)
-    even = profile.normalise(stored[: height // 2 * 2, : width // 2 * 2])
+def _bands(stored: Array, profile: CameraProfile) -> Iterator[torch.Tensor]:
+    """Yield demosaiced RAW ``[3, h, w]``, normalised and reduced, from top to bottom."""
+    longest = max(stored.shape)
+    if stored.ndim == 3:
+        step, reduce = -(-longest // PREVIEW_SIZE), _thinned
+    elif longest > PREVIEW_SIZE:
+        step, reduce = 2, _halved
+        stored = stored[: len(stored) // 2 * 2]
+    else:  # as a whole: demosaicing looks at neighbours
+        yield from demosaic(torch.from_numpy(profile.normalise(stored))[None], profile.cfa).split(_BAND, dim=-2)
+        return
+    for top in range(0, len(stored), step * _BAND):
+        yield reduce(stored[top : top + step * _BAND], profile, step)
+
+
+def _halved(mosaic: Array, profile: CameraProfile, step: int) -> torch.Tensor:
+    """Return the mean of each 2x2 tile of a mosaic."""
+    even = profile.normalise(mosaic[:, : mosaic.shape[1] // step * step])
     red, green_red, green_blue, blue = torch.from_numpy(pack(even[None], profile.cfa))
     return torch.stack((red, (green_red + green_blue) / 2, blue))
 
 
-def _normalised(stored: Array, profile: CameraProfile) -> torch.Tensor:
-    """Return demosaiced RAW ``[3, h, w]`` with black 0 and white 1."""
-    step = -(-max(stored.shape) // PREVIEW_SIZE)
+def _thinned(planes: Array, profile: CameraProfile, step: int) -> torch.Tensor:
+    """Return each ``step``-th row and column of demosaiced RAW ``[H, W, 3]``."""
     red, green_red, green_blue, blue = profile.black_level
     black = np.array([red, (green_red + green_blue) / 2, blue], np.float32)
-    scaled = (stored[::step, ::step].astype(np.float32) - black) / (profile.white_level - black)
+    scaled = (planes[::step, ::step].astype(np.float32) - black) / (profile.white_level - black)
     return torch.from_numpy(scaled).permute(2, 0, 1)
 
 
