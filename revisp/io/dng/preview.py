@@ -26,7 +26,7 @@ PREVIEW_SIZE = 2048
 the mean of its 2x2 tiles first, which needs no demosaicing."""
 
 _BAND = 64
-"""Rows of the preview that are developed at once: their tensors stay in the cache, which takes a third of the time."""
+"""Rows of the preview that are developed at once. Their tensors stay in the cache: a third of the time."""
 
 _THUMBNAIL_SIZE = 256
 _JPEG_QUALITY = 80  # of Pillow's scale
@@ -66,18 +66,18 @@ def _bands(stored: Array, profile: CameraProfile) -> Iterator[torch.Tensor]:
         yield reduce(stored[top : top + step * _BAND], profile, step)
 
 
-def _halved(mosaic: Array, profile: CameraProfile, step: int) -> torch.Tensor:
+def _halved(stored: Array, profile: CameraProfile, step: int) -> torch.Tensor:
     """Return the mean of each 2x2 tile of a mosaic."""
-    even = profile.normalise(mosaic[:, : mosaic.shape[1] // step * step])
+    even = profile.normalise(stored[:, : stored.shape[1] // step * step])
     red, green_red, green_blue, blue = torch.from_numpy(pack(even[None], profile.cfa))
     return torch.stack((red, (green_red + green_blue) / 2, blue))
 
 
-def _thinned(planes: Array, profile: CameraProfile, step: int) -> torch.Tensor:
+def _thinned(stored: Array, profile: CameraProfile, step: int) -> torch.Tensor:
     """Return each ``step``-th row and column of demosaiced RAW ``[H, W, 3]``."""
     red, green_red, green_blue, blue = profile.black_level
     black = np.array([red, (green_red + green_blue) / 2, blue], np.float32)
-    scaled = (planes[::step, ::step].astype(np.float32) - black) / (profile.white_level - black)
+    scaled = (stored[::step, ::step].astype(np.float32) - black) / (profile.white_level - black)
     return torch.from_numpy(scaled).permute(2, 0, 1)
 
 
