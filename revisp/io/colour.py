@@ -22,7 +22,7 @@ from revisp.errors import ImageError
 from revisp.io.containers.png import PngFile
 from revisp.io.containers.tiff import Directory
 from revisp.io.exif import Exif
-from revisp.io.primaries import REC709, Primaries, xyz_to_srgb
+from revisp.io.primaries import D50, REC709, Primaries, xyz_to_srgb
 from revisp.io.transfer import HDR_TRANSFERS, SRGB_TRANSFER, transfer_function
 
 __all__ = ["Colour", "colour_of_cicp", "colour_of_exif", "colour_of_png", "profile_transfer", "to_srgb"]
@@ -30,8 +30,6 @@ __all__ = ["Colour", "colour_of_cicp", "colour_of_exif", "colour_of_png", "profi
 Array = np.ndarray[Any, Any]
 
 _D65 = REC709.white
-_D50 = (0.3457, 0.3585)
-"""White of the colours of profiles (ICC.1:2022, 6.3.3)."""
 
 _ADOBE_RGB = Primaries((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), _D65)
 _ADOBE_GAMMA = 563 / 256
@@ -113,7 +111,7 @@ class Colour:
         columns = [_profile_xyz(self.icc, name) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
         if any(each is None for each in columns):
             return np.eye(3)
-        matrix: Array = xyz_to_srgb(_D50) @ np.array(columns).T
+        matrix: Array = xyz_to_srgb(D50) @ np.array(columns).T
         return matrix
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["REC709", "Primaries", "xyz_to_srgb"]
+__all__ = ["D50", "REC709", "Primaries", "xyz_to_srgb"]
 
 Array = np.ndarray[Any, Any]
 
@@ -56,6 +56,9 @@ class Primaries(NamedTuple):
 
 REC709 = Primaries((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), (0.3127, 0.3290))
 """Primaries of sRGB, with its white D65."""
+
+D50 = (0.3457, 0.3585)
+"""White of the colours of ICC profiles (ICC.1:2022, 6.3.3) and of DNG's profiles."""
 
 
 def xyz_to_srgb(white: tuple[float, float]) -> Array:

