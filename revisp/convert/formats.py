@@ -16,6 +16,7 @@ from revisp.camera.profile import CameraProfile
 from revisp.challenges import of_profile
 from revisp.convert.engine import Engine, Sensor, TorchEngine, as_engine
 from revisp.convert.jobs import preview_path
+from revisp.convert.measured_noise import measured_noise
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError
 from revisp.inference.tiles import Progress, tile_apply
@@ -249,6 +250,7 @@ def _dng(path: Path, raw: Tensor, sensor: Sensor, origin: Origin, choice: Choice
     elif choice.plain_dng:
         write_dng(path, raw, _camera(sensor), plain=True, **told)
     else:
+        told["noise"] = measured_noise(raw, sensor.cfa)
         write_dng(path, raw, _of_fewer_bits(_camera(sensor)), **told)
 
 

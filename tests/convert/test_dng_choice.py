@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rawpy
+import tifffile
 import torch
 from PIL import Image
 from skimage import data
 
 from revisp.camera.canonical import canonical_profile, light_to_raw
 from revisp.camera.isp import srgb_to_linear
+from revisp.camera.noise import NoiseLevels, add_noise
 from revisp.convert import Choice, Conversion, convert_photos
 from revisp.errors import ConfigError
 from revisp.io import read_preview, read_raw, read_srgb
@@ -84,6 +86,26 @@ def test_it_has_no_more_bits_than_cameras_have(photo: Path):
     )
     assert (raw.profile.bits, raw.profile.black_level, raw.profile.white_level) == (14, (256,) * 4, 16383)
     assert np.abs(raw.normalised() - predicted.clip(0, 1)).max() < 1e-4
+
+
+def test_it_states_the_noise_that_it_holds(tmp_path: Path):
+    """DNG 1.7.1, NoiseProfile: two numbers S and O, the variance S x + O of the normalised value x."""
+    wanted = NoiseLevels(shot=1e-3, read=1e-5)
+    light = torch.linspace(0.1, 0.9, 1001).expand(3, 301, 1001)
+
+    class Noisy(Inverse):
+        def bayer(self, srgb, *, tile=None, progress=None):
+            return add_noise(mosaic(light, self.cfa), wanted, torch.Generator().manual_seed(0)).clamp(0, 1)
+
+    Image.fromarray(np.full((301, 1001, 3), 255, np.uint8)).save(
+        tmp_path / "white.png"
+    )  # so that nothing is placed
+    job = Conversion(tmp_path / "white.png", tmp_path / "white.dng")
+    next(convert_photos(Noisy(), [job], workers=0))
+    with tifffile.TiffFile(job.output) as tiff:
+        shot, read = tiff.pages.first.pages[0].tags["NoiseProfile"].value
+    for x in (0.15, 0.5, 0.85):
+        assert shot * x + read == pytest.approx(wanted.shot * x + wanted.read, rel=0.15)
 
 
 def test_a_plain_dng_holds_the_values_as_predicted(photo: Path):

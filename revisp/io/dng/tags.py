@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from revisp import __version__
+from revisp.camera.noise import NoiseLevels
 from revisp.camera.profile import CameraProfile
 from revisp.io.dng.codec import Compression, Encoded
 from revisp.io.exif import PhotoMetadata
@@ -20,6 +21,7 @@ __all__ = [
     "exif_tags",
     "file_tags",
     "level_tags",
+    "noise_tags",
     "preview_tags",
     "sample_tags",
 ]
@@ -110,6 +112,11 @@ def level_tags(profile: CameraProfile, *, mosaic: bool) -> dict[int, Tag]:
         50714: Tag("rational", [black[at] for at in sorted(black)]),  # BlackLevel, by rows
         50717: Tag("long", [round(profile.white_level)]),  # WhiteLevel
     }
+
+
+def noise_tags(noise: NoiseLevels | None) -> dict[int, Tag]:
+    """Return the tag of the noise of all planes, if it is known; DNG takes no shot noise of 0."""
+    return {51041: Tag("double", noise)} if noise is not None and noise.shot > 0 else {}  # NoiseProfile
 
 
 def camera_tags(profile: CameraProfile, exposure: float) -> dict[int, Tag]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from revisp.camera.noise import NoiseLevels
 from revisp.camera.profile import CameraProfile
 from revisp.errors import ConfigError, ShapeError
 from revisp.io.atomic import atomic_write
@@ -19,7 +20,7 @@ from revisp.io.dng.codec import LEAST_SIDE, encode_samples, find_compression
 from revisp.io.dng.layout import Directory, write_directories
 from revisp.io.dng.preview import developed, jpeg_directory, thumbnail_directory
 from revisp.io.dng.provenance import Provenance
-from revisp.io.dng.tags import camera_tags, exif_tags, file_tags, level_tags, sample_tags
+from revisp.io.dng.tags import camera_tags, exif_tags, file_tags, level_tags, noise_tags, sample_tags
 from revisp.io.exif import PhotoMetadata
 from revisp.io.ifd import Tag
 from revisp.io.mosaic_file import stored_mosaic
@@ -48,6 +49,7 @@ class _Told(NamedTuple):
     exposure: float
     record: PhotoRecord
     provenance: Provenance | None
+    noise: NoiseLevels | None = None
 
 
 def write_dng(
@@ -62,6 +64,7 @@ def write_dng(
     plain: bool = False,
     record: PhotoRecord | None = None,
     provenance: Provenance | None = None,
+    noise: NoiseLevels | None = None,
 ) -> None:
     """Write a mosaic as a DNG that RAW converters open.
 
@@ -84,6 +87,8 @@ def write_dng(
             ``compression`` does not matter.
         record: what the photo says about itself, to be carried over; it comes before ``metadata``.
         provenance: where the RAW comes from; None leaves the note out.
+        noise: the noise of the normalised values, by which Adobe's programs denoise (NoiseProfile); None, or a
+            shot noise of 0, leaves it out.
 
     Raises:
         ShapeError: the input is not one mosaic; a value needs more bits than the profile has; or the mosaic is
@@ -98,7 +103,7 @@ def write_dng(
         path,
         stored_mosaic(bayer, profile),
         profile,
-        _Told(metadata or PhotoMetadata(), orientation, exposure, record or PhotoRecord(), provenance),
+        _Told(metadata or PhotoMetadata(), orientation, exposure, record or PhotoRecord(), provenance, noise),
         "none" if plain else compression,
         plain=plain,
     )
@@ -171,7 +176,7 @@ def _write(
         raise ConfigError(f"orientation must be an EXIF orientation, 1 to 8, got {told.orientation}")
     if not plain and min(stored.shape[:2]) < LEAST_SIDE:
         raise ShapeError(f"a RAW of {stored.shape[1]}x{stored.shape[0]} has no room for tiles: take plain=True")
-    root, version = _directories(stored, profile, told.exposure, compression, plain=plain)
+    root, version = _directories(stored, profile, told, compression, plain=plain)
     record = told.record
     root.tags |= record.descriptions | file_tags(told.orientation, told.metadata, version)
     root.tags |= camera_tags(profile, told.exposure)
@@ -186,14 +191,14 @@ def _write(
 
 
 def _directories(
-    stored: Array, profile: CameraProfile, exposure: float, compression: str, *, plain: bool
+    stored: Array, profile: CameraProfile, told: _Told, compression: str, *, plain: bool
 ) -> tuple[Directory, tuple[int, ...]]:
     """Return the directories of the pixels, and the oldest DNG version that reads them."""
     chosen = find_compression(compression)
     with ThreadPoolExecutor(1) as pool:
-        picture = None if plain else pool.submit(developed, stored, profile, exposure)
+        picture = None if plain else pool.submit(developed, stored, profile, told.exposure)
         encoded = encode_samples(stored, chosen)
-    levels = level_tags(profile, mosaic=stored.ndim == 2)
+    levels = level_tags(profile, mosaic=stored.ndim == 2) | noise_tags(told.noise)
     raw = Directory(sample_tags(stored, chosen, encoded) | levels, encoded.pieces)
     return raw if picture is None else _with_previews(raw, picture.result()), chosen.version
 
