@@ -157,7 +157,7 @@ def predict_raw(
     if levelled is None:
         return raw, ""
     pixels = f"{levelled.share:.2%} of the pixels by the gain map ({photo.gain.origin})"
-    return raw, f"{pixels}, up to {levelled.most:.1f} EV above white"
+    return raw, f"{pixels}, stored up to {levelled.most:.1f} EV above the photo's white"
 
 
 def origin_of(path: Path, photo: Photo, raw: Tensor, sensor: Sensor) -> Origin:

@@ -48,7 +48,8 @@ class GainLevel(NamedTuple):
     Attributes:
         out: the reconstruction with the new levels.
         share: share of the pixels that took their level from the map.
-        most: EV of the brightest of them above the photo's white.
+        most: EV of the brightest of them above the photo's white, in ``out``: a light beyond what the sensor can
+            hold is stored as the sensor's white.
     """
 
     out: Reconstruction
@@ -76,7 +77,7 @@ def levels_by_gain(
     if not bool((mask > 0.5).any()):
         return None
     balance = torch.tensor(neutral, dtype=out.raw_rgb.dtype).view(3, 1, 1)
-    level = (out.raw_rgb / balance).mean(dim=0, keepdim=True).clamp_min(_BLACK)
+    level = _level(out.raw_rgb, balance)
     light = torch.cat(
         [
             gain.hdr(srgb[:, top : top + _ROWS], slice(top, top + _ROWS)).mean(dim=0, keepdim=True)
@@ -93,8 +94,13 @@ def levels_by_gain(
     scale = torch.exp2(mask * (wanted / level).log2())
     changed = mask > 0.5
     raised = {name: (getattr(out, name) * scale).clamp(0, 1) for name in ("raw_rgb", "bayer", "mosaiced")}
-    most = float(light[changed].max().log2())
+    most = float(_level(raised["raw_rgb"], balance)[changed].max().log2()) - offset
     return GainLevel(out._replace(**raised), float(changed.float().mean()), most)
+
+
+def _level(raw_rgb: Tensor, balance: Tensor) -> Tensor:
+    """Return the mean of the balanced channels, ``[1, H, W]``."""
+    return (raw_rgb / balance).mean(dim=0, keepdim=True).clamp_min(_BLACK)
 
 
 def _calibrate(level: Tensor, light: Tensor, srgb: Tensor, mask: Tensor) -> float | None:

@@ -65,6 +65,21 @@ def test_the_error_is_at_most_a_third(exposure: float, quarter: bool):
     assert after < before / 3
 
 
+@pytest.mark.parametrize("beyond", [0.0, 3.0])
+def test_it_states_the_level_that_is_stored(beyond: float):
+    """Also where the map asks for ``beyond`` EV more than the sensor can hold."""
+    srgb, mask, raw = _scene()
+    right = _map(srgb, raw, quarter=False)
+    span = float(right.meaning.maximum[0] - right.meaning.minimum[0])
+    higher = GainMap(right.values + mask * beyond / span, right.meaning, right.size, "test")
+    levelled = levels_by_gain(_flat_prediction(raw, mask), srgb, higher, NEUTRAL)
+    assert levelled is not None
+    stored = (levelled.out.raw_rgb / BALANCE).mean(dim=0)[mask[0] > 0].max().item()
+    white = 1 / 4  # the map's light is 4 times the RAW
+    assert levelled.most == pytest.approx(np.log2(stored / white), abs=0.05)
+    assert stored <= (1 / BALANCE).mean().item() + 1e-6
+
+
 def test_nothing_changes_outside_the_mask():
     srgb, mask, raw = _scene()
     out = _flat_prediction(raw, mask)

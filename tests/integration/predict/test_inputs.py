@@ -97,8 +97,8 @@ def test_a_gain_map_gives_the_level_of_overexposed_pixels(call, model: Path, tmp
         )
         assert (code, err) == (0, "")
         mosaics[name] = read_raw(tmp_path / f"{name}.dng").mosaic.astype(int)
-    line = r"\); \d+\.\d\d% of the pixels by the gain map \(Ultra HDR\), up to \d\.\d EV above white\n"
-    assert re.search(line, said["auto"])
+    pixels, level = r"\d+\.\d\d% of the pixels by the gain map \(Ultra HDR\)", r"\d\.\d EV above the photo's white"
+    assert re.search(rf"\); {pixels}, stored up to {level}\n", said["auto"])
     assert "gain map" not in said["off"] + said["plain"]
     assert np.array_equal(mosaics["off"], mosaics["plain"])
     changed = mosaics["auto"] != mosaics["off"]
