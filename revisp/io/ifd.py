@@ -7,7 +7,7 @@ written little-endian, and read in either order.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
@@ -51,7 +51,8 @@ def encode_directory(entries: Mapping[int, Tag], offset: int) -> bytes:
         offset: position in the file, in bytes.
 
     Raises:
-        ConfigError: a text holds a character that cannot be stored: NUL, or half of a surrogate pair.
+        ConfigError: a text holds a character that cannot be stored: NUL, or half of a surrogate pair; or a number
+            does not fit into its kind.
     """
     free = offset + 2 + 12 * len(entries) + 4
     directory, overflow = [struct.pack("<H", len(entries))], bytearray()
@@ -123,14 +124,21 @@ def _encode(tag: int, entry: Tag) -> tuple[int, bytes]:
     form = _PACK[entry.kind]
     if isinstance(entry.values, bytes):
         return len(entry.values) // struct.calcsize(f"={form}"), entry.values
-    numbers: list[Any] = []
+    try:
+        return len(entry.values), struct.pack(f"<{form * len(entry.values)}", *_numbers(entry))
+    except (struct.error, ValueError, OverflowError) as error:
+        values = ", ".join(map(str, entry.values))
+        raise ConfigError(f"tag {tag}: {values} cannot be stored as {entry.kind}: {error}") from error
+
+
+def _numbers(entry: Tag) -> Iterator[Any]:
+    """Yield the numbers of a value; a rational has two."""
     for value in entry.values:
         if entry.kind in ("rational", "srational"):
             ratio = Fraction(value).limit_denominator(10**6)
-            numbers += [ratio.numerator, ratio.denominator]
+            yield from (ratio.numerator, ratio.denominator)
         else:
-            numbers.append(value)
-    return len(entry.values), struct.pack(f"<{form * len(entry.values)}", *numbers)
+            yield value
 
 
 def _text(tag: int, text: str) -> bytes:

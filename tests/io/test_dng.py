@@ -16,12 +16,15 @@ from skimage import data
 
 from revisp.camera.develop import develop
 from revisp.camera.isp import apply_ccm, apply_gains, srgb_to_linear
+from revisp.camera.noise import NoiseLevels
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError, ShapeError
 from revisp.io import PhotoMetadata, read_metadata, read_raw, write_dng
+from revisp.io.dng import Provenance, read_provenance
 from revisp.io.ifd import Tag, encode_directory
+from revisp.io.photo_record import PhotoRecord
 from revisp.mosaic import mosaic
 
 METADATA = PhotoMetadata(
@@ -160,21 +163,63 @@ def test_nonsense_is_refused_before_a_file_exists(tmp_path: Path, profile: Camer
     for make in ("Ac\0me", "Acme \ud800"):
         with pytest.raises(ConfigError, match="tag 271"):
             write_dng(path, good, profile.replace(make=make))
-    with pytest.raises(ConfigError, match="orientation"):
-        write_dng(path, good, profile, orientation=9)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path, profile: CameraProfile, monkeypatch):
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"orientation": 9}, "orientation must be an EXIF orientation, 1 to 8, got 9"),
+        ({"exposure": float("nan")}, "exposure must lie within 32 EV of 0, got nan"),
+        ({"exposure": 1e9}, "exposure must lie within 32 EV of 0"),
+        ({"noise": NoiseLevels(float("inf"), 0)}, "noise must be variances"),
+        ({"noise": NoiseLevels(1e-3, -1e-5)}, "noise must be variances"),
+        ({"metadata": PhotoMetadata(iso=-5)}, "tag 34855: -5 cannot be stored as short"),
+        ({"metadata": PhotoMetadata(exposure_time=Fraction(10**12))}, "tag 33434: 1000000000000 cannot be stored"),
+        ({"metadata": PhotoMetadata(date="2021\0")}, "tag 306: the text '2021.x00' holds a character"),
+        ({"metadata": PhotoMetadata(lens="caf\udce9")}, "tag 42036: the text"),
+        ({"record": PhotoRecord(descriptions={270: Tag("ascii", "a\0b")})}, "tag 270: the text"),
+    ],
+)
+@pytest.mark.parametrize("plain", [False, True])
+def test_what_cannot_be_told_is_one_line(tmp_path: Path, profile: CameraProfile, told, reason: str, plain: bool):
+    with pytest.raises(ConfigError, match=reason) as caught:
+        write_dng(tmp_path / "a.dng", _noise(profile, 32, 32), profile, plain=plain, **told)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_note_of_any_text_is_valid_xmp(tmp_path: Path, profile: CameraProfile):
+    """Names of files may hold what XML does not allow."""
+    note = Provenance(model="<&\x01>", source="caf\udce9 \uffff'\".jpg")
+    write_dng(tmp_path / "a.dng", _noise(profile, 32, 32), profile, provenance=note)
+    found = read_provenance(tmp_path / "a.dng")
+    assert (found.model, found.source) == ("<&>", "caf '\".jpg")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.99])
+def test_a_disk_that_fills_up_leaves_what_was_there(
+    tmp_path: Path, profile: CameraProfile, monkeypatch, share: float
+):
+    """At the first byte, within the directories, in the middle of the RAW, and near the end."""
+    path, stored = tmp_path / "a.dng", _noise(profile, 300, 400)
+    write_dng(path, stored, profile)
+    before = path.read_bytes()
+    room = int(share * len(before))
+
     class Full(io.FileIO):
         def write(self, data):
-            raise OSError(28, "No space left on device")
+            if self.tell() + len(data) > room:
+                raise OSError(28, "No space left on device")
+            return super().write(data)
 
     monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, "xb+"))
     with pytest.raises(OutputError, match=r"cannot write .*a\.dng: No space left") as caught:
-        write_dng(tmp_path / "a.dng", _noise(profile, 32, 32), profile)
+        write_dng(path, stored, profile)
     assert "\n" not in str(caught.value)
-    assert not list(tmp_path.iterdir())
+    assert [file.name for file in tmp_path.iterdir()] == ["a.dng"]
+    with io.FileIO(path) as file:
+        assert file.read() == before
 
 
 def test_a_profile_at_the_16_bit_limit_is_written(tmp_path: Path, profile: CameraProfile):

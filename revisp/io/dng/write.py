@@ -36,6 +36,8 @@ Array = np.ndarray[Any, Any]
 
 _EXIF, _GPS, _SUB_DIRECTORIES, _XMP = 34665, 34853, 330, 700
 
+MOST_EXPOSURE = 32
+"""Greatest BaselineExposure in EV, either way: far beyond any camera's."""
 
 LINEAR_LEVELS = {"black_level": (0.0,) * 4, "white_level": 65535.0, "bits": 16}
 """Levels of a linear DNG: those of a camera of few bits would lose what interpolation adds."""
@@ -93,7 +95,8 @@ def write_dng(
     Raises:
         ShapeError: the input is not one mosaic; a value needs more bits than the profile has; or the mosaic is
             smaller than 16 pixels and not plain.
-        ConfigError: the orientation is not in 1 to 8, the compression is unknown, or a text cannot be stored.
+        ConfigError: the orientation is not in 1 to 8, exposure or noise is out of range, the compression is
+            unknown, or a text or number cannot be stored.
         OutputError: the file cannot be written.
 
     Example:
@@ -174,6 +177,10 @@ def _write(
     """Write stored samples ``[H, W]`` or ``[H, W, 3]`` in the units of the profile."""
     if told.orientation not in range(1, 9):
         raise ConfigError(f"orientation must be an EXIF orientation, 1 to 8, got {told.orientation}")
+    if not abs(told.exposure) <= MOST_EXPOSURE:
+        raise ConfigError(f"exposure must lie within {MOST_EXPOSURE} EV of 0, got {told.exposure}")
+    if told.noise is not None and not all(0 <= value <= 1 for value in told.noise):
+        raise ConfigError(f"noise must be variances of normalised values, in [0, 1], got {tuple(told.noise)}")
     if not plain and min(stored.shape[:2]) < LEAST_SIDE:
         raise ShapeError(f"a RAW of {stored.shape[1]}x{stored.shape[0]} has no room for tiles: take plain=True")
     root, version = _directories(stored, profile, told, compression, plain=plain)
