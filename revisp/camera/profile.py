@@ -13,7 +13,7 @@ from revisp.camera.json_file import json_of
 from revisp.cfa import CFA
 from revisp.errors import ConfigError
 
-__all__ = ["SRGB_TO_XYZ", "CameraProfile"]
+__all__ = ["SRGB_TO_XYZ", "CameraProfile", "camera_name"]
 
 Array = np.ndarray[Any, Any]
 
@@ -95,7 +95,7 @@ class CameraProfile:
             >>> typical_profile().replace(make="Canon", model="Canon EOS R").name
             'Canon EOS R'
         """
-        return self.model if self.model.startswith(self.make) else f"{self.make} {self.model}".strip()
+        return camera_name(self.make, self.model)
 
     @property
     def gains(self) -> tuple[float, float, float]:
@@ -170,3 +170,13 @@ class CameraProfile:
             if not isinstance(values, dict):
                 raise ConfigError("it must be a JSON object")
             return cls.from_dict(values)
+
+
+def camera_name(make: str, model: str) -> str:
+    """Return make and model; the make only once if the model begins with it, as cameras' files have it.
+
+    Example:
+        >>> camera_name("Canon", "Canon EOS 20D"), camera_name("Apple", "iPhone 5")
+        ('Canon EOS 20D', 'Apple iPhone 5')
+    """
+    return model if model.startswith(make) else f"{make} {model}".strip()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from revisp.camera.brightness import Brightness, match_brightness
 from revisp.camera.develop import develop
-from revisp.camera.profile import CameraProfile
+from revisp.camera.profile import CameraProfile, camera_name
 from revisp.challenges import of_profile
 from revisp.convert.engine import Engine, Sensor, TorchEngine, as_engine
 from revisp.convert.jobs import preview_path
@@ -241,7 +241,7 @@ def _dng(path: Path, raw: Tensor, sensor: Sensor, origin: Origin, choice: Choice
         told["provenance"] = Provenance.of_photo(
             origin.photo,
             model=getattr(sensor, "name", ""),
-            camera=" ".join(filter(None, (origin.metadata.make, origin.metadata.model))),
+            camera=camera_name(origin.metadata.make or "", origin.metadata.model or ""),
             gain=origin.brightness.gain,
         )
     told["compression"] = choice.compression

@@ -71,6 +71,16 @@ def test_its_preview_looks_like_the_photo(photo: Path):
         assert (picture - read_srgb(photo)).abs().mean() < 0.03
 
 
+def test_the_photos_camera_is_named_once(photo: Path):
+    """Cameras' files often repeat the make in the model."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "Canon", "Canon EOS 20D"
+    with Image.open(photo) as image:
+        image.load()
+    image.save(photo, exif=exif)
+    assert read_provenance(_convert(photo)).camera == "Canon EOS 20D"
+
+
 def test_it_is_known_as_predicted_and_from_what(photo: Path):
     note = read_provenance(_convert(photo))
     assert note is not None
