@@ -150,14 +150,14 @@ def _watch(
     begun: tuple[int, int],
     until: float,
 ) -> int:
-    """Count what a child reports until it dies, hangs, grows or the time is over; return the next input's number."""
+    """Count what a child reports until it dies, hangs, grows or the time is over; return the next number."""
     first, at = begun
     since, running, base = time.monotonic(), False, 0
 
     def found(kind: str, text: str) -> int:
         door, seed = _input(plan, first, at)
         report.findings.append(Finding(door.name, seed, kind, text))
-        print(f"{kind}: {door.name} --seed {seed}: {text}", file=sys.stderr)
+        print(f"{kind}: {door.name} --seed {seed}: {text}", file=sys.stderr)  # noqa: T201
         return at + 1
 
     while time.monotonic() < until:

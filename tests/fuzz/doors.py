@@ -164,6 +164,10 @@ def _onnx(path: Path) -> None:
     OnnxPipeline(path).bayer(torch.rand(3, 32, 32))
 
 
+def _load_model(place: Path) -> None:
+    revisp.from_pretrained(place / "model")
+
+
 def _finished(path: Path) -> None:
     is_finished(Conversion(path.with_name("lost.jpg"), path), Choice())
 
@@ -183,8 +187,8 @@ def _submissions(place: Path) -> None:
 
 DOORS: tuple[Door, ...] = (
     *(_one(f"read_photo: {kind}", kind, read_photo) for kind in PHOTOS),
-    *(_one(f"read_record: {kind}", kind, read_record) for kind in ("jpeg", "png", "tiff", "webp", "ultrahdr.jpeg")),
-    *(_one(f"read_metadata: {kind}", kind, read_metadata) for kind in ("jpeg", "png", "tiff", "avif", "jxl", "dng")),
+    *(_one(f"read_record: {kind}", kind, read_record) for kind in ("jpeg", "png", "tiff", "webp")),
+    *(_one(f"read_metadata: {kind}", kind, read_metadata) for kind in ("jpeg", "png", "tiff", "avif", "jxl")),
     *(_one(f"photo_size: {kind}", kind, photo_size) for kind in ("jpeg", "png", "tiff", "heif", "jxl")),
     *(_one(f"read_raw: {kind}", kind, read_raw, file="a.dng") for kind in RAWS),
     *(_one(f"read_preview: {kind}", kind, read_preview, file="a.dng") for kind in ("dng", "jxl.dng")),
@@ -206,12 +210,12 @@ DOORS: tuple[Door, ...] = (
     _one("load_camera", "camera", load_camera),
     _one("load_curve: camera", "camera", load_curve),
     _one("load_curve: list", "curve", load_curve),
-    _in_folder("from_pretrained: config", "model", lambda place: revisp.from_pretrained(place / "model"), (".json",)),
+    _in_folder("from_pretrained: config", "model", _load_model, (".json",)),
     _in_folder(
-        "from_pretrained: weights", "model", lambda place: revisp.from_pretrained(place / "model"), (".safetensors",)
+        "from_pretrained: weights", "model", _load_model, (".safetensors",)
     ),
     _in_folder(
-        "from_pretrained: estimated", "estimated", lambda place: revisp.from_pretrained(place / "model"), (".json",)
+        "from_pretrained: estimated", "estimated", _load_model, (".json",)
     ),
     _in_folder("read_manifest", "dataset", lambda place: read_manifest(place), (".jsonl",)),
     _in_folder("prepared data: manifest", "dataset", _read_dataset, (".jsonl",)),

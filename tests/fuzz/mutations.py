@@ -15,7 +15,8 @@ STRANGE_NUMBERS = (
     float("nan"), float("inf"), float("-inf"),
 )  # fmt: skip
 STRANGE_VALUES = (
-    None, True, "", "\0", "../../etc", "/tmp/x", "x" * 5000, "\x1b[2J", "\ud800", "NaN", [], {}, [[]], [None], {"a": 1},
+    None, True, "", "\0", "../../etc", "/tmp/x", "x" * 5000, "\x1b[2J", "\ud800", "NaN", [], {}, [[]], [None],
+    {"a": 1},
 )  # fmt: skip
 DEPTH = 100_000
 FIELD_VALUES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
