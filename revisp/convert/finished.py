@@ -7,9 +7,11 @@ import numpy as np
 from revisp.convert.formats import Choice
 from revisp.convert.jobs import Conversion, preview_path
 from revisp.errors import ImageError
+from revisp.io.boundary import decoding
 from revisp.io.dng.linear import read_linear_dng
 from revisp.io.header import photo_size
 from revisp.io.mosaic_file import read_mosaic
+from revisp.io.npy import read_npy
 from revisp.io.raw.read import read_raw
 
 __all__ = ["is_finished"]
@@ -25,8 +27,9 @@ def is_finished(job: Conversion, choice: Choice) -> bool:
         written = min(file.stat().st_mtime_ns for file in files)
         if job.photo.exists() and job.photo.stat().st_mtime_ns > written:
             return False
-        found = _size(job, linear=choice.linear_dng)
-    except (OSError, ValueError, EOFError, ImageError):
+        with decoding(job.output):
+            found = _size(job, linear=choice.linear_dng)
+    except (OSError, ImageError):
         return False
     photo = photo_size(job.photo)
     slack = 2 if job.output.suffix.lower() == ".npy" else 0  # planes are cut to whole RGGB tiles
@@ -43,7 +46,7 @@ def _size(job: Conversion, *, linear: bool) -> tuple[int, ...]:
     if ending == ".dng":
         return read_raw(job.output).mosaic.shape
     if ending == ".npy":
-        planes = np.load(job.output, allow_pickle=False)
+        planes = read_npy(job.output)
         if planes.dtype != np.uint16 or planes.ndim != 3 or planes.shape[-1] != 4:
             raise ValueError(f"no planes R, Gr, Gb, B: {planes.dtype} {planes.shape}")
         return tuple(2 * n for n in planes.shape[:2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from revisp.data.picture import BRIGHTNESS_STEP
 from revisp.data.window import StoredWindow
 from revisp.errors import DataError, near_miss
 from revisp.io.file_names import natural_key
+from revisp.io.npy import open_npy, read_npy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -35,7 +36,8 @@ _ARRAY_DTYPES: dict[Array, tuple[np.dtype[Any], ...]] = {
     "valid": (np.dtype(np.uint8),),
     "oe": (np.dtype(np.int32),),
 }
-_MMAP_MODES: dict[Array, Literal["r"] | None] = {"raw": "r", "srgb": "r", "target": "r", "valid": None, "oe": None}
+_SMALL: tuple[Array, ...] = ("valid", "oe")
+"""Arrays that are read whole; the others are mapped into memory."""
 
 
 class PreparedPicture:
@@ -141,12 +143,9 @@ class PreparedPicture:
 
     def _open(self, what: Array) -> np.ndarray[Any, Any]:
         path = array_path(self.root, self.name, what)
-        try:
-            array: np.ndarray[Any, Any] = np.load(path, mmap_mode=_MMAP_MODES[what], allow_pickle=False)
-        except FileNotFoundError:
-            raise DataError(f"{path} is missing, but {MANIFEST} names it: run revisp-prepare again") from None
-        except Exception as error:  # a damaged header fails in many ways
-            raise DataError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+        if not path.exists():
+            raise DataError(f"{path} is missing, but {MANIFEST} names it: run revisp-prepare again")
+        array = (read_npy if what in _SMALL else open_npy)(path, raises=DataError)
         height, width = self.height, self.width
         shape = {
             "raw": (height, width),

@@ -17,6 +17,7 @@ from revisp.camera.panorama import halved, smoothed_poles
 from revisp.errors import DataError, ImageError
 from revisp.io.atomic import atomic_write
 from revisp.io.locking import make_folder
+from revisp.io.npy import open_npy
 from revisp.io.photo import read_srgb
 from revisp.io.scene import Scene, read_scene
 
@@ -84,7 +85,7 @@ class CachedScene:
 
     def levels(self) -> list[Array]:
         """Map the levels ``[H, W, 3]`` into memory, float16, the largest first; nothing is read yet."""
-        stored = np.load(self.file, mmap_mode="r", allow_pickle=False)
+        stored = open_npy(self.file)
         ends = np.cumsum([3 * height * width for height, width in self.shapes])
         return [
             stored[end - 3 * height * width : end].reshape(height, width, 3)

@@ -31,6 +31,7 @@ from revisp.demosaic import Demosaic, demosaic
 from revisp.errors import ConfigError, DataError, ImageError
 from revisp.io.camera_file import load_camera
 from revisp.io.file_names import PHOTO_ENDINGS
+from revisp.io.npy import open_npy, read_npy
 from revisp.io.photo_folder import PhotoFolder, read_photo_folder
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class SimulatedPhoto:
         self.demosaic = demosaic
         self._pixels = pixels
         self._positions = overexposed
-        self.height, self.width = np.load(pixels, mmap_mode="r", allow_pickle=False).shape[:2]
+        self.height, self.width = open_npy(pixels).shape[:2]
         self.has_overexposed = len(self.overexposed()) > 0
 
     def overexposed(self) -> np.ndarray[Any, Any]:
@@ -94,15 +95,14 @@ class SimulatedPhoto:
         They are found in the photo, before any camera. In a shot of less exposure, a crop around them may have no
         overexposed pixel; in a shot of more exposure, it has many more.
         """
-        positions: np.ndarray[Any, Any] = np.load(self._positions, allow_pickle=False)
-        return positions
+        return read_npy(self._positions)
 
     def brightness(self) -> np.ndarray[Any, Any]:
         """Return the photo's own linear light at every `BRIGHTNESS_STEP`-th row and column, before any camera.
 
         Camera and exposure decide how bright the RAW becomes, but not which positions are brighter than others.
         """
-        stored = np.load(self._pixels, mmap_mode="r", allow_pickle=False)[::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP]
+        stored = open_npy(self._pixels)[::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP]
         light: np.ndarray[Any, Any] = srgb_to_linear(torch.from_numpy(stored.astype(np.float32) / 255)).numpy()
         return light.transpose(2, 0, 1)
 
@@ -118,7 +118,7 @@ class SimulatedPhoto:
             min(top + height + SIMULATED_MARGIN, self.height),
             min(left + width + SIMULATED_MARGIN, self.width),
         )
-        stored = np.load(self._pixels, mmap_mode="r", allow_pickle=False)
+        stored = open_npy(self._pixels)
         photo = torch.from_numpy(stored[y:bottom, x:right].astype(np.float32) / 255).permute(2, 0, 1)
         window = (..., slice(top - y, top - y + height), slice(left - x, left - x + width))
         drawn = () if self.fixed else (seed, top, left)

@@ -160,12 +160,12 @@ def score_blind(
     methods = {name: method, **{other: BASELINES[other] for other in BASELINES if other != name}}
     images = []
     for done, picture in enumerate(pictures, start=1):
-        pair = read_blind_pair(picture, data.profile)
         try:
+            pair = read_blind_pair(picture, data.profile)
             scores = score_methods(methods, pair, styles=styles)
             images.append(ImageScores(pair.name, scores, {"camera": pair.camera, "exposure": pair.exposure}))
-        except ShapeError as error:
-            warnings.warn(f"{pair.name} is left out: {error}", stacklevel=2)
+        except (DataError, ShapeError) as error:
+            warnings.warn(f"{picture.name} is left out: {error}", stacklevel=2)
         if progress is not None:
             progress(done, len(pictures))
     if not images:

@@ -17,6 +17,7 @@ A measured rendering has the white balance of its pairs: photos in other light s
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from revisp.camera.develop import develop
 from revisp.camera.isp import srgb_to_linear
 from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.camera.simulate import SIMULATED, SimulatedCamera
-from revisp.errors import ConfigError
+from revisp.errors import ConfigError, ImageError
 from revisp.evaluation.scores import Evaluation, ImageScores, score_srgb
 from revisp.inference.demosaic import demosaic_tiled
 from revisp.inference.predict import predict
@@ -67,7 +68,7 @@ def score_cycle(
 
     Raises:
         ConfigError: the camera file is not valid or has another Bayer phase, or the model has no camera.
-        ImageError: a photo cannot be read.
+        ImageError: no photo can be read. A single one of several is left out, with a warning.
 
     Example:
         >>> import tempfile
@@ -81,8 +82,14 @@ def score_cycle(
     """
     known = _known_camera(model, camera)
     images = []
-    for path in photos:
-        srgb = read_srgb(path)
+    for number, path in enumerate(photos, start=1):
+        try:
+            srgb = read_srgb(path)
+        except ImageError as error:
+            if len(photos) == 1:
+                raise
+            warnings.warn(f"{error}: left out", stacklevel=2)
+            continue
         bayer = predict(model, srgb, tile=tile or max(srgb.shape[-2:])).bayer
         extra = {}
         if known is not None:
@@ -95,7 +102,9 @@ def score_cycle(
         scores = {f"cycle_{name}": value for name, value in score_srgb(developed, srgb).items()}
         images.append(ImageScores(Path(path).name, scores | extra))
         if progress is not None:
-            progress(len(images), len(photos))
+            progress(number, len(photos))
+    if not images:
+        raise ImageError(f"none of the {len(photos)} photos can be read")
     return Evaluation(tuple(images), (_note(known, camera),))
 
 

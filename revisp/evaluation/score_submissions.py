@@ -22,6 +22,7 @@ from revisp.errors import ConfigError, DataError, ImageError
 from revisp.evaluation.measures import DEFAULT_METRICS, check_metrics, choose_measures, notes_of
 from revisp.evaluation.scores import NTIRE_RULES, Evaluation, ImageScores, psnr_ssim, score_pair
 from revisp.io.file_names import PHOTO_ENDINGS, natural_key
+from revisp.io.npy import open_npy, read_npy
 from revisp.io.photo import read_srgb
 
 __all__ = ["Problems", "list_files", "score_submissions"]
@@ -193,9 +194,9 @@ def _opened(files: Mapping[str, Path], problems: Problems) -> Iterator[tuple[str
     """Open arrays without reading their values; note files that are not arrays of a challenge."""
     for name, path in files.items():
         try:
-            array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except Exception as error:  # a damaged header fails in many ways
-            problems.add(f"{path}: not a readable .npy file ({' '.join(str(error).split())})")
+            array = open_npy(path)
+        except ImageError as error:
+            problems.add(str(error))
             continue
         if array.dtype != np.uint16 or array.ndim != 3 or array.shape[-1] != 4:
             problems.add(f"{path}: is {array.dtype} {list(array.shape)}, not uint16 [h, w, 4]")
@@ -235,5 +236,5 @@ def _check_photos(photos: Mapping[str, Path], true: Mapping[str, Path], problems
 
 def _planes(path: Path, scale: int) -> Tensor:
     """Return packed planes ``[4, h, w]`` as float64, like the script of the challenge."""
-    stored = np.load(path, allow_pickle=False)
+    stored = read_npy(path)
     return torch.from_numpy(np.ascontiguousarray(stored.transpose(2, 0, 1)).astype(np.float64) / scale)

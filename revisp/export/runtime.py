@@ -13,6 +13,7 @@ from torch import Tensor
 
 from revisp.errors import ConfigError, WeightsError
 from revisp.export.graph import INPUT_NAME, OUTPUT_NAME, PHOTO_NAME, GraphInfo
+from revisp.io.boundary import decoding
 
 __all__ = ["METADATA_KEY", "open_session", "predict_session", "read_info", "require", "run_session"]
 
@@ -58,11 +59,9 @@ def open_session(model: str | Path | bytes, providers: Sequence[str] | None = No
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4  # onnxruntime would also print the errors that it raises
-    try:
+    name = "the graph" if isinstance(model, bytes) else model
+    with decoding(name, "damaged or not an ONNX model of this onnxruntime", WeightsError):
         return runtime.InferenceSession(model, options, providers=chosen)
-    except Exception as error:  # the exceptions of onnxruntime have no common base
-        reason = "the graph: " if isinstance(model, bytes) else f"{model}: damaged or "
-        raise WeightsError(f"{reason}not an ONNX model of this onnxruntime ({error})") from error
 
 
 def read_info(session: Any, path: object) -> GraphInfo:
@@ -71,7 +70,9 @@ def read_info(session: Any, path: object) -> GraphInfo:
     Raises:
         WeightsError: revisp did not export the graph.
     """
-    return GraphInfo.from_json(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
+    with decoding(str(path), "its metadata are damaged", WeightsError):
+        found = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+    return GraphInfo.from_json(found, path)
 
 
 def run_session(session: Any, *inputs: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from revisp.challenges import challenge_scale
 from revisp.errors import ImageError, ShapeError
 from revisp.io.atomic import atomic_write
 from revisp.io.mosaic_file import single_mosaic
+from revisp.io.npy import read_npy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,10 +100,7 @@ def read_challenge_npy(path: str | Path, *, bits: int = 10) -> Array:
         ((8, 8), 0.5)
     """
     scale = challenge_scale(bits)
-    try:
-        stored = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ImageError(f"{path}: not a readable .npy file ({error})") from error
+    stored = read_npy(path)
     if stored.dtype != np.uint16 or stored.ndim != 3 or stored.shape[-1] != 4:
         raise ImageError(
             f"{path}: a challenge file is uint16 [h, w, 4], this is {stored.dtype} {list(stored.shape)}"

@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from revisp.errors import ImageError
+from revisp.io.boundary import decoding
 from revisp.io.containers.damage import DamagedError
 from revisp.io.containers.tiff import Directory, DirectoryReader
 from revisp.io.photo_parts import exif_block
@@ -102,9 +104,9 @@ def read_metadata(path: str | Path) -> PhotoMetadata:
         ('Pixel 6', None)
     """
     try:
-        with Path(path).open("rb") as file:
+        with decoding(path), Path(path).open("rb") as file:
             return read_exif(file)
-    except OSError:
+    except ImageError:  # reading the whole file reports the fault
         return PhotoMetadata()
 
 

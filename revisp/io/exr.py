@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from revisp.errors import ImageError
+from revisp.io.boundary import decoding
 from revisp.io.pixel_limit import MAX_PIXELS
 from revisp.io.primaries import REC709, Primaries
 from revisp.io.scene_light import StoredLight
@@ -48,19 +49,24 @@ def read_exr(path: Path) -> StoredLight:
         import OpenEXR
     except ImportError as error:
         raise ImageError(f'{path}: .exr files need the package OpenEXR: pip install "revisp[scenes]"') from error
-    parts = _open(OpenEXR, path, header_only=True)
+    with decoding(path):
+        return _read(OpenEXR, path)
+
+
+def _read(library: Any, path: Path) -> StoredLight:
+    parts = _open(library, path, header_only=True)
     for part in parts:
-        _check(part.header, OpenEXR, path)
-    index, layer, names = _choose(parts, OpenEXR, path)
-    part = _open(OpenEXR, path, header_only=False)[index]
-    primaries, notes = _colours(part.header, OpenEXR, path)
+        _check(part.header, library, path)
+    index, layer, names = _choose(parts, library, path)
+    part = _open(library, path, header_only=False)[index]
+    primaries, notes = _colours(part.header, library, path)
     pixels = _rgb({key: part.channels[name] for key, name in names.items()}, primaries)
     pixels = _in_display_window(pixels, part.header, path)
     if layer:
         notes.append(f"layer {layer} taken")
     if set(names) == {"Y"}:
         notes.append("luminance alone: grey")
-    is_map = part.header.get("envmap") == OpenEXR.ENVMAP_LATLONG
+    is_map = part.header.get("envmap") == library.ENVMAP_LATLONG
     if is_map:
         pixels = pixels[:, :-1]  # by definition it shows the same direction as the first column
     neutral = part.header.get("adoptedNeutral")

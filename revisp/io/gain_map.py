@@ -18,6 +18,7 @@ from PIL import Image
 from revisp.camera.isp import srgb_to_linear
 from revisp.errors import ImageError
 from revisp.io.apple_gain import AppleGain
+from revisp.io.boundary import decoding
 from revisp.io.containers.jpeg import SIGNATURE, parse_jpeg
 from revisp.io.gain_fields import HDRGM, GainFields
 from revisp.io.jpeg_gain import find_jpeg_gain
@@ -108,13 +109,10 @@ def _of_sdr(meaning: GainFields | None, path: Path) -> GainFields:
 
 
 def _combine(srgb: Any, stored: bytes, meaning: GainFields, path: Path) -> StoredLight:
-    try:
-        with pixel_limit(), Image.open(io.BytesIO(stored)) as image:
-            height, width = srgb.shape[-2:]
-            shown = image if image.mode in ("L", "RGB") else image.convert("RGB")
-            values = np.asarray(shown.resize((width, height), Image.Resampling.BILINEAR))
-    except (OSError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: its gain map is damaged ({error})") from error
+    with decoding(path, "its gain map is damaged"), pixel_limit(), Image.open(io.BytesIO(stored)) as image:
+        height, width = srgb.shape[-2:]
+        shown = image if image.mode in ("L", "RGB") else image.convert("RGB")
+        values = np.asarray(shown.resize((width, height), Image.Resampling.BILINEAR))
     values = values.reshape(height, width, -1)
     light = np.empty((height, width, 3), np.float32)
     for top in range(0, height, _ROWS):

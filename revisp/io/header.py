@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import rawpy
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from revisp.io.containers.damage import DamagedError
+from revisp.errors import ImageError
+from revisp.io.boundary import decoding
 from revisp.io.containers.isobmff import parse_heif
 from revisp.io.containers.jxl import parse_jxl, parse_jxl_header
 from revisp.io.decoders.tiff import tiff_size
@@ -38,9 +39,9 @@ class RawHeader(NamedTuple):
 def photo_size(path: str | Path) -> tuple[int, int] | None:
     """Return height and width of a photo as stored, or None if it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
+        with decoding(path), Path(path).open("rb") as file:
             return _size(file)
-    except (OSError, ValueError, DamagedError, UnidentifiedImageError, Image.DecompressionBombError):
+    except ImageError:  # reading the whole file reports the fault
         return None
 
 
@@ -63,10 +64,15 @@ def raw_header(path: str | Path) -> RawHeader | None:
     """Return the header of a RAW file, or None if it cannot be read."""
     path = Path(path)
     try:
-        if path.suffix.lower() == ".gpr":
-            active = open_gpr(path, lambda raw: raw.frame_info.active_area)
-            return RawHeader(active.height, active.width, read_metadata(path))
-        with rawpy.imread(str(path)) as raw:
-            return RawHeader(raw.sizes.height, raw.sizes.width, libraw_metadata(raw, path))
-    except Exception:  # reading the whole file reports the fault
+        with decoding(path):
+            return _raw_header(path)
+    except ImageError:  # reading the whole file reports the fault
         return None
+
+
+def _raw_header(path: Path) -> RawHeader:
+    if path.suffix.lower() == ".gpr":
+        active = open_gpr(path, lambda raw: raw.frame_info.active_area)
+        return RawHeader(active.height, active.width, read_metadata(path))
+    with rawpy.imread(str(path)) as raw:
+        return RawHeader(raw.sizes.height, raw.sizes.width, libraw_metadata(raw, path))

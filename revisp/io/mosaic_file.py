@@ -13,8 +13,10 @@ from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, unpack
 from revisp.errors import ImageError, OutputError, ShapeError
 from revisp.io.atomic import atomic_write
+from revisp.io.boundary import decoding
 from revisp.io.containers.png import with_software
 from revisp.io.not_a_photo import MOSAIC_SOFTWARE
+from revisp.io.npy import read_npy
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -154,14 +156,8 @@ def read_planes(path: str | Path, cfa: CFA) -> Array:
 
 def _read(path: Path) -> Array:
     """Return the array of a file: uint16, not empty."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageError(f"{path}: {error.strerror or error}") from error
-    try:
-        array = _decode(data, path)
-    except Exception as error:  # each decoder raises its own errors
-        raise ImageError(f"{path}: not a readable 16-bit PNG, TIFF or npy mosaic ({error})") from error
+    with decoding(path, "not a readable 16-bit PNG, TIFF or npy mosaic"):
+        array = _decode(path)
     if array.dtype != np.uint16:
         raise ImageError(
             f"{path}: a mosaic has 16 bits, this is {array.dtype} {list(array.shape)}: write the sensor's own "
@@ -172,12 +168,14 @@ def _read(path: Path) -> Array:
     return array
 
 
-def _decode(data: bytes, path: Path) -> Array:
+def _decode(path: Path) -> Array:
     decoded: Array
-    if data[:6] == b"\x93NUMPY":
-        decoded = np.load(path, allow_pickle=False)
-    elif data[:4] == b"\x89PNG":
-        decoded = imagecodecs.png_decode(data)
-    else:
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head == b"\x89PNG":
+        decoded = imagecodecs.png_decode(path.read_bytes())
+    elif head in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         decoded = tifffile.imread(path)
+    else:
+        decoded = read_npy(path)
     return decoded

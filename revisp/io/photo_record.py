@@ -9,6 +9,8 @@ from typing import Any
 
 from PIL import Image
 
+from revisp.errors import ImageError
+from revisp.io.boundary import decoding
 from revisp.io.ifd import Tag, decode_directory
 from revisp.io.photo_parts import exif_block
 from revisp.io.pixel_limit import pixel_limit
@@ -80,11 +82,16 @@ def read_record(path: str | Path) -> PhotoRecord:
         {270: Tag(kind='ascii', values=b'a cat\x00')}
     """
     try:
-        block = _exif(Path(path))
-    except OSError:
+        with decoding(path):
+            return _record(Path(path))
+    except ImageError:  # reading the whole file reports the fault
         return PhotoRecord()
+
+
+def _record(path: Path) -> PhotoRecord:
+    block = _exif(path)
     main = decode_directory(block, 0)
-    xmp = main[_XMP].values if _XMP in main else _xmp(Path(path))
+    xmp = main[_XMP].values if _XMP in main else _xmp(path)
     exif = _below(block, main, _EXIF)
     return PhotoRecord(
         descriptions={tag: main[tag] for tag in _DESCRIPTIVE_TAGS if tag in main},
@@ -107,9 +114,9 @@ def _exif(path: Path) -> bytes:
 def _xmp(path: Path) -> Any:
     """Return the XMP of a photo as text or bytes; empty where Pillow opens no such photo."""
     try:
-        with pixel_limit(), Image.open(path) as image:
+        with decoding(path), pixel_limit(), Image.open(path) as image:
             return image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    except Exception:  # Pillow fails in as many ways as a file can be damaged
+    except ImageError:
         return b""
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from revisp.errors import ImageError
+from revisp.io.boundary import decoding
 from revisp.io.exr import MAGIC, read_exr
 from revisp.io.gain_map import gain_map_beside, has_gain_map, read_gain_map, read_gain_map_jpeg
 from revisp.io.photo import MIN_SIZE
@@ -99,7 +100,8 @@ def read_scene(path: str | Path, projection: Projection | None = None) -> Scene:
         (torch.Size([3, 16, 32]), 'equirectangular')
     """
     path = check_file(path)
-    stored = mend(_decode(path), path)
+    with decoding(path):
+        stored = mend(_decode(path), path)
     height, width = stored.pixels.shape[:2]
     if min(height, width) < MIN_SIZE:
         raise ImageError(f"{path}: {width}x{height} pixels, the least is {MIN_SIZE}x{MIN_SIZE}")

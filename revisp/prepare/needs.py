@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from revisp.errors import RevispError
 from revisp.io.header import photo_size, raw_header
+from revisp.io.npy import open_npy
 from revisp.prepare.items import ChallengeTile, Item, LonelyPhoto, MosaicFile, PairFile, PlainPhoto
 from revisp.prepare.options import PrepareOptions
 
@@ -75,7 +74,7 @@ def _pixels(item: Item) -> int:
         else:
             header = raw_header(file)
             size = None if header is None else header[:2]
-    except (RevispError, OSError, ValueError):
+    except RevispError:
         return 0
     return 0 if size is None else size[0] * size[1]
 
@@ -83,5 +82,5 @@ def _pixels(item: Item) -> int:
 def _array_size(file: Path) -> tuple[int, int] | None:
     if file.suffix.lower() != ".npy":
         return photo_size(file)
-    shape = np.load(file, mmap_mode="r", allow_pickle=False).shape
+    shape = open_npy(file).shape
     return (2 * shape[0], 2 * shape[1]) if len(shape) == 3 else shape[:2]

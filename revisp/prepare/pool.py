@@ -8,13 +8,13 @@ bookkeeping of the pool could leave a lock that is never released.
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -27,12 +27,15 @@ import torch
 from revisp.errors import DataError
 from revisp.prepare.needs import affordable_workers
 from revisp.prepare.options import PrepareOptions
-from revisp.prepare.work import Done, PlannedItem, process
+from revisp.prepare.work import Done, PlannedItem, process, rejection
 
 __all__ = ["work"]
 
 STOP_TIMEOUT = 5.0
 """Seconds that a worker has to clean up when it is stopped."""
+
+DIED = "the process that prepared it died, for lack of memory or because the file is damaged"
+"""Why an item is rejected that ended its process."""
 
 INTERRUPT_POLL = 0.2
 """Seconds between two checks for a pending interrupt."""
@@ -43,6 +46,9 @@ def work(
 ) -> Generator[tuple[PlannedItem, Done]]:
     """Process jobs, in parallel if there are several; yield each when it is finished.
 
+    If a worker process dies, the jobs that it may have been at are done again one by one. A job that ends its
+    process when it is alone is rejected; the others go on.
+
     Args:
         jobs: the planned items.
         options: settings; ``workers`` is the number of processes.
@@ -50,7 +56,6 @@ def work(
         begin: called before a job begins.
 
     Raises:
-        DataError: a worker process died.
         OutputError: a file cannot be written.
     """
     workers = min(options.workers or affordable_workers(job.item for job in jobs), len(jobs))
@@ -59,18 +64,48 @@ def work(
             begin(job)
             yield job, process(job, options, root)
         return
+    waiting, suspects = deque(jobs), deque[PlannedItem]()
+    while waiting or suspects:
+        alone = bool(suspects)
+        try:
+            yield from _round(suspects if alone else waiting, 1 if alone else workers, options, root, begin)
+        except _WorkerDiedError as died:
+            if alone:
+                [job] = died.jobs
+                yield job, Done([rejection(job, DIED)], [])
+            else:
+                suspects.extend(died.jobs)
+
+
+class _WorkerDiedError(Exception):
+    """A worker process died; ``jobs`` were begun and are not finished."""
+
+    def __init__(self, jobs: Sequence[PlannedItem]) -> None:
+        super().__init__()
+        self.jobs = jobs
+
+
+def _round(
+    queue: deque[PlannedItem],
+    workers: int,
+    options: PrepareOptions,
+    root: Path,
+    begin: Callable[[PlannedItem], None],
+) -> Generator[tuple[PlannedItem, Done]]:
+    """Process jobs in a pool of workers until none is left; one after another if there is one worker."""
     context = multiprocessing.get_context("spawn")
     ends, stop = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker, initargs=(workers, ends))
+    ahead = 1 if workers == 1 else 2 * workers
     waiting: dict[Future[Done], PlannedItem] = {}
     interrupts = _Interrupts()
     try:
-        queue = iter(jobs)
         while True:
             interrupts.answer()
-            for job in itertools.islice(queue, 2 * workers - len(waiting)):
-                begin(job)
-                waiting[_submit(pool, job, options, root)] = job
+            while queue and len(waiting) < ahead:
+                begin(queue[0])
+                waiting[_submit(pool, queue[0], options, root)] = queue[0]
+                queue.popleft()
             if not waiting:
                 break
             for finished in wait(waiting, timeout=INTERRUPT_POLL, return_when=FIRST_COMPLETED).done:
@@ -80,11 +115,11 @@ def work(
         interrupts.answer()
     except BrokenProcessPool as error:
         interrupts.answer()  # it reached the workers, too
-        files = " or ".join(str(job.item.files[0]) for job in list(waiting.values())[:workers])
-        raise DataError(
-            f"a worker process died, for lack of memory or of a damaged file, perhaps {files}: start again with "
-            "fewer, --workers 1; finished pictures are kept"
-        ) from error
+        if not waiting:  # the process died before it had a job
+            raise DataError(
+                "worker processes die as they start, perhaps for lack of memory: use --workers 1"
+            ) from error
+        raise _WorkerDiedError(list(waiting.values())) from error
     finally:
         stop.close()
         pool.shutdown(wait=True, cancel_futures=True)

@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from revisp.challenges import CHALLENGES, by_photo, by_tile
 from revisp.data.manifest import MANIFEST
-from revisp.errors import DataError
+from revisp.errors import DataError, ImageError
 from revisp.io.file_names import MOSAIC_ENDINGS, PHOTO_ENDINGS, RAW_ENDINGS, natural_key
 from revisp.io.header import photo_size
+from revisp.io.npy import open_npy
 from revisp.prepare.items import (
     ChallengeTile,
     Item,
@@ -269,8 +268,8 @@ def _challenge_kind(file: Path) -> str | None:
     if file.suffix.lower() != ".npy":
         return None
     try:
-        array = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        array = open_npy(file)
+    except ImageError:
         return "damaged" if CHALLENGE_NAME.fullmatch(file.stem) else None
     if array.ndim == 3 and array.shape[-1] == 4:
         if challenge := by_tile(array.shape[:2]):

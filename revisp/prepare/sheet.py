@@ -21,6 +21,7 @@ from revisp.camera.fit import FittedCamera
 from revisp.data.manifest import Entry, Manifest, array_path
 from revisp.errors import RevispError
 from revisp.io.contact_sheet import write_contact_sheet
+from revisp.io.npy import open_npy
 from revisp.mask import overexposure_mask
 
 __all__ = ["write_sheets"]
@@ -71,8 +72,8 @@ def write_sheets(manifest: Manifest, *, limit: int = 96) -> list[Path]:
 
 
 def _row(root: Path, entry: Entry) -> tuple[str, list[Tensor]]:
-    stored = np.load(array_path(root, entry.name, "srgb"), mmap_mode="r", allow_pickle=False)
-    target = np.load(array_path(root, entry.name, "target"), mmap_mode="r", allow_pickle=False)
+    stored = open_npy(array_path(root, entry.name, "srgb"))
+    target = open_npy(array_path(root, entry.name, "target"))
     photo = torch.from_numpy(np.array(stored).astype(np.float32) / np.iinfo(stored.dtype).max).permute(2, 0, 1)
     raw_rgb = torch.from_numpy(np.array(target).astype(np.float32))
     developed = _develop(raw_rgb, photo, entry)

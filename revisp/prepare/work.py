@@ -6,19 +6,20 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from revisp.data.manifest import Reject
 from revisp.errors import DataError, OutputError, RevispError
+from revisp.io.boundary import decoding
 from revisp.prepare.items import ChallengeTile, Item, LonelyPhoto, MosaicFile, PairFile, PlainPhoto, RawFile
 from revisp.prepare.journal import Outcome
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.store import AlignedPair, Store
 
-__all__ = ["WORK_FORMAT", "Done", "PlannedItem", "plan_job", "process", "sources_of"]
+__all__ = ["WORK_FORMAT", "Done", "PlannedItem", "plan_job", "process", "rejection", "sources_of"]
 
 WORK_FORMAT = 2
 """Version of the computation. Raise it when the arrays change, so that old pictures are made again."""
@@ -78,26 +79,29 @@ def _outcomes(job: PlannedItem, options: PrepareOptions, root: Path) -> list[Out
     store, item = Store(root, options.demosaic), job.item
     outcomes: list[Outcome] = []
     try:
-        for picture in _pictures(item, options):
-            mark = job.mark if picture.converter is None else job.rendered_mark
-            outcomes.append(store.add(picture, scene=item.scene, sources=job.sources, fingerprint=mark))
+        with decoding(item.files[0], "cannot be prepared"):
+            for picture in _pictures(item, options):
+                mark = job.mark if picture.converter is None else job.rendered_mark
+                outcomes.append(store.add(picture, scene=item.scene, sources=job.sources, fingerprint=mark))
     except OutputError:
         raise
-    except (RevispError, OSError) as error:
-        return [
-            *outcomes,
-            Reject(_free_name(item, outcomes), job.sources, job.rendered_mark, _reason(item, error)),
-        ]
-    except Exception as error:
-        error.add_note(f"while preparing {item.files[0]}")
-        raise
+    except RevispError as error:
+        return [*outcomes, rejection(job, str(error), outcomes)]
     return outcomes
 
 
-def _reason(item: Item, error: Exception) -> str:
-    """Return an error in one line that names the file."""
-    reason = " ".join(str(error).split())
-    return reason if any(str(file) in reason for file in item.files) else f"{item.files[0]}: {reason}"
+def rejection(job: PlannedItem, reason: str, made: Sequence[Outcome] = ()) -> Reject:
+    """Return the rejection of an item, with a reason in one line that names the file.
+
+    Args:
+        job: the item.
+        reason: why it is refused.
+        made: its pictures that were made all the same; the rejection gets a name that none of them has.
+    """
+    files = job.item.files
+    line = " ".join(reason.split())
+    named = line if any(str(file) in line for file in files) else f"{files[0]}: {line}"
+    return Reject(_free_name(job.item, made), job.sources, job.rendered_mark, named)
 
 
 def _pictures(item: Item, options: PrepareOptions) -> Iterator[AlignedPair]:
@@ -124,7 +128,7 @@ def _pictures(item: Item, options: PrepareOptions) -> Iterator[AlignedPair]:
         raise DataError(why_lonely(item))
 
 
-def _free_name(item: Item, outcomes: list[Outcome]) -> str:
+def _free_name(item: Item, outcomes: Sequence[Outcome]) -> str:
     """Return a name for a rejection that no picture of the item has."""
     return item.name if all(outcome.name != item.name for outcome in outcomes) else f"{item.name}.rejected"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from revisp.errors import ConfigError, WeightsError
 from revisp.io.atomic import atomic_write
+from revisp.io.boundary import decoding
 
 __all__ = ["AtomicCheckpointIO", "find_checkpoint"]
 
@@ -56,8 +56,6 @@ def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
         path = Path(resume)
         if not path.is_file():
             raise ConfigError(f"resume={resume}: no such checkpoint file")
-    try:
+    with decoding(path, "damaged or not a training checkpoint", WeightsError):
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path}: damaged or not a training checkpoint") from error
     return path

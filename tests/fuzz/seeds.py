@@ -211,7 +211,7 @@ def _pair(place: Path, name: str, split: str, seed: int) -> Entry:
     return Entry(
         name=name, kind="pair", scene=name, split=split, camera="Maker One", profile=SIMULATED.profile,
         height=HEIGHT, width=WIDTH, oe_share=0.01, sources=({"path": "a.dng", "size": 1, "mtime_ns": 2},),
-        fingerprint="abc", alignment={"dx": 0.25, "dy": -0.25, "kind": "none"}, fitted={"psnr": 33.0}, has_valid=True,
+        fingerprint="abc", alignment={"offset": [0.25, 0.0]}, fitted={"psnr": 33.0}, has_valid=True,
     )  # fmt: skip
 
 
@@ -242,7 +242,8 @@ def _cell(place: Path) -> None:
     costs = {"parameters": 1000, "gmac": 2.5, "seconds": 0.25, "training": 60.0}
     result = CellResult(
         "unet", "embedded", 0, ("backbone=unet",), {"psnr": 31.5, "psnr_oe": float("nan")}, costs, 256, 8,
-        {"edges": [0.0, 1.0], "weight": [[1.0]] * 5, "bias": [[0.5]] * 5, "rmse": [[0.5]] * 5}, [("a", {"psnr": 30.0})],
+        {"edges": [0.0, 1.0], "weight": [[1.0]] * 5, "bias": [[0.5]] * 5, "rmse": [[0.5]] * 5},
+        [("a", {"psnr": 30.0})],
         SIMULATED.profile.to_dict(), {"torch": "2"},
     )  # fmt: skip
     write_result(result, place)

@@ -64,8 +64,8 @@ def test_wrong_files_and_arguments_are_refused(tmp_path: Path):
         "p.npy": "not a readable",
         "h.npy": "holds 2000, above the 1024",
         "s.npy": r"uint16 \[h, w, 4\]",
-        "e.npy": "not a readable",
-        "none.npy": "No such file",
+        "e.npy": "the file is empty",
+        "none.npy": "no such file",
     }.items():
         with pytest.raises(ImageError, match=reason):
             read_challenge_npy(tmp_path / name)

@@ -301,7 +301,7 @@ def test_a_gpr_needs_flashraw_and_says_so(tmp_path: Path, monkeypatch):
 def test_what_is_no_gpr_is_one_line(tmp_path: Path):
     pytest.importorskip("flashraw")
     (tmp_path / "a.gpr").write_text("no RAW")
-    with pytest.raises(ImageError, match=r"a\.gpr: not a GPR file") as caught:
+    with pytest.raises(ImageError, match=r"a\.gpr: cut off, damaged or not a GPR file") as caught:
         read_raw(tmp_path / "a.gpr")
     assert "\n" not in str(caught.value)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from revisp.errors import ImageError
+from revisp.io.boundary import decoding
 from revisp.io.decoders.decoded import DecodedPhoto
 from revisp.io.decoders.heif import decode_heif
 from revisp.io.decoders.jxl import decode_jxl
@@ -35,7 +36,7 @@ def decode_photo(file: BinaryIO, path: Path, *, gain: bool) -> DecodedPhoto:
     kind = photo_kind(head)
     if kind is None:
         raise not_a_photo(path, head)
-    try:
+    with decoding(path, "damaged or not a photo"):
         if kind == "TIFF":
             return decode_tiff(file if file.seekable() else io.BytesIO(head + file.read()), path)
         data = head + file.read()
@@ -48,8 +49,3 @@ def decode_photo(file: BinaryIO, path: Path, *, gain: bool) -> DecodedPhoto:
         if kind == "JPEG XL":
             return decode_jxl(data, path, gain=gain)
         return decode_heif(data, path, avif=kind == "AVIF", gain=gain)
-    except ImageError:
-        raise
-    except Exception as error:  # each decoder raises its own errors on damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ImageError(f"{path}: damaged or not a photo ({reason})") from error

@@ -9,6 +9,7 @@ import numpy as np
 import tifffile
 
 from revisp.errors import ImageError
+from revisp.io.boundary import decoding
 from revisp.io.dng.tags import LINEAR_SAMPLES
 from revisp.io.readable import check_complete, check_file
 
@@ -32,18 +33,12 @@ def read_linear_dng(path: str | Path) -> np.ndarray[Any, Any]:
         ((3, 32, 48), 32768)
     """
     path = check_file(path)
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
-            found = [page for page in pages if page.photometric == LINEAR_SAMPLES and page.samplesperpixel == 3]
-            if found:
-                check_complete(found[0], path)
-            stored = found[0].asarray() if found else None
-    except ImageError:
-        raise
-    except Exception as error:  # tifffile and the decoders fail in as many ways as a file can be damaged
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ImageError(f"{path}: cut off, damaged, or not a DNG ({reason})") from error
-    if stored is None or stored.dtype != np.uint16:
+    with decoding(path, "cut off, damaged, or not a DNG"), tifffile.TiffFile(path) as tiff:
+        pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
+        found = [page for page in pages if page.photometric == LINEAR_SAMPLES and page.samplesperpixel == 3]
+        if found:
+            check_complete(found[0], path)
+        stored = found[0].asarray() if found else None
+    if stored is None or stored.dtype != np.uint16 or stored.ndim != 3:
         raise ImageError(f"{path}: not a linear DNG of three planes of 16 bits")
     return np.ascontiguousarray(stored.transpose(2, 0, 1))

@@ -10,6 +10,7 @@ import tifffile
 
 from revisp import __version__
 from revisp.errors import ImageError
+from revisp.io.boundary import decoding
 from revisp.io.xmp import Property, property_values, simple_property
 
 __all__ = ["Provenance", "read_provenance"]
@@ -88,9 +89,9 @@ def read_provenance(path: str | Path) -> Provenance | None:
         True
     """
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with decoding(path), tifffile.TiffFile(path) as tiff:
             packet = tiff.pages.first.tags.valueof(_XMP)
-    except Exception:  # not a TIFF, or damaged
+    except ImageError:  # not a TIFF, or damaged
         return None
     note = property_values(packet if isinstance(packet, bytes) else b"", "revisp")
     if note.get("Predicted") != "True":

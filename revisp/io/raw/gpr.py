@@ -11,6 +11,7 @@ import numpy as np
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, ImageError
+from revisp.io.boundary import decoding
 from revisp.io.exif import read_metadata
 from revisp.io.raw.matrices import matrix_near_d65
 from revisp.io.raw.rawimage import RawImage, Rectangle
@@ -64,13 +65,8 @@ def open_gpr(path: Path, read: Callable[[Any], T]) -> T:
         raise ImageError(
             f'{path}: GoPro GPR files need the package flashraw: pip install "revisp[gpr]"'
         ) from error
-    try:
-        with flashraw.open(path) as raw:
-            return read(raw)
-    except flashraw.CorruptFileError as error:
-        raise ImageError(f"{path}: cut off or damaged ({error})") from error
-    except flashraw.FlashRawError as error:
-        raise ImageError(f"{path}: not a GPR file that flashraw can read ({error})") from error
+    with decoding(path, "cut off, damaged or not a GPR file"), flashraw.open(path) as raw:
+        return read(raw)
 
 
 def _profile(frame: Any, maximum: int) -> CameraProfile:

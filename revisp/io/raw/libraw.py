@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +18,7 @@ import tifffile
 from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, ImageError
+from revisp.io.boundary import decoding
 from revisp.io.exif import PhotoMetadata, read_exif, read_metadata
 from revisp.io.raw.bayer import OTHER_PATTERN, not_bayer, phase_of
 from revisp.io.raw.ciff import read_ciff
@@ -41,7 +44,7 @@ def read_libraw(path: Path) -> RawImage:
     """
     _check_complete(path)
     try:
-        with rawpy.imread(str(path)) as raw:
+        with decoding(path), _open(path) as raw:
             _check_header(raw, path)
             cfa = _bayer(raw, path)
             mosaic = raw.raw_image_visible.copy()  # LibRaw frees its array when the file is closed
@@ -50,8 +53,6 @@ def read_libraw(path: Path) -> RawImage:
             visible = Rectangle(sizes.top_margin, sizes.left_margin, *mosaic.shape)
             border = border_black(raw.raw_image, visible, cfa, raw.white_level)
             profile = _profile(raw, mosaic, cfa, border, metadata, path)
-    except rawpy.LibRawError as error:
-        raise ImageError(f"{path}: LibRaw cannot read it: {reason_of(error)}") from error
     except ConfigError as error:
         raise ImageError(f"{path}: {error}") from error
     return RawImage(
@@ -68,13 +69,25 @@ def libraw_preview(path: Path) -> tuple[bytes | Array, int] | None:
     Raises:
         ImageError: LibRaw cannot open the file.
     """
+    with decoding(path), _open(path) as raw:
+        try:
+            preview = raw.extract_thumb()
+        except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
+            return None
+        data = _as_stored(preview.data) if isinstance(preview.data, bytes) else preview.data
+        return data, _ORIENTATION[raw.sizes.flip & 7]
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[rawpy.RawPy]:
+    """Open a file by LibRaw.
+
+    Raises:
+        ImageError: LibRaw raised one of its own errors.
+    """
     try:
         with rawpy.imread(str(path)) as raw:
-            preview = raw.extract_thumb()
-            data = _as_stored(preview.data) if isinstance(preview.data, bytes) else preview.data
-            return data, _ORIENTATION[raw.sizes.flip & 7]
-    except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
-        return None
+            yield raw
     except rawpy.LibRawError as error:
         raise ImageError(f"{path}: LibRaw cannot read it: {reason_of(error)}") from error
 
