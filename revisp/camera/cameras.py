@@ -22,10 +22,11 @@ from revisp.camera.highlights import HighlightMode
 from revisp.camera.isp import ISPSettings
 from revisp.camera.jpeg import ChromaSubsampling
 from revisp.camera.noise import NoiseLevels, random_noise_levels
-from revisp.camera.profile import CameraProfile, Matrix
+from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SimulatedCamera
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, UnknownNameError, near_miss
+from revisp.schema import Matrix
 
 __all__ = [
     "EXPOSURES",

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from revisp.camera.isp import apply_ccm, srgb_to_linear
-from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile, Matrix
+from revisp.camera.profile import MOST_COEFFICIENT, SRGB_TO_XYZ, CameraProfile
 from revisp.camera.shading import Place, check_shading, shading_gain
 from revisp.checks import check_image
 from revisp.errors import ConfigError
+from revisp.schema import Figure, Matrix, Number, Numbers, Triple, Whole, build, check_fields
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,8 @@ __all__ = ["FittedCamera", "Place", "as_tuples", "clipping", "decode", "encode",
 
 INTERVALS = 64
 """Intervals of a curve's table, evenly spaced over sRGB values."""
+
+Quadruple = tuple[Number, Number, Number, Number]
 
 CLIP_START = 0.96
 """sRGB value from which a channel counts as partly clipped (`clipping`)."""
@@ -64,29 +67,23 @@ class FittedCamera:
         True
     """
 
-    curve: tuple[float, ...]
+    curve: Numbers
     matrix: Matrix
-    black: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    headroom: tuple[tuple[float, float, float, float], ...] = ((0.0,) * 4,) * 3
-    shading: tuple[float, float] = (0.0, 0.0)
-    samples: int = 0
-    psnr: float = math.nan
-    rms: float = math.nan
+    black: Triple = (0.0, 0.0, 0.0)
+    headroom: tuple[Quadruple, Quadruple, Quadruple] = ((0.0,) * 4,) * 3
+    shading: tuple[Number, Number] = (0.0, 0.0)
+    samples: Whole = 0
+    psnr: Figure = math.nan
+    rms: Figure = math.nan
 
     def __post_init__(self) -> None:
-        curve = _numbers(self.curve, "curve", (len(self.curve),))
+        check_fields(self, "fitted camera", ConfigError)
+        curve = np.asarray(self.curve)
         if len(curve) < 2 or curve[0] != 0 or not math.isclose(curve[-1], 1) or (np.diff(curve) <= 0).any():
             raise ConfigError("fitted camera: curve must rise strictly from 0 to 1")
-        matrix = _numbers(self.matrix, "matrix", (3, 3))
-        if np.linalg.cond(matrix) > 1e6:
+        if np.abs(self.matrix).max() > MOST_COEFFICIENT or np.linalg.cond(self.matrix) > 1e6:
             raise ConfigError("fitted camera: matrix must be invertible")
-        shading = _numbers(self.shading, "shading", (2,))
-        check_shading(shading.tolist())
-        fields = {"curve": curve, "matrix": matrix, "shading": shading}
-        fields |= {"black": _numbers(self.black, "black", (3,))}
-        fields |= {"headroom": _numbers(self.headroom, "headroom", (3, 4))}
-        for name, value in fields.items():
-            object.__setattr__(self, name, as_tuples(value))
+        check_shading(list(self.shading))
 
     @property
     def inverse_matrix(self) -> np.ndarray[Any, Any]:
@@ -154,22 +151,13 @@ class FittedCamera:
         return values | {name: None if math.isnan(values[name]) else values[name] for name in ("psnr", "rms")}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> FittedCamera:
+    def from_dict(cls, values: Any) -> FittedCamera:
         """Build a camera from JSON values.
 
         Raises:
             ConfigError: a field is missing, unknown or wrong.
         """
-        fields = {field.name for field in dataclasses.fields(cls)}
-        if set(values) != fields:
-            raise ConfigError(f"fitted camera: missing or unknown fields {sorted(set(values) ^ fields)}")
-        figures = {name: math.nan if values[name] is None else values[name] for name in ("psnr", "rms")}
-        try:
-            return cls(**{**values, **{name: float(value) for name, value in figures.items()}})
-        except (TypeError, ValueError) as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(f"fitted camera: {error}") from error
+        return build(cls, values, "fitted camera", ConfigError)
 
     def _saturation(self, like: Tensor) -> Tensor:
         """Return the RAW ``[3, 1, 1]``, minus black, at which the first channel of a neutral colour saturates."""
@@ -233,10 +221,3 @@ def as_tuples(array: np.ndarray[Any, Any]) -> Any:
 def _at(table: Tensor, index: Tensor) -> Tensor:
     """Return ``table[index]``, of the shape of ``index``, with a faster forward and backward pass."""
     return table.index_select(0, index.flatten()).view_as(index)
-
-
-def _numbers(values: Any, name: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    array = np.asarray(values, float)
-    if array.shape != shape or not np.isfinite(array).all():
-        raise ConfigError(f"fitted camera: {name} must be {list(shape)} finite numbers")
-    return array

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from revisp.errors import ConfigError
+from revisp.schema import parse_file
 
 __all__ = ["json_of"]
 
@@ -32,10 +32,9 @@ def json_of(path: str | Path, kind: str) -> Iterator[Any]:
         revisp.errors.ConfigError: lost.json: not a camera profile: No such file or directory
     """
     try:
-        yield json.loads(Path(path).read_text())
+        yield parse_file(path)
     except OSError as error:
         raise ConfigError(f"{path}: not {kind}: {error.strerror or error}") from error
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        reason = f"the field {error} is missing" if isinstance(error, KeyError) else str(error)
+    except ValueError as error:
         own = f"{kind.partition(' ')[2]}: "  # checks of values begin with it, too
-        raise ConfigError(f"{path}: not {kind}: {reason.removeprefix(own)}") from error
+        raise ConfigError(f"{path}: not {kind}: {str(error).removeprefix(own)}") from error

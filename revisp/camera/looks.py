@@ -12,13 +12,14 @@ from revisp.camera.detail import LUMA_WEIGHTS
 from revisp.camera.profile import SRGB_TO_XYZ
 from revisp.checks import check_image
 from revisp.errors import ConfigError, ShapeError
+from revisp.schema import Number, check_fields
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["ColourLook", "Waves", "apply_look", "luminance", "scale_chroma"]
 
-Waves = tuple[float, float, float, float, float]
+Waves = tuple[Number, Number, Number, Number, Number]
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,7 @@ class ColourLook:
     saturation: Waves = (0.0,) * 5
 
     def __post_init__(self) -> None:
-        for name in ("hue", "saturation"):
-            values = tuple(float(value) for value in getattr(self, name))
-            if len(values) != 5 or not all(map(math.isfinite, values)):
-                raise ConfigError(f"colour look: {name} must be five finite numbers, got {list(values)}")
-            object.__setattr__(self, name, values)
+        check_fields(self, "colour look", ConfigError)
 
     @property
     def neutral(self) -> bool:

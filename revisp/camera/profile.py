@@ -5,15 +5,17 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator
 
 from revisp.camera.json_file import json_of
 from revisp.cfa import CFA
 from revisp.errors import ConfigError
+from revisp.schema import Matrix, Number, Text, Triple, Whole, build, check_fields, part
 
-__all__ = ["SRGB_TO_XYZ", "CameraProfile", "camera_name"]
+__all__ = ["MOST_COEFFICIENT", "SRGB_TO_XYZ", "CameraProfile", "Profile", "camera_name"]
 
 Array = np.ndarray[Any, Any]
 
@@ -26,7 +28,19 @@ SRGB_TO_XYZ: Array = np.array(
 )
 """Linear sRGB to CIE XYZ, D65 white (IEC 61966-2-1)."""
 
-Matrix = tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]
+MOST_COEFFICIENT = 1000.0
+"""Greatest number of a colour matrix or neutral; those of cameras stay below 10."""
+
+
+def _phase(value: object) -> object:
+    """Return the phase of a name in any case."""
+    return CFA.parse(value) if isinstance(value, str) else value
+
+
+def _of_planes(value: object) -> object:
+    """Return levels of the four planes: a single one is repeated."""
+    values = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    return (values,) * 4 if isinstance(values, int | float) else values
 
 
 @dataclass(frozen=True)
@@ -57,25 +71,27 @@ class CameraProfile:
         ((2.0, 1.0, 1.6), [[0.0, 1.0]])
     """
 
-    make: str
-    model: str
-    cfa: CFA
-    black_level: tuple[float, float, float, float]
-    white_level: float
-    bits: int
+    make: Text
+    model: Text
+    cfa: Annotated[CFA, BeforeValidator(_phase)]
+    black_level: Annotated[tuple[Number, Number, Number, Number], BeforeValidator(_of_planes)]
+    white_level: Number
+    bits: Whole
     color_matrix: Matrix
-    as_shot_neutral: tuple[float, float, float]
+    as_shot_neutral: Triple
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "cfa", CFA.parse(self.cfa))
-        black = np.broadcast_to(np.asarray(self.black_level, float), 4)
-        object.__setattr__(self, "black_level", tuple(float(v) for v in black))
-        matrix = np.asarray(self.color_matrix, float)
-        neutral = np.asarray(self.as_shot_neutral, float)
-        if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or abs(np.linalg.det(matrix)) < 1e-6:
-            raise ConfigError("camera profile: color_matrix must be an invertible 3x3 matrix")
-        if neutral.shape != (3,) or not np.isfinite(neutral).all() or (neutral <= 0).any():
-            raise ConfigError("camera profile: as_shot_neutral must be three positive numbers")
+        check_fields(self, "camera profile", ConfigError)
+        matrix, neutral = np.asarray(self.color_matrix), np.asarray(self.as_shot_neutral)
+        if np.abs(matrix).max() > MOST_COEFFICIENT or abs(np.linalg.det(matrix)) < 1e-6:
+            raise ConfigError(
+                f"camera profile: color_matrix must be an invertible 3x3 matrix of numbers "
+                f"up to {MOST_COEFFICIENT:g}"
+            )
+        if not (neutral.min() >= 1 / MOST_COEFFICIENT and neutral.max() <= MOST_COEFFICIENT):
+            raise ConfigError(
+                f"camera profile: as_shot_neutral must be three positive numbers up to {MOST_COEFFICIENT:g}"
+            )
         if not 1 <= self.bits <= 16:
             raise ConfigError(f"camera profile: bits must lie in 1..16, got {self.bits}")
         if not 0 <= min(self.black_level) <= max(self.black_level) < self.white_level <= 2**self.bits:
@@ -83,8 +99,6 @@ class CameraProfile:
                 f"camera profile: need 0 <= black_level < white_level <= 2**bits, got black {self.black_level}, "
                 f"white {self.white_level}, bits {self.bits}"
             )
-        object.__setattr__(self, "color_matrix", tuple(tuple(float(v) for v in row) for row in matrix))
-        object.__setattr__(self, "as_shot_neutral", tuple(float(v) for v in neutral))
 
     @property
     def name(self) -> str:
@@ -142,22 +156,13 @@ class CameraProfile:
         return {**dataclasses.asdict(self), "cfa": self.cfa.value}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> CameraProfile:
+    def from_dict(cls, values: Any) -> CameraProfile:
         """Build a profile from JSON values.
 
         Raises:
             ConfigError: a field is missing, unknown or wrong.
         """
-        fields = {field.name for field in dataclasses.fields(cls)}
-        if set(values) != fields:
-            wrong = sorted(set(values) ^ fields)
-            raise ConfigError(f"camera profile: missing or unknown fields {wrong}; it must have {sorted(fields)}")
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(f"camera profile: {error}") from error
+        return build(cls, values, "camera profile", ConfigError)
 
     @classmethod
     def load(cls, path: str | Path) -> CameraProfile:
@@ -167,9 +172,11 @@ class CameraProfile:
             ConfigError: the file is missing, not JSON, or not a profile.
         """
         with json_of(path, "a camera profile") as values:
-            if not isinstance(values, dict):
-                raise ConfigError("it must be a JSON object")
             return cls.from_dict(values)
+
+
+Profile = Annotated[CameraProfile, part(CameraProfile, "camera profile", ConfigError)]
+"""A field that holds a profile; JSON values of one become one."""
 
 
 def camera_name(make: str, model: str) -> str:

@@ -26,7 +26,7 @@ from revisp.camera.scene_rendering import MID_GREY, SceneRendering
 from revisp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from revisp.camera.profile import Matrix
+    from revisp.schema import Matrix
 
 __all__ = ["curve_basis", "curve_coordinates", "measured_curves", "random_curve", "random_rendering"]
 

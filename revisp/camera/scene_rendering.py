@@ -9,20 +9,21 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 
 from revisp.camera.detail import MID_GREY, check_detail, denoise, local_tone, sharpen
-from revisp.camera.fitted import as_tuples, decode, encode, plain_curve
+from revisp.camera.fitted import decode, encode, plain_curve
 from revisp.camera.isp import apply_ccm, linear_to_srgb, srgb_to_linear
 from revisp.camera.jpeg import ChromaSubsampling, check_jpeg, compress_jpeg
 from revisp.camera.looks import ColourLook, apply_look, luminance, scale_chroma
 from revisp.camera.noise import NoiseLevels, add_noise
-from revisp.camera.profile import Matrix
+from revisp.camera.profile import MOST_COEFFICIENT
 from revisp.checks import check_image
 from revisp.errors import ConfigError
+from revisp.schema import Matrix, Number, Numbers, Whole, build, check_fields, part
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +38,8 @@ DARKEST_METERED = 1e-6
 
 SHARE_ENDS = {"protection": 1.0, "by_luminance": 1.0, "lift": 0.999, "shadows": 0.999, "lights": 0.999}
 """Fields that begin at 0, and where they end."""
+
+Look = Annotated[ColourLook, part(ColourLook, "colour look", ConfigError)]
 
 IDENTITY: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
@@ -84,50 +87,45 @@ class SceneRendering:
         True
     """
 
-    curve: tuple[float, ...] = field(default_factory=lambda: tuple(plain_curve().tolist()))
-    exposure: float = 0.0
-    protection: float = 0.0
+    curve: Numbers = field(default_factory=lambda: tuple(plain_curve().tolist()))
+    exposure: Number = 0.0
+    protection: Number = 0.0
     matrix: Matrix = IDENTITY
-    black: float = 0.0
-    lift: float = 0.0
-    by_luminance: float = 0.0
-    light_look: ColourLook = field(default_factory=ColourLook)
-    photo_look: ColourLook = field(default_factory=ColourLook)
-    chroma: tuple[float, float] = (1.0, 1.0)
-    shadows: float = 0.0
-    lights: float = 0.0
-    local_radius: float = 0.05
-    shot_noise: float = 0.0
-    read_noise: float = 0.0
-    denoise: float = 0.0
-    sharpening: float = 0.0
-    sharpening_radius: float = 1.0
-    jpeg_quality: int | None = None
+    black: Number = 0.0
+    lift: Number = 0.0
+    by_luminance: Number = 0.0
+    light_look: Look = field(default_factory=ColourLook)
+    photo_look: Look = field(default_factory=ColourLook)
+    chroma: tuple[Number, Number] = (1.0, 1.0)
+    shadows: Number = 0.0
+    lights: Number = 0.0
+    local_radius: Number = 0.05
+    shot_noise: Number = 0.0
+    read_noise: Number = 0.0
+    denoise: Number = 0.0
+    sharpening: Number = 0.0
+    sharpening_radius: Number = 1.0
+    jpeg_quality: Whole | None = None
     jpeg_chroma: ChromaSubsampling = "4:2:0"
-    sensor_headroom: float | None = None
+    sensor_headroom: Number | None = None
 
     def __post_init__(self) -> None:
-        curve, matrix = np.asarray(self.curve, float), np.asarray(self.matrix, float)
-        if curve.ndim != 1 or len(curve) < 2 or curve[0] != 0 or curve[-1] != 1 or not (np.diff(curve) > 0).all():
+        check_fields(self, "scene rendering", ConfigError)
+        curve = np.asarray(self.curve)
+        if len(curve) < 2 or curve[0] != 0 or curve[-1] != 1 or not (np.diff(curve) > 0).all():
             raise ConfigError("scene rendering: curve must rise strictly from 0 to 1")
-        if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or np.linalg.cond(matrix) > 1e6:
+        if np.abs(self.matrix).max() > MOST_COEFFICIENT or np.linalg.cond(self.matrix) > 1e6:
             raise ConfigError("scene rendering: matrix must be an invertible 3x3 matrix")
-        object.__setattr__(self, "curve", as_tuples(curve))
-        object.__setattr__(self, "matrix", as_tuples(matrix))
-        for name in ("light_look", "photo_look"):
-            if isinstance(value := getattr(self, name), dict):
-                object.__setattr__(self, name, ColourLook(**value))
         for name, end in SHARE_ENDS.items():
             if not 0 <= getattr(self, name) <= end:
                 raise ConfigError(f"scene rendering: {name} must lie in [0, {end:g}], got {getattr(self, name)}")
-        if not (math.isfinite(self.exposure) and math.isfinite(self.black) and 0 < self.local_radius <= 1):
-            raise ConfigError("scene rendering: exposure and black must be finite, local_radius lie in (0, 1]")
-        object.__setattr__(self, "chroma", tuple(float(gain) for gain in self.chroma))
-        if len(self.chroma) != 2 or not all(0 < gain < math.inf for gain in self.chroma):
+        if not 0 < self.local_radius <= 1:
+            raise ConfigError("scene rendering: local_radius must lie in (0, 1]")
+        if min(self.chroma) <= 0:
             raise ConfigError(f"scene rendering: chroma must be two positive factors, got {list(self.chroma)}")
         if min(self.shot_noise, self.read_noise) < 0:
             raise ConfigError("scene rendering: shot_noise and read_noise must be >= 0")
-        if self.sensor_headroom is not None and not 0 <= self.sensor_headroom < math.inf:
+        if self.sensor_headroom is not None and self.sensor_headroom < 0:
             raise ConfigError(f"scene rendering: sensor_headroom must be >= 0, got {self.sensor_headroom}")
         check_detail(self.denoise, self.sharpening, self.sharpening_radius)
         if self.jpeg_quality is not None:
@@ -208,18 +206,13 @@ class SceneRendering:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> SceneRendering:
+    def from_dict(cls, values: Any) -> SceneRendering:
         """Build a rendering from JSON values.
 
         Raises:
             ConfigError: a field is unknown or wrong.
         """
-        try:
-            return cls(**values)
-        except (TypeError, ValueError) as error:
-            if isinstance(error, ConfigError):
-                raise
-            raise ConfigError(f"scene rendering: {error}") from error
+        return build(cls, values, "scene rendering", ConfigError)
 
     def _prepare(self, light: Tensor) -> Tensor:
         """Do all that comes before the curve."""

@@ -17,17 +17,20 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from revisp.camera.profile import CameraProfile
-from revisp.errors import ConfigError, DataError
+from pydantic import AfterValidator, Field, PlainValidator
+from typing_extensions import TypedDict
+
+from revisp.camera.profile import Profile
+from revisp.errors import DataError
 from revisp.io.atomic import atomic_write
 from revisp.io.file_names import natural_key
+from revisp.schema import Flag, Json, Share, Text, Whole, build, check_fields, one_of, parse
 
 __all__ = [
     "ARRAYS",
@@ -40,7 +43,9 @@ __all__ = [
     "Entry",
     "Manifest",
     "Reject",
+    "Source",
     "array_path",
+    "outcome_of",
     "read_manifest",
     "write_manifest",
 ]
@@ -63,10 +68,47 @@ VALID_BLOCK = 32
 MIN_SIDE = 24
 """Least pixels at each side of an image: SSIM needs planes of 11, and another Bayer phase costs two pixels."""
 
+MOST_SIDE = 2**20
+"""Most pixels at each side of an image."""
+
 MAX_OE = 4096
 """Most overexposed positions that are stored for an image."""
 
 _FILE_NAME = re.compile(r"[^./\\:*?\"<>|\x00-\x1f\x7f][^/\\:*?\"<>|\x00-\x1f\x7f]*")
+
+
+def _file_name(value: Any) -> str:
+    """Require a plain file name: a name with a separator could leave the data set's folder."""
+    whole = isinstance(value, str) and _FILE_NAME.fullmatch(value)
+    if not whole or len(value.encode(errors="surrogatepass")) > 200:
+        raise ValueError("must be a file name without folder, of at most 200 bytes, not beginning with a dot")
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.strip() or "\n" in value:
+        raise ValueError("must be a text of one line, not empty")
+    return value
+
+
+def _even(value: int) -> int:
+    if value % 2:
+        raise ValueError("must be an even number of pixels")
+    return value
+
+
+Name = Annotated[str, PlainValidator(_file_name)]
+Line = Annotated[Text, AfterValidator(_one_line)]
+Side = Annotated[Whole, Field(ge=MIN_SIDE, le=MOST_SIDE), AfterValidator(_even)]
+Object = dict[Text, Json]
+
+
+class Source(TypedDict):
+    """A file that an item was made of, and its state then."""
+
+    path: Text
+    size: Whole
+    mtime_ns: Annotated[int, Field(strict=True, gt=-(2**63), lt=2**63)]
 
 
 @dataclass(frozen=True)
@@ -95,47 +137,25 @@ class Entry:
         DataError: a value has the wrong type or is outside its range; the message names the field.
     """
 
-    name: str
-    kind: str
-    scene: str
-    split: str
-    camera: str
-    profile: CameraProfile
-    height: int
-    width: int
-    oe_share: float
-    sources: tuple[dict[str, Any], ...]
-    fingerprint: str
-    alignment: dict[str, Any] | None = None
-    developer: str | None = None
-    style: str | None = None
-    fitted: dict[str, Any] | None = None
-    has_valid: bool = False
+    name: Name
+    kind: Annotated[Text, one_of(KINDS)]
+    scene: Line
+    split: Annotated[Text, one_of(SPLITS)]
+    camera: Line
+    profile: Profile
+    height: Side
+    width: Side
+    oe_share: Share
+    sources: tuple[Source, ...]
+    fingerprint: Line
+    alignment: Object | None = None
+    developer: Text | None = None
+    style: Text | None = None
+    fitted: Object | None = None
+    has_valid: Flag = False
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        for field in ("scene", "camera", "fingerprint"):
-            _check_text(getattr(self, field), field)
-        for field, choices in (("kind", KINDS), ("split", SPLITS)):
-            if (value := getattr(self, field)) not in choices:
-                _wrong(field, f"one of {', '.join(choices)}", value)
-        if not isinstance(self.profile, CameraProfile):
-            _wrong("profile", "a camera profile", self.profile)
-        for field in ("height", "width"):
-            side = getattr(self, field)
-            if not _is_int(side) or side < MIN_SIDE or side % 2:
-                _wrong(field, f"an even number of pixels, at least {MIN_SIDE}", side)
-        if not _is_number(self.oe_share) or not 0 <= self.oe_share <= 1:
-            _wrong("oe_share", "a number in [0, 1]", self.oe_share)
-        object.__setattr__(self, "sources", _check_sources(self.sources))
-        for field in ("alignment", "fitted"):
-            if not isinstance(value := getattr(self, field), dict | None):
-                _wrong(field, "an object or null", value)
-        for field in ("developer", "style"):
-            if not isinstance(value := getattr(self, field), str | None):
-                _wrong(field, "a text or null", value)
-        if not isinstance(self.has_valid, bool):
-            _wrong("has_valid", "true or false", self.has_valid)
+        check_fields(self, "", DataError)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON values, with ``"status": "ok"``."""
@@ -148,14 +168,7 @@ class Entry:
         Raises:
             DataError: a field is missing, unknown or wrong.
         """
-        fields = _fields(cls, values, "ok")
-        if not isinstance(fields["profile"], dict):
-            _wrong("profile", "an object", fields["profile"])
-        try:
-            fields["profile"] = CameraProfile.from_dict(fields["profile"])
-        except ConfigError as error:
-            raise DataError(str(error)) from error
-        return cls(**fields)
+        return build(cls, _fields(cls, values, "ok"), "", DataError)
 
 
 @dataclass(frozen=True)
@@ -172,16 +185,13 @@ class Reject:
         DataError: a value has the wrong type.
     """
 
-    name: str
-    sources: tuple[dict[str, Any], ...]
-    fingerprint: str
-    reason: str
+    name: Name
+    sources: tuple[Source, ...]
+    fingerprint: Line
+    reason: Line
 
     def __post_init__(self) -> None:
-        _check_name(self.name)
-        for field in ("fingerprint", "reason"):
-            _check_text(getattr(self, field), field)
-        object.__setattr__(self, "sources", _check_sources(self.sources))
+        check_fields(self, "", DataError)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rejection as JSON values, with ``"status": "rejected"``."""
@@ -194,7 +204,7 @@ class Reject:
         Raises:
             DataError: a field is missing, unknown or wrong.
         """
-        return cls(**_fields(cls, values, "rejected"))
+        return build(cls, _fields(cls, values, "rejected"), "", DataError)
 
 
 @dataclass(frozen=True)
@@ -276,70 +286,32 @@ def array_path(root: str | Path, name: str, what: Array) -> Path:
 
 
 def _parse(line: str) -> Entry | Reject:
-    def refuse(constant: str) -> NoReturn:
-        raise DataError(f"{constant} is not a number of JSON")
-
     try:
-        values = json.loads(line, parse_constant=refuse)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"not JSON: {error}") from error
+        values = parse(line)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    return outcome_of(values)
+
+
+def outcome_of(values: Any) -> Entry | Reject:
+    """Build an entry or a rejection from JSON values, as their ``status`` says.
+
+    Raises:
+        DataError: neither; the message names the field.
+    """
     if not isinstance(values, dict):
         raise DataError("not a JSON object")
     return Reject.from_dict(values) if values.get("status") == "rejected" else Entry.from_dict(values)
 
 
 def _fields(cls: type[Entry] | type[Reject], values: Mapping[str, Any], status: str) -> dict[str, Any]:
-    """Return the fields of a dictionary, which must be exactly those of the class."""
-    fields = {key: value for key, value in values.items() if key != "status"}
-    expected = {field.name for field in dataclasses.fields(cls)}
+    """Return the fields of a dictionary, which must be all those of the class."""
     if values.get("status") != status:
-        _wrong("status", "'ok' or 'rejected'", values.get("status"))
-    if missing := sorted(expected - set(fields)):
+        raise DataError(f"status must be 'ok' or 'rejected', got {ascii(values.get('status'))[:60]}")
+    if missing := sorted({field.name for field in dataclasses.fields(cls)} - set(values)):
         raise DataError(f"the field {missing[0]!r} is missing")
-    if unknown := sorted(set(fields) - expected):
-        raise DataError(f"unknown field {unknown[0]!r}; known are {', '.join(sorted(expected))}")
-    return fields
+    return {key: value for key, value in values.items() if key != "status"}
 
 
 def _shallow(item: Entry | Reject) -> dict[str, Any]:
     return {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}
-
-
-def _check_name(name: Any) -> None:
-    """Require a plain file name: a name with a separator could leave the data set's folder."""
-    if (
-        not isinstance(name, str)
-        or not _FILE_NAME.fullmatch(name)
-        or len(name.encode(errors="surrogatepass")) > 200
-    ):
-        _wrong("name", "a file name without folder, of at most 200 bytes, not beginning with a dot", name)
-
-
-def _check_text(value: Any, field: str) -> None:
-    if not isinstance(value, str) or not value.strip() or "\n" in value:
-        _wrong(field, "a text of one line, not empty", value)
-
-
-def _check_sources(sources: Any) -> tuple[dict[str, Any], ...]:
-    if not isinstance(sources, list | tuple):
-        _wrong("sources", "a list", sources)
-    for source in sources:
-        if not isinstance(source, dict) or set(source) != {"path", "size", "mtime_ns"}:
-            _wrong("sources", "objects of path, size and mtime_ns", source)
-        numbers = _is_int(source["size"]) and _is_int(source["mtime_ns"]) and source["size"] >= 0
-        if not isinstance(source["path"], str) or not numbers:
-            _wrong("sources", "objects whose path is a text and whose size and mtime_ns are whole numbers", source)
-    return tuple(sources)
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _wrong(field: str, expected: str, value: Any) -> NoReturn:
-    shown = repr(value)
-    raise DataError(f"{field} must be {expected}, got {shown if len(shown) <= 80 else shown[:77] + '...'}")

@@ -6,22 +6,51 @@
 from __future__ import annotations
 
 import json
-import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
 
 from revisp.camera.fitted import FittedCamera
 from revisp.camera.json_file import json_of
 from revisp.camera.noise import NoiseLevels
-from revisp.camera.profile import CameraProfile
+from revisp.camera.profile import CameraProfile, Profile
 from revisp.camera.simulate import SimulatedCamera
 from revisp.errors import ConfigError
 from revisp.io.atomic import atomic_write
+from revisp.schema import Number, Numbers, build, check_fields, checked, part
 
 __all__ = ["load_camera", "load_curve", "load_profile", "save_camera"]
 
 CAMERA_FILE = "a camera file of revisp-prepare"
 """What a file that cannot be read should have been, in messages."""
+
+
+_CURVE = TypeAdapter(Numbers)
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Noise of a camera file, as `NoiseLevels`."""
+
+    shot: Annotated[Number, Field(ge=0)]
+    read: Annotated[Number, Field(ge=0)]
+
+    def __post_init__(self) -> None:
+        check_fields(self, "noise", ConfigError)
+
+
+@dataclass(frozen=True)
+class _CameraFile:
+    """The content of a camera file."""
+
+    profile: Profile
+    fitted: Annotated[FittedCamera, part(FittedCamera, "fitted camera", ConfigError)]
+    noise: Annotated[_Noise, part(_Noise, "noise", ConfigError)]
+
+    def __post_init__(self) -> None:
+        check_fields(self, "camera file of revisp-prepare", ConfigError)
 
 
 def save_camera(path: str | Path, profile: CameraProfile, fitted: FittedCamera, noise: NoiseLevels) -> None:
@@ -48,12 +77,9 @@ def load_camera(path: str | Path) -> SimulatedCamera:
         ConfigError: the file is missing, not JSON, or not a camera file; the message names it.
     """
     with json_of(path, CAMERA_FILE) as values:
-        if not isinstance(values, dict) or set(values) != {"profile", "fitted", "noise"}:
-            raise ConfigError("it must hold profile, fitted and noise")
-        profile = CameraProfile.from_dict(values["profile"])
-        fitted = FittedCamera.from_dict(values["fitted"])
-        noise = _noise(values["noise"])
-    return SimulatedCamera(profile, shot_noise=noise.shot, read_noise=noise.read, rendering=fitted)
+        measured = build(_CameraFile, values, "camera file of revisp-prepare", ConfigError)
+    shot, read = measured.noise.shot, measured.noise.read
+    return SimulatedCamera(measured.profile, shot_noise=shot, read_noise=read, rendering=measured.fitted)
 
 
 def load_profile(path: str | Path) -> CameraProfile:
@@ -63,9 +89,8 @@ def load_profile(path: str | Path) -> CameraProfile:
         ConfigError: the file is missing, not JSON, or holds no profile; the message names it.
     """
     with json_of(path, "a camera profile") as values:
-        if not isinstance(values, dict):
-            raise ConfigError("it must be a JSON object")
-        return CameraProfile.from_dict(values.get("profile", values))
+        whole = isinstance(values, dict) and "profile" in values
+        return CameraProfile.from_dict(values["profile"] if whole else values)
 
 
 def load_curve(path: str | Path) -> tuple[float, ...]:
@@ -79,14 +104,5 @@ def load_curve(path: str | Path) -> tuple[float, ...]:
     """
     with json_of(path, f"{CAMERA_FILE}, nor a list of numbers") as values:
         if isinstance(values, dict):
-            return FittedCamera.from_dict(values["fitted"]).curve
-        return tuple(float(value) for value in values)
-
-
-def _noise(values: Any) -> NoiseLevels:
-    if not isinstance(values, dict) or set(values) != {"shot", "read"}:
-        raise ConfigError("noise must hold shot and read")
-    levels = NoiseLevels(float(values["shot"]), float(values["read"]))
-    if not all(math.isfinite(value) and value >= 0 for value in levels):
-        raise ConfigError(f"noise must not be negative, got {levels}")
-    return levels
+            return FittedCamera.from_dict(values.get("fitted")).curve
+        return checked(_CURVE, values, "a tone curve", ConfigError)

@@ -9,16 +9,21 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from revisp.data.manifest import Entry, Reject
+from pydantic import Field, TypeAdapter
+
+from revisp.data.manifest import Entry, Reject, outcome_of
 from revisp.errors import DataError, OutputError
+from revisp.schema import Text, checked, parse
 
 __all__ = ["JOURNAL", "Journal", "Outcome"]
 
 JOURNAL = "journal.jsonl"
 
 Outcome = Entry | Reject
+
+_ANEW = TypeAdapter(Annotated[dict[Literal["anew"], list[Text]], Field(min_length=1)])
 
 
 class Journal:
@@ -81,13 +86,11 @@ class Journal:
 
     def _parse(self, number: int, line: bytes) -> list[Outcome] | list[str]:
         try:
-            values = json.loads(line)
+            values = parse(line)
             if isinstance(values, dict):
-                return [str(name) for name in values["anew"]]
-            return [_outcome(value) for value in values]
-        except (ValueError, TypeError, KeyError, DataError) as error:
+                return checked(_ANEW, values, "names of pictures", DataError)["anew"]
+            if not isinstance(values, list):
+                raise DataError("neither outcomes nor names of pictures")
+            return [outcome_of(value) for value in values]
+        except (ValueError, DataError) as error:
             raise DataError(f"{self.path}:{number}: damaged ({error}); remove the file to start again") from error
-
-
-def _outcome(values: dict[str, Any]) -> Outcome:
-    return Reject.from_dict(values) if values["status"] == "rejected" else Entry.from_dict(values)

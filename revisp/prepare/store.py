@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from revisp.camera.fit import FittedCamera, fit_camera
 from revisp.camera.profile import CameraProfile
-from revisp.data.manifest import MAX_OE, VALID_BLOCK, Array, Entry, array_path
+from revisp.data.manifest import MAX_OE, VALID_BLOCK, Array, Entry, Source, array_path
 from revisp.demosaic import DemosaicMethod, demosaic
 from revisp.errors import DataError, RevispError
 from revisp.io.atomic import atomic_write
@@ -80,9 +80,7 @@ class Store:
         self.method = method
         self._last: tuple[AlignedPair, Tensor] | None = None
 
-    def add(
-        self, picture: AlignedPair, *, scene: str, sources: Sequence[dict[str, Any]], fingerprint: str
-    ) -> Entry:
+    def add(self, picture: AlignedPair, *, scene: str, sources: Sequence[Source], fingerprint: str) -> Entry:
         """Write the arrays of a picture; return its entry, with split "train" until all scenes are known.
 
         Edges where the photo does not cover the RAW are cut off, in even steps that keep the Bayer phase.

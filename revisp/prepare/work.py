@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from revisp.data.manifest import Reject
+from revisp.data.manifest import Reject, Source
 from revisp.errors import DataError, OutputError, RevispError
 from revisp.io.boundary import decoding
 from revisp.prepare.items import ChallengeTile, Item, LonelyPhoto, MosaicFile, PairFile, PlainPhoto, RawFile
@@ -39,7 +39,7 @@ class PlannedItem:
     """
 
     item: Item
-    sources: tuple[dict[str, Any], ...]
+    sources: tuple[Source, ...]
     mark: str
     rendered_mark: str
 
@@ -133,9 +133,9 @@ def _free_name(item: Item, outcomes: Sequence[Outcome]) -> str:
     return item.name if all(outcome.name != item.name for outcome in outcomes) else f"{item.name}.rejected"
 
 
-def sources_of(item: Item) -> tuple[dict[str, Any], ...]:
+def sources_of(item: Item) -> tuple[Source, ...]:
     """Return path, size and time of the files of an item, to detect changes; zeros for a missing file."""
-    found = []
+    found: list[Source] = []
     for file in item.files:
         try:
             state = file.stat()
@@ -146,9 +146,7 @@ def sources_of(item: Item) -> tuple[dict[str, Any], ...]:
     return tuple(found)
 
 
-def _fingerprint(
-    item: Item, sources: tuple[dict[str, Any], ...], options: PrepareOptions, *, rendered: bool
-) -> str:
+def _fingerprint(item: Item, sources: tuple[Source, ...], options: PrepareOptions, *, rendered: bool) -> str:
     """Return a hash of everything that the pictures depend on: name and files of the item, and its settings."""
     used: dict[str, Any] = {"format": WORK_FORMAT, "item": type(item).__name__, "demosaic": options.demosaic}
     used |= {"name": item.name, "scene": item.scene}

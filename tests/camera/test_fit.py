@@ -200,12 +200,12 @@ def test_json_keeps_everything(fitted: FittedCamera) -> None:
         ({"curve": [0, 0.5, 0.9]}, "rise strictly"),
         ({"curve": 3}, "fitted camera"),
         ({"matrix": [[1, 1, 1]] * 3}, "invertible"),
-        ({"matrix": [[1, 0], [0, 1]]}, r"matrix must be \[3, 3\]"),
+        ({"matrix": [[1, 0], [0, 1]]}, r"matrix\[0\]\[2\] is incomplete"),
         ({"black": [0, math.nan, 0]}, "black"),
         ({"headroom": "none"}, "fitted camera"),
         ({"shading": [-1.5, 0]}, "not positive everywhere"),
         ({"psnr": "high"}, "fitted camera"),
-        ({"colour": 1}, "unknown fields"),
+        ({"colour": 1}, "unknown field 'colour'"),
     ],
 )
 def test_values_that_no_fit_gives_are_refused(fitted: FittedCamera, change: dict, message: str) -> None:

@@ -42,5 +42,5 @@ def test_no_saturation_is_grey(colours: torch.Tensor) -> None:
 
 
 def test_a_look_needs_five_numbers() -> None:
-    with pytest.raises(ConfigError, match="hue must be five finite numbers"):
+    with pytest.raises(ConfigError, match="hue"):
         ColourLook(hue=(1.0, 2.0))  # type: ignore[arg-type]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,19 +71,19 @@ def test_an_editors_traces_are_no_error(tmp_path, make_entry):
         ({"height": 40.0}, "height"),
         ({"width": True}, "width"),
         ({"width": 2}, "at least 24"),
-        ({"oe_share": 1.5}, r"oe_share must be a number in \[0, 1\], got 1.5"),
+        ({"oe_share": 1.5}, "oe_share must be at most 1, got 1.5"),
         ({"oe_share": "0.1"}, "oe_share"),
         ({"sources": {"path": "a"}}, "sources must be a list"),
-        ({"sources": ["a.jpg"]}, "sources must be objects"),
+        ({"sources": ["a.jpg"]}, r"sources\[0\] must be an object"),
         ({"sources": [{"path": "a.jpg"}]}, "sources"),
         ({"sources": [{**SOURCE, "size": -1}]}, "sources"),
         ({"sources": [{**SOURCE, "mtime_ns": 1.5}]}, "sources"),
-        ({"alignment": "none"}, "alignment must be an object or null"),
+        ({"alignment": "none"}, "alignment must be an object"),
         ({"fitted": [1]}, "fitted"),
-        ({"developer": 3}, "developer must be a text or null"),
+        ({"developer": 3}, "developer must be a text"),
         ({"has_valid": 1}, "has_valid must be true or false"),
         ({"profile": 3}, "profile must be an object"),
-        ({"profile": {"make": "x"}}, "camera profile: missing or unknown fields"),
+        ({"profile": {"make": "x"}}, "camera profile: the field .* is missing"),
         ({"status": "fine"}, "status must be 'ok' or 'rejected', got 'fine'"),
         ({"extra": 1}, "unknown field 'extra'"),
     ],
@@ -125,7 +124,7 @@ def test_a_missing_field_is_named(tmp_path, make_entry, field):
         ("[1, 2]", "not a JSON object"),
         ("17", "not a JSON object"),
         ("[" * 100_000, "not JSON"),
-        ('{"oe_share": NaN}', "NaN is not a number"),
+        ('{"oe_share": NaN}', "not JSON: NaN is not a number"),
         ('{"status": "rejected", "name": "x"}', "the field 'fingerprint' is missing"),
         ({"status": "rejected", "name": "x", "sources": [], "fingerprint": "f", "reason": " "}, "reason"),
     ],
@@ -161,8 +160,8 @@ def test_missing_and_unreadable_lists_are_told(tmp_path):
 def test_what_is_not_json_is_not_written(tmp_path, make_entry):
     write_manifest(tmp_path, [make_entry()])
     before = (tmp_path / MANIFEST).read_bytes()
-    for nonsense in (float("nan"), np.float32(3), {1}):
-        with pytest.raises(DataError, match="img1: cannot be written as JSON"):
+    for nonsense in (float("nan"), 10**30, {1}):
+        with pytest.raises(DataError, match="fitted"):
             write_manifest(tmp_path, [make_entry(fitted={"psnr": nonsense})])
     with pytest.raises(OutputError):
         write_manifest(tmp_path / "nowhere", [make_entry()])
