@@ -5,17 +5,26 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
-from safetensors import SafetensorError
+from pydantic import AfterValidator, ConfigDict, with_config
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from typing_extensions import TypedDict
 
 import revisp
-from revisp.errors import OutputError, RevispError, WeightsError
+from revisp.camera.profile import Profile
+from revisp.cfa import CFA
+from revisp.errors import ConfigError, OutputError, WeightsError
 from revisp.io.atomic import replace_folder
+from revisp.io.boundary import decoding
 from revisp.pipeline import ReverseISP
+from revisp.pipeline.outline import outline
+from revisp.schema import Flag, Json, Text, Whole, build, check_fields, one_of, parse_file
 
 __all__ = ["DEFAULT", "DEFAULT_MODEL", "from_pretrained", "save_pretrained"]
 
@@ -28,6 +37,19 @@ DEFAULT_MODEL = Path(__file__).resolve().parent / "weights" / "default"
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 FOLDER_FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 FOLDER_FORMAT = 1
+
+_FOREIGN = ("weights", "pretrained", "checkpoint", "path", "cache", "url")
+"""Parts of the names of arguments by which a network would read other files, or the network."""
+
+
+def _own(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Require arguments that lead to no file outside the folder and to no address."""
+    for name, value in arguments.items():
+        if value is not None and any(word in name.lower() for word in _FOREIGN):
+            raise ValueError(f"must not have {name!r}: a model folder holds its own weights")
+        if isinstance(value, str) and any(mark in value for mark in "/\\:"):
+            raise ValueError(f"must not name a file or an address, as {name!r} does")
+    return arguments
 
 
 def save_pretrained(
@@ -107,10 +129,10 @@ def _require_replaceable(folder: Path) -> None:
             held = f" (it holds {foreign[0]})" if foreign else ""
             raise OutputError(f"{folder} exists and is not a model folder{held}: choose another name")
         if any(folder.iterdir()):
-            values = json.loads((folder / CONFIG_FILE).read_text())
+            values = parse_file(folder / CONFIG_FILE)
             if not isinstance(values, dict) or not {"format", "revisp", "pipeline"} <= set(values):
                 raise OutputError(f"{folder} holds a {CONFIG_FILE} that revisp did not write: choose another name")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise OutputError(f"{folder} exists and cannot be replaced ({error}): choose another name") from error
 
 
@@ -122,7 +144,9 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
             package. Write ``"./default"`` for a folder of your own with the name ``default``.
 
     Raises:
-        WeightsError: the folder or one of its files is missing or damaged, or the weights do not fit the config.
+        WeightsError: the folder or one of its files is missing or damaged, the weights do not fit the config or
+            hold NaN, the config names files outside the folder, or the network is larger than
+            `revisp.limits.max_parameters`.
 
     Example:
         >>> model = from_pretrained()
@@ -135,42 +159,82 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise WeightsError(f"{folder}: {name} is missing, so this is not a whole model folder")
-    model = _build(folder / CONFIG_FILE)
-    try:
-        state = load_file(folder / WEIGHTS_FILE)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{folder / WEIGHTS_FILE}: damaged or not a safetensors file ({error})") from error
-    _check_fit(model.state_dict(), state, folder / WEIGHTS_FILE)
+    pipeline = _read_config(folder / CONFIG_FILE)
+    weights = folder / WEIGHTS_FILE
+    with decoding(weights, "damaged or not a safetensors file", WeightsError), safe_open(weights, "pt") as file:
+        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    with decoding(folder / CONFIG_FILE, "no pipeline can be built of it", WeightsError):
+        try:
+            expected = outline(pipeline)
+        except ConfigError as error:
+            raise WeightsError(f"{folder / CONFIG_FILE}: {error}") from error
+        _check_fit(expected, found, weights)  # so the weights bound the memory of the model
+        model = ReverseISP(**pipeline)
+    with decoding(weights, "damaged or not a safetensors file", WeightsError):
+        state = load_file(weights)
+    if wrong := next((name for name in sorted(state) if not torch.isfinite(state[name]).all()), None):
+        raise WeightsError(f"{weights}: tensor {wrong} holds values that are not finite: the training had failed")
     model.load_state_dict(state)
     return model.eval()
 
 
-def _build(path: Path) -> ReverseISP:
-    try:
-        config = json.loads(path.read_text())
-        pipeline = dict(config["pipeline"])
-        version = config["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path}: damaged or not the config of a model folder ({error!r})") from error
-    if version != FOLDER_FORMAT:
-        raise WeightsError(
-            f"{path}: format {version}, but this revisp reads format {FOLDER_FORMAT}: update revisp"
-        )
-    try:
-        return ReverseISP(**pipeline)
-    except (RevispError, TypeError) as error:
-        raise WeightsError(f"{path}: {error}") from error
+@with_config(ConfigDict(extra="forbid"))
+class _Pipeline(TypedDict, total=False):
+    """Arguments of `ReverseISP`; those that are left out have their default."""
+
+    backbone: Text
+    backbone_kwargs: Annotated[dict[Text, Json], AfterValidator(_own)]
+    branches: Literal["separate", "shared", "plain"]
+    mask_channel: Flag
+    base: Literal["classical", "estimated"] | None
+    mask: dict[Text, Json]
+    fusion: dict[Text, Json]
+    refine: Annotated[dict[Text, Json], AfterValidator(_own)] | None
+    padding: Literal["reflect", "ones4"]
+    cfa: Annotated[Text, one_of([cfa.value for cfa in CFA])] | None
+    profile: Profile | None
 
 
-def _check_fit(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], path: Path) -> None:
+@dataclass(frozen=True)
+class _Config:
+    """The content of `CONFIG_FILE`."""
+
+    format: Whole
+    pipeline: _Pipeline
+    revisp: Text = ""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "", WeightsError)
+
+
+def _read_config(path: Path) -> _Pipeline:
+    """Return the arguments of the pipeline.
+
+    Raises:
+        WeightsError: the file is damaged, of another format, or names files or addresses.
+    """
+    fault = "damaged or not the config of a model folder"
+    with decoding(path, fault, WeightsError):
+        values = parse_file(path)
+    version = values.get("format") if isinstance(values, dict) else None
+    if isinstance(version, int) and version != FOLDER_FORMAT:
+        shown = ascii(version)[:20] if abs(version) < 2**63 else "unknown"
+        raise WeightsError(f"{path}: format {shown}, but this revisp reads format {FOLDER_FORMAT}: update revisp")
+    try:
+        return build(_Config, values, "", WeightsError).pipeline
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {fault} ({error})") from error
+
+
+def _check_fit(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], path: Path) -> None:
     """Name the first tensor that is missing, unexpected or misshapen."""
     for name in sorted(expected.keys() | found.keys()):
         if name not in found:
             raise WeightsError(f"{path}: tensor {name} is missing, so the weights do not fit {CONFIG_FILE}")
         if name not in expected:
             raise WeightsError(f"{path}: unexpected tensor {name}, so the weights do not fit {CONFIG_FILE}")
-        if expected[name].shape != found[name].shape:
-            shapes = f"{list(found[name].shape)}, {CONFIG_FILE} needs {list(expected[name].shape)}"
+        if expected[name] != found[name]:
+            shapes = f"{list(found[name])}, {CONFIG_FILE} needs {list(expected[name])}"
             raise WeightsError(f"{path}: tensor {name} has shape {shapes}")
 
 

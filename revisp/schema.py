@@ -44,6 +44,7 @@ __all__ = [
     "check_fields",
     "checked",
     "one_of",
+    "own_name",
     "parse",
     "parse_file",
     "part",
@@ -78,6 +79,9 @@ _RULES = {
     "greater_than": "must be greater than {gt}",
     "less_than_equal": "must be at most {le}",
     "less_than": "must be less than {lt}",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "extra_forbidden": "is unknown",
     "too_long": "must have at most {max_length} items",
 }
 """Words for the rules of pydantic."""
@@ -106,19 +110,13 @@ def _text(value: Any) -> str:
     return value
 
 
-def _not_infinite(value: Any) -> Any:
-    if isinstance(value, float) and math.isinf(value):
-        raise ValueError("must not be infinite")
-    return value
-
-
 Number = Annotated[float, BeforeValidator(_plain), Field(strict=True, allow_inf_nan=False)]
 """A finite number."""
 
 Share = Annotated[float, BeforeValidator(_plain), Field(strict=True, allow_inf_nan=False, ge=0, le=1)]
 """A number in [0, 1]."""
 
-Figure = Annotated[float, BeforeValidator(_not_infinite), BeforeValidator(_figure), Field(strict=True)]
+Figure = Annotated[float, BeforeValidator(_figure), Field(strict=True)]
 """A number, or NaN if it is unknown; null in JSON."""
 
 Triple = Annotated[tuple[Number, Number, Number], BeforeValidator(_plain)]
@@ -174,6 +172,13 @@ def part(cls: type[Any], what: str, error: type[RevispError]) -> BeforeValidator
     return BeforeValidator(lambda value: build(cls, value, what, error) if isinstance(value, Mapping) else value)
 
 
+def own_name(value: str) -> str:
+    """Require, in an ``AfterValidator``, the name of a file in the folder itself."""
+    if Path(value).name != value or "\\" in value or value.startswith("."):
+        raise ValueError("must be the name of a file in the folder")
+    return value
+
+
 def one_of(choices: Sequence[str]) -> AfterValidator:
     """Return a validator that takes one of these texts."""
 
@@ -202,7 +207,7 @@ def parse(data: str | bytes) -> Any:
     if len(data) > MOST_BYTES:
         raise ValueError(f"not JSON of a reasonable size: more than {MOST_BYTES >> 20} MiB")
     try:
-        value = json.loads(data, parse_constant=_refuse)
+        value = json.loads(data, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:
         raise ValueError("not JSON: nested too deeply") from None
     except ValueError as error:
@@ -213,6 +218,13 @@ def parse(data: str | bytes) -> Any:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits[:_SHOWN]} is too large")
+    return value
 
 
 def _require_flat(value: Any) -> None:

@@ -126,7 +126,7 @@ def _result(cell: Cell, training: Training, scores: ModelEvaluation, seconds: fl
         steps=training.trainer.global_step,
         images=len(scores.images),
         brightness={name: x.tolist() for name, x in scores.brightness._asdict().items()},
-        worst=[(image.name, dict(image.scores)) for image in scores.worst],
+        worst=tuple((image.name, dict(image.scores)) for image in scores.worst),
         camera=training.data.profile.to_dict(),
         versions={name: importlib.metadata.version(name) for name in TOLD_PACKAGES},
     )

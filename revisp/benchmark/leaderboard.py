@@ -15,6 +15,7 @@ from revisp.benchmark.cell import ERROR_ENDING
 from revisp.benchmark.plan import Cell
 from revisp.benchmark.results import CellResult, read_result, read_worst
 from revisp.camera.profile import CameraProfile
+from revisp.errors import DataError
 from revisp.evaluation.report.page import ReportRow, write_report
 from revisp.io.atomic import atomic_write
 
@@ -230,10 +231,14 @@ def _report_row(row: Row, *, compared: bool) -> ReportRow:
 
 def _read(folder: Path) -> CellResult | str:
     """Return the results of a cell, or the reason why it has none."""
-    if (result := read_result(folder)) is not None:
+    try:
+        result = read_result(folder)
+    except DataError as error:
+        return str(error)
+    if result is not None:
         return result
-    error = folder.with_name(f"{folder.name}.{ERROR_ENDING}")
-    return error.read_text().strip().splitlines()[-1] if error.is_file() else "not done"
+    failed = folder.with_name(f"{folder.name}.{ERROR_ENDING}")
+    return failed.read_text().strip().splitlines()[-1] if failed.is_file() else "not done"
 
 
 def _row(method: str, found: Mapping[str, Mapping[int, CellResult | str]], base: str | None) -> Row:

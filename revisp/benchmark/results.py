@@ -7,18 +7,35 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import AfterValidator, Field
 from safetensors.torch import load_file, save_file
 
+from revisp.errors import DataError
 from revisp.evaluation.report.page import ReportImage
+from revisp.io.boundary import decoding
 from revisp.mask import overexposure_mask
 from revisp.metrics import BinErrors
+from revisp.schema import Figure, Json, Text, Whole, build, check_fields, parse_file
 
 __all__ = ["RESULT_FILE", "CellResult", "read_result", "read_worst", "write_result", "write_worst"]
 
 RESULT_FILE, PICTURES_FILE = "cell.json", "worst.safetensors"
+
+
+COSTS = ("parameters", "gmac", "seconds", "training")
+"""Figures that `CellResult.cost` has."""
+
+
+def _all_costs(cost: Mapping[str, float]) -> Mapping[str, float]:
+    if missing := [name for name in COSTS if name not in cost]:
+        raise ValueError(f"must have {missing[0]}")
+    return cost
+
+
+Figures = Annotated[Mapping[Text, Figure], Field(max_length=10_000)]
 
 
 @dataclass(frozen=True)
@@ -47,19 +64,22 @@ class CellResult:
         (31.5, 60.0)
     """
 
-    method: str
-    dataset: str
-    seed: int
-    words: Sequence[str]
-    figures: Mapping[str, float]
-    cost: Mapping[str, float]
-    steps: int
-    images: int
-    brightness: Mapping[str, list[Any]]
-    worst: Sequence[tuple[str, Mapping[str, float]]]
-    camera: Mapping[str, Any]
-    versions: Mapping[str, str]
+    method: Text
+    dataset: Text
+    seed: Annotated[int, Field(strict=True)]
+    words: Annotated[tuple[Text, ...], Field(max_length=10_000)]
+    figures: Figures
+    cost: Annotated[Figures, AfterValidator(_all_costs)]
+    steps: Whole
+    images: Whole
+    brightness: Mapping[Text, list[Figure] | list[list[Figure]]]
+    worst: Annotated[tuple[tuple[Text, Figures], ...], Field(max_length=10_000)]
+    camera: Mapping[Text, Json]
+    versions: Mapping[Text, Text]
     folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self, "", DataError)
 
     @property
     def bins(self) -> BinErrors:
@@ -77,6 +97,9 @@ def write_result(result: CellResult, folder: Path) -> None:
 def read_result(folder: Path) -> CellResult | None:
     """Return the results of a cell; None if it is not done.
 
+    Raises:
+        DataError: the file is damaged.
+
     Example:
         >>> read_result(Path("cells", "never_run")) is None
         True
@@ -84,7 +107,13 @@ def read_result(folder: Path) -> CellResult | None:
     path = folder / RESULT_FILE
     if not path.is_file():
         return None
-    return replace(CellResult(**_with_nan(json.loads(path.read_text()))), folder=folder)
+    with decoding(path, "damaged: remove its folder to run the cell anew", DataError):
+        values = parse_file(path)
+        if isinstance(values, dict) and "folder" in values:
+            raise ValueError("names a folder")
+        result = replace(build(CellResult, values, str(path), DataError), folder=folder)
+        _ = result.bins if result.brightness else None  # refuses rows of different lengths
+        return result
 
 
 def write_worst(images: Sequence[ReportImage], folder: Path) -> None:
@@ -115,11 +144,3 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _with_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _with_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_nan(item) for item in value]
-    return math.nan if value is None else value

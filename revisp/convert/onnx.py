@@ -10,10 +10,11 @@ from torch import Tensor
 
 from revisp.backbones.thumbnail import thumbnail
 from revisp.checks import check_image
-from revisp.errors import ShapeError
+from revisp.errors import ShapeError, WeightsError
 from revisp.export.runtime import open_session, predict_session, read_info
 from revisp.inference.plan import Grid, Limits, TilePlan
 from revisp.inference.tiles import Progress, fit_tile
+from revisp.io.boundary import decoding
 from revisp.pipeline import check_photos
 
 __all__ = ["OnnxPipeline"]
@@ -89,7 +90,11 @@ class OnnxPipeline:
             photo = self._photo(srgb[None])
 
             def run(part: Tensor) -> Tensor:
-                return predict_session(self._session, self.info, part, photo)
+                with decoding(self.path, "its graph fails", WeightsError):
+                    bayer = predict_session(self._session, self.info, part, photo)
+                if bayer.shape != (*part.shape[:1], 1, *part.shape[-2:]):
+                    raise WeightsError(f"{self.path}: its graph gives {list(bayer.shape)} for {list(part.shape)}")
+                return bayer
 
             return stage.apply(run, srgb[None], 1, progress)[0]
 

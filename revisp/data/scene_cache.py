@@ -8,9 +8,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import AfterValidator, Field
+from typing_extensions import TypedDict
 
 from revisp.camera.isp import srgb_to_linear
 from revisp.camera.panorama import halved, smoothed_poles
@@ -20,6 +22,7 @@ from revisp.io.locking import make_folder
 from revisp.io.npy import open_npy
 from revisp.io.photo import read_srgb
 from revisp.io.scene import Scene, read_scene
+from revisp.schema import Number, Numbers, Text, Whole, build, check_fields, own_name, parse_file
 
 __all__ = ["SCENE_LIST", "CachedScene", "SceneCache", "SceneKind", "read_scene_list", "write_scene_list"]
 
@@ -55,6 +58,9 @@ SMOOTH_EV = 0.010
 Of 50 panoramas, five pure skies have at most 0.008 below -22 degrees, all others at least 0.013."""
 
 THUMBNAIL_BLOCKS = (8, 16)
+BLOCKS = THUMBNAIL_BLOCKS[0] * THUMBNAIL_BLOCKS[1]
+
+Rows = Annotated[Whole, Field(ge=1, le=2**20)]
 
 
 @dataclass(frozen=True)
@@ -73,15 +79,18 @@ class CachedScene:
         thumbnail: log luminance of `THUMBNAIL_BLOCKS`, of mean 0 and deviation 1: by which copies are known.
     """
 
-    name: str
+    name: Text
     kind: SceneKind
     file: Path
-    shapes: tuple[tuple[int, int], ...]
-    scale: float
-    floor: float
-    range_ev: float
-    notes: tuple[str, ...]
-    thumbnail: tuple[float, ...]
+    shapes: Annotated[tuple[tuple[Rows, Rows], ...], Field(min_length=1, max_length=32)]
+    scale: Annotated[Number, Field(gt=0)]
+    floor: Number
+    range_ev: Number
+    notes: Annotated[tuple[Text, ...], Field(max_length=1000)]
+    thumbnail: Annotated[Numbers, Field(min_length=BLOCKS, max_length=BLOCKS)]
+
+    def __post_init__(self) -> None:
+        check_fields(self, "scene", DataError)
 
     def levels(self) -> list[Array]:
         """Map the levels ``[H, W, 3]`` into memory, float16, the largest first; nothing is read yet."""
@@ -141,7 +150,7 @@ class SceneCache:
         key = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
         pixels, described = self.folder / f"{key}.npy", self.folder / f"{key}.json"
         if pixels.is_file() and described.is_file():
-            return replace(_described(described, pixels), name=name)
+            return replace(_described(pixels), name=name)
         log.debug("decoding %s", path)
         scene = read(path)
         kind: SceneKind = "photo" if photo else "panorama" if scene.projection == "equirectangular" else "picture"
@@ -169,6 +178,22 @@ class SceneCache:
         return cached
 
 
+class _Listed(TypedDict):
+    name: Text
+    file: Annotated[Text, AfterValidator(own_name)]
+
+
+@dataclass(frozen=True)
+class _SceneList:
+    """The content of `SCENE_LIST`."""
+
+    format: Whole
+    scenes: Annotated[tuple[_Listed, ...], Field(max_length=1_000_000)]
+
+    def __post_init__(self) -> None:
+        check_fields(self, "", DataError)
+
+
 def write_scene_list(root: Path, scenes: Sequence[CachedScene]) -> None:
     """Make a cache a folder of scenes: name those that count.
 
@@ -190,23 +215,26 @@ def read_scene_list(root: Path) -> list[CachedScene]:
     if not path.is_file():
         return []
     try:
-        known = json.loads(path.read_text())
-        if known["format"] != CACHE_FORMAT:
-            raise DataError(f"{path}: of another version of revisp: prepare the scenes anew")
-        files = {str(entry["name"]): root / Path(entry["file"]).name for entry in known["scenes"]}
-        scenes = [replace(_described(file.with_suffix(".json"), file), name=name) for name, file in files.items()]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        listed = build(_SceneList, parse_file(path), "list of scenes", DataError)
+        scenes = [replace(_described(root / entry["file"]), name=entry["name"]) for entry in listed.scenes]
+    except (OSError, ValueError, DataError) as error:
         raise DataError(f"{path}: damaged: prepare the scenes anew ({error})") from error
+    if listed.format != CACHE_FORMAT:
+        raise DataError(f"{path}: of another version of revisp: prepare the scenes anew")
     if missing := [scene for scene in scenes if not scene.file.is_file()]:
         raise DataError(f"{missing[0].file}: is missing: prepare the scenes anew")
     return scenes
 
 
-def _described(described: Path, pixels: Path) -> CachedScene:
-    fields = json.loads(described.read_text())
-    shapes = tuple((int(height), int(width)) for height, width in fields.pop("shapes"))
-    thumbnail, notes = tuple(fields.pop("thumbnail")), tuple(fields.pop("notes"))
-    return CachedScene(**{**fields, "file": pixels, "shapes": shapes, "thumbnail": thumbnail, "notes": notes})
+def _described(pixels: Path) -> CachedScene:
+    """Read the description beside the pixels of a scene."""
+    described = pixels.with_suffix(".json")
+    try:
+        values = parse_file(described)
+        placed = {**values, "file": pixels} if isinstance(values, dict) else values
+        return build(CachedScene, placed, "", DataError)
+    except (OSError, ValueError, DataError) as error:
+        raise DataError(f"{described}: damaged: remove it and prepare the scene anew ({error})") from error
 
 
 def _pyramid(light: Array, kind: SceneKind) -> list[Array]:

@@ -14,7 +14,6 @@ objects of unknown types. An index that declares anything but ``bytes`` is refus
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
@@ -22,16 +21,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 import numpy as np
-from safetensors import SafetensorError
+from pydantic import AfterValidator, Field, TypeAdapter
 from safetensors.numpy import load
+from typing_extensions import TypedDict
 
-from revisp.camera.profile import CameraProfile
+from revisp.camera.profile import Profile
 from revisp.data.picture import BRIGHTNESS_STEP
 from revisp.data.window import StoredWindow
-from revisp.errors import ConfigError, DataError, RevispError
+from revisp.errors import ConfigError, DataError
+from revisp.io.boundary import decoding
+from revisp.schema import Text, Whole, build, check_fields, checked, own_name, parse, parse_file, part
 
 if TYPE_CHECKING:
     from revisp.cfa import CFA
@@ -60,6 +62,37 @@ SHARD_FORMAT = 1
 Array = np.ndarray[Any, Any]
 
 
+class _Chunk(TypedDict):
+    filename: Annotated[Text, AfterValidator(own_name)]
+    chunk_bytes: Whole
+    chunk_size: Whole
+
+
+def _one_leaf(value: str) -> str:
+    """Require a sample of one leaf: LitData would import the modules of any other kind."""
+    tree = parse(value)
+    leaf: Any = {"type": None, "context": None, "children_spec": []}
+    if not (isinstance(tree, list) and len(tree) == 2 and tree[1] == leaf):
+        raise ValueError("must describe one leaf")
+    return value
+
+
+class _Config(TypedDict):
+    data_format: list[Text]
+    data_spec: Annotated[Text, AfterValidator(_one_leaf)]
+    item_loader: NotRequired[Literal["PyTreeLoader"] | None]
+    encryption: NotRequired[None]
+    compression: NotRequired[None]
+
+
+class _Index(TypedDict):
+    chunks: Annotated[list[_Chunk], Field(max_length=1_000_000)]
+    config: _Config
+
+
+_INDEX = TypeAdapter(_Index)
+
+
 def require_litdata() -> Any:
     """Return the ``litdata`` package, which then logs only warnings and does not look for a newer version online.
 
@@ -85,19 +118,18 @@ class ShardInfo:
         side: shortest side of a training tile, in pixels.
     """
 
-    profile: CameraProfile
-    tiles: dict[str, int]
-    side: int
+    profile: Profile
+    tiles: dict[Text, Whole]
+    side: Annotated[Whole, Field(ge=1, le=2**20)]
+
+    def __post_init__(self) -> None:
+        check_fields(self, "shards", DataError)
+        if set(self.tiles) != set(SHARD_PARTS):
+            raise DataError(f"shards: tiles must have the parts {', '.join(SHARD_PARTS)}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as JSON values."""
         return {"profile": self.profile.to_dict(), "tiles": self.tiles, "side": self.side}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ShardInfo:
-        """Build it from the result of `to_dict`."""
-        tiles = {part: int(values["tiles"][part]) for part in SHARD_PARTS}
-        return cls(CameraProfile.from_dict(values["profile"]), tiles, int(values["side"]))
 
 
 class ShardTile:
@@ -149,24 +181,51 @@ def read_tile(blob: bytes | memoryview, where: str) -> ShardTile:
     Raises:
         DataError: the sample is damaged or has another format.
     """
-    try:
+    with reading(where):
         arrays = load(bytes(blob))
-        about = json.loads(arrays["about"].tobytes())
-        if about["format"] != SHARD_FORMAT:
-            raise DataError(
-                f"{where}: shards of format {about['format']}, this revisp reads {SHARD_FORMAT}: pack again"
-            )
-        window = StoredWindow(
-            about["name"],
-            CameraProfile.from_dict(about["profile"]),
-            arrays["raw"],
-            arrays["srgb"],
-            arrays["target"],
-            arrays.get("valid"),
-        )
-        return ShardTile(window, arrays["oe"].astype(np.int32), ShardInfo.from_dict(about["data"]))
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{where}: a sample is damaged: {' '.join(str(error).split())}") from error
+        about = build(_About, parse(arrays["about"].tobytes()), "about", DataError)
+    if about.format != SHARD_FORMAT:
+        raise DataError(f"{where}: shards of format {about.format}, this revisp reads {SHARD_FORMAT}: pack again")
+    with reading(where):
+        raw, srgb, target, oe = (arrays[name] for name in ("raw", "srgb", "target", "oe"))
+        _check_tile(raw, srgb, target, arrays.get("valid"), oe)
+        window = StoredWindow(about.name, about.profile, raw, srgb, target, arrays.get("valid"))
+        return ShardTile(window, oe.astype(np.int32), about.data)
+
+
+@dataclass(frozen=True)
+class _About:
+    """What a sample says about itself."""
+
+    format: Whole
+    name: Text
+    place: tuple[Whole, Whole]
+    profile: Profile
+    data: Annotated[ShardInfo, part(ShardInfo, "shards", DataError)]
+
+    def __post_init__(self) -> None:
+        check_fields(self, "about", DataError)
+
+
+def _check_tile(raw: Array, srgb: Array, target: Array, valid: Array | None, oe: Array) -> None:
+    """Require that the arrays of a tile fit together.
+
+    Raises:
+        DataError: they do not.
+    """
+    height, width = raw.shape if raw.ndim == 2 else (0, 0)
+    fits = (
+        raw.dtype == np.uint16
+        and srgb.dtype in (np.uint8, np.uint16)
+        and target.dtype == np.float16
+        and oe.dtype == np.uint16
+        and (srgb.shape, target.shape) == ((height, width, 3), (3, height, width))
+        and (valid is None or valid.shape == (height, width))
+        and (oe.ndim, oe.shape[-1]) == (2, 2)
+        and bool((oe < (height, width)).all())
+    )
+    if not fits:
+        raise DataError("its arrays do not fit together")
 
 
 class Shards:
@@ -207,12 +266,13 @@ class Shards:
         remote = "://" in where or where.startswith("local:")
         if not remote and not Path(where, "index.json").is_file():
             raise DataError(f"{where}: no shards here; revisp-prepare --shards packs them into DATASET/shards")
+        if not remote:  # before LitData reads it, which imports what an index names
+            _check_index(Path(where), where, chunks=True)
         with reading(where):
             dataset = require_litdata().StreamingDataset(where, cache_dir=self.cache, **options)
-        folder = Path(dataset.input_dir.path)
-        size = _check_index(folder, where, chunks=not remote)
         if remote:
-            _warn_of_size(folder, where, size)
+            folder = Path(dataset.input_dir.path)
+            _warn_of_size(folder, where, _check_index(folder, where, chunks=False))
         return dataset
 
 
@@ -235,14 +295,8 @@ def reading(where: str) -> Iterator[None]:
     Args:
         where: the file or address that is read.
     """
-    try:
+    with decoding(where, "cannot be read", DataError):
         yield
-    except RevispError:
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        shown = text if len(text) <= 200 else text[:200] + "..."
-        raise DataError(f"{where}: cannot be read: {shown or type(error).__name__}") from error
 
 
 def _check_index(folder: Path, where: str, *, chunks: bool) -> int:
@@ -251,19 +305,31 @@ def _check_index(folder: Path, where: str, *, chunks: bool) -> int:
     An index whose samples LitData would unpickle is refused. So is one whose chunks are missing: LitData would
     wait minutes for them.
     """
+    path = folder / "index.json"
     try:
-        index = json.loads((folder / "index.json").read_text())
-        files = {chunk["filename"]: chunk["chunk_bytes"] for chunk in index["chunks"]}
-        kind = index["config"]["data_format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        index = checked(_INDEX, _known_kind(parse_file(path), where), "index", DataError)
+    except (OSError, ValueError, DataError) as error:
         raise DataError(f"{where}/index.json is damaged: {' '.join(str(error).split())}") from error
-    if kind != ["bytes"]:
-        raise DataError(f"{where}: not shards that revisp packed: samples of {kind}, expected ['bytes']")
+    files = {chunk["filename"]: chunk["chunk_bytes"] for chunk in index["chunks"]}
     for name, size in files.items() if chunks else ():
         path = folder / name
         if not path.is_file() or path.stat().st_size < size:
             raise DataError(f"{path} is missing or cut short: pack the shards again")
     return sum(files.values())
+
+
+def _known_kind(index: Any, where: str) -> Any:
+    """Return an index; refuse one whose samples LitData would unpickle.
+
+    Raises:
+        DataError: it declares other samples than bytes.
+    """
+    config = index.get("config") if isinstance(index, dict) else None
+    kind = config.get("data_format") if isinstance(config, dict) else None
+    if kind is not None and kind != ["bytes"]:
+        shown = ascii(kind)[:60]
+        raise DataError(f"{where}: not shards that revisp packed: samples of {shown}, expected ['bytes']")
+    return index
 
 
 def _warn_of_size(folder: Path, where: str, size: int) -> None:

@@ -6,17 +6,20 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 import revisp
 from revisp.backbones.estimated import Estimated
-from revisp.camera.profile import CameraProfile
+from revisp.camera.profile import Profile
 from revisp.cfa import CFA, unpack
-from revisp.errors import ConfigError, RevispError, WeightsError
+from revisp.errors import ConfigError, WeightsError
+from revisp.io.boundary import decoding
+from revisp.schema import Flag, Text, Whole, build, check_fields, one_of, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +119,10 @@ class PhotoToBayer(nn.Module):
         return torch.from_numpy(np.stack([profile.quantise(mosaic) for mosaic in mosaics.numpy()]))
 
 
+MOST_REACH = 2**20
+"""Greatest reach and alignment, in pixels."""
+
+
 @dataclass(frozen=True)
 class GraphInfo:
     """The metadata of an exported file: JSON under the key ``revisp``.
@@ -135,17 +142,20 @@ class GraphInfo:
         photo: whether the graph takes the whole photo as a second input.
     """
 
-    name: str
-    backbone: str
-    branches: str
+    name: Text
+    backbone: Text
+    branches: Annotated[Text, one_of(("separate", "shared", "plain"))]
     cfa: CFA
-    profile: CameraProfile | None
-    reach: int | None
-    align: int
-    uint8: bool
+    profile: Profile | None
+    reach: Annotated[Whole, Field(le=MOST_REACH)] | None
+    align: Annotated[Whole, Field(ge=1, le=MOST_REACH)]
+    uint8: Flag
     precision: Literal["fp32", "int8"] = "fp32"
-    version: str = revisp.__version__
-    photo: bool = False
+    version: Text = revisp.__version__
+    photo: Flag = False
+
+    def __post_init__(self) -> None:
+        check_fields(self, "", WeightsError)
 
     @classmethod
     def of(cls, model: ReverseISP, name: str, *, uint8: bool = False) -> GraphInfo:
@@ -187,18 +197,19 @@ class GraphInfo:
         """
         if text is None:
             raise WeightsError(f"{path}: no revisp metadata (camera, tiling): export it by revisp-export")
+        with decoding(str(path), "its revisp metadata is damaged", WeightsError):
+            values = parse(text)
+            if not isinstance(values, dict) or "format" not in values:
+                raise ValueError("without a format")
+            version = values.pop("format")
+        if version != METADATA_FORMAT:
+            shown = ascii(version)[:20]
+            raise WeightsError(
+                f"{path}: format {shown}, but this revisp reads format {METADATA_FORMAT}: update revisp"
+            )
         try:
-            values: dict[str, Any] = json.loads(text)
-            if (version := values.pop("format")) != METADATA_FORMAT:
-                raise WeightsError(
-                    f"{path}: format {version}, but this revisp reads format {METADATA_FORMAT}: update revisp"
-                )
-            profile = values.pop("profile")
-            profile = None if profile is None else CameraProfile.from_dict(profile)
-            return cls(**{**values, "cfa": CFA.parse(values["cfa"]), "profile": profile})
-        except WeightsError:
-            raise
-        except (RevispError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return build(cls, values, "", WeightsError)
+        except WeightsError as error:
             raise WeightsError(f"{path}: its revisp metadata is damaged ({error})") from error
 
 

@@ -72,7 +72,15 @@ def read_info(session: Any, path: object) -> GraphInfo:
     """
     with decoding(str(path), "its metadata are damaged", WeightsError):
         found = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    return GraphInfo.from_json(found, path)
+    info = GraphInfo.from_json(found, path)
+    expected = [INPUT_NAME, PHOTO_NAME] if info.photo else [INPUT_NAME]
+    names = [value.name for value in session.get_inputs()], [value.name for value in session.get_outputs()]
+    if names != (expected, [OUTPUT_NAME]):
+        raise WeightsError(
+            f"{path}: its graph maps {', '.join(names[0])} to {', '.join(names[1])}, not "
+            f"{', '.join(expected)} to {OUTPUT_NAME}: export it by revisp-export"
+        )
+    return info
 
 
 def run_session(session: Any, *inputs: Tensor) -> Tensor:

@@ -7,13 +7,13 @@ file beside the two, as ``gainmap-js`` writes environments: ``NAME.webp``, ``NAM
 from __future__ import annotations
 
 import io
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydantic import TypeAdapter
 
 from revisp.camera.isp import srgb_to_linear
 from revisp.errors import ImageError
@@ -25,6 +25,7 @@ from revisp.io.jpeg_gain import find_jpeg_gain
 from revisp.io.photo import decode_srgb, read_srgb
 from revisp.io.pixel_limit import pixel_limit
 from revisp.io.scene_light import StoredLight
+from revisp.schema import Json, Text, checked, parse_file
 
 __all__ = ["gain_map_beside", "has_gain_map", "read_gain_map", "read_gain_map_jpeg"]
 
@@ -36,6 +37,8 @@ _MARKS = (HDRGM.encode(), b"urn:iso:std:iso:ts:21496:-1")
 _ENDINGS = (".webp", ".jpg", ".jpeg", ".png")
 _ROWS = 256
 """Rows that are combined at once: the intermediate values of all would take several times the picture's memory."""
+
+_FIELDS = TypeAdapter(dict[Text, Json])
 
 _RENDERED_EV = 6.0
 """Maps of photos rendered for displays hold up to about 4 EV; those of environments 10 to 16."""
@@ -72,12 +75,8 @@ def read_gain_map(path: Path) -> StoredLight:
     if beside is None:
         raise ImageError(f"{path}: no gain map ({path.stem}-gainmap) with a JSON file beside it")
     file, described = beside
-    try:
-        fields = json.loads(described.read_text())
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{described}: cannot be read as JSON ({error})") from error
-    if not isinstance(fields, dict):
-        raise ImageError(f"{described}: not the description of a gain map")
+    with decoding(described, "not the description of a gain map"):
+        fields = checked(_FIELDS, parse_file(described), str(described), ImageError)
     meaning = _of_sdr(GainFields.of_names(fields), described)
     return _combine(read_srgb(path), file.read_bytes(), meaning, path)
 

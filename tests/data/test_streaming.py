@@ -313,7 +313,7 @@ def test_damaged_samples_are_told(shards):
     with pytest.raises(DataError, match="x: shards of format 99"):
         read_tile(save({**arrays, "about": newer}), "x")
     for blob in (b"", bytes(tile)[:-100], save({key: arrays[key] for key in ("raw", "about")})):
-        with pytest.raises(DataError, match="x: a sample is damaged"):
+        with pytest.raises(DataError, match="x: cannot be read"):
             read_tile(blob, "x")
 
 
@@ -326,7 +326,7 @@ def test_errors_of_storage_clients_are_told_in_one_line(shards, monkeypatch):
         raise OSError("no route\nto host")
 
     monkeypatch.setattr(type(loader.dataset.everything), "__iter__", broken)
-    with pytest.raises(DataError, match=r"shards: cannot be read: no route to host"):
+    with pytest.raises(DataError, match=r"shards: cannot be read \(no route\)"):
         list(loader)
 
 

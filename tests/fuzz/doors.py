@@ -177,7 +177,7 @@ def _cell(place: Path) -> None:
 
     result = read_result(place)
     if result is not None:
-        _ = result.bins, result.words
+        _ = result.words, result.bins if result.brightness else None
         markdown({"embedded": [Row("unet", (result,), (), {})]})
 
 
