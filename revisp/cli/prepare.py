@@ -54,6 +54,9 @@ def command(
     min_preview: Annotated[
         float, typer.Option(help="Least side of a camera's JPEG or preview, as a share of the RAW's.")
     ] = 0.5,
+    gain_maps: Annotated[
+        bool, typer.Option("--gain-maps", help="Apply the gain maps of DNG and GPR files, against lens shading.")
+    ] = False,
     profile: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN=FILE", help="Camera profile (JSON) of 16-bit mosaics; may be repeated."),
@@ -97,6 +100,7 @@ def command(
             converters=tuple(converter or ["libraw"]),
             styles=tuple(style or ()),
             min_preview=min_preview,
+            gain_maps=gain_maps,
             profiles=tuple(_rule(text) for text in profile or ()),
             demosaic=demosaic.value,
             val=None if val is None else tuple(val),

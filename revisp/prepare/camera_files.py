@@ -45,7 +45,7 @@ def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iter
         RevispError: a file cannot be read, or photo and RAW do not belong together; the message names the file.
     """
     source = item.files[0]
-    read = _read(item)
+    read = _read(item, options)
     require_bayer(read, source)
     warn_of_levels(read, source)
     raw = read.upright()
@@ -122,7 +122,7 @@ def _turned(raw: RawImage, found: Alignment) -> RawImage:
     return replace(raw, orientation=orientation).upright()
 
 
-def _read(item: RawFile | MosaicFile) -> RawImage:
+def _read(item: RawFile | MosaicFile, options: PrepareOptions) -> RawImage:
     if isinstance(item, MosaicFile):
         return read_mosaic_raw(item.files[0], CameraProfile.load(item.profile))
     path = item.files[0]
@@ -131,7 +131,7 @@ def _read(item: RawFile | MosaicFile) -> RawImage:
         raise DataError(
             f"{path}: its RAW was predicted from {note.source or 'a photo'}, not read by a sensor: take it out"
         )
-    return read_raw(path)
+    return read_raw(path, gain_maps=options.gain_maps)
 
 
 def _is_large_enough(photo: Tensor, raw: RawImage, options: PrepareOptions) -> bool:

@@ -153,7 +153,7 @@ def _fingerprint(item: Item, sources: tuple[Source, ...], options: PrepareOption
     used["files"] = [(Path(s["path"]).name, s["size"], s["mtime_ns"]) for s in sources]
     extra: list[Path] = []
     if isinstance(item, RawFile | MosaicFile):
-        used |= {"min_preview": options.min_preview}
+        used |= {"min_preview": options.min_preview, "gain_maps": options.gain_maps}
         if rendered:
             used |= {"developers": options.converters, "styles": options.styles}
     if isinstance(item, MosaicFile):

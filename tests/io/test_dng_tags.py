@@ -1,12 +1,14 @@
 """The tags of DNG files mean what the DNG specification 1.7.1 says, plane by plane."""
 
 import shutil
+import struct
 import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from dng_files import CAMERA, random_dng, write_dng_file
 
 from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
@@ -318,3 +320,70 @@ def test_dcraw_finds_the_same_samples(tmp_path: Path):
     data = subprocess.run(command, capture_output=True, check=True).stdout
     assert data.startswith(b"P5\n44 38\n65535\n")
     assert np.array_equal(np.frombuffer(data[-2 * 38 * 44 :], ">u2").reshape(38, 44), raw.mosaic)
+
+
+def test_a_forged_size_is_refused_before_it_takes_memory(tmp_path: Path):
+    write_dng_file(tmp_path / "a.dng", np.zeros((40, 48), np.float32), {}, compression="zlib")
+    with tifffile.TiffFile(tmp_path / "a.dng", mode="r+b") as tiff:
+        tiff.pages[0].tags[257].overwrite(60_000)
+        tiff.pages[0].tags[256].overwrite(60_000)
+    with pytest.raises(ImageError, match=r"a\.dng: claims 60000x60000 pixels, more than 300 megapixels"):
+        read_raw(tmp_path / "a.dng")
+
+
+def _opcodes(*maps, area=(0, 0, 40, 48), pitch=(1, 1), spacing=(1.0, 1.0), origin=(0.0, 0.0)) -> bytes:
+    """An OpcodeList with another opcode (4, FixBadPixelsConstant) before GainMaps, by chapter 7."""
+    parts = [struct.pack(">I", 1 + len(maps)), struct.pack(">IIIIII", 4, 0x01030000, 0, 8, 0, 0)]
+    for number, gains in enumerate(maps):
+        gains = np.asarray(gains, ">f4")
+        corner = (area[0] + number // 2, area[1] + number % 2, *area[2:]) if pitch == (2, 2) else area
+        data = struct.pack(">8I", *corner, 0, 1, *pitch) + struct.pack(">II", *gains.shape)
+        data += struct.pack(">4dI", *spacing, *origin, 1) + gains.tobytes()
+        parts.append(struct.pack(">IIII", 9, 0x01030000, 0, len(data)) + data)
+    return b"".join(parts)
+
+
+def _read_with_gain(path: Path, samples, opcodes: bytes, tags=None):
+    write_dng_file(path / "a.dng", samples, {"OpcodeList2": opcodes, "BlackLevel": (64,), **(tags or {})})
+    return read_raw(path / "a.dng", gain_maps=True)
+
+
+def test_gain_maps_are_applied_on_request_only(tmp_path: Path):
+    """Bilinear between points at shares of the height and width; black stays black."""
+    gains = [[1, 2, 4], [2, 3, 5]]
+    raw = _read_with_gain(tmp_path, grey(164), _opcodes(gains, spacing=(1.0, 0.5)))
+    y, x = (np.arange(40) + 0.5) / 40, (np.arange(48) + 0.5) / 48
+    across = [np.interp(x, [0, 0.5, 1], row) for row in gains]
+    expected = (1 - y)[:, None] * across[0] + y[:, None] * across[1]
+    assert np.abs(raw.mosaic - (64 + 100 * expected)).max() <= 0.51
+    assert np.unique(read_raw(tmp_path / "a.dng").mosaic).tolist() == [164]
+    assert np.unique(_read_with_gain(tmp_path, grey(64), _opcodes(gains)).mosaic).tolist() == [64]
+    assert np.unique(_read_with_gain(tmp_path, grey(4000), _opcodes([[2.0]])).mosaic).tolist() == [4095]
+
+
+def test_each_colour_may_have_its_gain_map_from_an_odd_active_area(tmp_path: Path):
+    maps = [[[gain]] for gain in (1.0, 1.5, 2.0, 3.0)]
+    opcodes = _opcodes(*maps, area=(0, 0, 39, 45), pitch=(2, 2))
+    raw = _read_with_gain(tmp_path, grey(164), opcodes, {"ActiveArea": (1, 3, 40, 48)})
+    letters = {"R": 164, "Gr": 214, "Gb": 264, "B": 364}
+    found = [np.unique(plane).tolist() for plane in pack(raw.mosaic[None, :38, :44], raw.profile.cfa)]
+    assert found == [[value] for value in letters.values()]
+
+
+@pytest.mark.parametrize("cut", [50, 110])
+def test_a_damaged_gain_map_is_named(tmp_path: Path, cut: int):
+    opcodes = _opcodes([[1.0, 2.0], [1.0, 2.0]])
+    with pytest.raises(ImageError, match=r"a\.dng: its GainMap is damaged"):
+        _read_with_gain(tmp_path, grey(164), opcodes[:cut])
+    with pytest.raises(ImageError, match=r"a\.dng: its GainMap is damaged"):
+        _read_with_gain(tmp_path, grey(164), _opcodes([[np.nan]]))
+
+
+def test_a_gopros_gain_maps_even_out_its_shading(sample_data: Path):
+    pytest.importorskip("flashraw")
+    path = sample_data / "raw_samples" / "gopro_hero7" / "GOPR8514.GPR"
+    plain, evened = read_raw(path), read_raw(path, gain_maps=True)
+    assert evened.profile == plain.profile
+    gain = evened.normalised()[plain.mosaic > 500] / plain.normalised()[plain.mosaic > 500]
+    assert gain.min() > 0.99
+    assert gain.max() == pytest.approx(1.93, abs=0.02)

@@ -15,6 +15,7 @@ from revisp.cfa import CFA
 from revisp.errors import ConfigError, ImageError
 from revisp.io.dng.codec import COMPRESSIONS, join_fields
 from revisp.io.exif import PhotoMetadata, read_metadata
+from revisp.io.pixel_limit import MAX_PIXELS
 from revisp.io.raw.dng_colour import CameraColours, as_shot
 from revisp.io.raw.dng_levels import DngLevels, Stored, active_area, masked_areas, store
 from revisp.io.raw.dng_tags import DngTags, bayer_phase
@@ -42,6 +43,7 @@ def read_dng(path: Path) -> RawImage:
         with tifffile.TiffFile(path) as tiff:
             tags = DngTags(tiff)
             cfa = bayer_phase(tags, path)
+            _check_size(tags, path)
             check_complete(tags.page, path)
             check_largest(tiff, path)
             samples, metadata = _samples(tags, path)
@@ -59,6 +61,13 @@ def read_dng(path: Path) -> RawImage:
     except Exception as error:  # tifffile and the decoder fail in as many ways as a file can be damaged
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ImageError(f"{path}: cut off or damaged ({reason})") from error
+
+
+def _check_size(tags: DngTags, path: Path) -> None:
+    """Refuse a header that claims more pixels than are read."""
+    height, width = tags.page.imagelength, tags.page.imagewidth
+    if height * width > MAX_PIXELS:
+        raise ImageError(f"{path}: claims {width}x{height} pixels, more than {MAX_PIXELS / 1e6:.0f} megapixels")
 
 
 def _image(tags: DngTags, samples: Array, cfa: CFA, metadata: PhotoMetadata, path: Path) -> RawImage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import tifffile
 from revisp.cfa import CFA
 from revisp.io.dng.tags import CFA_SAMPLES, LINEAR_SAMPLES
 from revisp.io.raw.bayer import OTHER_PATTERN, not_bayer, phase_of
+
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs each tag that it passes over
 
 __all__ = ["DngTags", "bayer_phase", "is_dng"]
 

@@ -24,7 +24,8 @@ T = TypeVar("T")
 def read_gpr(path: Path) -> RawImage:
     """Read a GPR (or DNG) file.
 
-    The values are those of the sensor: a lens-shading gain map or a warp in the file is not applied.
+    The values are those of the sensor: a gain map or a warp in the file is not applied. `revisp.io.read_raw`
+    applies gain maps on request.
 
     Raises:
         ImageError: flashraw is not installed, or the file is cut off, damaged or has no Bayer mosaic.

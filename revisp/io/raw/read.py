@@ -10,6 +10,7 @@ from revisp.io.exif import PhotoMetadata
 from revisp.io.mosaic_file import read_planes
 from revisp.io.raw.dng import read_dng
 from revisp.io.raw.dng_tags import is_dng
+from revisp.io.raw.gain_opcodes import apply_gain_maps, read_gain
 from revisp.io.raw.gpr import read_gpr
 from revisp.io.raw.libraw import read_libraw
 from revisp.io.raw.rawimage import RawImage, Rectangle
@@ -18,7 +19,7 @@ from revisp.io.readable import check_file
 __all__ = ["RawImage", "Rectangle", "read_mosaic_raw", "read_raw"]
 
 
-def read_raw(path: str | Path) -> RawImage:
+def read_raw(path: str | Path, *, gain_maps: bool = False) -> RawImage:
     """Read the mosaic and the camera profile of a RAW file.
 
     LibRaw reads most formats (CR2, CR3, CRW, NEF, ARW, RAF, DNG and many more). tifffile and imagecodecs decode a
@@ -42,6 +43,12 @@ def read_raw(path: str | Path) -> RawImage:
 
     Pixels that are not square (Kodak DC120) are read without scaling.
 
+    Args:
+        path: the RAW file.
+        gain_maps: multiply the samples by the GainMaps of a DNG's or GPR's OpcodeList2, by which the camera evens
+            out its lens shading; what exceeds white ends there. Other opcodes, and other formats, are left as they
+            are.
+
     Raises:
         ImageError: the file is missing, empty, cut off, damaged, not a RAW file, or has no 2x2 Bayer mosaic
             (X-Trans, Foveon, monochrome, already demosaiced); or it is a ``.gpr`` file and flashraw is missing.
@@ -59,8 +66,11 @@ def read_raw(path: str | Path) -> RawImage:
     """
     path = check_file(path)
     if path.suffix.lower() == ".gpr":
-        return read_gpr(path)
-    return read_dng(path) if is_dng(path) else read_libraw(path)
+        raw = read_gpr(path)
+    else:
+        raw = read_dng(path) if is_dng(path) else read_libraw(path)
+    gain = read_gain(path, raw.mosaic.shape) if gain_maps else None
+    return raw if gain is None else apply_gain_maps(raw, gain)
 
 
 def read_mosaic_raw(path: str | Path, profile: CameraProfile) -> RawImage:
