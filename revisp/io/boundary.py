@@ -18,7 +18,8 @@ def decoding(
     """Turn every exception of the block into one of ours, which names the file.
 
     Decoders raise errors of any type on damaged files, also `MemoryError`, `NotImplementedError` and exceptions of
-    Rust that do not derive from `Exception`. Our own errors pass, and so do requests to end the program.
+    Rust that do not derive from `Exception`. Our own errors pass, and so do requests to end the program and
+    warnings that the caller's filter raises.
 
     Args:
         path: the file that is decoded.
@@ -37,7 +38,7 @@ def decoding(
     """
     try:
         yield
-    except (RevispError, KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (RevispError, Warning, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except OSError as error:
         if error.errno is None:  # of a decoder, not of the file system

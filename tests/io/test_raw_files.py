@@ -239,6 +239,7 @@ def test_what_a_dng_adds_to_its_matrix_is_multiplied_in(tmp_path, monkeypatch, p
     tags = {
         50727: Tag("rational", [1.25, 1.0, 0.5]),  # AnalogBalance
         50723: Tag("srational", [value for row in body for value in row]),  # CameraCalibration1
+        50964: Tag("srational", [0] * 9),  # ForwardMatrix1: none, as it would decide
     }
     _variant(tmp_path / "a.dng", monkeypatch, profile, tags)
     whole = np.diag([1.25, 1, 0.5]) @ body @ np.array(profile.color_matrix)

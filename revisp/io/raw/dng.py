@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rawpy
 import tifffile
 
 from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, ImageError
+from revisp.io.boundary import decoding
 from revisp.io.dng.codec import COMPRESSIONS, join_fields
 from revisp.io.exif import PhotoMetadata, read_metadata
 from revisp.io.pixel_limit import MAX_PIXELS
 from revisp.io.raw.dng_colour import CameraColours, as_shot
 from revisp.io.raw.dng_levels import DngLevels, Stored, active_area, masked_areas, store
 from revisp.io.raw.dng_tags import DngTags, bayer_phase
-from revisp.io.raw.libraw import libraw_metadata, reason_of
+from revisp.io.raw.libraw import libraw_metadata, open_libraw
 from revisp.io.raw.masked_border import border_black, masked_black, warn_of_black
 from revisp.io.raw.rawimage import RawImage, Rectangle, picture_area
 from revisp.io.readable import check_complete, check_largest
@@ -39,28 +39,22 @@ def read_dng(path: Path) -> RawImage:
     Raises:
         ImageError: the file is cut off or damaged, or holds no 2x2 Bayer mosaic.
     """
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            tags = DngTags(tiff)
-            cfa = bayer_phase(tags, path)
-            _check_size(tags, path)
-            check_complete(tags.page, path)
-            check_largest(tiff, path)
-            samples, metadata = _samples(tags, path)
-            return _image(tags, samples, cfa, metadata, path)
-    except ImageError as error:
-        raise error if str(path) in str(error) else ImageError(f"{path}: {error}") from error
-    except ConfigError as error:
-        raise ImageError(f"{path}: {error}") from error
-    except rawpy.LibRawError as error:
-        raise ImageError(f"{path}: LibRaw cannot read it: {reason_of(error)}") from error
-    except np.linalg.LinAlgError as error:
-        raise ImageError(f"{path}: its colour matrix has no inverse") from error
-    except Warning:  # by the caller's filter
-        raise
-    except Exception as error:  # tifffile and the decoder fail in as many ways as a file can be damaged
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ImageError(f"{path}: cut off or damaged ({reason})") from error
+    with decoding(path):
+        try:
+            with tifffile.TiffFile(path) as tiff:
+                tags = DngTags(tiff)
+                cfa = bayer_phase(tags, path)
+                _check_size(tags, path)
+                check_complete(tags.page, path)
+                check_largest(tiff, path)
+                samples, metadata = _samples(tags, path)
+                return _image(tags, samples, cfa, metadata, path)
+        except ImageError as error:
+            raise error if str(path) in str(error) else ImageError(f"{path}: {error}") from error
+        except ConfigError as error:
+            raise ImageError(f"{path}: {error}") from error
+        except np.linalg.LinAlgError as error:
+            raise ImageError(f"{path}: its colour matrix has no inverse") from error
 
 
 def _check_size(tags: DngTags, path: Path) -> None:
@@ -98,7 +92,7 @@ def _image(tags: DngTags, samples: Array, cfa: CFA, metadata: PhotoMetadata, pat
 def _samples(tags: DngTags, path: Path) -> tuple[Array, PhotoMetadata]:
     """Return the linear samples ``[H, W]`` of the RAW picture, with the masked border, and how it was taken."""
     if not _needs_tifffile(tags):
-        with rawpy.imread(str(path)) as raw:
+        with open_libraw(path) as raw:
             stored, metadata = raw.raw_image, libraw_metadata(raw, path)
             if stored is not None and stored.shape == (tags.page.imagelength, tags.page.imagewidth):
                 return stored.copy(), metadata  # LibRaw frees its array when the file is closed

@@ -3,8 +3,8 @@
 *Convention*: `CameraColours.xyz_to_camera` is the specification's XYZtoCamera. A profile's colour matrix is for
 XYZ under D65. So if a file tells the colours under two lights, or a ForwardMatrix, those under the light of the
 shot are adapted to D65 by linear Bradford, as the specification adapts them to D50. Without that, a matrix for
-tungsten light is further from the specification than the one for daylight. A file with one ColorMatrix keeps it: a
-DNG of ours gives its own profile back.
+tungsten light is further from the specification than the one for daylight. A file with one ColorMatrix keeps it if
+its ForwardMatrix says the same colours or is absent: a DNG of ours gives its own profile back.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ _TEMPERATURE = {
 """Kelvin by EXIF LightSource, as the DNG SDK takes them (dng_camera_profile.cpp)."""
 _MOST_PASSES = 30
 _CONVERGED = 1e-7  # change of x plus change of y; both constants as in the DNG SDK (dng_color_spec.cpp)
+_RESTATED = 1e-3
+"""Error of colours, white 1, up to which a ForwardMatrix says nothing new: its fractions are rounded."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class CameraColours:
         Args:
             neutral: camera RGB ``[3]`` of a white object in that light; None if unknown, which counts as D65.
         """
-        if len(self.color) == 1 and not self.forward:
+        if len(self.color) == 1 and (not self.forward or self._forward_restates()):
             return self.xyz_to_camera(_D65)
         white = _D65 if neutral is None else self.white(neutral)
         camera_to_srgb = self._forward_to_srgb(white, neutral) if self.forward else None
@@ -134,6 +136,13 @@ class CameraColours:
             camera_to_srgb = xyz_to_srgb(white) @ np.linalg.inv(self.xyz_to_camera(white))
         matrix: Array = np.linalg.inv(SRGB_TO_XYZ @ camera_to_srgb)
         return matrix
+
+    def _forward_restates(self) -> bool:
+        """Whether the ForwardMatrix gives the colours that a profile makes of the ColorMatrix, as in our DNGs."""
+        to_camera = self.xyz_to_camera(_D65) @ SRGB_TO_XYZ
+        forward = xyz_to_srgb(_D50) @ self.forward[0]
+        restated = forward @ (to_camera / to_camera.sum(axis=1, keepdims=True))
+        return bool(np.abs(restated - np.eye(3)).max() < _RESTATED)
 
     def _forward_to_srgb(self, white: Chromaticity, neutral: Array | None) -> Array | None:
         """Return camera RGB to linear sRGB by the ForwardMatrix; None if it is not invertible."""

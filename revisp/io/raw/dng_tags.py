@@ -10,6 +10,8 @@ import numpy as np
 import tifffile
 
 from revisp.cfa import CFA
+from revisp.errors import ImageError
+from revisp.io.boundary import decoding
 from revisp.io.dng.tags import CFA_SAMPLES, LINEAR_SAMPLES
 from revisp.io.raw.bayer import OTHER_PATTERN, not_bayer, phase_of
 
@@ -29,9 +31,9 @@ _RATIONAL_TYPES = (5, 10)
 def is_dng(path: Path) -> bool:
     """Whether a file is a DNG that holds RAW samples."""
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with decoding(path), tifffile.TiffFile(path) as tiff:
             return _VERSION in tiff.pages.first.tags and _raw_page(tiff) is not None
-    except Exception:  # not a TIFF, or damaged: LibRaw decides
+    except ImageError:  # not a TIFF, or damaged: LibRaw decides
         return False
 
 

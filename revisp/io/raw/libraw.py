@@ -26,7 +26,7 @@ from revisp.io.raw.masked_border import border_black, warn_of_black
 from revisp.io.raw.rawimage import Planes, RawImage, Rectangle, picture_area
 from revisp.io.readable import check_largest
 
-__all__ = ["libraw_metadata", "libraw_preview", "read_libraw", "reason_of"]
+__all__ = ["libraw_metadata", "libraw_preview", "open_libraw", "read_libraw"]
 
 Array = np.ndarray[Any, Any]
 
@@ -44,7 +44,7 @@ def read_libraw(path: Path) -> RawImage:
     """
     _check_complete(path)
     try:
-        with decoding(path), _open(path) as raw:
+        with decoding(path), open_libraw(path) as raw:
             _check_header(raw, path)
             cfa = _bayer(raw, path)
             mosaic = raw.raw_image_visible.copy()  # LibRaw frees its array when the file is closed
@@ -69,7 +69,7 @@ def libraw_preview(path: Path) -> tuple[bytes | Array, int] | None:
     Raises:
         ImageError: LibRaw cannot open the file.
     """
-    with decoding(path), _open(path) as raw:
+    with decoding(path), open_libraw(path) as raw:
         try:
             preview = raw.extract_thumb()
         except (rawpy.LibRawNoThumbnailError, rawpy.LibRawUnsupportedThumbnailError):
@@ -79,7 +79,7 @@ def libraw_preview(path: Path) -> tuple[bytes | Array, int] | None:
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[rawpy.RawPy]:
+def open_libraw(path: Path) -> Iterator[rawpy.RawPy]:
     """Open a file by LibRaw.
 
     Raises:
@@ -89,7 +89,7 @@ def _open(path: Path) -> Iterator[rawpy.RawPy]:
         with rawpy.imread(str(path)) as raw:
             yield raw
     except rawpy.LibRawError as error:
-        raise ImageError(f"{path}: LibRaw cannot read it: {reason_of(error)}") from error
+        raise ImageError(f"{path}: LibRaw cannot read it: {_reason(error)}") from error
 
 
 def _as_stored(jpeg: bytes) -> bytes:
@@ -98,7 +98,7 @@ def _as_stored(jpeg: bytes) -> bytes:
     return jpeg[:2] + jpeg[end:] if jpeg[2:4] == b"\xff\xe1" and b"dcraw" in jpeg[:end] else jpeg
 
 
-def reason_of(error: rawpy.LibRawError) -> str:
+def _reason(error: rawpy.LibRawError) -> str:
     """Return why LibRaw fails, in a few words."""
     text = error.args[0] if error.args else error
     text = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
