@@ -21,8 +21,6 @@ class PrepareOptions:
         min_preview: least side of a camera's JPEG or embedded preview, as a share of the side of the RAW, in (0,
             1]; to within 5 %, so that 0.49 counts as half. A smaller one is not used. If the one used is smaller
             than the RAW, the RAW is reduced to its size.
-        gain_maps: apply the gain maps of DNG and GPR files, by which cameras even out their lens shading
-            (`revisp.io.read_raw`).
         profiles: camera profiles of 16-bit mosaics, as ``(pattern of the file name, JSON file)``. The first match
             counts. It has priority over ``NAME.json`` and ``profile.json`` in the folder of the mosaic.
         demosaic: demosaicing method of the training target (`revisp.demosaic.demosaic`).
@@ -33,6 +31,8 @@ class PrepareOptions:
             cameras.
         seed: seed of the simulated cameras.
         workers: processes; 0 takes one for each core, or fewer if the memory is too small.
+        gain_maps: apply the gain maps of DNG and GPR files, by which cameras even out their lens shading
+            (`revisp.io.read_raw`).
 
     Raises:
         ConfigError: a number is outside its range, or there is no converter.
@@ -49,7 +49,6 @@ class PrepareOptions:
     converters: tuple[str, ...] = ("libraw",)
     styles: tuple[str, ...] = ()
     min_preview: float = 0.5
-    gain_maps: bool = False
     profiles: tuple[tuple[str, Path], ...] = ()
     demosaic: Literal["bilinear", "malvar", "demosaicnet"] = "demosaicnet"
     val: tuple[str, ...] | None = None
@@ -58,6 +57,7 @@ class PrepareOptions:
     camera: Path | None = None
     seed: int = 0
     workers: int = field(default=0, compare=False)
+    gain_maps: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.min_preview <= 1:
