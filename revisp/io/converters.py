@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,6 +22,7 @@ import rawpy
 import torch
 from torch import Tensor
 
+from revisp.camera.profile import SRGB_TO_XYZ
 from revisp.errors import ConfigError, ImageError
 from revisp.io.dng import write_dng
 from revisp.io.photo import read_srgb
@@ -31,6 +32,7 @@ __all__ = ["CONVERTERS", "STYLES", "Style", "available_converters", "develop_raw
 
 _PROGRAMS = {"darktable": "darktable-cli", "rawtherapee": "rawtherapee-cli"}
 _RAWTHERAPEE_LEAST = 256  # pixels; it treats a smaller mosaic as a thumbnail, or crashes
+_RAWTHERAPEE_GAIN = 4.0  # RawTherapee turns white balance into a temperature and a tint, and ends at their limits
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def develop_raw(
     * ``darktable``: its default scene-referred workflow (filmic tone mapping), noise reduction on the mosaic,
       sharpening, local contrast.
     * ``rawtherapee``: AMaZE demosaicing, noise reduction, deconvolution, dynamic range compression (Fattal et al.
-      2002), local contrast, an S-shaped tone curve.
+      2002), local contrast, an S-shaped tone curve. A mosaic whose white balance needs a gain above 4 is balanced
+      before: RawTherapee would leave a cast.
 
     The programs add in parallel, in no fixed order: a large picture repeats to about 10 / 65535, not to the bit.
 
@@ -119,6 +122,8 @@ def develop_raw(
     if converter == "rawtherapee" and min(upright.mosaic.shape) < _RAWTHERAPEE_LEAST:
         size = "x".join(map(str, upright.mosaic.shape[::-1]))
         raise ImageError(f"rawtherapee needs at least {_RAWTHERAPEE_LEAST} pixels a side, the mosaic has {size}")
+    if converter == "rawtherapee" and max(upright.profile.gains) > _RAWTHERAPEE_GAIN * min(upright.profile.gains):
+        upright = _balanced(upright)
     with tempfile.TemporaryDirectory(prefix="revisp-") as folder:
         dng = Path(folder) / "raw.dng"
         _write(dng, upright, style)
@@ -128,6 +133,20 @@ def develop_raw(
         found = "x".join(map(str, picture.shape[:0:-1]))
         raise ImageError(f"{converter} returns a picture of {found} pixels from a mosaic of {width}x{height}")
     return picture[:, :height, :width].contiguous()
+
+
+def _balanced(raw: RawImage) -> RawImage:
+    """Return a RAW of the same colours whose samples are white-balanced for D65; the least gain is 1."""
+    gains = np.array(raw.profile.gains) / min(raw.profile.gains)
+    tile = gains[list(raw.profile.cfa.indices)].reshape(2, 2)
+    height, width = raw.mosaic.shape
+    gain = np.tile(tile, (height // 2 + 1, width // 2 + 1))[:height, :width]
+    matrix = raw.profile.srgb_to_camera @ np.linalg.inv(SRGB_TO_XYZ)
+    return replace(
+        raw,
+        mosaic=raw.profile.quantise(raw.normalised() * gain),
+        profile=raw.profile.replace(color_matrix=matrix.tolist(), as_shot_neutral=(1.0, 1.0, 1.0)),
+    )
 
 
 def _write(path: Path, raw: RawImage, style: Style) -> None:

@@ -104,6 +104,16 @@ def test_every_phase_and_turn_comes_out_upright(profile, photo, converter: str, 
     assert torch.allclose(picture, straight, atol=1e-3)
 
 
+@pytest.mark.parametrize("neutral", [(0.26, 1, 0.26), (0.1, 1, 0.2)])
+@pytest.mark.parametrize("converter", CONVERTERS)
+def test_grey_stays_grey_under_any_white_balance(profile, converter: str, neutral):
+    grey = torch.linspace(0.3, 0.6, 256).expand(3, 256, 256)
+    picture = develop_raw(_raw(grey, profile.replace(as_shot_neutral=neutral)), _installed(converter))
+    middle = picture[:, 64:192, 64:192].mean(dim=(1, 2))
+    assert float(middle.max() - middle.min()) < 0.01
+    assert float(middle.mean()) > 0.25
+
+
 def test_styles_clip_highlights_that_the_raw_has(profile: CameraProfile, photo: torch.Tensor):
     raw = _raw(photo * 0.8, profile)
     assert raw.mosaic.max() < 0.8 * raw.profile.white_level
