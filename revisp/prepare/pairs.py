@@ -19,6 +19,7 @@ from revisp.io.photo import read_srgb
 from revisp.io.raw.read import read_mosaic_raw
 from revisp.prepare.frame import Frame, is_deep, measure
 from revisp.prepare.items import PairFile
+from revisp.prepare.plausible import require_bayer, warn_of_levels
 from revisp.prepare.store import AlignedPair
 
 __all__ = ["find_pairs", "is_pairs_folder", "pair_picture"]
@@ -44,14 +45,16 @@ def pair_picture(item: PairFile) -> AlignedPair:
     """Make the picture of a pair. Its pixels are not moved; their offset is measured.
 
     Raises:
-        RevispError: photo or RAW is missing, cannot be read, or has another size; or a value is above the white
-            level.
+        RevispError: photo or RAW is missing, cannot be read, or has another size; a value is above the white
+            level; or the samples do not lie as a Bayer mosaic's do.
     """
     if len(item.files) == 1:
         half = "raw" if item.files[0].parent.name == "srgb" else "srgb"
         raise DataError(f"{item.files[0]}: its other half is missing in {half}/")
     profile = CameraProfile.load(item.files[0].parent.parent / "profile.json")
     raw, photo = read_mosaic_raw(item.files[0], profile), read_srgb(item.files[1])
+    require_bayer(raw, item.files[0])
+    warn_of_levels(raw, item.files[0])
     if tuple(photo.shape[-2:]) != raw.mosaic.shape:
         height, width = raw.mosaic.shape
         raise DataError(

@@ -1,5 +1,6 @@
 """Pairs are taken or refused by what is measured, with the figure."""
 
+import json
 import re
 import shutil
 import warnings
@@ -14,7 +15,7 @@ from revisp.camera.fit import fit_camera
 from revisp.camera.simulate import SIMULATED, simulate
 from revisp.cfa import CFA, pack, unpack
 from revisp.errors import DataError
-from revisp.io import RawImage, write_dng
+from revisp.io import RawImage, write_dng, write_png
 from revisp.io.exif import PhotoMetadata
 from revisp.prepare import PrepareOptions, prepare
 from revisp.prepare.plausible import require_bayer, require_explained, warn_of_levels
@@ -118,3 +119,20 @@ def test_a_file_whose_phase_is_wrong_is_rejected(pair, tmp_path: Path):
     assert re.search(
         rf"a\.dng: the photo fits the Bayer phase {SIMULATED.profile.cfa.value}", result.refused[0].reason
     )
+
+
+def test_a_pairs_folder_of_the_wrong_phase_or_of_blocks_is_rejected(pair, tmp_path: Path):
+    mosaic, srgb = pair
+    (tmp_path / "pairs" / "raw").mkdir(parents=True)
+    (tmp_path / "pairs" / "srgb").mkdir()
+    wrong = SIMULATED.profile.replace(cfa=SIMULATED.profile.cfa.hflip(208))
+    (tmp_path / "pairs" / "profile.json").write_text(json.dumps(wrong.to_dict()))
+    blocks = np.kron(mosaic[:80, :104], np.ones((2, 2), np.uint16))
+    for name, stored in (("phase", mosaic), ("blocks", blocks)):
+        np.save(tmp_path / "pairs" / "raw" / f"{name}.npy", stored)
+        write_png(tmp_path / "pairs" / "srgb" / f"{name}.png", srgb)
+    refused = {
+        reject.name: reject.reason for reject in prepare([tmp_path / "pairs"], tmp_path / "set", FAST).refused
+    }
+    assert re.search(r"phase\.npy: the photo fits the Bayer phase", refused["phase"])
+    assert re.search(r"blocks\.npy: its samples lie in 2x2 blocks", refused["blocks"])
