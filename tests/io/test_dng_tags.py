@@ -205,6 +205,8 @@ def test_a_linearization_table_is_applied_before_the_levels(tmp_path: Path):
     raw = read(tmp_path, stored, {"LinearizationTable": table, "WhiteLevel": (4064,), "BlackLevel": (16,)})
     assert np.array_equal(raw.mosaic, np.array(table)[stored])
     assert (raw.profile.white_level, raw.profile.black_level[0]) == (4064, 16)
+    raw = read(tmp_path, stored, {"LinearizationTable": table, "WhiteLevel": None})
+    assert raw.profile.white_level == 4064  # 255, the default, is less than the table gives
 
 
 def _masked(left_value=100.0):

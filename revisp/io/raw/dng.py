@@ -17,7 +17,15 @@ from revisp.io.dng.codec import COMPRESSIONS, join_fields
 from revisp.io.exif import PhotoMetadata, read_metadata
 from revisp.io.pixel_limit import MAX_PIXELS
 from revisp.io.raw.dng_colour import CameraColours, as_shot
-from revisp.io.raw.dng_levels import DngLevels, Stored, active_area, masked_areas, store
+from revisp.io.raw.dng_levels import (
+    FLOATING,
+    LINEARIZATION,
+    DngLevels,
+    Stored,
+    active_area,
+    masked_areas,
+    store,
+)
 from revisp.io.raw.dng_tags import DngTags, bayer_phase
 from revisp.io.raw.libraw import libraw_metadata, open_libraw
 from revisp.io.raw.masked_border import border_black, masked_black, warn_of_black
@@ -28,9 +36,8 @@ __all__ = ["read_dng"]
 
 Array = np.ndarray[Any, Any]
 
-_ORIENTATION, _LINEARIZATION, _ROW_FACTOR, _COLUMN_FACTOR = 274, 50712, 50975, 52547
+_ORIENTATION, _ROW_FACTOR, _COLUMN_FACTOR = 274, 50975, 52547
 _CROP_ORIGIN, _CROP_SIZE = 50719, 50720
-_FLOATING = 3  # SampleFormat
 
 
 def read_dng(path: Path) -> RawImage:
@@ -102,7 +109,7 @@ def _samples(tags: DngTags, path: Path) -> tuple[Array, PhotoMetadata]:
 def _needs_tifffile(tags: DngTags) -> bool:
     """Whether LibRaw cannot decode the samples, or not exactly: it keeps 14 bits of floating-point samples."""
     page = tags.page
-    wide = page.sampleformat == _FLOATING or page.bitspersample > 16
+    wide = page.sampleformat == FLOATING or page.bitspersample > 16
     return bool(wide or page.compression == COMPRESSIONS["jpegxl"].code or _fields(tags) != (1, 1))
 
 
@@ -114,7 +121,7 @@ def _fields(tags: DngTags) -> tuple[int, int]:
 def _decoded(tags: DngTags) -> Array:
     """Return the linear samples ``[H, W]``, decoded by tifffile."""
     samples: Array = join_fields(tags.page.asarray(), _fields(tags))
-    table = tags.numbers(_LINEARIZATION)
+    table = tags.numbers(LINEARIZATION)
     if table.size and samples.dtype.kind == "u":
         samples = table.astype(np.uint16)[np.minimum(samples, table.size - 1)]
     return samples

@@ -19,9 +19,15 @@ from revisp.errors import ConfigError, ImageError
 from revisp.io.raw.dng_tags import DngTags
 from revisp.io.raw.rawimage import Planes, Rectangle
 
-__all__ = ["DngLevels", "Stored", "active_area", "masked_areas", "store"]
+__all__ = ["FLOATING", "LINEARIZATION", "DngLevels", "Stored", "active_area", "masked_areas", "store"]
 
 Array = np.ndarray[Any, Any]
+
+LINEARIZATION = 50712
+"""Number of the tag LinearizationTable."""
+
+FLOATING = 3
+"""Value of SampleFormat."""
 
 _ACTIVE_AREA, _MASKED_AREAS = 50829, 50830
 _BLACK_REPEAT, _BLACK, _BLACK_DELTA_H, _BLACK_DELTA_V, _WHITE = 50713, 50714, 50715, 50716, 50717
@@ -58,9 +64,7 @@ class DngLevels:
         black = tags.numbers(_BLACK, np.zeros(count))
         if not 0 < count <= black.size or not np.isfinite(black).all():
             raise ConfigError(f"its BlackLevel has {black.size} numbers for a repeat of {repeat}")
-        page = tags.page
-        whole = 1.0 if page.sampleformat == 3 else 2.0**page.bitspersample - 1
-        white = float(tags.numbers(_WHITE, whole)[0])
+        white = float(tags.numbers(_WHITE, _default_white(tags))[0])
         pattern = black[:count].reshape(repeat)
         rows = _deltas(tags, _BLACK_DELTA_V, area.height, f"{path}: BlackLevelDeltaV")
         columns = _deltas(tags, _BLACK_DELTA_H, area.width, f"{path}: BlackLevelDeltaH")
@@ -159,6 +163,17 @@ def _finer(above: Array | None, lift: float, highest: float) -> float:
     if np.abs(steps - np.rint(steps)).max() < 1e-3:
         return 1.0
     return float(2 ** max(0, int(np.log2(_MOST / highest))))
+
+
+def _default_white(tags: DngTags) -> float:
+    """Return the white level of a file without WhiteLevel: 2 ** BitsPerSample - 1, or 1 for floating point.
+
+    A table may map few bits to greater numbers; then its greatest counts, as for other readers.
+    """
+    page = tags.page
+    if page.sampleformat == FLOATING:
+        return 1.0
+    return max(2.0**page.bitspersample - 1, float(tags.numbers(LINEARIZATION, 0).max()))
 
 
 def active_area(tags: DngTags, shape: tuple[int, ...]) -> Rectangle:
