@@ -38,6 +38,9 @@ CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "READ
 FOLDER_FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 FOLDER_FORMAT = 1
 
+LARGEST_ARGUMENT = 4096
+"""Greatest number among the arguments of a network: widths double with each level of a depth."""
+
 _FOREIGN = ("weights", "pretrained", "checkpoint", "path", "cache", "url")
 """Parts of the names of arguments by which a network would read other files, or the network."""
 
@@ -49,6 +52,9 @@ def _own(arguments: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"must not have {name!r}: a model folder holds its own weights")
         if isinstance(value, str) and any(mark in value for mark in "/\\:"):
             raise ValueError(f"must not name a file or an address, as {name!r} does")
+        for number in value if isinstance(value, list) else [value]:
+            if isinstance(number, int | float) and abs(number) > LARGEST_ARGUMENT:
+                raise ValueError(f"must not have {name!r} above {LARGEST_ARGUMENT}")
     return arguments
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ import torch
 
 from revisp import model_folder
 from revisp.camera.simulate import SIMULATED
-from revisp.errors import OutputError, WeightsError
+from revisp.errors import ConfigError, OutputError, WeightsError
 from revisp.io import atomic
+from revisp.limits import max_parameters
 from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 
@@ -167,3 +169,61 @@ def test_initial_encoder_weights_are_not_fetched_again(tmp_path: Path) -> None:
     again = from_pretrained(save_pretrained(model, tmp_path / "model"))
     srgb = torch.rand(1, 3, 64, 64)
     assert torch.equal(again(srgb).bayer, model(srgb).bayer)
+
+
+def _changed(folder: Path, **pipeline: object) -> Path:
+    config = json.loads((folder / "config.json").read_text())
+    config["pipeline"] |= pipeline
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"encoder_weights": "imagenet"}, "encoder_weights"),
+        ({"encoder_weights": "../../other.pth"}, "encoder_weights"),
+        ({"pretrained": True}, "pretrained"),
+        ({"checkpoint_path": "x.pth"}, "checkpoint_path"),
+        ({"encoder_name": "tu-hf-hub:someone/network"}, "encoder_name"),
+        ({"encoder_name": "/etc/passwd"}, "encoder_name"),
+    ],
+)
+def test_a_config_cannot_reach_outside_its_folder(
+    model: ReverseISP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kwargs: dict, message: str
+) -> None:
+    folder = _changed(save_pretrained(model, tmp_path / "model"), backbone="smp:Unet", backbone_kwargs=kwargs)
+    monkeypatch.setattr("socket.socket.connect", lambda *_: pytest.fail("it went online"))
+    with pytest.raises(WeightsError, match=rf"config\.json: .*{message}"):
+        from_pretrained(folder)
+
+
+@pytest.mark.parametrize("kwargs", [{"width": 10**6}, {"depth": 10**6}, {"width": 4000, "depth": 12}])
+def test_an_absurd_network_takes_no_memory(model: ReverseISP, tmp_path: Path, kwargs: dict) -> None:
+    folder = _changed(save_pretrained(model, tmp_path / "model"), backbone_kwargs=kwargs)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(WeightsError, match=r"config\.json: "):
+        from_pretrained(folder)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # KiB
+
+
+def test_the_limit_of_parameters_is_raised_by_a_variable(
+    model: ReverseISP, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kwargs = {"width": 160, "depth": 3}
+    folder = save_pretrained(ReverseISP("unet", backbone_kwargs=kwargs), tmp_path / "model")
+    monkeypatch.setenv("REVISP_MAX_MILLION_PARAMETERS", "1")
+    with pytest.raises(WeightsError, match=r"more than 1 million parameters.*REVISP_MAX_MILLION_PARAMETERS"):
+        from_pretrained(folder)
+    monkeypatch.setenv("REVISP_MAX_MILLION_PARAMETERS", "100")
+    assert from_pretrained(folder).config["backbone_kwargs"] == kwargs
+    monkeypatch.setenv("REVISP_MAX_MILLION_PARAMETERS", "many")
+    with pytest.raises(ConfigError, match="REVISP_MAX_MILLION_PARAMETERS must be a whole number"):
+        max_parameters()
+
+
+def test_weights_that_are_not_finite_are_refused(model: ReverseISP, tmp_path: Path) -> None:
+    next(model.parameters()).data[0] = float("nan")
+    folder = save_pretrained(model, tmp_path / "model")
+    with pytest.raises(WeightsError, match=r"model\.safetensors: tensor .* not finite"):
+        from_pretrained(folder)

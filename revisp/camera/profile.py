@@ -34,7 +34,7 @@ MOST_COEFFICIENT = 1000.0
 
 def _phase(value: object) -> object:
     """Return the phase of a name in any case."""
-    return CFA.parse(value) if isinstance(value, str) else value
+    return CFA.parse(value) if isinstance(value, str) and len(value) < 20 else value
 
 
 def _of_planes(value: object) -> object:

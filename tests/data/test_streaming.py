@@ -304,6 +304,42 @@ def test_missing_and_cut_chunks_are_told_at_once(shards, tmp_path, damage: Calla
         _data(copy).train_dataloader()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"data_spec": '[1, {"type": "os.system", "context": null, "children_spec": []}]'}, "data_spec"),
+        (
+            {"data_spec": '[1, {"type": "collections.namedtuple", "context": "x.y", "children_spec": []}]'},
+            "data_spec",
+        ),
+        ({"item_loader": "os.path"}, "item_loader"),
+        ({"compression": "zstd"}, "compression"),
+        ({"data_format": ["pickle"]}, r"samples of \['pickle'\]"),
+        ({"data_format": "bytes"}, "samples of 'bytes'"),
+    ],
+)
+def test_an_index_that_names_code_is_refused_before_litdata_reads_it(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str
+) -> None:
+    copy = shutil.copytree(shards, tmp_path / "shards")
+    index = json.loads((copy / "val" / "index.json").read_text())
+    index["config"] |= change
+    (copy / "val" / "index.json").write_text(json.dumps(index))
+    monkeypatch.setattr("litdata.StreamingDataset", lambda *_, **__: pytest.fail("LitData has read it"))
+    with pytest.raises(DataError, match=message):
+        _data(copy)
+
+
+def test_a_chunk_outside_the_folder_is_refused(shards: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(shards, tmp_path / "shards")
+    (copy / "chunk.bin").write_bytes((copy / "val" / "chunk-0-0.bin").read_bytes())
+    index = json.loads((copy / "val" / "index.json").read_text())
+    index["chunks"][0]["filename"] = "../chunk.bin"
+    (copy / "val" / "index.json").write_text(json.dumps(index))
+    with pytest.raises(DataError, match="filename must be the name of a file in the folder"):
+        _data(copy)
+
+
 def test_damaged_samples_are_told(shards):
     tile = _data(shards).shards.random_access("val").dataset[0]
     arrays = load(bytes(tile))
