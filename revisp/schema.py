@@ -42,12 +42,12 @@ __all__ = [
     "Whole",
     "build",
     "check_fields",
-    "checked",
     "one_of",
     "own_name",
     "parse",
     "parse_file",
     "part",
+    "validated",
 ]
 
 T = TypeVar("T")
@@ -266,7 +266,7 @@ def check_fields(item: Any, what: str, error: type[RevispError]) -> None:
     """
     values = {field.name: getattr(item, field.name) for field in dataclasses.fields(item) if field.init}
     schema: TypeAdapter[Any] = _schema(type(item))  # type: ignore[arg-type]
-    for name, value in checked(schema, values, what, error).items():
+    for name, value in validated(schema, values, what, error).items():
         object.__setattr__(item, name, value)
 
 
@@ -299,7 +299,7 @@ def build(cls: type[T], values: Any, what: str, error: type[RevispError]) -> T:
     return cls(**values)
 
 
-def checked(schema: TypeAdapter[T], values: Any, what: str, error: type[RevispError]) -> T:
+def validated(schema: TypeAdapter[T], values: Any, what: str, error: type[RevispError]) -> T:
     """Return values converted to the types of a schema.
 
     Raises:
@@ -307,7 +307,7 @@ def checked(schema: TypeAdapter[T], values: Any, what: str, error: type[RevispEr
 
     Example:
         >>> from revisp.errors import ConfigError
-        >>> checked(TypeAdapter(list[Share]), [0.5, 2], "a curve", ConfigError)
+        >>> validated(TypeAdapter(list[Share]), [0.5, 2], "a curve", ConfigError)
         Traceback (most recent call last):
         ...
         revisp.errors.ConfigError: a curve: [1] must be at most 1, got 2

@@ -33,7 +33,7 @@ from revisp.data.picture import BRIGHTNESS_STEP
 from revisp.data.window import StoredWindow
 from revisp.errors import ConfigError, DataError
 from revisp.io.boundary import decoding
-from revisp.schema import Text, Whole, build, check_fields, checked, own_name, parse, parse_file, part
+from revisp.schema import Text, Whole, build, check_fields, own_name, parse, parse_file, part, validated
 
 if TYPE_CHECKING:
     from revisp.cfa import CFA
@@ -307,7 +307,7 @@ def _check_index(folder: Path, where: str, *, chunks: bool) -> int:
     """
     path = folder / "index.json"
     try:
-        index = checked(_INDEX, _known_kind(parse_file(path), where), "index", DataError)
+        index = validated(_INDEX, _known_kind(parse_file(path), where), "index", DataError)
     except (OSError, ValueError, DataError) as error:
         raise DataError(f"{where}/index.json is damaged: {' '.join(str(error).split())}") from error
     files = {chunk["filename"]: chunk["chunk_bytes"] for chunk in index["chunks"]}

@@ -18,7 +18,7 @@ from revisp.backbones.estimated import Estimated
 from revisp.camera.profile import Profile
 from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError, WeightsError
-from revisp.io.boundary import decoding
+from revisp.io.boundary import decoding, first_line
 from revisp.schema import Flag, Text, Whole, build, check_fields, one_of, parse
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ __all__ = [
     "PhotoToBayer",
     "check_graph",
     "example",
-    "first_line",
 ]
 
 INPUT_NAME, OUTPUT_NAME = "srgb", "bayer"
@@ -281,8 +280,3 @@ def check_graph(graph: PhotoToBayer, run: Callable[..., Tensor], what: str) -> C
             )
         largest = max(largest, difference)
     return Check(largest, tolerance)
-
-
-def first_line(error: object) -> str:
-    """Return the first line of a message; PyTorch's other lines are advice for the author of a network."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from revisp.errors import ConfigError, OutputError, WeightsError
-from revisp.export.graph import OUTPUT_NAME, PHOTO_NAME, Check, GraphInfo, PhotoToBayer, check_graph, first_line
+from revisp.export.graph import OUTPUT_NAME, PHOTO_NAME, Check, GraphInfo, PhotoToBayer, check_graph
 from revisp.export.program import symbolic_sizes, trace
 from revisp.export.runtime import METADATA_KEY, open_session, require, run_session
 from revisp.io.atomic import atomic_write
+from revisp.io.boundary import first_line
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

@@ -20,9 +20,9 @@ from revisp.export.graph import (
     PhotoToBayer,
     check_graph,
     example,
-    first_line,
 )
 from revisp.io.atomic import atomic_write
+from revisp.io.boundary import first_line
 from revisp.pipeline import MINIMUM_SIZE
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from revisp.camera.profile import CameraProfile, Profile
 from revisp.camera.simulate import SimulatedCamera
 from revisp.errors import ConfigError
 from revisp.io.atomic import atomic_write
-from revisp.schema import Number, Numbers, build, check_fields, checked, part
+from revisp.schema import Number, Numbers, build, check_fields, part, validated
 
 __all__ = ["load_camera", "load_curve", "load_profile", "save_camera"]
 
@@ -105,4 +105,4 @@ def load_curve(path: str | Path) -> tuple[float, ...]:
     with json_of(path, f"{CAMERA_FILE}, nor a list of numbers") as values:
         if isinstance(values, dict):
             return FittedCamera.from_dict(values.get("fitted")).curve
-        return checked(_CURVE, values, "a tone curve", ConfigError)
+        return validated(_CURVE, values, "a tone curve", ConfigError)

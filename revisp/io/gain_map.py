@@ -25,7 +25,7 @@ from revisp.io.jpeg_gain import find_jpeg_gain
 from revisp.io.photo import decode_srgb, read_srgb
 from revisp.io.pixel_limit import pixel_limit
 from revisp.io.scene_light import StoredLight
-from revisp.schema import Json, Text, checked, parse_file
+from revisp.schema import Json, Text, parse_file, validated
 
 __all__ = ["gain_map_beside", "has_gain_map", "read_gain_map", "read_gain_map_jpeg"]
 
@@ -76,7 +76,7 @@ def read_gain_map(path: Path) -> StoredLight:
         raise ImageError(f"{path}: no gain map ({path.stem}-gainmap) with a JSON file beside it")
     file, described = beside
     with decoding(described, "not the description of a gain map"):
-        fields = checked(_FIELDS, parse_file(described), str(described), ImageError)
+        fields = validated(_FIELDS, parse_file(described), str(described), ImageError)
     meaning = _of_sdr(GainFields.of_names(fields), described)
     return _combine(read_srgb(path), file.read_bytes(), meaning, path)
 

@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter
 
 from revisp.data.manifest import Entry, Reject, outcome_of
 from revisp.errors import DataError, OutputError
-from revisp.schema import Text, checked, parse
+from revisp.schema import Text, parse, validated
 
 __all__ = ["JOURNAL", "Journal", "Outcome"]
 
@@ -88,7 +88,7 @@ class Journal:
         try:
             values = parse(line)
             if isinstance(values, dict):
-                return checked(_ANEW, values, "names of pictures", DataError)["anew"]
+                return validated(_ANEW, values, "names of pictures", DataError)["anew"]
             if not isinstance(values, list):
                 raise DataError("neither outcomes nor names of pictures")
             return [outcome_of(value) for value in values]

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.trainer.states import RunningStage
 
 from revisp.errors import ConfigError, WeightsError
 from revisp.io.atomic import atomic_write
 from revisp.io.boundary import decoding
 
-__all__ = ["AtomicCheckpointIO", "find_checkpoint"]
+__all__ = ["AtomicCheckpointIO", "check_checkpoint", "find_checkpoint"]
+
+log = logging.getLogger(__name__)
+
+_PARTS = ("state_dict", "optimizer_states", "loops", "callbacks")
+"""Parts of a checkpoint that a training continues from."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -56,6 +65,53 @@ def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
         path = Path(resume)
         if not path.is_file():
             raise ConfigError(f"resume={resume}: no such checkpoint file")
-    with decoding(path, "damaged or not a training checkpoint", WeightsError):
-        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    _read(path)
     return path
+
+
+def check_checkpoint(path: Path, task: pl.LightningModule, trainer: pl.Trainer) -> None:
+    """Require that a training can continue from a checkpoint.
+
+    Args:
+        path: the checkpoint.
+        task: the task that shall continue.
+        trainer: its trainer, with the limit of time if there is one.
+
+    Raises:
+        WeightsError: it holds bare weights, weights of another network, or NaN.
+        ConfigError: its training has used up the limit of time, which counts from its first step.
+    """
+    checkpoint = _read(path)
+    if missing := [part for part in _PARTS if not (isinstance(checkpoint, dict) and part in checkpoint)]:
+        raise WeightsError(f"{path}: not a checkpoint of revisp-train: no {missing[0]}, perhaps bare weights")
+    found, expected = checkpoint["state_dict"], task.state_dict()
+    for name in sorted({*found, *expected}):
+        if name not in found or name not in expected:
+            where = "this configuration" if name in expected else "the checkpoint"
+            raise WeightsError(f"{path}: of another network: only {where} has the tensor {name}")
+        if found[name].shape != expected[name].shape:
+            shapes = f"{list(found[name].shape)}, this configuration needs {list(expected[name].shape)}"
+            raise WeightsError(f"{path}: of another network: the tensor {name} has shape {shapes}")
+        if not torch.isfinite(found[name]).all():
+            raise WeightsError(f"{path}: the tensor {name} holds values that are not finite: take an earlier one")
+    _check_time(path, checkpoint["callbacks"], trainer)
+
+
+def _check_time(path: Path, states: Any, trainer: pl.Trainer) -> None:
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    timer = next((each for each in callbacks if isinstance(each, Timer)), None)
+    limit = None if timer is None else timer.time_remaining(RunningStage.TRAINING)
+    spent = states.get("Timer", {}).get("time_elapsed", {}).get("train") if isinstance(states, dict) else None
+    if limit is None or not isinstance(spent, int | float):
+        return
+    if spent >= limit:
+        raise ConfigError(
+            f"{path}: has trained for {spent:.0f} s, and trainer.max_time is {limit:.0f} s from the first step: "
+            "give more time to train on"
+        )
+    log.info("%.0f s of trainer.max_time are left: %.0f s were trained before", limit - spent, spent)
+
+
+def _read(path: Path) -> Any:
+    with decoding(path, "damaged or not a training checkpoint", WeightsError):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)

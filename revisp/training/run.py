@@ -15,7 +15,7 @@ from revisp.data.scene_pairs import SceneDataModule
 from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 from revisp.training.build import Training, build_training
-from revisp.training.checkpoints import find_checkpoint
+from revisp.training.checkpoints import check_checkpoint, find_checkpoint
 from revisp.training.panel import write_panels
 from revisp.training.summary import describe_training, model_card, rival_table, write_metrics
 from revisp.training.task import RIVALS
@@ -70,6 +70,8 @@ def run(cfg: DictConfig) -> TrainResult:
     run_dir = Path(cfg.run_dir)
     resume = find_checkpoint(cfg.resume, run_dir)
     trainer, data, task = training = build_training(cfg)
+    if resume is not None:
+        check_checkpoint(resume, task, trainer)
     model = task.model
     log.info("%s", describe_training(cfg, model, trainer))
     try:
