@@ -47,8 +47,6 @@ def max_parameters() -> int:
 
 def _millions(variable: str, default: int) -> int:
     text = os.environ.get(variable, str(default)).strip()
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) == int(text)):
-        raise ConfigError(
-            f"the variable {variable} must be a whole number of at least 1, in millions, got {text!r}"
-        )
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+        raise ConfigError(f"{variable} must be a whole number of millions, at least 1, got {text[:20]!r}")
     return 1_000_000 * int(text)

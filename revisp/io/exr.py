@@ -15,7 +15,7 @@ import numpy as np
 
 from revisp.errors import ImageError
 from revisp.io.boundary import decoding
-from revisp.io.pixel_limit import MAX_PIXELS
+from revisp.io.pixel_limit import check_pixels
 from revisp.io.primaries import REC709, Primaries
 from revisp.io.scene_light import StoredLight
 
@@ -120,8 +120,7 @@ def _check(header: Any, library: Any, path: Path) -> None:
     """Refuse parts that are too large, and environments that are not lat-long maps."""
     (left, top), (right, bottom) = header["dataWindow"]
     width, height = int(right) - int(left) + 1, int(bottom) - int(top) + 1
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{path}: {width}x{height}, more than the {MAX_PIXELS // 10**6} megapixels that are read")
+    check_pixels(path, width, height)
     if header.get("envmap") == library.ENVMAP_CUBE:
         raise ImageError(f"{path}: a cube map: make a lat-long map of it, by exrenvmap -latlong of OpenEXR")
 

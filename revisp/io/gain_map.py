@@ -23,7 +23,7 @@ from revisp.io.containers.jpeg import SIGNATURE, parse_jpeg
 from revisp.io.gain_fields import HDRGM, GainFields
 from revisp.io.jpeg_gain import find_jpeg_gain
 from revisp.io.photo import decode_srgb, read_srgb
-from revisp.io.pixel_limit import pixel_limit
+from revisp.io.pixel_limit import check_pixels, pixel_limit
 from revisp.io.scene_light import StoredLight
 from revisp.schema import Json, Text, parse_file, validated
 
@@ -109,6 +109,7 @@ def _of_sdr(meaning: GainFields | None, path: Path) -> GainFields:
 
 def _combine(srgb: Any, stored: bytes, meaning: GainFields, path: Path) -> StoredLight:
     with decoding(path, "its gain map is damaged"), pixel_limit(), Image.open(io.BytesIO(stored)) as image:
+        check_pixels(path, *image.size)
         height, width = srgb.shape[-2:]
         shown = image if image.mode in ("L", "RGB") else image.convert("RGB")
         values = np.asarray(shown.resize((width, height), Image.Resampling.BILINEAR))

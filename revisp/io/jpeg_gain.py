@@ -15,7 +15,8 @@ from revisp.io.containers.jpeg import JpegFile, appended_pictures
 from revisp.io.decoders.decoded import StoredGain, upright
 from revisp.io.exif import Exif
 from revisp.io.gain_fields import HDRGM, GainFields, xmp_values
-from revisp.io.pixel_limit import MAX_PIXELS, pixel_limit
+from revisp.io.pixel_limit import pixel_limit
+from revisp.limits import max_pixels
 
 __all__ = ["find_jpeg_gain", "read_jpeg_gain"]
 
@@ -110,7 +111,7 @@ def _by_first(first: JpegFile, appended: list[tuple[int, JpegFile]]) -> Found | 
 
 def _decode(stored: bytes) -> Array:
     with pixel_limit(), Image.open(io.BytesIO(stored), formats=("JPEG",)) as image:
-        if image.width * image.height > MAX_PIXELS:
+        if image.width * image.height > max_pixels():
             raise ValueError("it is too large")
         return np.asarray(image if image.mode in ("L", "RGB") else image.convert("RGB"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from revisp.io.boundary import decoding
 from revisp.io.containers.png import with_software
 from revisp.io.not_a_photo import MOSAIC_SOFTWARE
 from revisp.io.npy import read_npy
+from revisp.io.pixel_limit import check_pixels
+from revisp.io.readable import check_complete
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -173,9 +176,13 @@ def _decode(path: Path) -> Array:
     with path.open("rb") as file:
         head = file.read(4)
     if head == b"\x89PNG":
-        decoded = imagecodecs.png_decode(path.read_bytes())
+        data = path.read_bytes()
+        check_pixels(path, *struct.unpack_from(">II", data, 16))  # of IHDR
+        decoded = imagecodecs.png_decode(data)
     elif head in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        decoded = tifffile.imread(path)
+        with tifffile.TiffFile(path) as tiff:
+            check_complete(tiff.pages.first, path)
+            decoded = tiff.asarray()
     else:
         decoded = read_npy(path)
     return decoded

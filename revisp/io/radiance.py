@@ -18,7 +18,7 @@ import imagecodecs
 import numpy as np
 
 from revisp.errors import ImageError
-from revisp.io.pixel_limit import MAX_PIXELS
+from revisp.io.pixel_limit import check_pixels
 from revisp.io.primaries import REC709, Primaries, xyz_to_srgb
 from revisp.io.scene_light import StoredLight
 
@@ -104,8 +104,9 @@ def _header(data: bytes, path: Path) -> _Header:
     header = _Header(end=size.end(), lines=int(size[3]), length=int(size[6]), columns=size[2] == b"X")
     signs = {size[2]: size[1], size[5]: size[4]}
     header.flipped = (signs[b"Y"] == b"+", signs[b"X"] == b"-")
-    if not 0 < header.lines * header.length <= MAX_PIXELS:
-        raise ImageError(f"{path}: {header.length}x{header.lines}: no size, or more than is read")
+    if not header.lines * header.length:
+        raise ImageError(f"{path}: {header.length}x{header.lines}: no size")
+    check_pixels(path, header.length, header.lines)
     for line in data[: blank.start()].decode("latin-1").splitlines():
         _take(line, header, path)
     return header

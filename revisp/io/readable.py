@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from revisp.errors import ImageError
+from revisp.io.pixel_limit import check_pixels
 
 __all__ = ["check_complete", "check_file", "check_largest"]
 
@@ -30,11 +31,14 @@ def check_file(path: str | Path) -> Path:
 
 
 def check_complete(page: Any, path: Path) -> None:
-    """Require that all strips or tiles of a ``tifffile.TiffPage`` lie within its file: some decoders fill gaps.
+    """Require that a ``tifffile.TiffPage`` has a sound size, and that its strips or tiles lie within its file.
+
+    Some decoders fill gaps.
 
     Raises:
-        ImageError: the file is cut off.
+        ImageError: too many pixels or samples, or the file is cut off.
     """
+    check_pixels(path, page.imagewidth, page.imagelength * page.imagedepth, page.samplesperpixel)
     ends = (at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=False))
     missing = max(ends, default=0) - path.stat().st_size
     if missing > 0:

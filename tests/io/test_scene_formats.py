@@ -101,7 +101,7 @@ class TestRadiance:
         [
             (lambda data: data[:-200], "cut off or damaged"),
             (lambda data: data[:30], "its header has no size"),
-            (lambda data: data.replace(b"+X 48", b"+X 49999999999"), "more than is read"),
+            (lambda data: data.replace(b"+X 48", b"+X 49999999999"), "more than the 300 megapixels"),
             (lambda data: data.replace(b"rgbe", b"abcd"), "of another kind than RGB"),
             (lambda data: data.replace(b"#?RADIANCE", b"#?RADIANCE\nEXPOSURE=much"), "'EXPOSURE=much'"),
             (lambda data: data.replace(b"#?RADIANCE", b"#?RADIANCE\nEXPOSURE=0"), "'EXPOSURE=0'"),

@@ -11,6 +11,9 @@ from revisp.io.containers.isobmff import boxes
 
 __all__ = ["JxlFile", "JxlHeader", "is_jxl", "parse_jxl", "parse_jxl_header"]
 
+_MOST_UNPACKED = 64 << 20
+"""Most bytes of a compressed box: EXIF, XMP or a gain map."""
+
 _CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 _CODESTREAM = b"\xff\x0a"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
@@ -220,6 +223,6 @@ def _point(bits: _Bits) -> tuple[float, float]:
 
 def _brotli(data: bytes) -> bytes:
     try:
-        return bytes(imagecodecs.brotli_decode(data))
+        return bytes(imagecodecs.brotli_decode(data, out=_MOST_UNPACKED))
     except Exception as error:
         raise DamagedError("a box cannot be unpacked") from error

@@ -12,7 +12,7 @@ from revisp.errors import ImageError
 from revisp.io.colour import Colour
 from revisp.io.exif import Exif
 from revisp.io.gain_fields import GainFields
-from revisp.io.pixel_limit import MAX_PIXELS
+from revisp.io.pixel_limit import check_pixels
 from revisp.symmetry import Symmetry
 
 __all__ = ["MIN_SIZE", "DecodedPhoto", "StoredGain", "check_size", "mode_of", "upright"]
@@ -67,12 +67,11 @@ def check_size(path: Path, width: int, height: int) -> None:
     """Refuse photos that are too small or too large.
 
     Raises:
-        ImageError: less than 16 pixels a side, or more than 300 megapixels.
+        ImageError: less than 16 pixels a side, or more than `revisp.limits.max_pixels`.
     """
     if min(width, height) < MIN_SIZE:
         raise ImageError(f"{path}: {width}x{height} pixels, the least is {MIN_SIZE}x{MIN_SIZE}")
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"{path}: {width}x{height}, more than the {MAX_PIXELS // 10**6} megapixels that are read")
+    check_pixels(path, width, height)
 
 
 def mode_of(pixels: Array) -> str:

@@ -21,7 +21,8 @@ from revisp.io.exif import Exif, parse_exif
 from revisp.io.gain_fields import xmp_values
 from revisp.io.jpeg_gain import read_jpeg_gain
 from revisp.io.not_a_photo import refuse_mosaic
-from revisp.io.pixel_limit import MAX_PIXELS, pixel_limit
+from revisp.io.pixel_limit import pixel_limit
+from revisp.limits import MEGAPIXELS_VARIABLE, max_pixels
 
 __all__ = ["decode_jpeg", "decode_png", "decode_webp", "pillow_pixels"]
 
@@ -130,7 +131,11 @@ def _pillow(data: bytes, path: Path, orientation: int, *, deep: bool = False) ->
     except UnidentifiedImageError:
         raise ValueError("its header is damaged") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{path}: larger than {MAX_PIXELS // 10**6} megapixels, the most that is read") from None
+        most = max_pixels() // 10**6
+        raise ImageError(
+            f"{path}: larger than {most} megapixels, the most that is read; if you trust it, set "
+            f"{MEGAPIXELS_VARIABLE} to more"
+        ) from None
 
 
 def _with_orientation(exif: Exif, xmp: bytes | None) -> Exif:

@@ -19,7 +19,7 @@ from revisp.io.decoders.decoded import DecodedPhoto, check_size, mode_of, uprigh
 from revisp.io.decoders.ordinary import pillow_pixels
 from revisp.io.exif import parse_exif
 from revisp.io.not_a_photo import refuse_mosaic, refuse_raw
-from revisp.io.pixel_limit import pixel_limit
+from revisp.io.pixel_limit import check_pixels, pixel_limit
 
 __all__ = ["decode_tiff", "tiff_size"]
 
@@ -67,6 +67,7 @@ def decode_tiff(file: BinaryIO, path: Path) -> DecodedPhoto:
     refuse_raw([page.tags for page in pages], path)
     page = _full(pages)
     check_size(path, page.first(_WIDTH), page.first(_HEIGHT))
+    check_pixels(path, page.first(_WIDTH), page.first(_HEIGHT), page.first(_SAMPLES, 1))
     others = [each for each in pages if each is not page and not each.reduced and 4 * each.area > page.area]
     if others:
         warnings.warn(f"{path}: has {1 + len(others)} frames, only the first is read", stacklevel=5)

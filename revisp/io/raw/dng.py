@@ -15,7 +15,6 @@ from revisp.errors import ConfigError, ImageError
 from revisp.io.boundary import decoding
 from revisp.io.dng.codec import COMPRESSIONS, join_fields
 from revisp.io.exif import PhotoMetadata, read_metadata
-from revisp.io.pixel_limit import MAX_PIXELS
 from revisp.io.raw.dng_colour import CameraColours, as_shot
 from revisp.io.raw.dng_levels import (
     FLOATING,
@@ -51,7 +50,6 @@ def read_dng(path: Path) -> RawImage:
             with tifffile.TiffFile(path) as tiff:
                 tags = DngTags(tiff)
                 cfa = bayer_phase(tags, path)
-                _check_size(tags, path)
                 check_complete(tags.page, path)
                 check_largest(tiff, path)
                 samples, metadata = _samples(tags, path)
@@ -62,13 +60,6 @@ def read_dng(path: Path) -> RawImage:
             raise ImageError(f"{path}: {error}") from error
         except np.linalg.LinAlgError as error:
             raise ImageError(f"{path}: its colour matrix has no inverse") from error
-
-
-def _check_size(tags: DngTags, path: Path) -> None:
-    """Refuse a header that claims more pixels than are read."""
-    height, width = tags.page.imagelength, tags.page.imagewidth
-    if height * width > MAX_PIXELS:
-        raise ImageError(f"{path}: claims {width}x{height} pixels, more than {MAX_PIXELS / 1e6:.0f} megapixels")
 
 
 def _image(tags: DngTags, samples: Array, cfa: CFA, metadata: PhotoMetadata, path: Path) -> RawImage:

@@ -20,6 +20,7 @@ from revisp.cfa import CFA
 from revisp.errors import ConfigError, ImageError
 from revisp.io.boundary import decoding
 from revisp.io.exif import PhotoMetadata, read_exif, read_metadata
+from revisp.io.pixel_limit import check_pixels
 from revisp.io.raw.bayer import OTHER_PATTERN, not_bayer, phase_of
 from revisp.io.raw.ciff import read_ciff
 from revisp.io.raw.masked_border import border_black, warn_of_black
@@ -121,8 +122,9 @@ def _check_complete(path: Path) -> None:
 
 
 def _check_header(raw: rawpy.RawPy, path: Path) -> None:
-    """Refuse a file without a header: LibRaw would guess its shape and colours from the file's size."""
+    """Refuse a file that is too large or has no header: LibRaw would guess its shape and colours from its size."""
     samples = raw.sizes.raw_height * raw.sizes.raw_width
+    check_pixels(path, raw.sizes.raw_width, raw.sizes.raw_height)
     if path.stat().st_size in (samples, samples * 5 // 4, samples * 3 // 2, samples * 2):
         raise ImageError(
             f"{path}: has no header that says its size or camera: make a 16-bit PNG or .npy of it, with the "
