@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 from revisp.errors import RevispError
 
-__all__ = ["one_line", "report_errors"]
+__all__ = ["one_line", "printable", "report_errors", "say", "shown"]
 
 
 @contextlib.contextmanager
@@ -23,11 +26,12 @@ def report_errors() -> Iterator[None]:
 
     Warnings for users become one line each. Any other exception than a `RevispError` passes through with its
     traceback, and Python ends with exit code 1. Letters that standard output cannot show, such as those of a file
-    name in another encoding, are escaped.
+    name in another encoding, are escaped. SIGTERM ends the command as Ctrl-C does.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    terminate = _as_interrupt(signal.SIGTERM)
     show = warnings.showwarning
 
     def show_plainly(
@@ -39,7 +43,7 @@ def report_errors() -> Iterator[None]:
         line: str | None = None,
     ) -> None:
         if issubclass(category, UserWarning):
-            print(f"warning: {one_line(message)}", file=sys.stderr)
+            say(f"warning: {one_line(message)}", sys.stderr)
         elif not issubclass(category, DeprecationWarning | FutureWarning):  # those are for developers
             show(message, category, filename, lineno, file, line)
 
@@ -47,15 +51,61 @@ def report_errors() -> Iterator[None]:
     try:
         yield
     except RevispError as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        say(f"error: {one_line(error)}", sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted", sys.stderr)
         sys.exit(130)
     finally:
         warnings.showwarning = show
+        if terminate is not None:
+            signal.signal(signal.SIGTERM, terminate)
+
+
+def _as_interrupt(number: int) -> Any:
+    """Handle a signal as Ctrl-C; return its handler before, or None where nothing was changed."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(number) is not signal.SIG_DFL:
+        return None
+    return signal.signal(number, signal.default_int_handler)
 
 
 def one_line(error: object) -> str:
     """Return a message without line breaks."""
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal would obey or cannot show: control characters, and bytes that are not UTF-8.
+
+    Example:
+        >>> print(printable("caf\udce9 \x1b[2J.jpg"))
+        caf\xe9 \x1b[2J.jpg
+    """
+    return "".join(
+        letter
+        if letter.isprintable() or letter in "\n\t"
+        else f"\\x{ord(letter) & 0xFF:02x}"
+        if ord(letter) < 0x100 or 0xDC80 <= ord(letter) <= 0xDCFF
+        else letter.encode("ascii", "backslashreplace").decode()
+        for letter in text
+    )
+
+
+def shown(path: object) -> str:
+    """Return the name of a file in one line, escaped by `printable`."""
+    return printable(str(path)).replace("\n", "\\n")
+
+
+def say(text: object, stream: TextIO | None = None) -> None:
+    """Print a line, escaped by `printable`. A reader that has gone away stops the lines, and not the work.
+
+    Args:
+        text: the line, or several.
+        stream: standard output (None) or another stream.
+    """
+    stream = stream or sys.stdout
+    try:
+        print(printable(str(text)), file=stream, flush=True)
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):  # else Python reports the pipe again at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from revisp.cli._main import printable
+
 __all__ = ["TerminalBar"]
 
 
@@ -26,7 +28,12 @@ class TerminalBar:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(stderr=True)
-        more = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        more = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
         self._bar = Progress(
             *(more if counts else ()),
             console=console,
@@ -34,7 +41,7 @@ class TerminalBar:
             disable=not console.is_terminal,
             redirect_stdout=sys.stdout.isatty(),  # else lines would go to the terminal instead of the file or pipe
         )
-        self._task = self._bar.add_task(text, total=None)
+        self._task = self._bar.add_task(printable(text), total=None)
         self.visible = console.is_terminal
 
     def __enter__(self) -> TerminalBar:
@@ -46,4 +53,6 @@ class TerminalBar:
 
     def update(self, done: int, total: int, text: str | None = None) -> None:
         """Show the progress, and a new text if one is given."""
-        self._bar.update(self._task, completed=done, total=total, description=text)
+        self._bar.update(
+            self._task, completed=done, total=total, description=None if text is None else printable(text)
+        )

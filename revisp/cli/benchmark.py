@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from revisp.cli._hydra import as_our_errors, is_help, run_command
-from revisp.cli._main import report_errors
+from revisp.cli._main import report_errors, say
 from revisp.config import as_dict, compose
 from revisp.errors import RevispError
 
@@ -74,7 +74,7 @@ def _benchmark(cfg: DictConfig, words: list[str]) -> None:
     from revisp.benchmark.results import read_result
 
     left = [number for number, cell in enumerate(cells) if read_result(cell.folder(root)) is None]
-    print(f"{len(cells)} cells, {len(cells) - len(left)} of them done, in {root}", file=sys.stderr, flush=True)
+    say(f"{len(cells)} cells, {len(cells) - len(left)} of them done, in {root}", sys.stderr)
     if left:
         own = [f"hydra.run.dir={root}", f"cell={','.join(map(str, left))}", "--multirun"]
         run_command(CONFIG_NAME, _job, [*words, *own])
@@ -82,8 +82,8 @@ def _benchmark(cfg: DictConfig, words: list[str]) -> None:
     paths = write_leaderboard(
         tables, root, configuration=OmegaConf.to_yaml(cfg, resolve=True), photos=cfg.report_photos
     )
-    print(markdown(tables))
-    print(f"Leaderboard: {', '.join(map(str, paths))}")
+    say(markdown(tables))
+    say(f"Leaderboard: {', '.join(map(str, paths))}")
     if failed := sum(len(row.failed) for rows in tables.values() for row in rows):
         raise RevispError(
             f"{failed} of {len(cells)} cells failed; the table says why, and {root / 'cells'} in full"
@@ -103,4 +103,4 @@ def _job(cfg: DictConfig) -> None:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(line, sys.stderr)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from revisp.cli._hydra import is_help, run_command
+from revisp.cli._main import say
 from revisp.cli._progress import TerminalBar
 from revisp.config import as_dict, config_dir
 
@@ -81,13 +82,14 @@ def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfi
     from revisp.evaluation.write_scores import score_table, write_scores
 
     if not isinstance(result, scores.Evaluation):
-        print(f"{len(result) - 1} arrays and {result[-1].name} in {result[-1].parent}")
-        print(result[-1].read_text(), end="")
+        say(f"{len(result) - 1} arrays and {result[-1].name} in {result[-1].parent}")
+        say(result[-1].read_text().rstrip("\n"))
         return
-    print(blind_table(result) if isinstance(result, BlindEvaluation) else score_table(result))
-    print(f"Scores: {', '.join(map(str, write_scores(result, run_dir)))}")
+    written = [f"Scores: {', '.join(map(str, write_scores(result, run_dir)))}"]
     if isinstance(result, ModelEvaluation) and result.worst:
-        print(f"Report: {_write_report(result, run_dir / 'report.html', cfg)}")
+        written.append(f"Report: {_write_report(result, run_dir / 'report.html', cfg)}")
+    say(blind_table(result) if isinstance(result, BlindEvaluation) else score_table(result))
+    say("\n".join(written))
 
 
 def _write_report(result: ModelEvaluation, path: Path, cfg: DictConfig) -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from revisp.cli._main import report_errors
+from revisp.cli._main import report_errors, say
 from revisp.convert.jobs import left_out, named_photos
 from revisp.errors import ConfigError, OutputError
 from revisp.io.locking import make_folder
@@ -59,7 +59,7 @@ def command(
             from revisp.model_folder import from_pretrained
 
             lines = _export(from_pretrained(model), out, model, uint8=uint8, int8=int8, photos=photos)
-        print(*lines, f"{out}: {out.stat().st_size / 1e6:.1f} MB", *left_out(calibrate or []), sep="\n")
+        say("\n".join([*lines, f"{out}: {out.stat().st_size / 1e6:.1f} MB", *left_out(calibrate or [])]))
 
 
 def main() -> None:

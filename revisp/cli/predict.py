@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from revisp.cli._main import one_line, report_errors
+from revisp.cli._main import one_line, report_errors, say, shown
 from revisp.cli._progress import TerminalBar
 from revisp.convert.jobs import left_out, plan_conversions
 from revisp.errors import ConfigError, RevispError
@@ -255,11 +255,11 @@ def _divide(batch: Batch, processes: Processes) -> list[Converted]:
 def _say(outcome: Converted) -> None:
     """Print a line on a converted photo; failures are reported at the end."""
     if outcome.files:
-        names = ", ".join(map(str, outcome.files))
+        names = ", ".join(map(shown, outcome.files))
         note = outcome.note and f"; {outcome.note}"
-        print(f"{outcome.job.photo} -> {names} ({outcome.seconds:.1f} s){note}", flush=True)
+        say(f"{shown(outcome.job.photo)} -> {names} ({outcome.seconds:.1f} s){note}")
     elif outcome.skipped:
-        print(f"{outcome.job.output} is finished", flush=True)
+        say(f"{shown(outcome.job.output)} is finished")
 
 
 def _conclude(outcomes: Sequence[Converted], notes: Sequence[str]) -> None:
@@ -268,21 +268,21 @@ def _conclude(outcomes: Sequence[Converted], notes: Sequence[str]) -> None:
     The exit code is 2 if the only photo failed, and 1 if some of several did.
     """
     for note in notes:
-        print(note, file=sys.stderr)
+        say(note, sys.stderr)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     if len(outcomes) == 1 and failed:
         raise failed[0].error  # type: ignore[misc]
     for outcome in failed:
         if not isinstance(outcome.error, RevispError):  # a fault of revisp
             traceback.print_exception(outcome.error)
-        print(f"error: {_reason(outcome)}", file=sys.stderr)
+        say(f"error: {_reason(outcome)}", sys.stderr)
     if failed:
-        print(f"{len(failed)} of {len(outcomes)} photos failed", file=sys.stderr)
+        say(f"{len(failed)} of {len(outcomes)} photos failed", sys.stderr)
         sys.exit(1)
 
 
 def _reason(outcome: Converted) -> str:
     """Return why a photo failed, in one line that names the photo or its output."""
     text = one_line(outcome.error)
-    named = any(str(path) in text for path in (outcome.job.photo, outcome.job.output))
-    return text if named else f"{outcome.job.photo}: {text}"
+    named = any(one_line(path) in text for path in (outcome.job.photo, outcome.job.output))
+    return text if named else f"{shown(outcome.job.photo)}: {text}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from revisp.cli._main import report_errors
+from revisp.cli._main import report_errors, say
 from revisp.cli._progress import TerminalBar
 from revisp.errors import ConfigError
 
@@ -87,14 +86,13 @@ def command(
     unchanged files it changes nothing.
     """
     with report_errors():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # end in order, like an interrupt
         from revisp.prepare import PrepareOptions, prepare, prepare_scenes, scene_inputs, write_sheets
         from revisp.prepare.conclusion import describe_preparation, require_use
 
         if scene_inputs(inputs):
             with TerminalBar("preparing", counts=True) as bar:
                 scenes = prepare_scenes(inputs, out, tell=_say, progress=_shower(bar))
-            print(scenes.described)
+            say(scenes.described)
             return
         options = PrepareOptions(
             converters=tuple(converter or ["libraw"]),
@@ -117,8 +115,8 @@ def command(
         if shards:
             _pack(out)
         if preview and (sheets := write_sheets(result.manifest)):
-            print(f"Contact sheet: {', '.join(map(str, sheets))}", flush=True)
-        print(describe_preparation(result))
+            say(f"Contact sheet: {', '.join(map(str, sheets))}")
+        say(describe_preparation(result))
         require_use(result)
 
 
@@ -148,7 +146,7 @@ def _pack(root: Path) -> None:
     from revisp.data.packing import shards_are_stale, write_shards
 
     if shards_are_stale(root):
-        print(f"Shards: {write_shards(root)}", flush=True)
+        say(f"Shards: {write_shards(root)}")
 
 
 def _rule(text: str) -> tuple[str, Path]:
@@ -159,4 +157,4 @@ def _rule(text: str) -> tuple[str, Path]:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say(line, sys.stderr)

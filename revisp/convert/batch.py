@@ -19,6 +19,7 @@ from revisp.convert.finished import is_finished
 from revisp.convert.formats import Choice, Origin, check_writable, origin_of, predict_raw, write_raw
 from revisp.convert.jobs import Conversion, share
 from revisp.inference.tiles import Progress
+from revisp.io.atomic import remove_unfinished
 from revisp.io.locking import lock, lock_beside, make_folder
 from revisp.io.photo import Photo, read_photo
 from revisp.pipeline import ReverseISP
@@ -181,6 +182,8 @@ class Batch:
 
     def __iter__(self) -> Iterator[Picked]:
         """Yield the photos in order; each is read while earlier ones are predicted."""
+        for folder in {job.output.parent for job in self.jobs}:
+            remove_unfinished(folder)
         if self.workers and self._pool is None:
             self._pool = ThreadPoolExecutor(self.workers)
         waiting = deque(self.jobs)

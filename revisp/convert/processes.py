@@ -121,10 +121,10 @@ def build_predictor(*, devices: int = 1, nodes: int = 1, accelerator: str = "aut
 def predict_photos(task: PredictionTask, trainer: pl.Trainer) -> list[Converted]:
     """Convert the photos of a task; return the outcomes of all processes, in each of them.
 
-    Call it in the main thread. On Ctrl-C every process finishes the files that it has begun. When the processes
-    that it started have ended, the first process raises `KeyboardInterrupt`.
+    Call it in the main thread. On Ctrl-C or SIGTERM every process finishes the files that it has begun. When the
+    processes that it started have ended, the first process raises `KeyboardInterrupt`.
     """
-    before = signal.signal(signal.SIGINT, _stop)
+    before = [(number, signal.signal(number, _stop)) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
         trainer.predict(task, return_predictions=False)
     except _Stop:
@@ -139,7 +139,8 @@ def predict_photos(task: PredictionTask, trainer: pl.Trainer) -> list[Converted]
         raise SystemExit(0) from None  # Lightning kills the first process if another fails
     finally:
         task.own.close()
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before:
+            signal.signal(number, handler)
     return task.outcomes
 
 
@@ -148,7 +149,8 @@ class _Stop(BaseException):
 
 
 def _stop(*_: object) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal signals every process, then the first does again
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the terminal signals every process, then the first does again
     raise _Stop
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MODES", "Mode", "choose_mode", "evaluate"]
 
+_FLAGS = frozenset({"cycle", "submission", "blind"})
+"""Settings that are true or false."""
+
 Progress = Callable[[int, int], None]
 Settings = Mapping[str, Any]
 
@@ -107,6 +110,10 @@ def evaluate(settings: Settings, progress: Progress | None = None) -> Evaluation
     mode = choose_mode(settings)
     if check_metrics(settings["metrics"]) != DEFAULT_METRICS and not MODES[mode].metrics:
         raise ConfigError(f"metrics= does not go with --{mode}, which has its own figures")
+    for name in sorted((MODES[mode].needs | MODES[mode].takes) - _FLAGS):
+        if isinstance(settings.get(name), bool | int | float):
+            value = settings[name]
+            raise ConfigError(f"{name} must name files, got {value!r}: write {name}=./{str(value).lower()}")
     return _RUN_MODE[mode](settings, progress)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import sys
 import uuid
 from collections.abc import Iterator
@@ -13,7 +14,14 @@ from typing import BinaryIO
 
 from revisp.errors import OutputError
 
-__all__ = ["atomic_write", "replace_folder"]
+try:
+    import fcntl
+except ImportError:  # Windows, where an open file cannot be removed
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["atomic_write", "remove_unfinished", "replace_folder"]
+
+_TEMPORARY = re.compile(r"\.revisp-[0-9a-f]{12}\.part")
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # fcntl.h, linux/fs.h
 
@@ -45,6 +53,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             raise OutputError(f"cannot write {path}: it exists and is not a regular file")
         try:
             with temporary.open("x+b") as file:
+                _hold(file)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -53,6 +62,38 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def remove_unfinished(folder: str | Path) -> None:
+    """Remove the hidden files that killed runs have left in a folder; those of running ones are locked and stay.
+
+    Only files that `atomic_write` has named are touched.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in (".revisp-0123456789ab.part", ".revisp-notes.part", "photo.part"):
+        ...         Path(folder, name).touch()
+        ...     remove_unfinished(folder)
+        ...     sorted(path.name for path in Path(folder).iterdir())
+        ['.revisp-notes.part', 'photo.part']
+    """
+    with contextlib.suppress(OSError):
+        for path in Path(folder).glob(".revisp-*.part"):
+            if _TEMPORARY.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+                with contextlib.suppress(OSError), path.open("rb") as file:
+                    _hold(file)
+                    path.unlink()
+
+
+def _hold(file: BinaryIO) -> None:
+    """Lock an open file until it is closed, so that no other process takes it for a leftover.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    if fcntl is not None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def replace_folder(new: Path, old: Path) -> None:

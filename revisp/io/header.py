@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import rawpy
 from PIL import Image
 
 from revisp.errors import ImageError
@@ -17,7 +16,7 @@ from revisp.io.exif import PhotoMetadata, read_metadata
 from revisp.io.photo_parts import HEAD, photo_kind
 from revisp.io.pixel_limit import pixel_limit
 from revisp.io.raw.gpr import open_gpr
-from revisp.io.raw.libraw import libraw_metadata
+from revisp.io.raw.libraw import libraw_metadata, open_libraw
 
 __all__ = ["RawHeader", "photo_size", "raw_header"]
 
@@ -74,5 +73,5 @@ def _raw_header(path: Path) -> RawHeader:
     if path.suffix.lower() == ".gpr":
         active = open_gpr(path, lambda raw: raw.frame_info.active_area)
         return RawHeader(active.height, active.width, read_metadata(path))
-    with rawpy.imread(str(path)) as raw:
+    with open_libraw(path) as raw:
         return RawHeader(raw.sizes.height, raw.sizes.width, libraw_metadata(raw, path))

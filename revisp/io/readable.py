@@ -15,10 +15,12 @@ def check_file(path: str | Path) -> Path:
     """Return the path of a file that can be opened and is not empty.
 
     Raises:
-        ImageError: the file is missing, a folder, not readable, or empty.
+        ImageError: the file is missing, a folder, a pipe, not readable, or empty.
     """
     path = Path(path)
     try:
+        if not (path.is_file() or path.is_dir()) and path.exists():  # opening a pipe would wait for its writer
+            raise ImageError(f"{path}: a pipe or device: give a file")
         with path.open("rb") as file:
             if not file.read(1):
                 raise ImageError(f"{path}: the file is empty")

@@ -26,6 +26,7 @@ from revisp.data.manifest import (
     write_manifest,
 )
 from revisp.errors import ConfigError, DataError, OutputError
+from revisp.io.atomic import remove_unfinished
 from revisp.io.file_names import natural_key
 from revisp.io.locking import lock, make_folder
 from revisp.prepare.cameras import write_cameras
@@ -305,8 +306,7 @@ def _line(item: Item, outcomes: Sequence[Outcome]) -> str:
 
 def _remove_parts(root: Path) -> None:
     for folder in (root, root / "arrays", root / "cameras"):
-        for file in folder.glob(".revisp-*.part"):
-            file.unlink(missing_ok=True)
+        remove_unfinished(folder)
 
 
 def _remove_strays(manifest: Manifest) -> None:

@@ -13,7 +13,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.trainer.states import RunningStage
 
 from revisp.errors import ConfigError, WeightsError
-from revisp.io.atomic import atomic_write
+from revisp.io.atomic import atomic_write, remove_unfinished
 from revisp.io.boundary import decoding
 
 __all__ = ["AtomicCheckpointIO", "check_checkpoint", "find_checkpoint"]
@@ -66,6 +66,7 @@ def find_checkpoint(resume: str | None, run_dir: Path) -> Path | None:
         if not path.is_file():
             raise ConfigError(f"resume={resume}: no such checkpoint file")
     _read(path)
+    remove_unfinished(path.parent)
     return path
 
 

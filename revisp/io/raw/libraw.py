@@ -87,8 +87,11 @@ def open_libraw(path: Path) -> Iterator[rawpy.RawPy]:
         ImageError: LibRaw raised one of its own errors.
     """
     try:
-        with rawpy.imread(str(path)) as raw:
-            yield raw
+        with contextlib.ExitStack() as stack:
+            source: Any = str(path)
+            if not source.isascii() and any("\udc80" <= letter <= "\udcff" for letter in source):
+                source = stack.enter_context(path.open("rb"))  # LibRaw takes names of UTF-8 only
+            yield stack.enter_context(rawpy.imread(source))
     except rawpy.LibRawError as error:
         raise ImageError(f"{path}: LibRaw cannot read it: {_reason(error)}") from error
 
