@@ -329,7 +329,7 @@ def test_a_forged_size_is_refused_before_it_takes_memory(tmp_path: Path):
     with tifffile.TiffFile(tmp_path / "a.dng", mode="r+b") as tiff:
         tiff.pages[0].tags[257].overwrite(60_000)
         tiff.pages[0].tags[256].overwrite(60_000)
-    with pytest.raises(ImageError, match=r"a\.dng: claims 60000x60000 pixels, more than 300 megapixels"):
+    with pytest.raises(ImageError, match=r"a\.dng: 60000x60000, more than the 300 megapixels"):
         read_raw(tmp_path / "a.dng")
 
 
