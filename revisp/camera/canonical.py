@@ -101,8 +101,8 @@ def raw_to_light(raw_rgb: Tensor) -> Tensor:
 def sensor_reading(rendering: SceneRendering, light: Tensor, gain: float | None = None) -> Tensor:
     """Return what the canonical sensor reads of a scene when a camera takes a photo of it.
 
-    The camera's sensor clips each of its colours at its own white (``rendering.sensor_headroom``). No light above
-    that reaches its RAW.
+    No light above the white of the camera's sensor (``rendering.sensor_headroom``) reaches its RAW. A neutral
+    highlight stays neutral: each colour is clipped where green is, after white balance, as converters clip.
 
     Args:
         rendering: how the camera makes its photo.
@@ -126,6 +126,7 @@ def sensor_reading(rendering: SceneRendering, light: Tensor, gain: float | None 
         True
     """
     raw_rgb = light_to_raw(rendering.scene(light, gain))
-    if rendering.sensor_headroom is None:
-        return raw_rgb.clamp(0, 1)
-    return raw_rgb.clamp(0, min(1.0, 2.0 ** (rendering.sensor_headroom - HEADROOM_EV) / rendering.mid_grey))
+    headroom = HEADROOM_EV if rendering.sensor_headroom is None else rendering.sensor_headroom
+    white = min(1.0, 2.0 ** (headroom - HEADROOM_EV) / rendering.mid_grey)
+    most = raw_rgb.new_tensor([white / gain for gain in canonical_profile().gains]).view(3, 1, 1)
+    return raw_rgb.clamp_min(0).minimum(most)
