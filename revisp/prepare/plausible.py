@@ -139,7 +139,7 @@ def require_explained(
     if own.unlike > MOST_UNLIKE:
         warnings.warn(
             f"{what}: the colours of the photo differ from the file's colour matrix by {own.unlike:.2f}, where "
-            "0.3 is the most among real cameras: the matrix, or the photo, is of another camera",
+            "0.3 is the most among real cameras: the matrix is of another camera, or the photo has a colour style",
             stacklevel=2,
         )
 
