@@ -107,3 +107,12 @@ def test_a_picture_does_not_outweigh_the_date(tmp_path: Path):
     files = raw(tmp_path / "r.dng", NOON), jpeg(tmp_path / "j.jpg", "2024:05:06 12:01:00")
     assert found(*files) == {"r.dng": None}
     assert found(files[0], jpeg(tmp_path / "k.jpg")) == {"r.dng": "k.jpg"}
+
+
+def test_real_jpegs_of_other_names_are_found_and_other_shots_are_not(sample_data: Path):
+    """CRW_0117_camera640.jpg is the preview of CRW_0117.CRW; IMG_0102.JPG was taken between two RAW files."""
+    files = sorted((sample_data / "raw_samples" / "canon_s40").iterdir())
+    partners = Partners(files)
+    joined = {raw.stem: photo.name for raw in files if (photo := partners.of(raw)) is not None}
+    assert {"CRW_0113", "CRW_0117", "CRW_0118", "CRW_0119"} <= set(joined)
+    assert all(name == f"{stem}_camera640.jpg" for stem, name in joined.items())
