@@ -187,9 +187,16 @@ def _agree(raw: Path, photo: Path) -> bool:
     """Whether date, camera and settings of a photo are those of a RAW, and known."""
     one, two = metadata_of(raw), metadata_of(photo)
     seconds = seconds_between(one, two)
-    cameras = [(one.make, two.make), (one.model, two.model)]
-    known = seconds is not None and all(a is not None and a == b for a, b in cameras)
-    return known and _contradict_not(raw, photo)
+    camera = _camera(one)
+    return seconds is not None and camera is not None and camera == _camera(two) and _contradict_not(raw, photo)
+
+
+def _camera(told: PhotoMetadata) -> str | None:
+    """Return the model without the maker, whose name some programs put before it; None if it is not stated."""
+    if told.model is None:
+        return None
+    maker = (told.make or "").partition(" ")[0].lower()
+    return told.model.lower().removeprefix(maker).strip()
 
 
 def _contradict_not(raw: Path, photo: Path) -> bool:

@@ -83,7 +83,7 @@ def test_names_that_differ_are_joined_by_date_camera_and_settings(tmp_path: Path
     files = [
         raw(tmp_path / "DSC_1.dng", NOON, seed=1),
         raw(tmp_path / "DSC_2.dng", "2024:05:06 12:05:00", seed=2),
-        jpeg(tmp_path / "out" / "00017.jpg", "2024:05:06 12:00:01", seed=1),
+        jpeg(tmp_path / "out" / "00017.jpg", "2024:05:06 12:00:01", seed=1, model="Acme One"),
         jpeg(tmp_path / "out" / "00018.jpg", "2024:05:06 12:05:00", seed=2, model="Two"),
         jpeg(tmp_path / "out" / "00019.jpg", "2024:05:06 12:05:00", seed=2, iso=400),
     ]
@@ -114,5 +114,5 @@ def test_real_jpegs_of_other_names_are_found_and_other_shots_are_not(sample_data
     files = sorted((sample_data / "raw_samples" / "canon_s40").iterdir())
     partners = Partners(files)
     joined = {raw.stem: photo.name for raw in files if (photo := partners.of(raw)) is not None}
-    assert {"CRW_0113", "CRW_0117", "CRW_0118", "CRW_0119"} <= set(joined)
+    assert len(joined) == 6
     assert all(name == f"{stem}_camera640.jpg" for stem, name in joined.items())
