@@ -6,7 +6,7 @@ python benchmarks/raw_tags.py --files 200 --first 5000
 Each file has random levels, areas, Bayer phases, colour tags and storage. `tests/helpers/dng_files.py` writes them
 by the DNG specification 1.7.1, without revisp. `revisp.io.read_raw` reads them, and the result is compared plane
 by plane with what was written. Right are: the Bayer phase; each sample above its black level, to half a unit (of
-16 bits if it is floating point); neutral and matrix, to 1e-5.
+16 bits if it is floating point); the neutral, to 1e-5; the matrix, to 1e-3.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def faults(written: Written, raw: RawImage) -> list[str]:
     found = [] if written.difference(raw) <= 0.51 * unit else ["samples"]
     if not np.allclose(raw.profile.as_shot_neutral, written.neutral, atol=1e-5):
         found.append("neutral")
-    if not np.allclose(raw.profile.color_matrix, written.matrix, atol=1e-5):
+    if not np.allclose(raw.profile.color_matrix, written.matrix, atol=1e-3):
         found.append("matrix")
     return found
 

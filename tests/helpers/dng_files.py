@@ -15,6 +15,11 @@ Array = np.ndarray[Any, Any]
 
 IDENTITY = (1, 0, 0, 0, 1, 0, 0, 0, 1)
 CAMERA = (0.9, -0.3, -0.1, -0.4, 1.2, 0.2, 0.0, 0.2, 0.6)
+TUNGSTEN = (1.1, -0.4, -0.2, -0.3, 1.1, 0.25, 0.05, 0.15, 0.5)
+"""A matrix for D65 and one for standard light A."""
+
+BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+D50, D65 = (0.3457, 0.3585), (0.3127, 0.3290)
 
 TAGS = {
     "CFARepeatPatternDim": (33421, "H"), "CFAPattern": (33422, "B"), "DNGVersion": (50706, "B"),
@@ -96,7 +101,7 @@ class Written:
         white: white level.
         colours: colour index of each place: 0 red, 1 green, 2 blue.
         neutral: camera RGB of a white object, green = 1.
-        matrix: XYZ to camera RGB ``[3, 3]``.
+        matrix: XYZ under D65 to camera RGB ``[3, 3]``.
         tags: the tags that were written.
         storage: how the samples are stored.
     """
@@ -209,26 +214,42 @@ def _random_black(
 
 
 def _random_colours(rng: np.random.Generator, tags: dict[str, Any]) -> tuple[Array, Array]:
-    """Draw the colour tags for one light; return the neutral and the matrix by chapter 6."""
-    matrix = np.array(CAMERA).reshape(3, 3)
+    """Draw the colour tags; return the neutral, and the matrix from XYZ under D65 to camera RGB, by chapter 6.
+
+    With two lights, the shot's is beyond one of them, so that the matrices of that one count, and is adapted.
+    """
+    two = rng.random() < 0.4
+    matrices = [np.array(CAMERA).reshape(3, 3), np.array(TUNGSTEN).reshape(3, 3)]
+    lights, bodies = [21, 17], [np.eye(3), np.eye(3)]  # D65, standard light A
     if rng.random() < 0.4:
-        body = np.eye(3) + rng.uniform(-0.05, 0.05, (3, 3)).round(4)
-        tags["CameraCalibration1"] = body.ravel().tolist()
+        bodies = [np.eye(3) + rng.uniform(-0.05, 0.05, (3, 3)).round(4) for _ in lights]
         ours, theirs = [("", ""), ("com.example", "com.example"), ("com.example", "com.other")][rng.integers(3)]
         tags["CameraCalibrationSignature"], tags["ProfileCalibrationSignature"] = ours or None, theirs or None
-        matrix = body @ matrix if ours == theirs else matrix
-    if rng.random() < 0.4:
-        gains = rng.uniform(0.5, 2, 3).round(4)
-        tags["AnalogBalance"] = gains.tolist()
-        matrix = np.diag(gains) @ matrix
-    if rng.random() < 0.4:
-        x, y = rng.uniform(0.3, 0.4, 2).round(4)
-        tags["AsShotWhiteXY"], tags["AsShotNeutral"] = (x, y), None
-        neutral = matrix @ [x / y, 1, (1 - x - y) / y]
     else:
-        neutral = rng.uniform(0.3, 1, 3).round(4)
-        tags["AsShotNeutral"] = neutral.tolist()
-    return neutral / neutral[1], matrix
+        ours = theirs = ""
+    order = rng.permutation(2) if two else np.array([0])
+    for place, light in enumerate(order, start=1):
+        tags[f"ColorMatrix{place}"] = matrices[light].ravel().tolist()
+        tags[f"CalibrationIlluminant{place}"] = (lights[light],)
+        tags[f"CameraCalibration{place}"] = bodies[light].ravel().tolist()
+    gains = rng.uniform(0.5, 2, 3).round(4) if rng.random() < 0.4 else np.ones(3)
+    tags["AnalogBalance"] = gains.tolist()
+    warm = bool(two and rng.random() < 0.5)
+    matrix = np.diag(gains) @ (bodies[int(warm)] if ours == theirs else np.eye(3)) @ matrices[int(warm)]
+    x, y = ((0.51, 0.41) if warm else (0.28, 0.29)) if two else rng.uniform(0.3, 0.4, 2).round(4)
+    neutral = matrix @ [x / y, 1, (1 - x - y) / y]
+    if rng.random() < 0.4:
+        tags["AsShotWhiteXY"], tags["AsShotNeutral"] = (x, y), None
+    else:
+        neutral = neutral if two else rng.uniform(0.3, 1, 3).round(4)
+        tags["AsShotNeutral"] = (neutral / neutral.max()).tolist()
+    return neutral / neutral[1], matrix @ adaptation(D65, (x, y)) if two else matrix
+
+
+def adaptation(source: tuple[float, float], target: tuple[float, float]) -> Array:
+    """Return the linear Bradford adaptation of XYZ from one white (x, y) to another (ICC.1:2010, annex E)."""
+    cones = [BRADFORD @ [x / y, 1, (1 - x - y) / y] for x, y in (source, target)]
+    return np.linalg.inv(BRADFORD) @ np.diag(cones[1] / cones[0]) @ BRADFORD
 
 
 def _random_storage(rng: np.random.Generator, kind: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from dng_files import CAMERA, random_dng, write_dng_file
+from dng_files import CAMERA, D50, TUNGSTEN, adaptation, random_dng, write_dng_file
 
 from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.camera.temperature import correlated_temperature
@@ -17,27 +17,18 @@ from revisp.cfa import pack
 from revisp.errors import ImageError
 from revisp.io import Rectangle, read_raw, write_dng
 
-D65_MATRIX, TUNGSTEN_MATRIX = (
-    np.reshape(CAMERA, (3, 3)),
-    np.reshape([1.1, -0.4, -0.2, -0.3, 1.1, 0.25, 0.05, 0.15, 0.5], (3, 3)),
-)
+D65_MATRIX, TUNGSTEN_MATRIX = np.reshape(CAMERA, (3, 3)), np.reshape(TUNGSTEN, (3, 3))
 TWO_LIGHTS = {
-    "ColorMatrix1": TUNGSTEN_MATRIX.ravel().tolist(),
+    "ColorMatrix1": TUNGSTEN,
     "CalibrationIlluminant1": (17,),
     "ColorMatrix2": CAMERA,
     "CalibrationIlluminant2": (21,),
 }
-BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-D50 = (0.3457, 0.3585)
+WHITE = tuple(SRGB_TO_XYZ.sum(axis=1)[:2] / SRGB_TO_XYZ.sum())
 
 
 def xyz(xy):
     return np.array([xy[0] / xy[1], 1, (1 - xy[0] - xy[1]) / xy[1]])
-
-
-def adaptation(source, target):
-    """Linear Bradford from one white, in XYZ, to another."""
-    return np.linalg.inv(BRADFORD) @ np.diag((BRADFORD @ target) / (BRADFORD @ source)) @ BRADFORD
 
 
 def grey(value=500, shape=(40, 48), dtype=np.uint16):
@@ -55,7 +46,7 @@ def test_random_dngs_are_read_plane_by_plane_as_written(tmp_path: Path, seed: in
     raw = read_raw(tmp_path / "a.dng")
     floating = written.storage["kind"] == "floating"
     assert written.difference(raw) <= 0.51 * (written.white / 65535 if floating else 1), written.storage
-    assert np.allclose(raw.profile.color_matrix, written.matrix, atol=1e-5)
+    assert np.allclose(raw.profile.color_matrix, written.matrix, atol=1e-3)
     assert np.allclose(raw.profile.as_shot_neutral, written.neutral, atol=1e-5)
 
 
@@ -106,7 +97,7 @@ def test_two_lights_are_interpolated_for_that_of_the_shot(tmp_path: Path, kelvin
     by_neutral = read(tmp_path, grey(), TWO_LIGHTS | {"AsShotNeutral": neutral / neutral.max()}).profile
     assert np.allclose(by_white.as_shot_neutral, neutral / neutral[1], atol=2e-3)
     assert np.allclose(by_neutral.as_shot_neutral, neutral / neutral[1], atol=1e-5)
-    to_d65 = adaptation(xyz(white), SRGB_TO_XYZ.sum(axis=1)) @ np.linalg.inv(matrix)
+    to_d65 = adaptation(white, WHITE) @ np.linalg.inv(matrix)
     camera_to_srgb = np.linalg.inv(SRGB_TO_XYZ) @ to_d65 @ np.diag(neutral)
     for profile in (by_white, by_neutral):
         assert np.allclose(profile.camera_to_srgb, camera_to_srgb, atol=4e-3)
@@ -145,7 +136,7 @@ def test_a_forward_matrix_gives_the_colours(tmp_path: Path, two: bool):
         expected = warm
     reference = np.linalg.inv(gains @ body) @ neutral
     to_xyz = expected @ np.diag(1 / reference) @ np.linalg.inv(gains @ body)
-    to_srgb = np.linalg.inv(SRGB_TO_XYZ) @ adaptation(xyz(D50), SRGB_TO_XYZ.sum(axis=1)) @ to_xyz
+    to_srgb = np.linalg.inv(SRGB_TO_XYZ) @ adaptation(D50, WHITE) @ to_xyz
     profile = read(tmp_path, grey(), tags).profile
     assert np.allclose(profile.camera_to_srgb @ np.diag(profile.gains), to_srgb, atol=2e-3)
     assert np.allclose(np.array(profile.color_matrix) @ SRGB_TO_XYZ.sum(axis=1), neutral, atol=2e-3)

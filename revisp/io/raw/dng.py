@@ -125,13 +125,13 @@ def _profile(tags: DngTags, stored: Stored, cfa: CFA, metadata: PhotoMetadata, p
         ConfigError: levels or matrix are not valid.
     """
     colours = CameraColours.of(tags)
-    neutral = as_shot(tags, colours)
+    shot = as_shot(tags, colours)
     if colours is None:
         warnings.warn(f"{path}: stores no colour matrix: sRGB's is used", stacklevel=5)
-    if neutral is None:
+    if shot is None:
         warnings.warn(f"{path}: stores no white balance: a neutral of 1 is used", stacklevel=5)
-    matrix = np.linalg.inv(SRGB_TO_XYZ) if colours is None else colours.color_matrix(neutral)
-    balance: Array = np.ones(3) if neutral is None else neutral / neutral[1]
+    matrix = np.linalg.inv(SRGB_TO_XYZ) if colours is None else colours.color_matrix(shot)
+    neutral: Array = np.ones(3) if shot is None else shot.neutral / shot.neutral[1]
     return CameraProfile(
         make=metadata.make or "Unknown",
         model=metadata.model or "Unknown",
@@ -140,7 +140,7 @@ def _profile(tags: DngTags, stored: Stored, cfa: CFA, metadata: PhotoMetadata, p
         white_level=stored.white,
         bits=min(16, max(int(stored.white).bit_length(), int(stored.mosaic.max()).bit_length())),
         color_matrix=matrix.tolist(),
-        as_shot_neutral=tuple(balance.tolist()),
+        as_shot_neutral=tuple(neutral.tolist()),
     )
 
 

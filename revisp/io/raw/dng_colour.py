@@ -10,7 +10,7 @@ its ForwardMatrix says the same colours or is absent: a DNG of ours gives its ow
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from revisp.camera.temperature import correlated_temperature
 from revisp.io.primaries import xyz_to_srgb
 from revisp.io.raw.dng_tags import DngTags
 
-__all__ = ["CameraColours", "as_shot"]
+__all__ = ["AsShot", "CameraColours", "as_shot"]
 
 Array = np.ndarray[Any, Any]
 Chromaticity = tuple[float, float]
@@ -44,6 +44,18 @@ _MOST_PASSES = 30
 _CONVERGED = 1e-7  # change of x plus change of y; both constants as in the DNG SDK (dng_color_spec.cpp)
 _RESTATED = 1e-3
 """Error of colours, white 1, up to which a ForwardMatrix says nothing new: its fractions are rounded."""
+
+
+class AsShot(NamedTuple):
+    """White balance of a shot.
+
+    Attributes:
+        neutral: camera RGB ``[3]`` of a white object.
+        white: chromaticity (x, y) of the light, if the file states it.
+    """
+
+    neutral: Array
+    white: Chromaticity | None = None
 
 
 @dataclass(frozen=True)
@@ -106,32 +118,36 @@ class CameraColours:
         """Return the light (x, y) under which a white object has a camera's RGB, ``[3]``.
 
         The matrix depends on the light, and the light on the matrix, so this is repeated until nothing changes. If
-        it swings between two lights, the middle is taken. A neutral of no real light ends at the last real one.
+        it swings between two lights, the middle is taken. A neutral of no real light ends at the last real one; on
+        the way, the light need not be real.
         """
-        last = _D50
+        last = real = _D50
         for number in range(_MOST_PASSES):
             xyz = np.linalg.solve(self.xyz_to_camera(last), neutral)
-            if not (xyz > 0).all():
+            if xyz.sum() <= 0 or xyz[1] <= 0:
                 break
             x, y = (float(value) for value in xyz[:2] / xyz.sum())
             change = abs(x - last[0]) + abs(y - last[1])
             if number == _MOST_PASSES - 1:
                 x, y = (x + last[0]) / 2, (y + last[1]) / 2
             last = x, y
+            real = last if (xyz > 0).all() else real
             if change < _CONVERGED:
                 break
-        return last
+        return real
 
-    def color_matrix(self, neutral: Array | None) -> Array:
+    def color_matrix(self, shot: AsShot | None) -> Array:
         """Return the colour matrix ``[3, 3]`` of a `revisp.CameraProfile` for the light of a shot.
 
         Args:
-            neutral: camera RGB ``[3]`` of a white object in that light; None if unknown, which counts as D65.
+            shot: white balance of the shot; None if unknown, which counts as D65.
         """
         if len(self.color) == 1 and (not self.forward or self._forward_restates()):
             return self.xyz_to_camera(_D65)
-        white = _D65 if neutral is None else self.white(neutral)
-        camera_to_srgb = self._forward_to_srgb(white, neutral) if self.forward else None
+        if shot is None:
+            shot = AsShot(self.neutral(_D65), _D65)
+        white = self.white(shot.neutral) if shot.white is None else shot.white
+        camera_to_srgb = self._forward_to_srgb(white, shot.neutral) if self.forward else None
         if camera_to_srgb is None:
             camera_to_srgb = xyz_to_srgb(white) @ np.linalg.inv(self.xyz_to_camera(white))
         matrix: Array = np.linalg.inv(SRGB_TO_XYZ @ camera_to_srgb)
@@ -144,10 +160,10 @@ class CameraColours:
         restated = forward @ (to_camera / to_camera.sum(axis=1, keepdims=True))
         return bool(np.abs(restated - np.eye(3)).max() < _RESTATED)
 
-    def _forward_to_srgb(self, white: Chromaticity, neutral: Array | None) -> Array | None:
+    def _forward_to_srgb(self, white: Chromaticity, neutral: Array) -> Array | None:
         """Return camera RGB to linear sRGB by the ForwardMatrix; None if it is not invertible."""
         to_reference = np.linalg.inv(self._body(white))
-        reference = to_reference @ (self.neutral(white) if neutral is None else neutral)
+        reference = to_reference @ neutral
         forward = self._between(self.forward, white)
         if not (reference > 0).all() or abs(np.linalg.det(forward)) < 1e-9:
             return None
@@ -170,19 +186,20 @@ class CameraColours:
         return matrix
 
 
-def as_shot(tags: DngTags, colours: CameraColours | None) -> Array | None:
-    """Return the camera's RGB ``[3]`` of a white object in the shot: AsShotNeutral, else that of AsShotWhiteXY.
+def as_shot(tags: DngTags, colours: CameraColours | None) -> AsShot | None:
+    """Return the white balance of the shot: AsShotNeutral, else AsShotWhiteXY.
 
     Returns:
         None if the file tells neither, or AsShotWhiteXY without a ColorMatrix.
     """
-    neutral = tags.numbers(_AS_SHOT_NEUTRAL)
+    neutral, white = tags.numbers(_AS_SHOT_NEUTRAL), None
     if neutral.shape != (3,):
-        x, y = white if (white := tags.numbers(_AS_SHOT_WHITE)).shape == (2,) else (0.0, 0.0)
+        x, y = stated if (stated := tags.numbers(_AS_SHOT_WHITE)).shape == (2,) else (0.0, 0.0)
         if colours is None or not (x > 0 and y > 0 and x + y < 1):
             return None
-        neutral = colours.neutral((float(x), float(y)))
-    return neutral if np.isfinite(neutral).all() and (neutral > 0).all() else None
+        white = float(x), float(y)
+        neutral = colours.neutral(white)
+    return AsShot(neutral, white) if np.isfinite(neutral).all() and (neutral > 0).all() else None
 
 
 def _matrix(values: Array) -> Array | None:
