@@ -162,7 +162,7 @@ class TestGainMaps:
         Image.fromarray(pictures[0]).save(tmp_path / "a.png")
         Image.fromarray(pictures[1]).save(tmp_path / "a-gainmap.png")
         for text, said in (
-            ("{", "cannot be read as JSON"),
+            ("{", "not the description of a gain map"),
             ("{}", "incomplete or damaged"),
             ("[]", "not the descr"),
         ):

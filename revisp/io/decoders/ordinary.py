@@ -30,6 +30,10 @@ Array = np.ndarray[Any, Any]
 
 _TIFF_NAMESPACE = "http://ns.adobe.com/tiff/1.0/"
 _ORIENTATION = 0x0112
+_MISSING = 128
+_MORE = bytes(range(0, 255, 2)) * 2
+"""Bytes put before the end of a JPEG: a decoder that already has all of its pixels passes over them."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,7 +50,7 @@ def decode_jpeg(data: bytes, path: Path, *, gain: bool) -> DecodedPhoto:
     """Decode a JPEG of 8 or 12 bits.
 
     Raises:
-        ImageError: size or colours are not supported.
+        ImageError: size or colours are not supported, or it ends early although it has an end marker.
     """
     parsed = parse_jpeg(data) or JpegFile(
         None, None, None, None, 8, (0, 0), len(data)
@@ -54,6 +58,10 @@ def decode_jpeg(data: bytes, path: Path, *, gain: bool) -> DecodedPhoto:
     exif = _with_orientation(parse_exif(parsed.exif), parsed.xmp)
     if parsed.bits == 8:
         pixels, mode = _pillow(data, path, exif.orientation)
+        if _has_blank_corner(pixels):
+            more = data[: parsed.end - 2] + _MORE + data[parsed.end - 2 :]
+            if not np.array_equal(pixels, _pillow(more, path, exif.orientation)[0]):
+                raise ImageError(f"{path}: ends early, its last rows are missing: copy it again")
     else:
         check_size(path, *reversed(parsed.size))
         pixels = upright(imagecodecs.jpeg_decode(data), exif.orientation)
@@ -136,6 +144,13 @@ def _pillow(data: bytes, path: Path, orientation: int, *, deep: bool = False) ->
             f"{path}: larger than {most} megapixels, the most that is read; if you trust it, set "
             f"{MEGAPIXELS_VARIABLE} to more"
         ) from None
+
+
+def _has_blank_corner(pixels: Array) -> bool:
+    """Whether a block in a corner has the grey that libjpeg fills in for data that are missing."""
+    height, width = (-(-side // 8) * 8 - 8 for side in pixels.shape[:2])  # where the last block begins
+    blocks = (pixels[at : at + 8, left : left + 8] for at in (0, height) for left in (0, width))
+    return any((block == _MISSING).all() for block in blocks)
 
 
 def _with_orientation(exif: Exif, xmp: bytes | None) -> Exif:

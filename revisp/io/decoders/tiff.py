@@ -30,6 +30,7 @@ Array = np.ndarray[Any, Any]
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 274, 277
 _SUBFILE, _OLD_SUBFILE, _SUB_DIRECTORIES, _SAMPLE_FORMAT, _SOFTWARE, _ICC = 254, 255, 330, 339, 305, 34675
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
+_ROWS, _PLANAR, _STRIPS, _TILES = 278, 284, (273, 279), (324, 325)
 _WHITE_IS_ZERO, _CMYK = 0, 5
 _DEEP_PHOTOMETRICS = (0, 1, 2, 5, 6)
 _UNSIGNED = 1
@@ -68,6 +69,7 @@ def decode_tiff(file: BinaryIO, path: Path) -> DecodedPhoto:
     page = _full(pages)
     check_size(path, page.first(_WIDTH), page.first(_HEIGHT))
     check_pixels(path, page.first(_WIDTH), page.first(_HEIGHT), page.first(_SAMPLES, 1))
+    _check_whole(page, path)
     others = [each for each in pages if each is not page and not each.reduced and 4 * each.area > page.area]
     if others:
         warnings.warn(f"{path}: has {1 + len(others)} frames, only the first is read", stacklevel=5)
@@ -78,6 +80,20 @@ def decode_tiff(file: BinaryIO, path: Path) -> DecodedPhoto:
     icc = page.tags.get(_ICC)
     colour = Colour(icc=icc) if isinstance(icc, bytes) and len(icc) > 128 else colour_of_exif(exif)
     return DecodedPhoto(pixels, mode, white, colour, exif)
+
+
+def _check_whole(page: _Page, path: Path) -> None:
+    """Refuse a picture of which strips or tiles are absent: decoders fill them with black.
+
+    Raises:
+        ImageError: some are.
+    """
+    rows = min(page.first(_ROWS, 2**32 - 1) or 2**32 - 1, page.first(_HEIGHT))
+    strips = -(-page.first(_HEIGHT) // rows) * (page.first(_SAMPLES, 1) if page.first(_PLANAR, 1) == 2 else 1)
+    for kind, needed in ((_STRIPS, strips), (_TILES, 1)):
+        places, sizes = (page.tags.get(tag, ()) for tag in kind)
+        if places and sizes and (0 in places or 0 in sizes or min(len(places), len(sizes)) < needed):
+            raise ImageError(f"{path}: damaged, strips or tiles of its picture are absent: copy it again")
 
 
 def tiff_size(file: BinaryIO) -> tuple[int, int]:
