@@ -41,9 +41,9 @@ def check_complete(page: Any, path: Path) -> None:
     Raises:
         ImageError: too many pixels or samples, absent strips or tiles, or the file is cut off.
     """
+    check_pixels(path, page.imagewidth, page.imagelength * page.imagedepth, page.samplesperpixel)
     if 0 in page.databytecounts or len(page.databytecounts) < math.prod(page.chunked):
         raise ImageError(f"{path}: damaged, strips or tiles of its picture are absent: copy it again")
-    check_pixels(path, page.imagewidth, page.imagelength * page.imagedepth, page.samplesperpixel)
     ends = (at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=False))
     missing = max(ends, default=0) - path.stat().st_size
     if missing > 0:
