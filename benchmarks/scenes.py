@@ -22,11 +22,12 @@ from torch import Tensor
 
 import revisp
 from revisp.camera.canonical import canonical_profile, sensor_reading
+from revisp.camera.draw import generator_of
 from revisp.camera.fit import fit_camera
 from revisp.camera.isp import apply_gains
 from revisp.camera.renderings import random_rendering
 from revisp.data.scene_pairs import rendered_pair
-from revisp.data.scene_views import SceneLibrary, generator_of, random_view, view_any
+from revisp.data.scene_views import SceneLibrary, random_view, view_any
 from revisp.evaluation.score_blind import BASELINES, Method, model_method
 from revisp.metrics.blind import CLIPPED, bin_picture, fit_colour, green_stops
 
@@ -66,9 +67,9 @@ def main() -> None:
         print(f"{scene.name} ({scene.kind})", flush=True)
         for view in range(arguments.views):
             light = random_view(scene, SIZE, generator_of(VIEW_SEED, number, view)).light
-            for photo, truth in photos(light):
+            for rendering, (photo, truth) in enumerate(photos(light), 1):
                 for name, figures in judge(methods, photo, truth).items():
-                    found[name].setdefault(scene.name, []).append(figures)
+                    found[name].setdefault(scene.name, []).append({**figures, "rendering": rendering})
     keep(arguments.json, "\n\n".join(report(found)), found)
 
 
@@ -121,27 +122,34 @@ def judge(methods: Mapping[str, Method], photo: Tensor, truth: Tensor) -> dict[s
 
 
 def report(found: Mapping[str, Mapping[str, list[Figures]]]) -> Iterable[str]:
-    """Yield the table of means over scenes with their deviation, and the number of scenes."""
-    rows = []
-    for name, scenes in found.items():
-        cells = []
-        for column in COLUMNS:
-            means = [
-                statistics.mean(values)
-                for figures in scenes.values()
-                if (values := [row[column] for row in figures if column in row])
-            ]
-            cells.append(
-                f"{statistics.mean(means):.2f} ± {statistics.stdev(means):.2f}" if len(means) > 1 else "-"
-            )
-        rows.append((name, *cells))
-    yield to_table(("method", *COLUMNS), rows)
+    """Yield the table of means over scenes with their deviation, that by rendering, and what they mean."""
+    yield to_table(
+        ("method", *COLUMNS),
+        [(name, *(cell(over_scenes(scenes, column)) for column in COLUMNS)) for name, scenes in found.items()],
+    )
+    numbers = range(1, RENDERINGS + 1)
+    yield to_table(
+        ("psnr_noe by rendering", *map(str, numbers)),
+        [
+            (name, *(f"{statistics.mean(over_scenes(scenes, 'psnr_noe', number)):.2f}" for number in numbers))
+            for name, scenes in found.items()
+        ],
+    )
     scenes = next(iter(found.values()))
     yield (
         f"Means over {len(scenes)} scenes of {sum(map(len, scenes.values()))} photos, ± deviation between scenes. "
         "PSNR in dB, white is the 99.9th percentile of the light; ev: median absolute error of green in EV; "
         "bias: mean error in EV; oe: all channels clipped; noe: none."
     )
+
+
+def over_scenes(scenes: Mapping[str, list[Figures]], column: str, rendering: int | None = None) -> list[float]:
+    """Return the mean of a figure in each scene that has it, over all renderings or in one."""
+    rows = (
+        [row[column] for row in figures if column in row and rendering in (None, row["rendering"])]
+        for figures in scenes.values()
+    )
+    return [statistics.mean(values) for values in rows if values]
 
 
 def cell(means: list[float]) -> str:

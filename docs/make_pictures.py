@@ -22,9 +22,11 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 import revisp
+from revisp.camera.brightness import match_brightness
 from revisp.camera.develop import develop
 from revisp.camera.profile import CameraProfile
 from revisp.camera.renderings import random_rendering
+from revisp.camera.target import as_camera
 from revisp.camera.unprocess import UPIUnprocess
 from revisp.cfa import CFA, pack, sample_mask
 from revisp.data.embedded import TRAIN_PHOTOS, VAL_PHOTOS, EmbeddedPhotos
@@ -54,6 +56,9 @@ ROOF = (slice(188, 268), slice(210, 330))
 
 VIEW, VIEW_NUMBER = 320, 2
 """Side in pixels, and number, of the view that is rendered at random."""
+
+CLIPPED = 0.98
+"""sRGB value from which a channel tells nothing of exposure."""
 
 GAP = 8
 TITLE = 22
@@ -101,12 +106,13 @@ def shoot(name: str, exposure: float) -> Pair:
 
 
 def overview(model: ReverseISP, pair: Pair) -> Image.Image:
-    """Photo, mask, and the DNG as LibRaw develops it."""
+    """Photo, mask, and the DNG as LibRaw develops it, at the brightness of ``revisp-predict``."""
     out = revisp.predict(model, pair.srgb)
     assert model.profile is not None
+    bright = match_brightness(out.bayer, pair.srgb, model.profile)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "photo.dng"
-        revisp.io.write_dng(path, out.bayer, model.profile)
+        revisp.io.write_dng(path, bright.apply(out.bayer), model.profile, exposure=bright.rest)
         with rawpy.imread(str(path)) as file:
             pixels = file.postprocess(use_camera_wb=True, no_auto_bright=True)
     developed = torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255
@@ -141,13 +147,26 @@ def masks(pair: Pair) -> Image.Image:
 def branches(model: ReverseISP, pair: Pair, profile: CameraProfile) -> Image.Image:
     """What each branch says, the fusion, and the truth."""
     out = revisp.predict(model, pair.srgb, branches=True)
-    row = [
-        ("NOE branch", develop(out.noe, profile)),
-        ("OE branch", develop(out.oe, profile)),
-        ("fused", develop(out.raw_rgb, profile)),
-        ("truth", develop(target(pair, profile), profile)),
-    ]
-    return sheet([row], width=240)
+    truth = target(pair, profile)
+    parts = {"NOE branch": out.noe, "OE branch": out.oe, "fused": out.raw_rgb}
+    matched = on_camera(list(parts.values()), model, pair, profile, like=out.raw_rgb)
+    row = [(title, develop(part, profile)) for title, part in zip(parts, matched, strict=True)]
+    return sheet([[*row, ("truth", develop(truth, profile))]], width=240)
+
+
+def on_camera(
+    parts: Sequence[Tensor], model: ReverseISP, pair: Pair, profile: CameraProfile, *, like: Tensor
+) -> list[Tensor]:
+    """Express predictions for another camera, at the exposure at which ``like`` fits the truth best.
+
+    A photo tells neither camera nor exposure, so a model for any camera cannot predict them.
+    """
+    assert model.profile is not None
+    as_truth, *others = (as_camera(part, model.profile, profile) for part in (like, *parts))
+    seen = (pair.srgb < CLIPPED).all(dim=0)
+    guess, truth = as_truth[:, seen], target(pair, profile)[:, seen]
+    gain = (guess * truth).sum() / guess.square().sum()
+    return [(part * gain).clamp(0, 1) for part in others]
 
 
 def fusion(pair: Pair) -> Image.Image:
@@ -187,7 +206,9 @@ def targets(pair: Pair, profile: CameraProfile) -> Image.Image:
 def result(model: ReverseISP, pair: Pair, profile: CameraProfile) -> Image.Image:
     """Prediction and baseline beside the truth, with their errors."""
     truth = develop(target(pair, profile), profile)
-    predicted = develop(revisp.predict(model, pair.srgb).raw_rgb, profile)
+    raw_rgb = revisp.predict(model, pair.srgb).raw_rgb
+    (matched,) = on_camera([raw_rgb], model, pair, profile, like=raw_rgb)
+    predicted = develop(matched, profile)
     unprocessed = develop(UPIUnprocess(profile)(pair.srgb), profile)
     first = [("photo", pair.srgb), ("predicted RAW", predicted), ("UPI unprocessing", unprocessed)]
     second = [
