@@ -1,9 +1,11 @@
 """Put a trained model into the package as its default, with its figures in README and card.
 
 revisp-train experiment=default data.scenes=SCENES data.photos=PHOTOS hydra.run.dir=RUN
-python benchmarks/blind.py pairs FILES --styles 0 --model RUN/model --json pairs.json
-python benchmarks/scenes.py SCENES --model RUN/model --json scenes.json
+python benchmarks/blind.py pairs FILES --styles 0 --model RUN/model --model former --json pairs.json
+python benchmarks/scenes.py SCENES --model RUN/model --model former --json scenes.json
 python benchmarks/default_model.py RUN pairs.json scenes.json
+
+``former`` is the folder of the default that learnt one simulated camera, taken from the history of this repository.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from _report import to_table
 README = Path(__file__).resolve().parents[1] / "README.md"
 METHODS = {
     "model": "**the model in the package**",
-    "default": "the former one: a simulated camera, on a fitted base",
+    "former": "the former one: a simulated camera, on a fitted base",
     "upi": "UPI's curve",
     "srgb": "inverse sRGB curve",
 }
