@@ -231,7 +231,7 @@ class Batch:
         held = None
         try:
             self._locks.add(held := _acquire(job.output))
-            if self.resume and is_finished(job, self.choice):
+            if self.resume and is_finished(job, self.choice, self.engine):
                 self._release(held)
                 return Picked(Converted(job))
             photo = read_photo(job.photo)

@@ -76,7 +76,8 @@ def read_gain_map(path: Path) -> StoredLight:
         raise ImageError(f"{path}: no gain map ({path.stem}-gainmap) with a JSON file beside it")
     file, described = beside
     with decoding(described, "not the description of a gain map"):
-        fields = validated(_FIELDS, parse_file(described), str(described), ImageError)
+        values = parse_file(described)
+    fields = validated(_FIELDS, values, f"{described}: not the description of a gain map", ImageError)
     meaning = _of_sdr(GainFields.of_names(fields), described)
     return _combine(read_srgb(path), file.read_bytes(), meaning, path)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from omegaconf import DictConfig
 from revisp.backbones.estimated import Estimated
 from revisp.config import compose
 from revisp.data.scene_pairs import SceneDataModule
+from revisp.io.locking import lock, make_folder
 from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 from revisp.training.build import Training, build_training
@@ -69,7 +71,30 @@ def run(cfg: DictConfig) -> TrainResult:
     """
     run_dir = Path(cfg.run_dir)
     resume = find_checkpoint(cfg.resume, run_dir)
-    trainer, data, task = training = build_training(cfg)
+    training = build_training(cfg)
+    with _alone(run_dir) if training.trainer.is_global_zero else contextlib.nullcontext():
+        return _train(cfg, training, resume)
+
+
+@contextlib.contextmanager
+def _alone(run_dir: Path) -> Iterator[None]:
+    """Keep a second training out of a run folder.
+
+    Raises:
+        OutputError: another training is at work in it.
+    """
+    make_folder(run_dir)
+    busy = f"{run_dir}: another training is at work in this folder: choose another by hydra.run.dir=FOLDER"
+    held = lock(run_dir / ".lock", run_dir, busy)
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def _train(cfg: DictConfig, training: Training, resume: Path | None) -> TrainResult:
+    trainer, data, task = training
+    run_dir = Path(cfg.run_dir)
     if resume is not None:
         check_checkpoint(resume, task, trainer)
     model = task.model

@@ -179,6 +179,40 @@ def test_another_array_is_no_finished_photo(jobs, other):
     assert next(convert_photos(Green(), [job], resume=True)).skipped
 
 
+def test_a_dng_of_another_model_camera_or_photo_is_not_finished(jobs):
+    job, first = jobs[0], Green()
+    first.name = "first: a network"
+    assert next(convert_photos(first, [job])).files
+    assert next(convert_photos(first, [job], resume=True)).skipped
+    other = Green()
+    other.name = "second: a network"
+    assert not next(convert_photos(other, [job], resume=True)).skipped
+    assert next(convert_photos(other, [job], resume=True)).skipped
+    other.profile = other.profile.replace(model="Another")
+    assert not next(convert_photos(other, [job], resume=True)).skipped
+    with Image.open(job.photo) as photo:
+        size = photo.size
+    Image.new("RGB", size, (1, 2, 3)).save(job.photo)
+    os.utime(job.photo, ns=(0, 0))  # an older photo was put in its place
+    assert not next(convert_photos(other, [job], resume=True)).skipped
+
+
+def test_a_photo_from_the_future_is_converted_once(jobs):
+    job = jobs[0]
+    os.utime(job.photo, (4e9, 4e9))
+    assert [next(convert_photos(Green(), [job], resume=True)).skipped for _ in range(2)] == [False, True]
+
+
+def test_an_array_of_other_bits_is_not_finished(jobs):
+    job = Conversion(jobs[0].photo, jobs[0].output.with_suffix(".npy"))
+    Image.new("RGB", (40, 30), "white").save(job.photo)
+    for bits in (10, 12, 10):
+        choice = Choice(bits)
+        skipped = [next(convert_photos(Green(), [job], choice, resume=True)).skipped for _ in range(2)]
+        assert skipped == [False, True]
+        assert np.load(job.output).max() > {10: 256, 12: 1024}[bits]
+
+
 def test_a_finished_photo_may_be_gone(jobs):
     list(convert_photos(Green(), jobs))
     jobs[0].photo.unlink()

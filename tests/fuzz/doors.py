@@ -16,6 +16,7 @@ from revisp.benchmark.results import read_result
 from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SIMULATED
 from revisp.convert.batch import convert_photos
+from revisp.convert.engine import as_engine
 from revisp.convert.finished import is_finished
 from revisp.convert.formats import Choice
 from revisp.convert.jobs import Conversion, plan_conversions, read_photo_list
@@ -169,7 +170,7 @@ def _load_model(place: Path) -> None:
 
 
 def _finished(path: Path) -> None:
-    is_finished(Conversion(path.with_name("lost.jpg"), path), Choice())
+    is_finished(Conversion(path.with_name("lost.jpg"), path), Choice(), as_engine(_engine()))
 
 
 def _cell(place: Path) -> None:

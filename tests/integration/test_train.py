@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
 
 import revisp
 from revisp.config import config_dir, config_groups
-from revisp.errors import ConfigError, WeightsError
+from revisp.errors import ConfigError, OutputError, WeightsError
 from revisp.io import write_png
 from revisp.training.task import RIVALS
 
@@ -295,3 +296,15 @@ def test_a_damaged_checkpoint_is_named(finished, tiny: list[str], tmp_path: Path
     broken.write_bytes((finished.run_dir / "checkpoints" / "last.ckpt").read_bytes()[:-500])
     with pytest.raises(WeightsError, match=r"broken\.ckpt"):
         revisp.train([*tiny, f"resume={broken}", f"hydra.run.dir={tmp_path}/run"])
+
+
+def test_a_second_training_in_a_run_folder_is_refused(tiny: list[str], tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(OutputError, match="another training is at work"):
+        revisp.train([*tiny, f"hydra.run.dir={tmp_path}/run"])
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+
+
+def test_run_folders_begun_in_one_second_differ() -> None:
+    folders = {str(revisp.compose(["+backbone=unet"]).run_dir) for _ in range(3)}
+    assert len(folders) == 3
