@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from revisp.errors import ImageError
 from revisp.io.pixel_limit import check_pixels
 
-__all__ = ["check_complete", "check_file", "check_largest"]
+__all__ = ["check_complete", "check_file", "check_largest", "tiff_pages"]
+
+MOST_PAGES = 64
+"""Most pages of a TIFF that are looked at, and most below each of them."""
 
 
 def check_file(path: str | Path) -> Path:
@@ -31,6 +35,15 @@ def check_file(path: str | Path) -> Path:
             f"{path}: {'no such file' if isinstance(error, FileNotFoundError) else reason}"
         ) from error
     return path
+
+
+def tiff_pages(tiff: Any) -> list[Any]:
+    """Return the pages of a ``tifffile.TiffFile`` and those below them, up to `MOST_PAGES` of each.
+
+    A damaged table may name millions of pages, and tifffile reads each of them.
+    """
+    tops = itertools.islice(tiff.pages, MOST_PAGES)
+    return [page for top in tops for page in (top, *itertools.islice(top.pages or (), MOST_PAGES))]
 
 
 def check_complete(page: Any, path: Path) -> None:
@@ -56,5 +69,4 @@ def check_largest(tiff: Any, path: Path) -> None:
     Raises:
         ImageError: the file is cut off.
     """
-    pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
-    check_complete(max(pages, key=lambda page: sum(page.databytecounts)), path)
+    check_complete(max(tiff_pages(tiff), key=lambda page: sum(page.databytecounts)), path)

@@ -11,7 +11,7 @@ import tifffile
 from revisp.errors import ImageError
 from revisp.io.boundary import decoding
 from revisp.io.dng.tags import LINEAR_SAMPLES
-from revisp.io.readable import check_complete, check_file
+from revisp.io.readable import check_complete, check_file, tiff_pages
 
 __all__ = ["read_linear_dng"]
 
@@ -34,7 +34,7 @@ def read_linear_dng(path: str | Path) -> np.ndarray[Any, Any]:
     """
     path = check_file(path)
     with decoding(path, "cut off, damaged, or not a DNG"), tifffile.TiffFile(path) as tiff:
-        pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
+        pages = tiff_pages(tiff)
         found = [page for page in pages if page.photometric == LINEAR_SAMPLES and page.samplesperpixel == 3]
         if found:
             check_complete(found[0], path)

@@ -14,6 +14,7 @@ from revisp.errors import ImageError
 from revisp.io.boundary import decoding
 from revisp.io.dng.tags import CFA_SAMPLES, LINEAR_SAMPLES
 from revisp.io.raw.bayer import OTHER_PATTERN, not_bayer, phase_of
+from revisp.io.readable import tiff_pages
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it logs each tag that it passes over
 
@@ -75,8 +76,7 @@ class DngTags:
 
 def _raw_page(tiff: tifffile.TiffFile) -> Any:
     """Return the largest page of RAW samples, those of the main picture first; None if there is none."""
-    pages = [page for top in tiff.pages for page in (top, *(top.pages or ()))]
-    raw = [page for page in pages if page.photometric in (CFA_SAMPLES, LINEAR_SAMPLES)]
+    raw = [page for page in tiff_pages(tiff) if page.photometric in (CFA_SAMPLES, LINEAR_SAMPLES)]
     return max(raw, key=lambda page: (page.subfiletype == 0, page.imagewidth * page.imagelength), default=None)
 
 
