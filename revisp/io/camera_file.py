@@ -34,8 +34,8 @@ _CURVE = TypeAdapter(Numbers)
 class _Noise:
     """Noise of a camera file, as `NoiseLevels`."""
 
-    shot: Annotated[Number, Field(ge=0)]
-    read: Annotated[Number, Field(ge=0)]
+    shot: Annotated[Number, Field(ge=0, le=1)]
+    read: Annotated[Number, Field(ge=0, le=1)]
 
     def __post_init__(self) -> None:
         check_fields(self, "noise", ConfigError)
