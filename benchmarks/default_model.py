@@ -5,7 +5,7 @@ python benchmarks/blind.py pairs FILES --styles 0 --model RUN/model --model form
 python benchmarks/scenes.py SCENES --model RUN/model --model former --json scenes.json
 python benchmarks/default_model.py RUN pairs.json scenes.json
 
-``former`` is the folder of the default that learnt one simulated camera, taken from the history of this repository.
+``former`` is the folder of the default that learnt one simulated camera, from the history of this repository.
 """
 
 from __future__ import annotations
