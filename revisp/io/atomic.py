@@ -53,7 +53,8 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             raise OutputError(f"cannot write {path}: it exists and is not a regular file")
         try:
             with temporary.open("x+b") as file:
-                _hold(file)
+                with contextlib.suppress(OSError):  # a file system without locks
+                    _hold(file)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
