@@ -25,7 +25,7 @@ from torch import Tensor
 from revisp.camera.fitted import INTERVALS, FittedCamera, as_tuples, clipping, plain_curve
 from revisp.camera.shading import shading_gain
 from revisp.checks import check_image, check_same_size
-from revisp.errors import DataError, ShapeError
+from revisp.errors import ConfigError, DataError, ShapeError
 
 __all__ = ["FitPair", "FittedCamera", "fit_camera"]
 
@@ -72,7 +72,8 @@ def fit_camera(pairs: Sequence[FitPair], *, shading: bool = True) -> FittedCamer
 
     Raises:
         ShapeError: wrong shapes or dtypes, or sizes that differ.
-        DataError: no pairs, too few even and valid blocks that are neither black nor clipped, or a black RAW.
+        DataError: no pairs, too few even and valid blocks that are neither black nor clipped, a black RAW, or
+            pairs that no curve and matrix relate.
 
     Example:
         >>> from revisp.camera.fitted import as_tuples
@@ -243,8 +244,11 @@ class _Fit:
         curve = np.concatenate([[0], np.cumsum(steps / steps.sum())])
         curve[-1] = 1
         shading = np.where(np.abs(shading) < 1e-6, 0, shading)  # exactly 0 where shading is not fitted
-        forward = np.linalg.inv(matrix.reshape(3, 3))
-        return FittedCamera(as_tuples(curve), as_tuples(forward), as_tuples(black), shading=as_tuples(shading))
+        try:
+            forward = np.linalg.inv(matrix.reshape(3, 3))
+            return FittedCamera(as_tuples(curve), as_tuples(forward), as_tuples(black), shading=as_tuples(shading))
+        except (np.linalg.LinAlgError, ConfigError) as error:
+            raise DataError(f"photos and RAW do not determine a camera: {error}") from error
 
 
 def _headroom(camera: FittedCamera, pairs: Sequence[_Counted]) -> Array:

@@ -82,7 +82,10 @@ class FittedCamera:
         if len(curve) < 2 or curve[0] != 0 or not math.isclose(curve[-1], 1) or (np.diff(curve) <= 0).any():
             raise ConfigError("fitted camera: curve must rise strictly from 0 to 1")
         if np.abs(self.matrix).max() > MOST_COEFFICIENT or np.linalg.cond(self.matrix) > 1e6:
-            raise ConfigError("fitted camera: matrix must be invertible")
+            raise ConfigError(
+                f"fitted camera: matrix must be invertible, of numbers up to {MOST_COEFFICIENT:g}, got "
+                f"{np.round(self.matrix, 3).tolist()}"
+            )
         check_shading(list(self.shading))
 
     @property
