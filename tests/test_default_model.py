@@ -95,3 +95,15 @@ def test_overexposed_pixels_are_no_darker_than_their_neighbours(model: revisp.Re
     green = revisp.predict(model, photo).raw_rgb[1]
     assert green[24:40, 24:40].min() > green[4:10, 4:10].max()
     assert MID_GREY * 2**-5 < green.max() <= 1
+
+
+def test_blown_highlights_are_neutral(model: revisp.ReverseISP, pair: tuple[Tensor, Tensor]) -> None:
+    """On a photo that is two stops too bright, the light of blown pixels has no colour cast."""
+    light = 4 * pair[1]
+    rendering = SceneRendering(curve=measured_curves()[CURVES[0]], jpeg_quality=90)
+    out = revisp.predict(model, rendering.render(light, 1.0))
+    balanced = out.raw_rgb * torch.tensor(canonical_profile().gains).view(3, 1, 1)
+    blown = balanced[:, (rendering.render(light, 1.0) > 0.999).all(0)]
+    assert blown.shape[1] > 200
+    casts = (blown / blown[1].clamp_min(1e-6)).log2().median(1).values
+    assert casts.abs().max() < 0.08

@@ -235,6 +235,14 @@ def test_pairs_that_tell_nothing_are_refused() -> None:
         fit_camera([(srgb.mul(255).byte(), raw, None)])
 
 
+def test_a_grey_raw_of_a_coloured_photo_determines_no_camera() -> None:
+    photo = torch.rand(3, 12, 16, generator=torch.Generator().manual_seed(0))
+    photo = photo.repeat_interleave(16, 1).repeat_interleave(16, 2)
+    grey = 0.3 * (photo**2.2).mean(0, keepdim=True).expand(3, -1, -1).contiguous()
+    with pytest.raises(DataError, match="photos and RAW do not determine a camera"):
+        fit_camera([(photo, grey, None)], shading=False)
+
+
 def test_grey_pairs_still_give_an_invertible_camera() -> None:
     grey = scene(seed=5).mean(dim=0, keepdim=True).expand(3, -1, -1)
     srgb = apply_isp(grey, PROFILE.replace(as_shot_neutral=(1.0, 1.0, 1.0)), RENDERING)
