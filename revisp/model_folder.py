@@ -23,6 +23,7 @@ from revisp.errors import ConfigError, OutputError, WeightsError
 from revisp.io.atomic import replace_folder
 from revisp.io.boundary import decoding
 from revisp.pipeline import ReverseISP
+from revisp.pipeline.build import Branches
 from revisp.pipeline.outline import outline
 from revisp.schema import Flag, Json, Text, Whole, build, check_fields, one_of, parse_file
 
@@ -190,7 +191,7 @@ class _Pipeline(TypedDict, total=False):
 
     backbone: Text
     backbone_kwargs: Annotated[dict[Text, Json], AfterValidator(_own)]
-    branches: Literal["separate", "shared", "plain"]
+    branches: Branches
     mask_channel: Flag
     base: Literal["classical", "estimated"] | None
     mask: dict[Text, Json]

@@ -19,7 +19,8 @@ from revisp.camera.profile import Profile
 from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError, WeightsError
 from revisp.io.boundary import decoding, first_line
-from revisp.schema import Flag, Text, Whole, build, check_fields, one_of, parse
+from revisp.pipeline.build import Branches
+from revisp.schema import Flag, Text, Whole, build, check_fields, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +144,7 @@ class GraphInfo:
 
     name: Text
     backbone: Text
-    branches: Annotated[Text, one_of(("separate", "shared", "plain"))]
+    branches: Branches
     cfa: CFA
     profile: Profile | None
     reach: Annotated[Whole, Field(le=MOST_REACH)] | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -16,6 +16,7 @@ from revisp.errors import ConfigError
 
 __all__ = [
     "NETWORK_PARTS",
+    "Branches",
     "build_base",
     "build_branches",
     "build_refiner",
@@ -30,6 +31,9 @@ NETWORK_PARTS: dict[str, dict[str, tuple[str, ...]]] = {
     "plain": {"plain": ("plain",)},
 }
 """For each choice of branches, the parts of the RAW that each network predicts: three channels each, in order."""
+
+Branches = Literal["separate", "shared", "plain"]
+"""A choice of branches: a key of `NETWORK_PARTS`."""
 
 
 def check_choice(name: str, value: object, choices: Sequence[str | None]) -> None:

@@ -32,6 +32,10 @@ class Ceiling(NamedTuple):
         level: median of these samples, in stored units.
         samples: their number.
         expected: how many the picture below it would lead one to expect.
+
+    Example:
+        >>> Ceiling(4095.0, samples=900, expected=2.0).level
+        4095.0
     """
 
     level: float
