@@ -1,7 +1,7 @@
 """How bright the DNG of a photo opens: the values as predicted (plain), and placed by need, in each converter.
 
 python benchmarks/dng_brightness.py PHOTOS... --model default
-python benchmarks/dng_brightness.py shared/data/photos/kodim*.png --converters libraw darktable rawtherapee
+python benchmarks/dng_brightness.py photos/kodim*.png --converters libraw darktable rawtherapee
 
 Figures are EV: the median of linear luma of the developed DNG over that of the photo, over the photo's pixels that
 are neither black nor overexposed. LibRaw develops at fixed brightness; the others at their defaults, some of which

@@ -127,8 +127,8 @@ def test_processes_divide_the_photos(run, photo: Path, model: Path, tmp_path: Pa
     for index in range(5):
         (album / f"{index}.jpg").write_bytes(photo.read_bytes())
     (album / "bad.jpg").write_text("no photo")
-    words = (album, "-o", tmp_path / "o", "--model", model, "--device", "cpu", "--devices", "2")
-    done = run(*words, expect=1)
+    words = (album, "-o", tmp_path / "o", "--model", model, "--device", "cpu")
+    done = run(*words, "--devices", "2", expect=1)
     lines = [line for line in done.stdout.splitlines() if "->" in line]
     assert sorted(line.split(" -> ")[0] for line in lines) == [str(album / f"{index}.jpg") for index in range(5)]
     bad = f"error: {album / 'bad.jpg'}: not a JPEG, PNG, TIFF or WebP photo, nor HEIF, AVIF or JPEG XL"
