@@ -12,6 +12,7 @@ import pytest
 from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SIMULATED
 from revisp.cfa import CFA
+from revisp.data import create_data
 from revisp.data.manifest import Entry, array_path, write_manifest
 
 BLACKS = (60.0, 64.0, 66.0, 72.0)
@@ -75,3 +76,30 @@ def root(tmp_path: Path) -> Path:
     ]
     write_manifest(tmp_path, entries)
     return tmp_path
+
+
+def stream_data(shards: Path, **options: Any) -> Any:
+    """Return the data module of shards, with small crops."""
+    return create_data("stream", root=str(shards), **{"crop": 32, "batch_size": 2, **options})
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four images to learn from, of two phases and sizes, one with invalid blocks, and one to validate with."""
+    root = tmp_path_factory.mktemp("dataset")
+    entries = [
+        image(root, "one", 1, height=128, width=192, oe_share=0.01, profile=levels("RGGB")),
+        image(root, "two", 2, height=100, width=130, profile=levels("RGGB")),
+        image(root, "three", 3, height=64, width=64, oe_share=0.01, has_valid=True, profile=levels("RGGB")),
+        image(root, "four", 4, height=96, width=70, profile=levels("GBRG")),
+        image(root, "val", 5, height=150, width=100, split="val", oe_share=0.01, profile=levels("BGGR")),
+    ]
+    write_manifest(root, entries)
+    return root
+
+
+@pytest.fixture(scope="module")
+def shards(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from revisp.data.packing import write_shards
+
+    return write_shards(dataset, tmp_path_factory.mktemp("out") / "shards", tile=64, overlap=16, val_tile=64)
