@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +43,10 @@ __all__ = [
 ]
 
 
-DNG_BITS = 14
-"""Most bits of a mosaic in a DNG, as cameras have them. Once it is as bright as the photo, further bits hold only
-rounding noise, which no compression reduces: 3 MB for 12 megapixels."""
+LEAST_DNG_BITS, DNG_BITS = 12, 14
+"""Least and most bits of a mosaic in a DNG, as cameras have them. One that was brightened needs a bit less for
+each EV, as its steps grow with its values. Further bits would hold rounding noise, which no compression reduces:
+3 MB a bit for 24 megapixels."""
 
 
 class Origin(NamedTuple):
@@ -251,16 +253,17 @@ def _dng(path: Path, raw: Tensor, sensor: Sensor, origin: Origin, choice: Choice
         write_dng(path, raw, _camera(sensor), plain=True, **told)
     else:
         told["noise"] = measured_noise(raw, sensor.cfa)
-        write_dng(path, raw, _of_fewer_bits(_camera(sensor)), **told)
+        write_dng(path, raw, _of_fewer_bits(_camera(sensor), origin.brightness.gain), **told)
 
 
-def _of_fewer_bits(profile: CameraProfile) -> CameraProfile:
-    """Return a camera with at most `DNG_BITS` bits, whose levels have the same ratios."""
-    scale = 2.0 ** max(0, profile.bits - DNG_BITS)
+def _of_fewer_bits(profile: CameraProfile, gain: float) -> CameraProfile:
+    """Return a camera of the same ratios of levels, with the bits for a mosaic brightened by ``gain`` EV."""
+    bits = max(LEAST_DNG_BITS, DNG_BITS - math.floor(gain))
+    scale = 2.0 ** max(0, profile.bits - bits)
     if scale == 1:
         return profile
     black = tuple(level / scale for level in profile.black_level)
-    return profile.replace(bits=DNG_BITS, black_level=black, white_level=float(profile.white_level // scale))
+    return profile.replace(bits=bits, black_level=black, white_level=float(profile.white_level // scale))
 
 
 def _npy(path: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> None:
