@@ -89,7 +89,7 @@ def measure(way: str, path: Path, size: int) -> dict[str, float]:
     from revisp.export.runtime import open_session, run_session
 
     session = open_session(path, ["CPUExecutionProvider"])
-    return timed(lambda: run_session(session, srgb))
+    return timed(lambda: run_session(session, {"srgb": srgb}))
 
 
 def examine(model: ReverseISP, size: int, rounds: int, *, int8: bool) -> dict[str, Any]:

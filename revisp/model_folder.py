@@ -193,6 +193,7 @@ class _Pipeline(TypedDict, total=False):
     backbone_kwargs: Annotated[dict[Text, Json], AfterValidator(_own)]
     branches: Branches
     mask_channel: Flag
+    gain_channel: Flag
     base: Literal["classical", "estimated"] | None
     mask: dict[Text, Json]
     fusion: dict[Text, Json]

@@ -38,6 +38,9 @@ def command(
     uint8: Annotated[
         bool, typer.Option("--uint8", help="Input bytes [B, H, W, 3], output uint16 in the units of the camera.")
     ] = False,
+    gain_map: Annotated[
+        bool, typer.Option("--gain-map", help="A further input, gain: what the photo's gain map says.")
+    ] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Networks in 8-bit integers (.onnx only).")] = False,
     calibrate: Annotated[
         list[Path] | None,
@@ -58,7 +61,8 @@ def command(
         with _made_way(out):
             from revisp.model_folder import from_pretrained
 
-            lines = _export(from_pretrained(model), out, model, uint8=uint8, int8=int8, photos=photos)
+            kind = {"uint8": uint8, "gain": gain_map, "int8": int8}
+            lines = _export(from_pretrained(model), out, model, **kind, photos=photos)
         say("\n".join([*lines, f"{out}: {out.stat().st_size / 1e6:.1f} MB", *left_out(calibrate or [])]))
 
 
@@ -110,22 +114,29 @@ def _made_way(out: Path) -> Iterator[None]:
 
 
 def _export(
-    pipeline: ReverseISP, out: Path, folder: str, *, uint8: bool, int8: bool, photos: list[Path] | None
+    pipeline: ReverseISP,
+    out: Path,
+    folder: str,
+    *,
+    uint8: bool,
+    gain: bool,
+    int8: bool,
+    photos: list[Path] | None,
 ) -> list[str]:
     """Write the file; return lines on it for the user."""
     name = Path(folder).resolve().name
     if out.suffix.lower() == ".pt2":
         from revisp.export.program import export_program
 
-        return [str(export_program(pipeline, out, name=name, uint8=uint8))]
+        return [str(export_program(pipeline, out, name=name, uint8=uint8, gain=gain))]
     if int8:
         from revisp.export.int8 import export_int8, photo_samples
 
         samples = partial(embedded_samples, pipeline) if photos is None else partial(photo_samples, photos)
-        return [str(part) for part in export_int8(pipeline, out, samples, name=name, uint8=uint8)]
+        return [str(part) for part in export_int8(pipeline, out, samples, name=name, uint8=uint8, gain=gain)]
     from revisp.export.onnx import export_onnx
 
-    return [str(export_onnx(pipeline, out, name=name, uint8=uint8))]
+    return [str(export_onnx(pipeline, out, name=name, uint8=uint8, gain=gain))]
 
 
 def embedded_samples(model: ReverseISP) -> tuple[list[CalibrationPiece], list[CalibrationPiece]]:

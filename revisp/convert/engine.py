@@ -13,7 +13,7 @@ from revisp.camera.fitted import FittedCamera
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.convert.target import check_source, mosaic_of, planes_of, refined_rgb
-from revisp.inference.gain_level import GainLevel, levels_by_gain
+from revisp.inference.gain_level import GainLevel, level_of_gain, levels_by_gain
 from revisp.inference.predict import predict
 from revisp.inference.tiles import Progress
 from revisp.io.photo_gain import GainMap
@@ -131,12 +131,18 @@ class TorchEngine:
     def _predict_by_gain(
         self, srgb: Tensor, gain: GainMap, tile: int | None, progress: Progress | None
     ) -> tuple[Reconstruction, GainLevel | None]:
-        predicted = self._predict(srgb, tile, progress)
-        profile = self.model.profile
-        levelled = None if profile is None else levels_by_gain(predicted, srgb, gain, profile.as_shot_neutral)
+        """Predict by networks that see the map or, of a model without such, by their prediction and the map."""
+        profile, seen = self.model.profile, self.model.config["gain_channel"]
+        predicted = self._predict(srgb, tile, progress, gain.above_mid_grey(srgb) if seen else None)
+        if profile is None:
+            return predicted, None
+        by_gain = level_of_gain if seen else levels_by_gain
+        levelled = by_gain(predicted, srgb, gain, profile.as_shot_neutral)
         return (predicted if levelled is None else levelled.out), levelled
 
-    def _predict(self, srgb: Tensor, tile: int | None, progress: Progress | None) -> Reconstruction:
+    def _predict(
+        self, srgb: Tensor, tile: int | None, progress: Progress | None, gain: Tensor | None = None
+    ) -> Reconstruction:
         return predict(
             self.model,
             srgb,
@@ -144,6 +150,7 @@ class TorchEngine:
             memory=self.memory,
             headroom=self.headroom,
             curve=self.curve,
+            gain=gain,
             progress=progress,
         )
 

@@ -151,6 +151,10 @@ def predict_raw(
     Returns:
         The RAW, and a note on the gain map; empty if it was not used.
     """
+    if photo.gain is not None and choice.gain_map and getattr(engine, "sees_gain", False):
+        gain = photo.gain.above_mid_grey(photo.srgb)
+        raw = engine.bayer(photo.srgb, tile=choice.tile, gain=gain, progress=progress)  # type: ignore[call-arg]
+        return raw, f"with the gain map ({photo.gain.origin})"
     if photo.gain is None or not choice.gain_map or not isinstance(engine, TorchEngine):
         predict = engine.raw_rgb if choice.linear_dng else engine.bayer  # type: ignore[attr-defined]  # checked before
         return predict(photo.srgb, tile=choice.tile, progress=progress), ""
@@ -159,6 +163,8 @@ def predict_raw(
     if levelled is None:
         return raw, ""
     pixels = f"{levelled.share:.2%} of the pixels by the gain map ({photo.gain.origin})"
+    if levelled.most is None:
+        return raw, pixels
     return raw, f"{pixels}, stored up to {levelled.most:.1f} EV above the photo's white"
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from revisp.backbones.thumbnail import thumbnail
-from revisp.checks import check_image
-from revisp.errors import ShapeError, WeightsError
+from revisp.checks import check_image, check_same_size
+from revisp.errors import ConfigError, ShapeError, WeightsError
 from revisp.export.runtime import open_session, predict_session, read_info
 from revisp.inference.plan import Grid, Limits, TilePlan
 from revisp.inference.tiles import Progress, fit_tile
@@ -64,13 +64,27 @@ class OnnxPipeline:
         self.info = read_info(self._session, path)
         self.profile, self.cfa = self.info.profile, self.info.cfa
 
-    def bayer(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
+    @property
+    def sees_gain(self) -> bool:
+        """Whether the graph takes what a photo's gain map says."""
+        return self.info.gain
+
+    def bayer(
+        self,
+        srgb: Tensor,
+        *,
+        tile: int | None = None,
+        gain: Tensor | None = None,
+        progress: Progress | None = None,
+    ) -> Tensor:
         """Predict the mosaic of a photo.
 
         Args:
             srgb: sRGB ``[3, H, W]`` in [0, 1], on any device; H, W >= 16. For a graph of bytes it is rounded to 8
                 bits.
             tile: height and width of a tile in pixels, rounded up to a size that the graph takes; None: automatic.
+            gain: what the photo's gain map says (`revisp.io.GainMap.above_mid_grey`), ``[1, H, W]``; None: it has
+                none.
             progress: called after each tile.
 
         Returns:
@@ -78,25 +92,40 @@ class OnnxPipeline:
             normalised to black 0 and white 1; it may be below 0.
 
         Raises:
-            ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels.
-            ConfigError: the tile is smaller than 16 pixels.
+            ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels, or ``gain`` is of another size.
+            ConfigError: the tile is smaller than 16 pixels, or the graph takes no gain.
         """
         check_image(srgb, 3, "srgb")
         if srgb.ndim != 3:
             raise ShapeError(f"srgb must be [3, H, W], got {list(srgb.shape)}")
         check_photos(srgb[None])
+        seen = srgb if gain is None else torch.cat([srgb, self._checked(gain, srgb)])
         stage = self._stage((srgb.shape[-2], srgb.shape[-1]), Limits(tile))
         with torch.inference_mode():
             photo = self._photo(srgb[None])
 
             def run(part: Tensor) -> Tensor:
+                told = part[:, 3:] if gain is not None else None
                 with decoding(self.path, "its graph fails", WeightsError):
-                    bayer = predict_session(self._session, self.info, part, photo)
+                    bayer = predict_session(self._session, self.info, part[:, :3], photo=photo, gain=told)
                 if bayer.shape != (*part.shape[:1], 1, *part.shape[-2:]):
                     raise WeightsError(f"{self.path}: its graph gives {list(bayer.shape)} for {list(part.shape)}")
                 return bayer
 
-            return stage.apply(run, srgb[None], 1, progress)[0]
+            return stage.apply(run, seen[None], 1, progress)[0]
+
+    def _checked(self, gain: Tensor, srgb: Tensor) -> Tensor:
+        """Return a gain map ``[1, H, W]`` that belongs to a photo.
+
+        Raises:
+            ShapeError: it is of another size.
+            ConfigError: the graph takes none.
+        """
+        if not self.info.gain:
+            raise ConfigError(f"{self.path}: its graph takes no gain map: export it by revisp-export --gain-map")
+        check_image(gain, 1, "gain")
+        check_same_size(gain, srgb, ("gain", "srgb"))
+        return gain.to(srgb)
 
     def _photo(self, srgb: Tensor) -> Tensor | None:
         """Return what a graph that judges the whole photo is told of it: all bytes, or the thumbnail of floats."""

@@ -202,5 +202,7 @@ class CropDataset(Dataset[Sample]):
         srgb, bayer, target, valid = (
             spec.symmetry.apply(x).contiguous() for x in (sample.srgb, sample.bayer, sample.target, sample.valid)
         )
-        clean = spec.symmetry.apply(sample.clean).contiguous() if sample.clean.numel() else sample.clean
-        return Sample(srgb, bayer, target, sample.name, valid, clean)
+        clean, gain = (
+            spec.symmetry.apply(x).contiguous() if x.numel() else x for x in (sample.clean, sample.gain)
+        )
+        return Sample(srgb, bayer, target, sample.name, valid, clean, gain)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from revisp.camera.canonical import canonical_profile, sensor_reading
-from revisp.camera.draw import generator_of
+from revisp.camera.canonical import canonical_profile, raw_to_light, sensor_reading
+from revisp.camera.draw import Draw, generator_of
+from revisp.camera.hdr_rendition import random_hdr_rendition
 from revisp.camera.renderings import random_rendering
 from revisp.data.base import check_whole, taken_by
 from revisp.data.datamodule import PairDataModule
@@ -57,6 +58,7 @@ class ScenePicture:
         number: of the picture, by which its views differ from those of others.
         photo_share: share of the views that are of photos, where there are both.
         by_range: share of the views that are chosen by their dynamic range (`random_view`).
+        gain_maps: share of the photos that have a gain map.
         fixed: always the same view and rendering: for validation.
     """
 
@@ -72,6 +74,7 @@ class ScenePicture:
         name: str | None = None,
         photo_share: float = 0.25,
         by_range: float = 0.5,
+        gain_maps: float = 0.0,
         fixed: bool = False,
     ) -> None:
         self.scenes = tuple(scenes)
@@ -80,6 +83,7 @@ class ScenePicture:
         self.number = number
         self.photo_share = photo_share
         self.by_range = by_range
+        self.gain_maps = gain_maps
         self.fixed = fixed
 
     @property
@@ -99,10 +103,11 @@ class ScenePicture:
         """Draw and render a view, and cut a window of it; ``mosaic(target) == bayer``."""
         whole = self._sample(0 if self.fixed else seed)
         window = (..., slice(top, top + height), slice(left, left + width))
-        srgb, bayer, target, clean = (
-            plane[window].contiguous() for plane in (whole.srgb, whole.bayer, whole.target, whole.clean)
+        srgb, bayer, target, clean, gain = (
+            plane[window].contiguous() if plane.numel() else plane
+            for plane in (whole.srgb, whole.bayer, whole.target, whole.clean, whole.gain)
         )
-        return Sample(srgb, bayer, target, whole.name, torch.ones_like(bayer), clean)
+        return Sample(srgb, bayer, target, whole.name, torch.ones_like(bayer), clean, gain)
 
     def scene_name(self, sample: Sample) -> str:
         """Return the name of the scene that a sample of this picture shows."""
@@ -123,10 +128,19 @@ class ScenePicture:
             slice(RENDERED_MARGIN, RENDERED_MARGIN + self.height),
             slice(RENDERED_MARGIN, RENDERED_MARGIN + self.width),
         )
-        photo, raw_rgb, clean = (plane[inside] for plane in rendered_pair(view, generator))
+        whole, whole_raw, whole_clean = rendered_pair(view, generator)
+        photo, raw_rgb, clean = (plane[inside] for plane in (whole, whole_raw, whole_clean))
         bayer = mosaic(raw_rgb, self.cfa)
         name = self.name if self.fixed else view.name
-        return Sample(photo, bayer, raw_rgb, name, torch.ones_like(bayer), clean)
+        gain = self._gain(whole, whole_raw, generator)[inside] if self.gain_maps else torch.empty(0)
+        return Sample(photo, bayer, raw_rgb, name, torch.ones_like(bayer), clean, gain)
+
+    def _gain(self, photo: torch.Tensor, raw_rgb: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Draw whether a photo has a gain map, and return it ``[1, h, w]``."""
+        if Draw(generator).uniform(0, 1) >= self.gain_maps:
+            return torch.full_like(photo[:1], torch.nan)
+        rendition, error = random_hdr_rendition(generator)
+        return rendition.above_mid_grey(raw_to_light(raw_rgb), photo) + error
 
 
 def rendered_pair(view: SceneView, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -156,6 +170,7 @@ class SceneSource:
             photographs.
         photo_share: share of the views that are of photos.
         by_range: share of the views that are chosen by their dynamic range.
+        gain_maps: share of the photos to learn from that have a gain map.
         val: scenes, photos or folders of them to validate with; None holds some back by their names.
         cache: folder in which decoded scenes are kept for the next training; None: they go when the program ends.
         crop: side of a view to learn from, in pixels.
@@ -175,13 +190,14 @@ class SceneSource:
         *,
         photo_share: float = 0.25,
         by_range: float = 0.5,
+        gain_maps: float = 0.0,
         val: Sequence[str] | str | None = None,
         cache: str | Path | None = None,
         crop: int = 128,
         val_size: int = 256,
         val_views: int = 4,
     ) -> None:
-        for name, share in (("photo_share", photo_share), ("by_range", by_range)):
+        for name, share in (("photo_share", photo_share), ("by_range", by_range), ("gain_maps", gain_maps)):
             if not 0 <= share <= 1:
                 raise ConfigError(f"data.{name} must lie in [0, 1], got {share}")
         check_whole(val_size, "val_size", MIN_VIEW)
@@ -193,7 +209,7 @@ class SceneSource:
             raise DataError(
                 f"{scenes or photos}: no scene to validate with: more are needed, or data.val to name some"
             )
-        self.photo_share, self.by_range = photo_share, by_range
+        self.photo_share, self.by_range, self.gain_maps = photo_share, by_range, gain_maps
         self.crop, self.val_size, self.val_views = crop, val_size, val_views
 
     @property
@@ -215,6 +231,7 @@ class SceneSource:
                 number,
                 photo_share=self.photo_share,
                 by_range=self.by_range,
+                gain_maps=self.gain_maps,
             )
             for number in range(TRAIN_PICTURES)
         ]

@@ -23,11 +23,12 @@ from revisp.pipeline.build import Branches
 from revisp.schema import Flag, Text, Whole, build, check_fields, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from revisp.pipeline import ReverseISP
 
 __all__ = [
+    "GAIN_NAME",
     "INPUT_NAME",
     "OUTPUT_NAME",
     "PHOTO_NAME",
@@ -43,6 +44,9 @@ INPUT_NAME, OUTPUT_NAME = "srgb", "bayer"
 
 PHOTO_NAME = "photo"
 """Name of the second input of a graph on an estimated base: the whole photo that the first is a tile of."""
+
+GAIN_NAME = "gain"
+"""Name of the input of what the photo's gain map says."""
 
 METADATA_FORMAT = 1
 CHECKED_SIZES = ((1, 16, 16), (2, 17, 31), (1, 33, 16), (3, 50, 65), (1, 96, 160))
@@ -61,19 +65,25 @@ class PhotoToBayer(nn.Module):
     Args:
         model: the pipeline, in evaluation mode.
         uint8: take and return integers, as in files.
+        gain: take what the photos' gain maps say as another input: EV ``[B, 1, H, W]``, NaN where there is none.
+            Otherwise photos have no maps.
 
     Shape:
         ``[B, 3, H, W]`` in [0, 1] to ``[B, 1, H, W]`` in [0, 1]; or, with ``uint8``, bytes ``[B, H, W, 3]`` to
         uint16 ``[B, H, W]`` in the units of the model's camera, as `CameraProfile.quantise` returns them.
 
     Raises:
-        ConfigError: ``uint8`` is set and the model has no camera profile, so it has no integer units.
+        ConfigError: ``uint8`` is set and the model has no camera profile, so it has no integer units; or ``gain``
+            is set and the model does not see gain maps.
     """
 
-    def __init__(self, model: ReverseISP, *, uint8: bool = False) -> None:
+    def __init__(self, model: ReverseISP, *, uint8: bool = False, gain: bool = False) -> None:
         super().__init__()
         self.model = model
         self.uint8 = uint8
+        self.gain = gain
+        if gain and not model.config["gain_channel"]:
+            raise ConfigError("the model does not see gain maps, so its graph takes none: leave out gain")
         if uint8 and model.profile is None:
             raise ConfigError("the model has no camera profile, so its RAW has no integer units: leave out uint8")
         black = (0.0,) * 4 if model.profile is None else model.profile.black_level
@@ -84,16 +94,17 @@ class PhotoToBayer(nn.Module):
         """Whether the graph has the second input."""
         return isinstance(self.model.base, Estimated)
 
-    def inputs(self, srgb: Tensor) -> tuple[Tensor, ...]:
-        """Return the inputs of the graph for photos in one piece."""
-        return (srgb, srgb) if self.judges else (srgb,)
+    def inputs(self, srgb: Tensor) -> dict[str, Tensor]:
+        """Return the inputs of the graph by name, for photos in one piece with a made-up gain map."""
+        named = {INPUT_NAME: srgb, PHOTO_NAME: srgb} if self.judges else {INPUT_NAME: srgb}
+        return {**named, GAIN_NAME: self._example_gain(srgb)} if self.gain else named
 
-    def forward(self, srgb: Tensor, photo: Tensor | None = None) -> Tensor:
+    def forward(self, srgb: Tensor, photo: Tensor | None = None, gain: Tensor | None = None) -> Tensor:
         """Return the mosaic of photos, or of tiles of photos."""
         profile = self.model.profile
         if not self.uint8 or profile is None:
-            return self._mosaic(srgb, photo)
-        mosaic = self._mosaic(_from_bytes(srgb), None if photo is None else _from_bytes(photo))
+            return self._mosaic(srgb, photo, gain)
+        mosaic = self._mosaic(_from_bytes(srgb), None if photo is None else _from_bytes(photo), gain)
         height, width = mosaic.shape[-2:]
         planes = self.get_buffer("black").expand(4, (height + 1) // 2, (width + 1) // 2)
         black = unpack(planes, profile.cfa)[..., :height, :width]
@@ -101,22 +112,29 @@ class PhotoToBayer(nn.Module):
         top = min(float(profile.white_level), 2.0**profile.bits - 1)
         return stored.clamp(0.0, top)[:, 0].to(torch.uint16)
 
-    def _mosaic(self, srgb: Tensor, photo: Tensor | None) -> Tensor:
+    def _mosaic(self, srgb: Tensor, photo: Tensor | None, gain: Tensor | None) -> Tensor:
         """Run only those steps of the pipeline that lead to ``bayer``."""
         model = self.model
         mask = model.overexposure_mask(srgb)
         estimate = None if photo is None else model.estimate(photo)
-        parts, _ = model.run_branches(srgb, mask, estimate=estimate)
+        parts, _ = model.run_branches(srgb, mask, estimate=estimate, gain=gain)
         return model.refined(model.to_bayer(model.mix(parts, model.shares(mask))))
 
     def expected(self, srgb: Tensor) -> Tensor:
         """Return the expected output of the graph, computed by the pipeline."""
-        profile = self.model.profile
+        profile, gain = self.model.profile, self._example_gain(srgb) if self.gain else None
         if not self.uint8 or profile is None:
-            bayer: Tensor = self.model(srgb).bayer
+            bayer: Tensor = self.model(srgb, gain).bayer
             return bayer
-        mosaics = self.model(_from_bytes(srgb)).bayer[:, 0]
+        mosaics = self.model(_from_bytes(srgb), gain).bayer[:, 0]
         return torch.from_numpy(np.stack([profile.quantise(mosaic) for mosaic in mosaics.numpy()]))
+
+    def _example_gain(self, srgb: Tensor) -> Tensor:
+        """Return gain maps of made-up photos: none on the left, brighter highlights on the right."""
+        photos = _from_bytes(srgb) if self.uint8 else srgb
+        gain = 3 * photos.amax(dim=1, keepdim=True) - 1
+        gain[..., : gain.shape[-1] // 2] = torch.nan
+        return gain
 
 
 MOST_REACH = 2**20
@@ -140,6 +158,7 @@ class GraphInfo:
         precision: ``"fp32"`` or ``"int8"``.
         version: version of revisp that exported it.
         photo: whether the graph takes the whole photo as a second input.
+        gain: whether the graph takes what the photo's gain map says as its last input.
     """
 
     name: Text
@@ -153,12 +172,13 @@ class GraphInfo:
     precision: Literal["fp32", "int8"] = "fp32"
     version: Text = revisp.__version__
     photo: Flag = False
+    gain: Flag = False
 
     def __post_init__(self) -> None:
         check_fields(self, "", WeightsError)
 
     @classmethod
-    def of(cls, model: ReverseISP, name: str, *, uint8: bool = False) -> GraphInfo:
+    def of(cls, model: ReverseISP, name: str, *, uint8: bool = False, gain: bool = False) -> GraphInfo:
         """Return the metadata of a pipeline."""
         return cls(
             name=name,
@@ -170,7 +190,14 @@ class GraphInfo:
             align=model.reach.align,
             uint8=uint8,
             photo=isinstance(model.base, Estimated),
+            gain=gain,
         )
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph's inputs."""
+        told = {PHOTO_NAME: self.photo, GAIN_NAME: self.gain}
+        return (INPUT_NAME, *(name for name, taken in told.items() if taken))
 
     def encode(self, srgb: Tensor) -> Tensor:
         """Convert photos ``[B, 3, H, W]`` in [0, 1] to the input of the graph; bytes are rounded."""
@@ -246,12 +273,12 @@ class Check:
         return f"largest difference from torch {self.difference:.2g} at {sizes} (allowed: {self.tolerance:.2g})"
 
 
-def check_graph(graph: PhotoToBayer, run: Callable[..., Tensor], what: str) -> Check:
+def check_graph(graph: PhotoToBayer, run: Callable[[Mapping[str, Tensor]], Tensor], what: str) -> Check:
     """Compare an exported graph with the pipeline at several sizes.
 
     Args:
         graph: the pipeline.
-        run: runs the exported graph on its inputs.
+        run: runs the exported graph on its inputs by name.
         what: name of the graph in messages.
 
     Raises:
@@ -265,7 +292,7 @@ def check_graph(graph: PhotoToBayer, run: Callable[..., Tensor], what: str) -> C
         with torch.inference_mode():
             expected = graph.expected(srgb).float()
             try:
-                found = run(*graph.inputs(srgb)).float()
+                found = run(graph.inputs(srgb)).float()
             except Exception as error:  # the exceptions of onnxruntime have no common base
                 raise WeightsError(
                     f"{what} is not written: at {height}x{width} pixels its graph fails: {first_line(error)}"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from revisp.errors import ConfigError
-from revisp.export.graph import INPUT_NAME, PHOTO_NAME, Check, GraphInfo
+from revisp.export.graph import GAIN_NAME, INPUT_NAME, PHOTO_NAME, Check, GraphInfo
 from revisp.export.onnx import build_onnx, check_packages, pack_metadata, quiet
 from revisp.export.runtime import open_session, predict_session, require
 from revisp.io.atomic import atomic_write
@@ -73,6 +73,7 @@ def export_int8(
     *,
     name: str = "",
     uint8: bool = False,
+    gain: bool = False,
 ) -> tuple[Check, Loss]:
     """Write a pipeline as an ONNX file whose networks compute in 8-bit integers.
 
@@ -86,6 +87,8 @@ def export_int8(
             do. It is called after the check that all packages are installed.
         name: of the model, for the metadata.
         uint8: input and output are integers, too; see `revisp.export.graph.PhotoToBayer`.
+        gain: the graph takes what the photos' gain maps say. The pieces have none, so that the range of values is
+            that of photos without.
 
     Returns:
         The comparison of the fp32 graph with the pipeline, and the loss by int8.
@@ -97,8 +100,8 @@ def export_int8(
     """
     check_packages()
     calibrate, measure = samples()
-    content, check = build_onnx(model, str(path), name=name, uint8=uint8)
-    info = replace(GraphInfo.of(model, name, uint8=uint8), precision="int8")
+    content, check = build_onnx(model, str(path), name=name, uint8=uint8, gain=gain)
+    info = replace(GraphInfo.of(model, name, uint8=uint8, gain=gain), precision="int8")
     with quiet():
         quantised = _quantise(content, info, calibrate, path)
     loss = _measure(content, quantised, info, measure)
@@ -177,7 +180,9 @@ class _Feed:
         if sample is None:
             return None
         srgb = self._info.encode(sample.srgb[None]).numpy()
-        return {INPUT_NAME: srgb, PHOTO_NAME: srgb} if self._info.photo else {INPUT_NAME: srgb}
+        no_gain = torch.full_like(sample.srgb[None, :1], torch.nan).numpy()
+        told = {INPUT_NAME: srgb, PHOTO_NAME: srgb, GAIN_NAME: no_gain}
+        return {name: told[name] for name in self._info.inputs}
 
 
 def _quantise(content: bytes, info: GraphInfo, samples: Sequence[CalibrationPiece], path: str | Path) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from revisp.errors import ConfigError, OutputError, WeightsError
-from revisp.export.graph import OUTPUT_NAME, PHOTO_NAME, Check, GraphInfo, PhotoToBayer, check_graph
+from revisp.export.graph import GAIN_NAME, OUTPUT_NAME, PHOTO_NAME, Check, GraphInfo, PhotoToBayer, check_graph
 from revisp.export.program import symbolic_sizes, trace
 from revisp.export.runtime import METADATA_KEY, open_session, require, run_session
 from revisp.io.atomic import atomic_write
@@ -29,7 +29,13 @@ OPSET, IR_VERSION = 18, 8
 """Versions of the ONNX operators and of the file format; onnxruntime 1.14 and later reads them."""
 
 
-def export_onnx(model: ReverseISP, path: str | Path, *, name: str = "", uint8: bool = False) -> Check:
+PLANES = ("batch", None, "height", "width")
+"""Names of the dimensions of floating-point pictures."""
+
+
+def export_onnx(
+    model: ReverseISP, path: str | Path, *, name: str = "", uint8: bool = False, gain: bool = False
+) -> Check:
     """Write a pipeline as an ONNX file, after checking it with onnxruntime.
 
     Args:
@@ -37,27 +43,30 @@ def export_onnx(model: ReverseISP, path: str | Path, *, name: str = "", uint8: b
         path: the file, usually ``.onnx``.
         name: of the model, for the metadata.
         uint8: input and output are integers, see `PhotoToBayer`.
+        gain: the graph takes what the photos' gain maps say, see `PhotoToBayer`.
 
     Returns:
         The comparison of the graph with the pipeline.
 
     Raises:
-        ConfigError: a package is missing, ``uint8`` is set and the model has no camera profile, or the network
-            cannot be exported.
+        ConfigError: a package is missing, ``uint8`` is set and the model has no camera profile, ``gain`` is set
+            and it does not see gain maps, or the network cannot be exported.
         WeightsError: the graph differs from the pipeline or fails; no file is written.
         OutputError: the file cannot be written, or would exceed the 2 GiB that ONNX allows.
     """
-    content, check = build_onnx(model, str(path), name=name, uint8=uint8)
+    content, check = build_onnx(model, str(path), name=name, uint8=uint8, gain=gain)
     with atomic_write(path) as file:
         file.write(content)
     return check
 
 
-def build_onnx(model: ReverseISP, path: str, *, name: str = "", uint8: bool = False) -> tuple[bytes, Check]:
+def build_onnx(
+    model: ReverseISP, path: str, *, name: str = "", uint8: bool = False, gain: bool = False
+) -> tuple[bytes, Check]:
     """Return the bytes that `export_onnx` writes, and the check; ``path`` is only for messages."""
     check_packages()
-    graph = PhotoToBayer(model.eval(), uint8=uint8).eval()
-    info = GraphInfo.of(model, name, uint8=uint8)
+    graph = PhotoToBayer(model.eval(), uint8=uint8, gain=gain).eval()
+    info = GraphInfo.of(model, name, uint8=uint8, gain=gain)
     with quiet(), symbolic_sizes():
         traced = trace(graph)
         try:
@@ -66,7 +75,7 @@ def build_onnx(model: ReverseISP, path: str, *, name: str = "", uint8: bool = Fa
         except (torch.onnx.OnnxExporterError, WeightsError) as error:
             reason = first_line(error.__cause__ or error)
             raise ConfigError(f"{info.backbone} cannot be exported to ONNX: {reason}") from error
-    return content, check_graph(graph, lambda *inputs: run_session(session, *inputs), path)
+    return content, check_graph(graph, lambda inputs: run_session(session, inputs), path)
 
 
 def check_packages() -> None:
@@ -128,10 +137,11 @@ def _clean(model: Any, *, uint8: bool) -> None:
         del part.metadata_props[:]
         part.ClearField("doc_string")
     del graph.value_info[:]
-    sides = ("batch", "height", "width", None) if uint8 else ("batch", None, "height", "width")
+    sides = ("batch", "height", "width", None) if uint8 else PLANES
     for value in (*graph.input, *graph.output):
         of_photo = "photo_" if value.name == PHOTO_NAME else ""
-        for dim, name in zip(value.type.tensor_type.shape.dim, sides, strict=False):
+        named = PLANES if value.name == GAIN_NAME else sides
+        for dim, name in zip(value.type.tensor_type.shape.dim, named, strict=False):
             if name is not None:
                 dim.dim_param = name if name == "batch" else of_photo + name
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from torch.fx.experimental import _config as tracing_config
 
 from revisp.errors import ConfigError
 from revisp.export.graph import (
+    GAIN_NAME,
     INPUT_NAME,
     PHOTO_NAME,
     Check,
@@ -61,11 +63,17 @@ def trace(graph: PhotoToBayer) -> ExportedProgram:
     for name in examples:
         height, width = (torch.export.Dim(f"{name}_{side}", min=MINIMUM_SIZE) for side in ("height", "width"))
         sizes[name] = {0: batch, first: height, first + 1: width}
+    by_name = {}
+    if graph.gain:
+        by_name[GAIN_NAME] = graph.inputs(examples[INPUT_NAME])[GAIN_NAME]
+        height, width = (sizes[INPUT_NAME][axis] for axis in (first, first + 1))
+        sizes[GAIN_NAME] = {0: batch, 2: height, 3: width}
     try:
         with torch.no_grad(), symbolic_sizes():
             program = torch.export.export(
                 graph,
                 tuple(examples.values()),
+                by_name,
                 dynamic_shapes=sizes,
                 prefer_deferred_runtime_asserts_over_guards=True,
             )
@@ -93,7 +101,9 @@ def _tidy(program: ExportedProgram) -> None:
     program.graph_module.recompile()
 
 
-def export_program(model: ReverseISP, path: str | Path, *, name: str = "", uint8: bool = False) -> Check:
+def export_program(
+    model: ReverseISP, path: str | Path, *, name: str = "", uint8: bool = False, gain: bool = False
+) -> Check:
     """Write a pipeline as a program of `torch.export`, after checking it.
 
     Args:
@@ -101,24 +111,27 @@ def export_program(model: ReverseISP, path: str | Path, *, name: str = "", uint8
         path: the file, usually ``.pt2``; ``torch.export.load(path).module()`` is the module.
         name: of the model, for the metadata.
         uint8: input and output are integers, see `PhotoToBayer`.
+        gain: the program takes what the photos' gain maps say, see `PhotoToBayer`, as the keyword ``gain``.
 
     Returns:
         The comparison of the program, read from the file, with the pipeline.
 
     Raises:
-        ConfigError: ``uint8`` is set and the model has no camera profile, or the network cannot be exported.
+        ConfigError: ``uint8`` is set and the model has no camera profile, ``gain`` is set and it does not see gain
+            maps, or the network cannot be exported.
         WeightsError: the program differs from the pipeline or fails; no file is written.
         OutputError: the file cannot be written.
     """
-    graph = PhotoToBayer(model.eval(), uint8=uint8).eval()
+    graph = PhotoToBayer(model.eval(), uint8=uint8, gain=gain).eval()
     content = io.BytesIO()
-    info = GraphInfo.of(model, name, uint8=uint8)
+    info = GraphInfo.of(model, name, uint8=uint8, gain=gain)
     torch.export.save(trace(graph), content, extra_files={METADATA_FILE: info.to_json()})
     content.seek(0)
     module = torch.export.load(content).module()
 
-    def run(*inputs: Tensor) -> Tensor:
-        result: Tensor = module(*inputs)
+    def run(inputs: Mapping[str, Tensor]) -> Tensor:
+        by_name = {name: value for name, value in inputs.items() if name == GAIN_NAME}
+        result: Tensor = module(*(value for name, value in inputs.items() if name != GAIN_NAME), **by_name)
         return result
 
     check = check_graph(graph, run, str(path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from revisp.errors import ConfigError, WeightsError
-from revisp.export.graph import INPUT_NAME, OUTPUT_NAME, PHOTO_NAME, GraphInfo
+from revisp.export.graph import GAIN_NAME, INPUT_NAME, OUTPUT_NAME, PHOTO_NAME, GraphInfo
 from revisp.io.boundary import decoding
 
 __all__ = ["METADATA_KEY", "open_session", "predict_session", "read_info", "require", "run_session"]
@@ -73,7 +73,7 @@ def read_info(session: Any, path: object) -> GraphInfo:
     with decoding(str(path), "its metadata are damaged", WeightsError):
         found = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     info = GraphInfo.from_json(found, path)
-    expected = [INPUT_NAME, PHOTO_NAME] if info.photo else [INPUT_NAME]
+    expected = [*info.inputs]
     names = [value.name for value in session.get_inputs()], [value.name for value in session.get_outputs()]
     if names != (expected, [OUTPUT_NAME]):
         raise WeightsError(
@@ -83,15 +83,20 @@ def read_info(session: Any, path: object) -> GraphInfo:
     return info
 
 
-def run_session(session: Any, *inputs: Tensor) -> Tensor:
-    """Run a graph on its inputs, tensors on the CPU."""
-    named = zip((INPUT_NAME, PHOTO_NAME), inputs, strict=False)
-    return torch.from_numpy(
-        session.run([OUTPUT_NAME], {name: value.contiguous().numpy() for name, value in named})[0]
-    )
+def run_session(session: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+    """Run a graph on its inputs by name, tensors on the CPU."""
+    given = {name: value.contiguous().numpy() for name, value in inputs.items()}
+    return torch.from_numpy(session.run([OUTPUT_NAME], given)[0])
 
 
-def predict_session(session: Any, info: GraphInfo, srgb: Tensor, photo: Tensor | None = None) -> Tensor:
+def predict_session(
+    session: Any,
+    info: GraphInfo,
+    srgb: Tensor,
+    *,
+    photo: Tensor | None = None,
+    gain: Tensor | None = None,
+) -> Tensor:
     """Predict mosaics by a graph with input of any kind.
 
     Args:
@@ -100,10 +105,17 @@ def predict_session(session: Any, info: GraphInfo, srgb: Tensor, photo: Tensor |
         srgb: photos, or tiles of photos, ``[B, 3, H, W]`` in [0, 1].
         photo: their whole photos, encoded by `GraphInfo.encode`, for a graph that takes them; None: ``srgb`` is
             whole.
+        gain: what the photos' gain maps say at these pixels, ``[B, 1, H, W]``, for a graph that takes it; None:
+            they have none.
 
     Returns:
         Mosaics ``[B, 1, H, W]``, on the device of ``srgb``.
     """
     tile = info.encode(srgb).cpu()
-    inputs = (tile, tile if photo is None else photo) if info.photo else (tile,)
-    return info.decode(run_session(session, *inputs)).to(srgb.device)
+    told = {
+        INPUT_NAME: tile,
+        PHOTO_NAME: tile if photo is None else photo,
+        GAIN_NAME: torch.full_like(srgb[:, :1], torch.nan) if gain is None else gain,
+    }
+    inputs = {name: told[name].cpu() for name in info.inputs}
+    return info.decode(run_session(session, inputs)).to(srgb.device)

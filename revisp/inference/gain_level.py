@@ -1,8 +1,9 @@
-"""The level of overexposed pixels by the photo's gain map.
+"""The level of overexposed pixels by the photo's gain map, for networks that do not see it.
 
 Where a photo is clipped, its gain map says how bright its HDR rendition is. That is a rendering, not the light of
 the scene. So levels are calibrated: outside the mask, where the networks see unclipped values, the predicted RAW
-is compared with the HDR rendition. Inside, the map gives the level, and the networks the texture.
+is compared with the HDR rendition. Inside, the map gives the level, and the networks the texture. Networks that
+see the map (`pipeline.gain_channel`) have learnt all this.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.nn import functional as F
 from revisp.io.photo_gain import GainMap
 from revisp.pipeline import Reconstruction
 
-__all__ = ["GainLevel", "levels_by_gain"]
+__all__ = ["GainLevel", "level_of_gain", "levels_by_gain"]
 
 _SAMPLES = 1 << 20
 """Most pixels that the calibration looks at."""
@@ -49,12 +50,12 @@ class GainLevel(NamedTuple):
         out: the reconstruction with the new levels.
         share: share of the pixels that took their level from the map.
         most: EV of the brightest of them above the photo's white, in ``out``: a light beyond what the sensor can
-            hold is stored as the sensor's white.
+            hold is stored as the sensor's white. None where the map does not tell what the photo's white is.
     """
 
     out: Reconstruction
     share: float
-    most: float
+    most: float | None
 
 
 def levels_by_gain(
@@ -77,14 +78,7 @@ def levels_by_gain(
     if not bool((mask > 0.5).any()):
         return None
     balance = torch.tensor(neutral, dtype=out.raw_rgb.dtype).view(3, 1, 1)
-    level = _level(out.raw_rgb, balance)
-    light = torch.cat(
-        [
-            gain.hdr(srgb[:, top : top + _ROWS], slice(top, top + _ROWS)).mean(dim=0, keepdim=True)
-            for top in range(0, srgb.shape[-2], _ROWS)
-        ],
-        dim=-2,
-    ).clamp_min_(_BLACK)
+    level, light = _level(out.raw_rgb, balance), _light(srgb, gain)
     offset = _calibrate(level, light, srgb, mask)
     if offset is None:
         return None
@@ -92,10 +86,45 @@ def levels_by_gain(
     neighbours = F.max_pool2d((level * (mask <= 0.5))[None], 3, stride=1, padding=1)[0]
     wanted = torch.maximum(wanted, neighbours).clamp_min(2.0**offset)
     scale = torch.exp2(mask * (wanted / level).log2())
-    changed = mask > 0.5
     raised = {name: (getattr(out, name) * scale).clamp(0, 1) for name in ("raw_rgb", "bayer", "mosaiced")}
-    most = float(_level(raised["raw_rgb"], balance)[changed].max().log2()) - offset
-    return GainLevel(out._replace(**raised), float(changed.float().mean()), most)
+    return _measured(out._replace(**raised), balance, offset)
+
+
+def level_of_gain(
+    out: Reconstruction, srgb: Tensor, gain: GainMap, neutral: tuple[float, float, float]
+) -> GainLevel | None:
+    """Return what a gain map has changed in the prediction of networks that see it; ``out`` stays as it is.
+
+    Args:
+        out: the prediction, made with the map.
+        srgb: as for `levels_by_gain`, like the rest.
+        gain: the map.
+        neutral: camera RGB of a neutral object.
+
+    Returns:
+        None if no pixel is overexposed.
+    """
+    if not bool((out.mask > 0.5).any()):
+        return None
+    balance = torch.tensor(neutral, dtype=out.raw_rgb.dtype).view(3, 1, 1)
+    offset = _calibrate(_level(out.raw_rgb, balance), _light(srgb, gain), srgb, out.mask)
+    return _measured(out, balance, offset)
+
+
+def _measured(out: Reconstruction, balance: Tensor, offset: float | None) -> GainLevel:
+    """Return a reconstruction with its share of overexposed pixels, and how far they are above light 1."""
+    changed = out.mask > 0.5
+    most = None
+    if offset is not None:
+        most = float(_level(out.raw_rgb, balance)[changed].max().log2()) - offset
+    return GainLevel(out, float(changed.float().mean()), most)
+
+
+def _light(srgb: Tensor, gain: GainMap) -> Tensor:
+    """Return the mean of the HDR rendition's channels, ``[1, H, W]``."""
+    rows = (slice(top, top + _ROWS) for top in range(0, srgb.shape[-2], _ROWS))
+    means = [gain.hdr(srgb[:, some], some).mean(dim=0, keepdim=True) for some in rows]
+    return torch.cat(means, dim=-2).clamp_min_(_BLACK)
 
 
 def _level(raw_rgb: Tensor, balance: Tensor) -> Tensor:

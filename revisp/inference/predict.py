@@ -11,7 +11,7 @@ from torch import Tensor
 from revisp.backbones.estimated import Estimated, PhotoEstimate
 from revisp.backbones.thumbnail import thumbnail
 from revisp.camera.fitted import FittedCamera
-from revisp.checks import check_image
+from revisp.checks import check_image, check_same_size
 from revisp.errors import ShapeError
 from revisp.hardware import release_freed_memory, resident_memory
 from revisp.inference.demosaic import demosaic_tiled
@@ -42,6 +42,7 @@ def predict(
     branches: bool = False,
     headroom: float | None = None,
     curve: Sequence[float] | FittedCamera | None = None,
+    gain: Tensor | None = None,
     progress: Progress | None = None,
 ) -> Reconstruction:
     """Reconstruct the RAW of photos of any size, tile by tile.
@@ -70,6 +71,8 @@ def predict(
             estimate of an estimated base.
         curve: linear light at evenly spaced sRGB values, rising from 0, of any scale; or a fitted camera, whose
             curve is used. It also replaces an estimate.
+        gain: what the photos' gain maps say (`revisp.io.GainMap.above_mid_grey`), ``[1, H, W]`` or
+            ``[B, 1, H, W]`` as ``srgb`` has it; None: they have none.
         progress: called with (tiles done, all tiles of this stage) after each tile.
 
     Returns:
@@ -77,10 +80,11 @@ def predict(
         one. ``oe`` and ``noe`` are None unless ``branches`` is set.
 
     Raises:
-        ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels.
+        ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels, or ``gain`` is of another size.
         ConfigError: the tile is smaller than 16 pixels, the overlap does not fit the tile, both ``tile`` and
             ``memory`` are given, or the memory is too small; the message says how much is needed. Or a
-            headroom or curve is told that is impossible, or to a model without an estimated base.
+            headroom or curve is told that is impossible, or to a model without an estimated base; or a gain to a
+            model that does not see gain maps.
 
     Example:
         >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2})
@@ -94,6 +98,7 @@ def predict(
     limits = Limits(tile, overlap, memory)
     photos = srgb if srgb.ndim == 4 else srgb[None]
     check_photos(photos)
+    gains = _gains(model, gain, srgb)
     was_training = model.training
     model.eval()
     try:
@@ -102,8 +107,8 @@ def predict(
             estimates = [_estimate(model, photo, headroom, curve) for photo in photos.split(1)]
             stages = plan_stages(model, photos, limits, branches=branches)
             done = [
-                _predict_one(model, photo, stages, estimate, branches, progress, before)
-                for photo, estimate in zip(photos.split(1), estimates, strict=True)
+                _predict_one(model, *seen, stages, branches, progress, before)
+                for seen in zip(photos.split(1), gains, estimates, strict=True)
             ]
     finally:
         model.train(was_training)
@@ -133,11 +138,30 @@ def _estimate(
     return model.estimate(photo, headroom=headroom, curve=curve)
 
 
+def _gains(model: ReverseISP, gain: Tensor | None, srgb: Tensor) -> tuple[Tensor | None, ...]:
+    """Return what is known of the gain map of each photo, ``[1, 1, H, W]``.
+
+    Raises:
+        ShapeError: it is not of the photos' shape.
+        ConfigError: the model does not see gain maps.
+    """
+    model.check_gain(gain)
+    count = 1 if srgb.ndim == 3 else len(srgb)
+    if gain is None:
+        return (None,) * count
+    check_image(gain, 1, "gain")
+    check_same_size(gain, srgb, ("gain", "srgb"))
+    if gain.shape[:-3] != srgb.shape[:-3]:
+        raise ShapeError(f"gain must be of as many photos as srgb, got {list(gain.shape)} for {list(srgb.shape)}")
+    return (gain if gain.ndim == 4 else gain[None]).split(1)
+
+
 def _predict_one(
     model: ReverseISP,
     srgb: Tensor,
-    stages: tuple[TilePlan, TilePlan | None],
+    gain: Tensor | None,
     estimate: PhotoEstimate | None,
+    stages: tuple[TilePlan, TilePlan | None],
     branches: bool,
     progress: Progress | None,
     before: int,
@@ -147,7 +171,7 @@ def _predict_one(
         model.overexposure_mask, srgb, tile=MASK_TILE + 2 * reach, overlap=2 * reach, channels=1, reach=reach
     )
     after = _tidying(progress, before + stages[0].rest)
-    networks = _Networks(model, srgb, mask, stages[0], estimate)
+    networks = _Networks(model, srgb, mask, gain, stages[0], estimate)
     out = _run_networks(networks, branches, after)
     if stages[1] is None:
         return out
@@ -187,17 +211,25 @@ class _Networks:
         model: the pipeline.
         srgb: the photo ``[1, 3, H, W]``.
         mask: its mask ``[1, 1, H, W]``.
+        gain: what its gain map says ``[1, 1, H, W]``, if it has one.
         stage: how the photo is cut into tiles.
         estimate: how the photo was rendered, for a model on an estimated base.
     """
 
     def __init__(
-        self, model: ReverseISP, srgb: Tensor, mask: Tensor, stage: TilePlan, estimate: PhotoEstimate | None
+        self,
+        model: ReverseISP,
+        srgb: Tensor,
+        mask: Tensor,
+        gain: Tensor | None,
+        stage: TilePlan,
+        estimate: PhotoEstimate | None,
     ) -> None:
         self.model = model
         self.stage = stage
         self.srgb = srgb
         self.mask = mask
+        self.gain = gain
         self.estimate = estimate
         self.tiles = stage.tiles((srgb.shape[-2], srgb.shape[-1]))
         self.device = next(model.parameters()).device
@@ -234,11 +266,20 @@ class _Networks:
 
     def _read(self, tile: Tile) -> _Seen:
         photo, mask = (tile.read(x).to(self.device) for x in (self.srgb, self.mask))
-        return _Seen(photo, mask, self.model.base_raw(photo, mask))
+        gain = None if self.gain is None else tile.read(self.gain).to(self.device)
+        return _Seen(photo, mask, self.model.base_raw(photo, mask), gain)
 
     def _run(self, name: str, tile: Tile, seen: _Seen) -> Parts:
         with self.statistics.of(name):
-            return self.model.run_branch(name, *seen, part=tile.used, estimate=self.estimate)
+            return self.model.run_branch(
+                name,
+                seen.photo,
+                seen.mask,
+                seen.base_raw,
+                part=tile.used,
+                estimate=self.estimate,
+                gain=seen.gain,
+            )
 
     def _run_where(self, name: str, tile: Tile, seen: _Seen, needed: Tensor) -> Parts:
         """Run one network only where it is needed.
@@ -273,11 +314,12 @@ class _Networks:
 
 
 class _Seen(NamedTuple):
-    """The input of the networks for a tile: photo, mask, and the base that they add to, if there is one."""
+    """The input of the networks for a tile: photo, mask, the base that they add to and the gain map, if any."""
 
     photo: Tensor
     mask: Tensor
     base_raw: Tensor | None
+    gain: Tensor | None
 
 
 def _within(inner: Span, outer: Span) -> slice:

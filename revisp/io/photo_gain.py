@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from revisp.camera.hdr_rendition import BLACK
 from revisp.camera.isp import apply_ccm, srgb_to_linear
+from revisp.camera.scene_rendering import MID_GREY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["GainMap", "Meaning"]
 
 Array = np.ndarray[Any, Any]
+
+_CLIPPED = 0.98
+_NEAR_EV, _LEAST_NEAR = 0.5, 64
+"""Distance from mid grey of the pixels that tell the gain there, and the least number of them; if there are fewer,
+the nearest tell it."""
+
+_ROWS = 256
+_SAMPLES = 1 << 20
+"""Most pixels that the gain at mid grey is taken from."""
 
 
 class Meaning(Protocol):
@@ -112,3 +123,30 @@ class GainMap:
             light = apply_ccm(light, np.linalg.inv(matrix))
         light = (light + self.offset_sdr) * torch.exp2(log2) - self.offset_hdr
         return (light if matrix is None else apply_ccm(light, matrix)).clamp_min(0)
+
+    def above_mid_grey(self, srgb: Tensor) -> Tensor:
+        """Return by how many EV the HDR rendition is brighter than the photo, less that at mid grey.
+
+        HDR renditions differ in their level, which says nothing of the scene; relative to mid grey they agree.
+        This is what networks see of a gain map.
+
+        Args:
+            srgb: the photo, ``[3, H, W]``.
+
+        Returns:
+            EV ``[1, H, W]``, of the mean of the channels.
+        """
+        step = max(1, round((srgb[0].numel() / _SAMPLES) ** 0.5))
+        stops, shown = torch.empty_like(srgb[:1]), torch.empty_like(srgb[0])
+        for top in range(0, srgb.shape[-2], _ROWS):
+            rows = slice(top, top + _ROWS)
+            seen = srgb[:, rows]
+            shown[rows] = srgb_to_linear(seen).mean(dim=0)
+            stops[0, rows] = ((self.hdr(seen, rows).mean(dim=0) + BLACK) / (shown[rows] + BLACK)).log2()
+        here = (slice(None, None, step), slice(None, None, step))
+        unclipped = (srgb[:, *here].amax(dim=0) < _CLIPPED) & (shown[here] > 0)
+        distance = (shown[here][unclipped] / MID_GREY).log2().abs()
+        if not distance.numel():
+            return stops
+        nearest = float(distance.kthvalue(min(_LEAST_NEAR, distance.numel())).values)
+        return stops - stops[0][here][unclipped][distance <= max(_NEAR_EV, nearest)].median()

@@ -46,6 +46,8 @@ class ReverseISP(PipelineNetworks):
             heads; ``"plain"``: one network and no fusion. A plain network whose published form predicts Bayer
             planes predicts them here too, unless ``backbone_kwargs`` contain ``head="raw_rgb"``.
         mask_channel: append the mask to the networks' input as a fourth channel, as the released code does.
+        gain_channel: append what the photo's gain map says to the networks' input, as
+            `revisp.pipeline.gain_channel` puts it. Photos without a map are marked as such.
         mask: arguments of `OverexposureMask`.
         fusion: arguments of `Fusion`.
         base: None: the networks predict the RAW, as in the paper. ``"classical"``: they predict a correction,
@@ -87,6 +89,7 @@ class ReverseISP(PipelineNetworks):
         backbone_kwargs: Mapping[str, Any] | None = None,
         branches: Literal["separate", "shared", "plain"] = "separate",
         mask_channel: bool = True,
+        gain_channel: bool = False,
         base: Literal["classical", "estimated"] | None = None,
         mask: Mapping[str, Any] | None = None,
         fusion: Mapping[str, Any] | None = None,
@@ -104,6 +107,7 @@ class ReverseISP(PipelineNetworks):
             "backbone_kwargs": dict(backbone_kwargs or {}),
             "branches": branches,
             "mask_channel": mask_channel,
+            "gain_channel": gain_channel,
             "base": base,
             "mask": dict(mask or {}),
             "fusion": dict(fusion or {}),
@@ -119,22 +123,24 @@ class ReverseISP(PipelineNetworks):
         self.mosaic = Mosaic(self.cfa)
         self.refine = None if refine is None else BayerRefiner(build_refiner(refine), self.cfa)
 
-    def forward(self, srgb: Tensor) -> Reconstruction:
+    def forward(self, srgb: Tensor, gain: Tensor | None = None) -> Reconstruction:
         """Reconstruct the RAW of photos.
 
         Args:
             srgb: display-referred sRGB ``[B, 3, H, W]`` in [0, 1], H and W at least 16.
+            gain: what the photos' gain maps say, as for `run_branches`; None: they have none.
 
         Raises:
             ShapeError: wrong shape or dtype, or smaller than 16 pixels.
+            ConfigError: the networks do not see gain maps.
         """
-        out = self.reconstruct(srgb)
+        out = self.reconstruct(srgb, gain)
         return out._replace(bayer=self.refined(out.mosaiced))
 
-    def reconstruct(self, srgb: Tensor) -> Reconstruction:
+    def reconstruct(self, srgb: Tensor, gain: Tensor | None = None) -> Reconstruction:
         """Reconstruct the RAW as `forward` does, but without the refinement."""
         check_photos(srgb)
-        return self.compose(srgb, self.overexposure_mask(srgb))[0]
+        return self.compose(srgb, self.overexposure_mask(srgb), gain=gain)[0]
 
     def compose(
         self,
@@ -143,6 +149,7 @@ class ReverseISP(PipelineNetworks):
         *,
         auxiliary: Iterable[str] = (),
         estimate: PhotoEstimate | None = None,
+        gain: Tensor | None = None,
     ) -> tuple[Reconstruction, Auxiliary]:
         """Run the branches on photos and compose the RAW, in one piece and without the refinement.
 
@@ -154,12 +161,13 @@ class ReverseISP(PipelineNetworks):
             mask: ``[B, 1, H, W]`` in [0, 1].
             auxiliary: names of additional predictions to return (`BackboneSpec.auxiliary`).
             estimate: as for `run_branches`.
+            gain: as for `run_branches`.
 
         Returns:
             The reconstruction, and the auxiliary predictions.
 
         Raises:
-            ConfigError: the networks do not make such a prediction.
+            ConfigError: the networks do not make such a prediction, or do not see gain maps.
 
         Example:
             >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}).eval()
@@ -170,7 +178,7 @@ class ReverseISP(PipelineNetworks):
             >>> torch.equal(model.finish(raw, mask, parts).bayer, model.compose(photo, mask)[0].bayer)
             True
         """
-        parts, more = self.run_branches(srgb, mask, auxiliary=auxiliary, estimate=estimate)
+        parts, more = self.run_branches(srgb, mask, auxiliary=auxiliary, estimate=estimate, gain=gain)
         return self.finish(self.mix(parts, self.shares(mask)), mask, parts), more
 
     # Composition ------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError
 from revisp.pipeline.build import NETWORK_PARTS, build_base, build_branches, predicts_planes
 from revisp.pipeline.frame import PaddedFrame
+from revisp.pipeline.gain_channel import gain_channel
 from revisp.pipeline.precision import full_precision
 from revisp.pipeline.reach import Reach
 from revisp.pipeline.reconstruction import Auxiliary, Parts
@@ -27,7 +28,8 @@ class PipelineNetworks(nn.Module):
     """The part of `ReverseISP` from photo and mask to the parts of the RAW: networks, and the base they add to.
 
     Args:
-        config: the arguments of `ReverseISP` as JSON values: network, branches, mask channel, base, padding.
+        config: the arguments of `ReverseISP` as JSON values: network, branches, mask channel, gain channel, base,
+            padding.
         cfa: phase of the mosaic.
 
     Attributes:
@@ -50,6 +52,7 @@ class PipelineNetworks(nn.Module):
         self.cfa = cfa
         name, kwargs, branches = (self.config[key] for key in ("backbone", "backbone_kwargs", "branches"))
         channels = 3 + self.config["mask_channel"]
+        inputs = channels + self.config["gain_channel"]
         self.heads = NETWORK_PARTS[branches]
         self.packed = branches == "plain" and predicts_planes(name, kwargs)
         on_base = self.config["base"] is not None
@@ -57,7 +60,7 @@ class PipelineNetworks(nn.Module):
             raise ConfigError(
                 f"base {self.config['base']}: {name} predicts Bayer planes: take no base, or head=raw_rgb"
             )
-        self.branches = build_branches(name, kwargs, self.heads, channels, planes=self.packed)
+        self.branches = build_branches(name, kwargs, self.heads, inputs, planes=self.packed)
         self.spec = resolve_spec(next(iter(self.branches.values())), name)
         self.frame = PaddedFrame(self.spec, self.config["padding"])
         gains = {key: torch.zeros(1, 3 * len(parts), 1, 1) for key, parts in self.heads.items() if on_base}
@@ -86,6 +89,7 @@ class PipelineNetworks(nn.Module):
         *,
         auxiliary: Iterable[str] = (),
         estimate: PhotoEstimate | None = None,
+        gain: Tensor | None = None,
     ) -> tuple[Parts, Auxiliary]:
         """Run all networks.
 
@@ -95,16 +99,17 @@ class PipelineNetworks(nn.Module):
             auxiliary: names of additional predictions to return.
             estimate: of the photos that ``srgb`` are tiles of, for an estimated base; None: `estimate` judges
                 ``srgb``.
+            gain: what the photos' gain maps say, as for `gain_channel`; None: they have none.
 
         Returns:
             The predictions ``[B, C, H, W]`` by part, with C = `raw_channels`, clamped in evaluation mode; and the
             auxiliary predictions of the same height and width, or half of them for a network of Bayer planes.
 
         Raises:
-            ConfigError: the networks do not make such a prediction.
+            ConfigError: the networks do not make such a prediction, or do not see gain maps.
         """
         wanted = self.check_auxiliary(auxiliary)
-        x, base_raw = self._input(srgb, mask), self.base_raw(srgb, mask)
+        x, base_raw = self._input(srgb, mask, gain), self.base_raw(srgb, mask)
         estimate = estimate or self.estimate(srgb)
         size = (srgb.shape[-2], srgb.shape[-1])
         parts: Parts = {}
@@ -123,6 +128,7 @@ class PipelineNetworks(nn.Module):
         base_raw: Tensor | None = None,
         part: tuple[slice, slice] | None = None,
         estimate: PhotoEstimate | None = None,
+        gain: Tensor | None = None,
     ) -> Parts:
         """Run one of ``branches`` alone, with the same result as in `run_branches`.
 
@@ -134,13 +140,17 @@ class PipelineNetworks(nn.Module):
             part: rows and columns to return, first and one past the last; None: all. A network with a method
                 ``forward_part`` computes only the pixels that these depend on.
             estimate: as for `run_branches`.
+            gain: as for `run_branches`.
 
         Returns:
             The parts ``heads[name]`` at these rows and columns.
+
+        Raises:
+            ConfigError: the networks do not see gain maps.
         """
         size = (srgb.shape[-2], srgb.shape[-1])
         rows, columns = part or (slice(0, size[0]), slice(0, size[1]))
-        x, network = self._input(srgb, mask), self.branches[name]
+        x, network = self._input(srgb, mask, gain), self.branches[name]
         if self.packed:
             y = self._cut_out(network(x), size)[..., rows, columns]
         else:
@@ -214,9 +224,24 @@ class PipelineNetworks(nn.Module):
             )
         return wanted
 
-    def _input(self, srgb: Tensor, mask: Tensor) -> Tensor:
-        """Return the networks' input: photo and mask with their frame."""
-        return self.frame.put_around(torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb)
+    def check_gain(self, gain: Tensor | None) -> None:
+        """Require that the networks see gain maps, if one is given.
+
+        Raises:
+            ConfigError: they do not.
+        """
+        if gain is not None and not self.config["gain_channel"]:
+            raise ConfigError("the networks of this model do not see gain maps: pipeline.gain_channel=false")
+
+    def _input(self, srgb: Tensor, mask: Tensor, gain: Tensor | None) -> Tensor:
+        """Return the networks' input with its frame: the photo, and the mask and the gain map if they see them."""
+        self.check_gain(gain)
+        channels = [srgb]
+        if self.config["mask_channel"]:
+            channels.append(mask)
+        if self.config["gain_channel"]:
+            channels.append(gain_channel(gain, srgb))
+        return self.frame.put_around(torch.cat(channels, dim=1) if len(channels) > 1 else srgb)
 
     def _cut_out(self, y: Tensor, size: tuple[int, int]) -> Tensor:
         """Cut the frame off a network's output. Packed planes become a mosaic."""

@@ -245,15 +245,18 @@ class ReverseISPTask(pl.LightningModule):
         """Return the loss of a batch of crops."""
         stage = self.stage
         srgb = batch.srgb.contiguous(memory_format=torch.channels_last)
+        gain = batch.gain if self.model.config["gain_channel"] and batch.gain.numel() else None
         with torch.set_grad_enabled(stage.branches):
             mask = self.model.overexposure_mask(srgb)
             estimate = self.model.estimate(srgb)
-            out, auxiliary = self.model.compose(srgb, mask, auxiliary=self.loss.needs - GIVEN, estimate=estimate)
+            out, auxiliary = self.model.compose(
+                srgb, mask, auxiliary=self.loss.needs - GIVEN, estimate=estimate, gain=gain
+            )
         total = srgb.new_zeros(())
         if stage.branches:
             given = {"srgb": srgb, "cfa": self.model.cfa}
             context = {name: {**extra, **given} for name, extra in auxiliary.items()}
-            result = self._loss(out, batch, context, self._clean_raw(batch, estimate))
+            result = self._loss(out, batch, context, self._noe_target(batch, estimate, gain))
             total = total + result.total
             self.log_dict({f"train/{name}": value for name, value in result.terms.items()}, batch_size=len(srgb))
         if stage.refine:
@@ -264,27 +267,31 @@ class ReverseISPTask(pl.LightningModule):
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(srgb))
         return total
 
-    def _clean_raw(self, batch: Sample, estimate: PhotoEstimate | None) -> Tensor | None:
+    def _noe_target(self, batch: Sample, estimate: PhotoEstimate | None, gain: Tensor | None) -> Tensor | None:
         """Return the target of the NOE branch on an estimated base: the base's RAW of the clean photo.
 
         The branch corrects detail, of which tiles tell. An error of the estimate, of which they tell nothing, is
-        none of its business. None where the data do not know the clean photo.
+        none of its business. A gain map tells of it, so that photos with one have the true RAW as their target.
+        None where the data do not know the clean photo.
         """
         if estimate is None or not batch.clean.numel():
             return None
         assert isinstance(self.model.base, Estimated)
-        return self.model.base.compose("noe", batch.clean, torch.zeros_like(batch.clean), estimate).clamp(0, 1)
+        clean = self.model.base.compose("noe", batch.clean, torch.zeros_like(batch.clean), estimate).clamp(0, 1)
+        return clean if gain is None else torch.where(gain.isnan(), clean, batch.target)
 
     def _loss(
         self,
         out: Reconstruction,
         batch: Sample,
         context: Mapping[str, Mapping[str, Any]],
-        clean_raw: Tensor | None,
+        noe_target: Tensor | None,
     ) -> LossResult:
         """Compare a batch with its ground truth."""
         if isinstance(self.loss, FusionLoss):
-            result = self.loss(out.oe, out.noe, batch.target, out.mask, batch.valid, context, noe_target=clean_raw)
+            result = self.loss(
+                out.oe, out.noe, batch.target, out.mask, batch.valid, context, noe_target=noe_target
+            )
             return LossResult(*result)
         if self.loss.target == "raw_rgb":
             return LossResult(*self.loss(out.raw_rgb, batch.target, batch.valid, context["plain"]))

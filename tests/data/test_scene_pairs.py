@@ -176,3 +176,20 @@ def test_without_scenes_the_embedded_photographs_stand_for_them(tmp_path: Path) 
 def test_a_folder_without_scenes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no scenes in it"):
         create_data("scenes", scenes=tmp_path)
+
+
+def test_half_of_the_photos_have_a_gain_map(folder: Path, cache: Path) -> None:
+    data = _data(folder, cache, gain_maps=0.5, crops_per_epoch=64)
+    gain = torch.cat([batch.gain for batch in data.train_dataloader()])
+    assert gain.shape == (64, 1, 32, 32)
+    known = ~gain.isnan().flatten(1).any(dim=1)
+    assert torch.equal(known, gain.isfinite().flatten(1).all(dim=1))
+    assert 16 < known.sum() < 48
+    assert next(iter(data.val_dataloader())).gain.numel() == 0
+
+
+def test_maps_change_neither_photo_nor_raw(folder: Path, cache: Path) -> None:
+    without, with_maps = (next(iter(_data(folder, cache, gain_maps=x).train_dataloader())) for x in (0.0, 1.0))
+    assert torch.equal(without.srgb, with_maps.srgb)
+    assert torch.equal(without.bayer, with_maps.bayer)
+    assert without.gain.numel() == 0

@@ -170,13 +170,15 @@ def test_what_is_no_export_is_refused(files: dict[str, Path], tmp_path: Path) ->
 
 def test_a_graph_that_differs_is_refused() -> None:
     graph = PhotoToBayer(build("shared, refined")).eval()
-    assert check_graph(graph, lambda srgb: graph(srgb) + 2e-5, "x").difference == pytest.approx(2e-5, rel=0.1)
+    assert check_graph(graph, lambda inputs: graph(**inputs) + 2e-5, "x").difference == pytest.approx(
+        2e-5, rel=0.1
+    )
     with pytest.raises(WeightsError, match=r"x is not written: at 16x16 pixels its graph differs .* by 0\.001"):
-        check_graph(graph, lambda srgb: graph(srgb) + 1e-3, "x")
+        check_graph(graph, lambda inputs: graph(**inputs) + 1e-3, "x")
     with pytest.raises(WeightsError, match="differs"):
-        check_graph(graph, lambda srgb: graph(srgb) * float("nan"), "x")
+        check_graph(graph, lambda inputs: graph(**inputs) * float("nan"), "x")
     with pytest.raises(WeightsError, match=r"gives \[1, 1, 16, 15\] instead of \[1, 1, 16, 16\]"):
-        check_graph(graph, lambda srgb: graph(srgb)[..., :-1], "x")
+        check_graph(graph, lambda inputs: graph(**inputs)[..., :-1], "x")
 
 
 class Pooled(torch.nn.Module):

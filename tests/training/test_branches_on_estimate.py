@@ -24,7 +24,9 @@ LOST_EV = 1.5
 def task() -> ReverseISPTask:
     torch.manual_seed(0)
     kwargs = {"width": 4, "depth": 2, "norm": "none"}
-    model = ReverseISP("unet", backbone_kwargs=kwargs, base="estimated", profile=canonical_profile())
+    model = ReverseISP(
+        "unet", backbone_kwargs=kwargs, base="estimated", gain_channel=True, profile=canonical_profile()
+    )
     loss = compose(["experiment=default", "data.scenes=somewhere"]).loss
     return ReverseISPTask(model, build_loss(as_dict(loss), model))
 
@@ -88,3 +90,38 @@ def test_the_other_branch_learns_the_clean_photo_whatever_the_base_gets_wrong(
 
     assert pull(batch.srgb) < 1e-6  # only the level differs from the base's
     assert pull(0.95 * batch.srgb) > 1e-3
+
+
+def test_with_a_gain_map_the_other_branch_learns_the_true_raw(task: ReverseISPTask, batch: Sample) -> None:
+    def pull(gain: float) -> float:
+        task.zero_grad()
+        known = batch._replace(
+            clean=batch.srgb, target=0.5 * batch.target, gain=torch.full_like(batch.srgb[:, :1], gain)
+        )
+        task.training_step(known, 0).backward()
+        found = task.model.gains["noe"].grad
+        return 0.0 if found is None else found.abs().max().item()
+
+    assert pull(torch.nan) < 1e-6
+    assert pull(0.0) > 1e-3
+
+
+def test_levels_are_learnt_with_and_without_maps(task: ReverseISPTask, batch: Sample) -> None:
+    """The light of one photo is lost; the map of the other tells that its light is twice as far above white."""
+    target = batch.target.clone()
+    target[1, ..., 16:] *= 2**LOST_EV
+    gain = torch.full_like(batch.srgb[:, :1], torch.nan)
+    gain[1] = 0.0
+    gain[1, ..., 16:] = 2 * LOST_EV
+    known = batch._replace(target=target, gain=gain)
+    task.train()
+    task.on_train_batch_start(known, 0)
+    optimizer = torch.optim.Adam((p for p in task.parameters() if p.requires_grad), lr=0.01)
+    for _ in range(80):
+        optimizer.zero_grad()
+        task.training_step(known, 0).backward()
+        optimizer.step()
+    oe = task.model.eval().reconstruct(batch.srgb, gain).oe
+    assert oe is not None
+    errors = (oe / target.clamp(0, 1)).log2()[..., 16:].mean(dim=(1, 2, 3))
+    assert errors.abs().max() < 0.35
