@@ -1,69 +1,120 @@
-"""Measure the level of overexposed pixels with and without a gain map, on photographs of the simulated camera.
+"""Measure the level of overexposed pixels with and without a gain map, on views of scenes that were held out.
 
-The map is ideal, that of the light which the sensor read; or rounded to 8 bits at a quarter of the width. A line
-for each photograph, exposure and map has the mean error, its spread and the mean absolute error in EV. The page
-``docs/how-to/own-photos.md`` quotes them. Usage: ``python benchmarks/gain_levels.py``.
+    python benchmarks/gain_levels.py SCENES [--model FOLDER] [--cache FOLDER] [--views 4] [--json OUT]
+
+The views, their eight random renderings and the truth are those of ``benchmarks/scenes.py``: so is the 3x3 matrix
+that fits best where nothing is clipped. A map is ideal: that of the light which the sensor read; or the same in
+8 bits at a quarter of the width; or one of a rendition as phones make it, which rises faster than the light above
+mid grey and ends 3 EV above white, in 8 bits at a quarter of the width. The page ``docs/how-to/own-photos.md``
+quotes the table.
 """
 
 from __future__ import annotations
 
-import numpy as np
+import argparse
+import statistics
+from pathlib import Path
+
 import torch
-from skimage import data
+from _report import keep, to_table
+from scenes import LEAST_OE, SIZE, UNIT, VIEW_SEED, photos
 from torch import Tensor
-from torch.nn import functional as F
 
 import revisp
-from revisp.camera.isp import srgb_to_linear
-from revisp.camera.simulate import SIMULATED, sensor_light, simulate
-from revisp.inference.gain_level import levels_by_gain
-from revisp.io import GainMap
-from revisp.io.gain_fields import GainFields
+from revisp.camera.canonical import canonical_profile, raw_to_light
+from revisp.camera.draw import generator_of
+from revisp.camera.hdr_rendition import HDRRendition
+from revisp.camera.isp import apply_gains
+from revisp.data.scene_views import SceneLibrary, random_view
+from revisp.metrics.blind import CLIPPED, bin_picture, fit_colour, green_stops
+from revisp.pipeline import ReverseISP
 
-BALANCE = torch.tensor(SIMULATED.profile.as_shot_neutral).view(3, 1, 1)
-PHOTOGRAPHS, EXPOSURES = ("chelsea", "astronaut", "coffee", "rocket"), (1.0, 1.8)
+MAPS = {
+    "none": None,
+    "ideal": HDRRendition(),
+    "ideal, 8 bits, a quarter": HDRRendition(smaller=4, eight_bits=True),
+    "as of a phone, 8 bits, a quarter": HDRRendition(
+        contrast=1.25, headroom=3.0, least=0.0, smaller=4, eight_bits=True
+    ),
+}
 
-
-def level(raw: Tensor) -> Tensor:
-    """Return log2 of the mean of the balanced channels, ``[1, H, W]``."""
-    return (raw / BALANCE).mean(dim=0, keepdim=True).clamp_min(1e-4).log2()
-
-
-def gain_map(srgb: Tensor, raw: Tensor, *, quarter: bool) -> GainMap:
-    """Return the map from a photo to the light that the sensor read."""
-    light, shown = 4 * level(raw).exp2(), srgb_to_linear(srgb).mean(dim=0, keepdim=True)
-    stops = ((light + 1 / 64) / (shown + 1 / 64)).log2()
-    least, most = float(stops.min()), float(stops.max())
-    values = (stops - least) / (most - least)
-    if quarter:
-        small = (values.shape[1] // 4, values.shape[2] // 4)
-        values = (F.adaptive_avg_pool2d(values[None], small)[0] * 255).round() / 255
-    numbers = [np.array([each], np.float32) for each in (least, most, 1, 1 / 64, 1 / 64)]
-    return GainMap(values, GainFields(*numbers, headroom=most), (srgb.shape[1], srgb.shape[2]), "ideal")
+Figures = dict[str, float]
 
 
 def main() -> None:
-    """Print a line for each photograph, exposure and map."""
-    model = revisp.from_pretrained()
-    for name in PHOTOGRAPHS:
-        photo = torch.from_numpy(getattr(data, name)()).permute(2, 0, 1).float() / 255
-        photo = photo[:, : photo.shape[1] // 2 * 2, : photo.shape[2] // 2 * 2]
-        for exposure in EXPOSURES:
-            shot = simulate(photo, SIMULATED, exposure=exposure, generator=torch.Generator().manual_seed(0))
-            truth = sensor_light(photo, SIMULATED, exposure=exposure).clamp(0, 1)
-            out = revisp.predict(model, shot.srgb)
-            found = {"none": out}
-            for kind, quarter in (("ideal", False), ("8 bits, a quarter", True)):
-                chosen = gain_map(shot.srgb, truth, quarter=quarter)
-                levelled = levels_by_gain(out, shot.srgb, chosen, SIMULATED.profile.as_shot_neutral)
-                found[kind] = out if levelled is None else levelled.out
-            inside = out.mask > 0.5
-            for kind, each in found.items():
-                error = (level(each.raw_rgb) - level(truth))[inside]
-                print(
-                    f"{name:10} {exposure:+.1f} EV, {inside.float().mean():6.2%} overexposed, map {kind:18} "
-                    f"bias {error.mean():+.2f}  spread {error.std():.2f}  mean error {error.abs().mean():.2f} EV"
-                )
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenes", type=Path)
+    parser.add_argument("--model", type=Path, help="model folder in place of the default model")
+    parser.add_argument("--cache", type=Path, help="folder that keeps decoded scenes")
+    parser.add_argument("--views", type=int, default=4, help="views of each scene")
+    parser.add_argument("--json", type=Path, help="keep all figures")
+    arguments = parser.parse_args()
+    model = revisp.from_pretrained(arguments.model)
+    library = SceneLibrary(arguments.scenes, cache=arguments.cache)
+    found: dict[str, list[Figures]] = {kind: [] for kind in MAPS}
+    for number, scene in enumerate(library.parts["test"]):
+        for view in range(arguments.views):
+            light = random_view(scene, SIZE, generator_of(VIEW_SEED, number, view)).light
+            for photo, truth in photos(light):
+                for kind, figures in judge(model, photo, truth).items():
+                    found[kind].append(figures)
+    keep(arguments.json, report(found), found)
+
+
+@torch.inference_mode()
+def judge(model: ReverseISP, photo: Tensor, truth: Tensor) -> dict[str, Figures]:
+    """Return the errors of overexposed pixels with each map; none of a photo that has few such pixels.
+
+    Args:
+        model: a model that sees gain maps.
+        photo: ``[3, H, W]``.
+        truth: the canonical sensor's white-balanced RAW.
+    """
+    seen, true = bin_picture(photo), bin_picture(truth).double()
+    clipped = (seen >= CLIPPED).sum(0)
+    usable, overexposed = clipped == 0, clipped == 3
+    if usable.float().mean() < 0.05 or overexposed.sum() < LEAST_OE:
+        return {}
+    gains = canonical_profile().gains
+    light = raw_to_light(apply_gains(truth, [1 / gain for gain in gains]))
+    true = true / true.amax(0).flatten().quantile(UNIT)
+    scores = {}
+    for kind, rendition in MAPS.items():
+        gain = None if rendition is None else rendition.above_mid_grey(light, photo)
+        given = bin_picture(apply_gains(revisp.predict(model, photo, gain=gain).raw_rgb, gains)).double()
+        matched = torch.einsum("ij,jhw->ihw", fit_colour(given[:, usable], true[:, usable]), given)
+        stops = green_stops(matched) - green_stops(true)
+        inside = stops[overexposed]
+        scores[kind] = {
+            "bias": inside.mean().item(),
+            "spread": inside.std().item(),
+            "error": inside.abs().mean().item(),
+            "unclipped": stops[usable].abs().mean().item(),
+        }
+    return scores
+
+
+def report(found: dict[str, list[Figures]]) -> str:
+    """Return the table of means over photos."""
+    rows = []
+    none = statistics.mean(row["error"] for row in found["none"])
+    for kind, figures in found.items():
+        bias, spread, error, unclipped = (
+            [row[column] for row in figures] for column in ("bias", "spread", "error", "unclipped")
+        )
+        between = statistics.mean(abs(value) for value in bias)
+        rows.append(
+            (
+                kind,
+                f"{statistics.mean(bias):+.2f}",
+                *(f"{value:.2f}" for value in (between, statistics.mean(spread), statistics.mean(error))),
+                f"{none / statistics.mean(error):.1f}",
+                f"{statistics.mean(unclipped):.2f}",
+            )
+        )
+    head = ("map", "bias", "bias of a photo", "spread in a photo", "mean error", "times smaller", "unclipped")
+    return f"{to_table(head, rows)}\n\nMeans over {len(found['none'])} photos, in EV of green."
 
 
 if __name__ == "__main__":
