@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from revisp.cli._hydra import is_help, run_command
 from revisp.cli._main import say
 from revisp.cli._progress import TerminalBar
+from revisp.cli._supervise import supervise
 from revisp.config import as_dict, config_dir
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def main() -> None:
         names = sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
         print(USAGE.format(data=", ".join(names)), end="")
     else:
+        supervise()
         run_command("evaluate", _evaluate, [FLAG_SETTINGS.get(word, word) for word in sys.argv[1:]])
 
 

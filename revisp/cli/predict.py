@@ -14,8 +14,10 @@ import typer
 
 from revisp.cli._main import one_line, report_errors, say, shown
 from revisp.cli._progress import TerminalBar
+from revisp.cli._supervise import supervise
 from revisp.convert.jobs import left_out, plan_conversions
 from revisp.errors import ConfigError, RevispError
+from revisp.io.crash_record import crashes
 
 if TYPE_CHECKING:
     from revisp.convert.batch import Batch, Converted
@@ -190,13 +192,14 @@ def command(
             linear_dng=dng is DngKind.linear,
             gain_map=gain_map is GainMapUse.auto,
         )
-        batch = Batch(loaded, jobs, choice, workers=workers, resume=resume)
+        batch = Batch(loaded, jobs, choice, workers=0 if crashes().alone else workers, resume=resume)
         alone = devices * nodes == 1
         _conclude(_convert(batch) if alone else _divide(batch, Processes(devices, nodes, device)), notes)
 
 
 def main() -> None:
     """Run the command."""
+    supervise()
     app()
 
 
@@ -258,7 +261,7 @@ def _say(outcome: Converted) -> None:
         names = ", ".join(map(shown, outcome.files))
         note = outcome.note and f"; {outcome.note}"
         say(f"{shown(outcome.job.photo)} -> {names} ({outcome.seconds:.1f} s){note}")
-    elif outcome.skipped:
+    elif outcome.skipped and str(outcome.job.output) not in crashes().finished:
         say(f"{shown(outcome.job.output)} is finished")
 
 

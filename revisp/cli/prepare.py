@@ -11,6 +11,7 @@ import typer
 
 from revisp.cli._main import report_errors, say
 from revisp.cli._progress import TerminalBar
+from revisp.cli._supervise import supervise
 from revisp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def command(
 
 def main() -> None:
     """Run the command."""
+    supervise()
     app()
 
 

@@ -20,6 +20,7 @@ from revisp.convert.formats import Choice, Origin, check_writable, origin_of, pr
 from revisp.convert.jobs import Conversion, share
 from revisp.inference.tiles import Progress
 from revisp.io.atomic import remove_unfinished
+from revisp.io.crash_record import crashes, tell_finished
 from revisp.io.locking import lock, lock_beside, make_folder
 from revisp.io.photo import Photo, read_photo
 from revisp.pipeline import ReverseISP
@@ -230,6 +231,8 @@ class Batch:
         started = time.monotonic()
         held = None
         try:
+            if str(job.output) in crashes().finished:
+                return Picked(Converted(job))
             self._locks.add(held := _acquire(job.output))
             if self.resume and is_finished(job, self.choice, self.engine):
                 self._release(held)
@@ -244,6 +247,7 @@ class Batch:
         started = time.monotonic()
         try:
             files = write_raw(outcome.job.output, raw, self.engine, origin, self.choice)
+            tell_finished(str(outcome.job.output))
         except Exception as error:
             return replace(outcome, error=error)
         finally:

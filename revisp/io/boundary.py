@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from revisp.errors import ImageError, RevispError
+from revisp.io.crash_record import decoder_crash, told
 
 __all__ = ["decoding", "first_line"]
 
@@ -20,6 +21,8 @@ def decoding(
     Decoders raise errors of any type on damaged files, also `MemoryError`, `NotImplementedError` and exceptions of
     Rust that do not derive from `Exception`. Our own errors pass, and so do requests to end the program and
     warnings that the caller's filter raises.
+
+    A file whose decoder ended an earlier process of this command (`revisp.io.crash_record`) is refused.
 
     Args:
         path: the file that is decoded.
@@ -36,8 +39,11 @@ def decoding(
         ...
         revisp.errors.ImageError: photo.jpg: cut off or damaged (arithmetic coding)
     """
+    if crash := decoder_crash(str(path)):
+        raise raises(f"{path}: damaged, its decoder crashes ({crash})")
     try:
-        yield
+        with told(str(path)):
+            yield
     except (RevispError, Warning, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except OSError as error:
