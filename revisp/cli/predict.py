@@ -74,6 +74,13 @@ class GainMapUse(StrEnum):
     off = "off"
 
 
+class DamagedUse(StrEnum):
+    """What to do with photos of which a part is missing."""
+
+    refuse = "refuse"
+    warn = "warn"
+
+
 @dataclass(frozen=True)
 class Processes:
     """The processes that the photos are divided among."""
@@ -135,6 +142,9 @@ def command(
         GainMapUse,
         typer.Option(help="auto: overexposed pixels take their level from the photo's gain map, if it has one."),
     ] = GainMapUse.auto,
+    damaged: Annotated[
+        DamagedUse, typer.Option(help="warn: read photos that end early or lack parts, with a warning.")
+    ] = DamagedUse.refuse,
     preview: Annotated[bool, typer.Option("--preview", help="Also write the developed RAW as PNG.")] = False,
     resume: Annotated[
         bool,
@@ -191,6 +201,7 @@ def command(
             strip_location=strip_location,
             linear_dng=dng is DngKind.linear,
             gain_map=gain_map is GainMapUse.auto,
+            damaged=damaged.value,
         )
         batch = Batch(loaded, jobs, choice, workers=0 if crashes().alone else workers, resume=resume)
         alone = devices * nodes == 1

@@ -38,6 +38,13 @@ class Method(StrEnum):
     bilinear = "bilinear"
 
 
+class DamagedUse(StrEnum):
+    """What to do with files of which a part is missing."""
+
+    refuse = "refuse"
+    warn = "warn"
+
+
 @app.command()
 def command(
     inputs: Annotated[
@@ -57,6 +64,9 @@ def command(
     gain_maps: Annotated[
         bool, typer.Option("--gain-maps", help="Apply the gain maps of DNG and GPR files, against lens shading.")
     ] = False,
+    damaged: Annotated[
+        DamagedUse, typer.Option(help="warn: read files that are cut off or lack parts, with a warning.")
+    ] = DamagedUse.refuse,
     profile: Annotated[
         list[str] | None,
         typer.Option(metavar="PATTERN=FILE", help="Camera profile (JSON) of 16-bit mosaics; may be repeated."),
@@ -100,6 +110,7 @@ def command(
             styles=tuple(style or ()),
             min_preview=min_preview,
             gain_maps=gain_maps,
+            damaged=damaged.value,
             profiles=tuple(_rule(text) for text in profile or ()),
             demosaic=demosaic.value,
             val=None if val is None else tuple(val),

@@ -237,7 +237,7 @@ class Batch:
             if self.resume and is_finished(job, self.choice, self.engine):
                 self._release(held)
                 return Picked(Converted(job))
-            photo = read_photo(job.photo)
+            photo = read_photo(job.photo, damaged=self.choice.damaged)
         except Exception as error:
             self._release(held)
             return Picked(Converted(job, error=error))

@@ -22,6 +22,7 @@ from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError
 from revisp.inference.tiles import Progress, tile_apply
 from revisp.io.challenge_npy import write_challenge_npy
+from revisp.io.damaged import Damaged, check_damaged
 from revisp.io.dng.codec import find_compression
 from revisp.io.dng.provenance import Provenance
 from revisp.io.dng.write import write_dng, write_linear_dng
@@ -76,9 +77,10 @@ class Choice:
         strip_location: leave coordinates and names of places out of ``.dng``.
         linear_dng: write ``.dng`` of three planes, demosaiced (`revisp.io.dng.write_linear_dng`).
         gain_map: whether overexposed pixels take their level from the photo's gain map, if it has one.
+        damaged: what to do with photos of which a part is missing, as for `revisp.io.read_photo`.
 
     Raises:
-        ConfigError: an unknown compression, or a DNG that is both plain and linear.
+        ConfigError: an unknown compression or value of ``damaged``, or a DNG that is both plain and linear.
 
     Example:
         >>> Choice(bits=12, tile=512).bits
@@ -93,9 +95,11 @@ class Choice:
     strip_location: bool = False
     linear_dng: bool = False
     gain_map: bool = True
+    damaged: Damaged = "refuse"
 
     def __post_init__(self) -> None:
         find_compression(self.compression)
+        check_damaged(self.damaged)
         if self.plain_dng and self.linear_dng:
             raise ConfigError("a plain DNG is a mosaic: ask for a plain or a linear one, not both")
 
@@ -112,6 +116,7 @@ def convert_photo(
     preview: bool = False,
     tile: int | None = None,
     gain_map: bool = True,
+    damaged: Damaged = "refuse",
     progress: Progress | None = None,
 ) -> tuple[Path, ...]:
     """Read a photo, reconstruct its RAW and write it.
@@ -126,6 +131,7 @@ def convert_photo(
         preview: as for `Choice`.
         tile: as for `Choice`.
         gain_map: as for `Choice`.
+        damaged: as for `Choice`.
         progress: called after each tile.
 
     Returns:
@@ -136,9 +142,10 @@ def convert_photo(
         OutputError: a file cannot be written, or its ending is not in `WRITERS`.
         ConfigError: the format needs a camera and the model has none, or the camera has other bits.
     """
-    engine, output, choice = as_engine(model), Path(output), Choice(bits, preview, tile, gain_map=gain_map)
+    engine, output = as_engine(model), Path(output)
+    choice = Choice(bits, preview, tile, gain_map=gain_map, damaged=damaged)
     check_writable(engine, output, choice)
-    picture = read_photo(photo)
+    picture = read_photo(photo, damaged=damaged)
     raw, _ = predict_raw(engine, picture, choice, progress)
     return write_raw(output, raw, engine, origin_of(Path(photo), picture, raw, engine), choice)
 

@@ -16,10 +16,11 @@ from revisp.errors import ImageError, OutputError, ShapeError
 from revisp.io.atomic import atomic_write
 from revisp.io.boundary import decoding
 from revisp.io.containers.png import with_software
+from revisp.io.damaged import Damaged
 from revisp.io.not_a_photo import MOSAIC_SOFTWARE
 from revisp.io.npy import read_npy
 from revisp.io.pixel_limit import check_pixels
-from revisp.io.readable import check_complete
+from revisp.io.readable import check_complete, check_samples
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,10 +115,15 @@ def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile
             )
 
 
-def read_mosaic(path: str | Path) -> Array:
+def read_mosaic(path: str | Path, *, damaged: Damaged = "refuse") -> Array:
     """Read a single-channel 16-bit mosaic from ``.png``, ``.tiff`` or ``.npy``: uint16 ``[H, W]``.
 
     The file does not name its camera. `CameraProfile.normalise` of the right profile normalises the values.
+
+    Args:
+        path: the file.
+        damaged: ``"warn"`` reads a TIFF that is cut off or lacks strips or tiles, with a warning; what is missing
+            is 0.
 
     Raises:
         ImageError: the file is missing, damaged, or not one channel of 16 bits.
@@ -130,23 +136,24 @@ def read_mosaic(path: str | Path) -> Array:
         >>> mosaic.shape, mosaic.dtype
         ((16, 24), dtype('uint16'))
     """
-    array = _read(Path(path))
+    array = _read(Path(path), damaged)
     if array.ndim != 2:
         raise ImageError(f"{path}: a mosaic is one channel, this is {array.dtype} {list(array.shape)}")
     return array
 
 
-def read_planes(path: str | Path, cfa: CFA) -> Array:
+def read_planes(path: str | Path, cfa: CFA, *, damaged: Damaged = "refuse") -> Array:
     """Read a mosaic as `read_mosaic` does, or from the challenges' ``.npy`` of planes: uint16 ``[H, W]``.
 
     Args:
         path: the file; planes are uint16 ``[h, w, 4]`` in the order R, Gr, Gb, B.
         cfa: phase of the mosaic that the planes are unpacked to.
+        damaged: as for `read_mosaic`.
 
     Raises:
         ImageError: the file is missing, damaged, or has neither form.
     """
-    array = _read(Path(path))
+    array = _read(Path(path), damaged)
     if array.ndim == 3 and array.shape[-1] == 4:
         array = unpack(np.ascontiguousarray(array.transpose(2, 0, 1)), cfa)[0]
     if array.ndim != 2:
@@ -157,10 +164,10 @@ def read_planes(path: str | Path, cfa: CFA) -> Array:
     return array
 
 
-def _read(path: Path) -> Array:
+def _read(path: Path, damaged: Damaged) -> Array:
     """Return the array of a file: uint16, not empty."""
     with decoding(path, "not a readable 16-bit PNG, TIFF or npy mosaic"):
-        array = _decode(path)
+        array = _decode(path, damaged)
     if array.dtype != np.uint16:
         raise ImageError(
             f"{path}: a mosaic has 16 bits, this is {array.dtype} {list(array.shape)}: write the sensor's own "
@@ -171,7 +178,7 @@ def _read(path: Path) -> Array:
     return array
 
 
-def _decode(path: Path) -> Array:
+def _decode(path: Path, damaged: Damaged) -> Array:
     decoded: Array
     with path.open("rb") as file:
         head = file.read(4)
@@ -181,7 +188,8 @@ def _decode(path: Path) -> Array:
         decoded = imagecodecs.png_decode(data)
     elif head in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         with tifffile.TiffFile(path) as tiff:
-            check_complete(tiff.pages.first, path)
+            check_complete(tiff.pages.first, path, damaged)
+            check_samples(tiff.pages.first, path, damaged)
             decoded = tiff.asarray()
     else:
         decoded = read_npy(path)

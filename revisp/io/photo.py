@@ -16,6 +16,7 @@ from revisp.checks import check_image
 from revisp.errors import ImageError, ShapeError
 from revisp.io.atomic import atomic_write
 from revisp.io.colour import to_srgb
+from revisp.io.damaged import Damaged
 from revisp.io.decoders.by_content import decode_photo
 from revisp.io.decoders.decoded import MIN_SIZE, DecodedPhoto
 from revisp.io.exif import PhotoMetadata
@@ -50,7 +51,7 @@ class Photo:
     gain: GainMap | None = None
 
 
-def read_srgb(path: str | Path) -> Tensor:
+def read_srgb(path: str | Path, *, damaged: Damaged = "refuse") -> Tensor:
     """Read a photo as sRGB ``[3, H, W]``, float32 in [0, 1].
 
     JPEG, PNG, TIFF, WebP, HEIF, AVIF and JPEG XL of any depth are recognised by their content, not by the file's
@@ -59,6 +60,11 @@ def read_srgb(path: str | Path) -> Tensor:
     EXIF; values without a declaration count as sRGB. Of an HDR picture with a gain map, the SDR rendition is made.
     Grey is repeated in three channels, a palette is looked up, an opaque alpha channel is dropped. CMYK is
     converted by its profile. If a file has several frames or pages, the first full one is read, with a warning.
+
+    Args:
+        path: the photo.
+        damaged: ``"warn"`` reads a JPEG that ends early, or a TIFF without some strips or tiles, with a warning;
+            what is missing is grey or black.
 
     Raises:
         ImageError: the file is missing, empty, damaged, of another kind, smaller than 16 pixels or larger than 300
@@ -73,7 +79,7 @@ def read_srgb(path: str | Path) -> Tensor:
         >>> srgb.shape, srgb.max()
         (torch.Size([3, 32, 48]), tensor(1.))
     """
-    return _srgb_of(_open(Path(path), gain=False), Path(path))
+    return _srgb_of(_open(Path(path), gain=False, damaged=damaged), Path(path))
 
 
 def decode_srgb(data: bytes, path: str | Path) -> Tensor:
@@ -95,8 +101,12 @@ def decode_srgb(data: bytes, path: str | Path) -> Tensor:
     return _srgb_of(decode_photo(io.BytesIO(data), Path(path), gain=False), Path(path))
 
 
-def read_photo(path: str | Path) -> Photo:
+def read_photo(path: str | Path, *, damaged: Damaged = "refuse") -> Photo:
     """Read a photo with its EXIF and its gain map; the pixels are those of `read_srgb`.
+
+    Args:
+        path: the photo.
+        damaged: as for `read_srgb`.
 
     Raises:
         ImageError: as for `read_srgb`. Damaged EXIF is no error. A damaged gain map is left out, with a warning.
@@ -110,7 +120,7 @@ def read_photo(path: str | Path) -> Photo:
         (torch.Size([3, 32, 48]), None, None)
     """
     path = Path(path)
-    picture = _open(path, gain=True)
+    picture = _open(path, gain=True, damaged=damaged)
     srgb = _srgb_of(picture, path)
     height, width = srgb.shape[-2:]
     return Photo(srgb, picture.exif.metadata, gain_map_of(picture, (height, width)))
@@ -138,10 +148,10 @@ def write_png(path: str | Path, srgb: Tensor) -> None:
         Image.fromarray(picture.permute(1, 2, 0).cpu().numpy()).save(file, format="PNG", compress_level=_FASTEST)
 
 
-def _open(path: Path, *, gain: bool) -> DecodedPhoto:
+def _open(path: Path, *, gain: bool, damaged: Damaged) -> DecodedPhoto:
     try:
         with path.open("rb") as file:
-            return decode_photo(file, path, gain=gain)
+            return decode_photo(file, path, gain=gain, damaged=damaged)
     except OSError as error:
         raise ImageError(f"{path}: {error.strerror or error}") from error
 

@@ -51,7 +51,7 @@ def camera_pictures(item: RawFile | MosaicFile, options: PrepareOptions) -> Iter
     raw = read.upright()
     frame = Frame(raw)
     if len(item.files) > 1:
-        photo = read_photo(item.files[1])
+        photo = read_photo(item.files[1], damaged=options.damaged)
         _require_one_exposure(source, raw.metadata, item.files[1], photo.metadata)
         if _is_large_enough(photo.srgb, raw, options):
             yield _paired(item.name, "raw+jpeg", frame, photo.srgb, item.files[1], source)
@@ -124,14 +124,14 @@ def _turned(raw: RawImage, found: Alignment) -> RawImage:
 
 def _read(item: RawFile | MosaicFile, options: PrepareOptions) -> RawImage:
     if isinstance(item, MosaicFile):
-        return read_mosaic_raw(item.files[0], CameraProfile.load(item.profile))
+        return read_mosaic_raw(item.files[0], CameraProfile.load(item.profile), damaged=options.damaged)
     path = item.files[0]
     note = read_provenance(path)
     if note is not None:
         raise DataError(
             f"{path}: its RAW was predicted from {note.source or 'a photo'}, not read by a sensor: take it out"
         )
-    return read_raw(path, gain_maps=options.gain_maps)
+    return read_raw(path, gain_maps=options.gain_maps, damaged=options.damaged)
 
 
 def _is_large_enough(photo: Tensor, raw: RawImage, options: PrepareOptions) -> bool:

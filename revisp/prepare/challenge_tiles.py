@@ -11,12 +11,13 @@ from revisp.io.photo import read_srgb
 from revisp.io.raw.read import RawImage
 from revisp.prepare.frame import Frame, measure
 from revisp.prepare.items import ChallengeTile
+from revisp.prepare.options import PrepareOptions
 from revisp.prepare.store import AlignedPair
 
 __all__ = ["challenge_picture"]
 
 
-def challenge_picture(item: ChallengeTile) -> AlignedPair:
+def challenge_picture(item: ChallengeTile, options: PrepareOptions) -> AlignedPair:
     """Make the picture of a tile. Its pixels stay as the challenge has them; their offset is measured.
 
     Raises:
@@ -36,7 +37,7 @@ def challenge_picture(item: ChallengeTile) -> AlignedPair:
     stored, maximum = read_planes(item.files[0], CFA.RGGB), challenge.scale
     if (highest := int(stored.max())) > maximum:
         raise DataError(f"{item.files[0]}: holds {highest}, above the {maximum} that the challenge allows")
-    photo = read_srgb(item.files[1])
+    photo = read_srgb(item.files[1], damaged=options.damaged)
     if tuple(photo.shape[-2:]) != stored.shape:
         height, width = stored.shape
         raise DataError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from revisp.errors import ConfigError
+from revisp.io.damaged import Damaged, check_damaged
 
 __all__ = ["PrepareOptions"]
 
@@ -33,9 +34,11 @@ class PrepareOptions:
         workers: processes; 0 takes one for each core, or fewer if the memory is too small.
         gain_maps: apply the gain maps of DNG and GPR files, by which cameras even out their lens shading
             (`revisp.io.read_raw`).
+        damaged: what to do with files of which a part is missing, as for `revisp.io.read_raw` and
+            `revisp.io.read_photo`.
 
     Raises:
-        ConfigError: a number is outside its range, or there is no converter.
+        ConfigError: a number is outside its range, ``damaged`` is unknown, or there is no converter.
 
     Example:
         >>> PrepareOptions(val_share=0.1).converters
@@ -58,8 +61,10 @@ class PrepareOptions:
     seed: int = 0
     workers: int = field(default=0, compare=False)
     gain_maps: bool = False
+    damaged: Damaged = "refuse"
 
     def __post_init__(self) -> None:
+        check_damaged(self.damaged)
         if not 0 < self.min_preview <= 1:
             raise ConfigError(f"min_preview must lie in (0, 1], got {self.min_preview}")
         if not 0 <= self.val_share < 1:

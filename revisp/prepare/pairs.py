@@ -19,6 +19,7 @@ from revisp.io.photo import read_srgb
 from revisp.io.raw.read import read_mosaic_raw
 from revisp.prepare.frame import Frame, is_deep, measure
 from revisp.prepare.items import PairFile
+from revisp.prepare.options import PrepareOptions
 from revisp.prepare.plausible import require_bayer, warn_of_levels
 from revisp.prepare.store import AlignedPair
 
@@ -41,7 +42,7 @@ def find_pairs(folder: Path) -> Iterator[tuple[str, tuple[Path, ...]]]:
         yield name, tuple(half[name] for half in (raws, photos) if name in half)
 
 
-def pair_picture(item: PairFile) -> AlignedPair:
+def pair_picture(item: PairFile, options: PrepareOptions) -> AlignedPair:
     """Make the picture of a pair. Its pixels are not moved; their offset is measured.
 
     Raises:
@@ -52,7 +53,8 @@ def pair_picture(item: PairFile) -> AlignedPair:
         half = "raw" if item.files[0].parent.name == "srgb" else "srgb"
         raise DataError(f"{item.files[0]}: its other half is missing in {half}/")
     profile = CameraProfile.load(item.files[0].parent.parent / "profile.json")
-    raw, photo = read_mosaic_raw(item.files[0], profile), read_srgb(item.files[1])
+    raw = read_mosaic_raw(item.files[0], profile, damaged=options.damaged)
+    photo = read_srgb(item.files[1], damaged=options.damaged)
     require_bayer(raw, item.files[0])
     warn_of_levels(raw, item.files[0])
     if tuple(photo.shape[-2:]) != raw.mosaic.shape:

@@ -27,7 +27,7 @@ def simulated_pictures(item: PlainPhoto, options: PrepareOptions) -> Iterator[Al
         ImageError: the photo cannot be read.
         ConfigError: ``options.camera`` is not a valid camera file.
     """
-    photo = read_srgb(item.files[0])
+    photo = read_srgb(item.files[0], damaged=options.damaged)
     height, width = (side // 2 * 2 for side in photo.shape[-2:])
     fixed = None if options.camera is None else load_camera(options.camera)
     for index in range(options.cameras):

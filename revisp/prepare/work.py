@@ -112,11 +112,11 @@ def _pictures(item: Item, options: PrepareOptions) -> Iterator[AlignedPair]:
     elif isinstance(item, ChallengeTile):
         from revisp.prepare.challenge_tiles import challenge_picture
 
-        yield challenge_picture(item)
+        yield challenge_picture(item, options)
     elif isinstance(item, PairFile):
         from revisp.prepare.pairs import pair_picture
 
-        yield pair_picture(item)
+        yield pair_picture(item, options)
     elif isinstance(item, PlainPhoto):
         from revisp.prepare.photos import simulated_pictures
 
@@ -151,6 +151,8 @@ def _fingerprint(item: Item, sources: tuple[Source, ...], options: PrepareOption
     used: dict[str, Any] = {"format": WORK_FORMAT, "item": type(item).__name__, "demosaic": options.demosaic}
     used |= {"name": item.name, "scene": item.scene}
     used["files"] = [(Path(s["path"]).name, s["size"], s["mtime_ns"]) for s in sources]
+    if options.damaged != "refuse":
+        used["damaged"] = options.damaged
     extra: list[Path] = []
     if isinstance(item, RawFile | MosaicFile):
         used |= {"min_preview": options.min_preview, "gain_maps": options.gain_maps}

@@ -79,10 +79,10 @@ def test_reading_runs_ahead_of_prediction(jobs, monkeypatch):
             assert self.seen or second.wait(30)
             return super().bayer(srgb, **rest)
 
-    def read(path):
+    def read(path, **options):
         if path.stem == "1":
             second.set()
-        return read_photo(path)
+        return read_photo(path, **options)
 
     monkeypatch.setattr(batch, "read_photo", read)
     assert sum(bool(outcome.files) for outcome in convert_photos(Waiting(), jobs)) == 5

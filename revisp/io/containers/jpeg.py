@@ -37,6 +37,7 @@ class JpegFile(NamedTuple):
         bits: bits of a sample.
         size: height and width as stored.
         end: where the picture ends in the bytes.
+        frame: marker of the frame header, which tells the process.
     """
 
     exif: bytes | None
@@ -46,6 +47,7 @@ class JpegFile(NamedTuple):
     bits: int
     size: tuple[int, int]
     end: int
+    frame: int = 0xC0
 
 
 def parse_jpeg(data: bytes, start: int = 0) -> JpegFile | None:
@@ -58,13 +60,13 @@ def parse_jpeg(data: bytes, start: int = 0) -> JpegFile | None:
     exif: list[bytes] = []
     profile: dict[int, bytes] = {}
     xmp = iso_gain = None
-    frame: tuple[int, tuple[int, int]] | None = None
+    frame: tuple[int, int, tuple[int, int]] | None = None
     at = start + 2
     for marker, first, last in _segments(data, at):
         at = last
         payload = data[first:last] if 0xE0 <= marker <= 0xEF or marker in _FRAMES else b""
         if marker in _FRAMES and frame is None and len(payload) >= 5:
-            frame = payload[0], (int.from_bytes(payload[1:3], "big"), int.from_bytes(payload[3:5], "big"))
+            frame = marker, payload[0], (int.from_bytes(payload[1:3], "big"), int.from_bytes(payload[3:5], "big"))
         elif marker == 0xE1 and payload.startswith(_EXIF):
             part = payload[6:]  # the byte after the zero pads; some writers put no zero there
             if not exif or part[:2] not in (b"II", b"MM"):  # EXIF of more than 64 kB goes on in the next segment
@@ -83,9 +85,10 @@ def parse_jpeg(data: bytes, start: int = 0) -> JpegFile | None:
         xmp=xmp,
         icc=b"".join(profile[number] for number in sorted(profile)) or None,
         iso_gain=iso_gain,
-        bits=frame[0],
-        size=frame[1],
+        bits=frame[1],
+        size=frame[2],
         end=len(data) if end < 0 else end + 2,
+        frame=frame[0],
     )
 
 

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from revisp.errors import ImageError
 from revisp.io.boundary import decoding
+from revisp.io.damaged import Damaged
 from revisp.io.decoders.decoded import DecodedPhoto
 from revisp.io.decoders.heif import decode_heif
 from revisp.io.decoders.jxl import decode_jxl
@@ -19,13 +20,14 @@ from revisp.io.photo_parts import HEAD, photo_kind
 __all__ = ["decode_photo"]
 
 
-def decode_photo(file: BinaryIO, path: Path, *, gain: bool) -> DecodedPhoto:
+def decode_photo(file: BinaryIO, path: Path, *, gain: bool, damaged: Damaged = "refuse") -> DecodedPhoto:
     """Decode an open photo by its content; a pipe is read whole.
 
     Args:
         file: the photo.
         path: its name in errors.
         gain: whether its gain map is wanted.
+        damaged: what to do with a photo of which a part is missing.
 
     Raises:
         ImageError: no photo, damaged, or of a kind that is not supported.
@@ -38,10 +40,10 @@ def decode_photo(file: BinaryIO, path: Path, *, gain: bool) -> DecodedPhoto:
         raise not_a_photo(path, head)
     with decoding(path, "damaged or not a photo"):
         if kind == "TIFF":
-            return decode_tiff(file if file.seekable() else io.BytesIO(head + file.read()), path)
+            return decode_tiff(file if file.seekable() else io.BytesIO(head + file.read()), path, damaged)
         data = head + file.read()
         if kind == "JPEG":
-            return decode_jpeg(data, path, gain=gain)
+            return decode_jpeg(data, path, gain=gain, damaged=damaged)
         if kind == "PNG":
             return decode_png(data, path)
         if kind == "WebP":

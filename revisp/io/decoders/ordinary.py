@@ -16,9 +16,11 @@ from revisp.io.colour import Colour, colour_of_exif, colour_of_png
 from revisp.io.containers.jpeg import JpegFile, parse_jpeg
 from revisp.io.containers.png import parse_png
 from revisp.io.containers.webp import parse_webp
+from revisp.io.damaged import Damaged, report_damage
 from revisp.io.decoders.decoded import DecodedPhoto, check_size, mode_of, upright
 from revisp.io.exif import Exif, parse_exif
 from revisp.io.gain_fields import xmp_values
+from revisp.io.jpeg_data import ends_early, scans_missing
 from revisp.io.jpeg_gain import read_jpeg_gain
 from revisp.io.not_a_photo import refuse_mosaic
 from revisp.io.pixel_limit import pixel_limit
@@ -30,10 +32,8 @@ Array = np.ndarray[Any, Any]
 
 _TIFF_NAMESPACE = "http://ns.adobe.com/tiff/1.0/"
 _ORIENTATION = 0x0112
+_END = b"\xff\xd9"
 _MISSING = 128
-_MORE = bytes(range(0, 255, 2)) * 2
-"""Bytes put before the end of a JPEG: a decoder that already has all of its pixels passes over them."""
-
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -46,27 +46,41 @@ _TURNS = {
 """What turns a picture of an EXIF orientation upright. Pillow's pixels of four bytes are quick to turn."""
 
 
-def decode_jpeg(data: bytes, path: Path, *, gain: bool) -> DecodedPhoto:
+def decode_jpeg(data: bytes, path: Path, *, gain: bool, damaged: Damaged = "refuse") -> DecodedPhoto:
     """Decode a JPEG of 8 or 12 bits.
 
+    Args:
+        data: the file.
+        path: its name in errors.
+        gain: whether its gain map is wanted.
+        damaged: what to do if it ends early.
+
     Raises:
-        ImageError: size or colours are not supported, or it ends early although it has an end marker.
+        ImageError: size or colours are not supported, or it ends early and is refused.
     """
     parsed = parse_jpeg(data) or JpegFile(
         None, None, None, None, 8, (0, 0), len(data)
     )  # Pillow says what is wrong
+    if damaged == "warn" and data[parsed.end - 2 : parsed.end] != _END:
+        data += _END  # else Pillow refuses it
+        parsed = parsed._replace(end=len(data))
     exif = _with_orientation(parse_exif(parsed.exif), parsed.xmp)
     if parsed.bits == 8:
         pixels, mode = _pillow(data, path, exif.orientation)
-        if _has_blank_corner(pixels):
-            more = data[: parsed.end - 2] + _MORE + data[parsed.end - 2 :]
-            if not np.array_equal(pixels, _pillow(more, path, exif.orientation)[0]):
-                raise ImageError(f"{path}: ends early, its last rows are missing: copy it again")
+        cut = _has_blank_corner(pixels) and ends_early(
+            data, parsed.end, pixels, lambda more: _pillow(more, path, exif.orientation)[0]
+        )
     else:
         check_size(path, *reversed(parsed.size))
-        pixels = upright(imagecodecs.jpeg_decode(data), exif.orientation)
+        stored = imagecodecs.jpeg_decode(data)
+        cut = ends_early(data, parsed.end, stored, imagecodecs.jpeg_decode)
+        pixels = upright(stored, exif.orientation)
         check_size(path, pixels.shape[1], pixels.shape[0])
         mode = mode_of(pixels)
+    if cut:
+        report_damage(path, "ends early, its last rows are missing", damaged)
+    elif scans_missing(data, parsed):
+        report_damage(path, "ends early, its fine detail is missing", damaged)
     return DecodedPhoto(
         pixels,
         mode,

@@ -15,6 +15,7 @@ from revisp.errors import ImageError
 from revisp.io.colour import Colour, colour_of_exif
 from revisp.io.containers.damage import DamagedError
 from revisp.io.containers.tiff import Directory, DirectoryReader
+from revisp.io.damaged import Damaged, report_damage
 from revisp.io.decoders.decoded import DecodedPhoto, check_size, mode_of, upright
 from revisp.io.decoders.ordinary import pillow_pixels
 from revisp.io.exif import parse_exif
@@ -30,6 +31,7 @@ Array = np.ndarray[Any, Any]
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 274, 277
 _SUBFILE, _OLD_SUBFILE, _SUB_DIRECTORIES, _SAMPLE_FORMAT, _SOFTWARE, _ICC = 254, 255, 330, 339, 305, 34675
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
+_COMPRESSION, _UNCOMPRESSED = 259, 1
 _ROWS, _PLANAR, _STRIPS, _TILES = 278, 284, (273, 279), (324, 325)
 _WHITE_IS_ZERO, _CMYK = 0, 5
 _DEEP_PHOTOMETRICS = (0, 1, 2, 5, 6)
@@ -58,18 +60,24 @@ class _Page(NamedTuple):
         return bool(self.first(_SUBFILE) & (_REDUCED | _MASK)) or self.first(_OLD_SUBFILE) == _OLD_REDUCED
 
 
-def decode_tiff(file: BinaryIO, path: Path) -> DecodedPhoto:
+def decode_tiff(file: BinaryIO, path: Path, damaged: Damaged = "refuse") -> DecodedPhoto:
     """Decode the first full picture of a TIFF.
 
+    Args:
+        file: the photo.
+        path: its name in errors.
+        damaged: what to do if strips or tiles are absent or too short.
+
     Raises:
-        ImageError: a RAW file, a mosaic, or pixels of a kind or size that are not supported.
+        ImageError: a RAW file, a mosaic, or pixels of a kind or size that are not supported; or it is damaged and
+            refused.
     """
     pages = _pages(file)
     refuse_raw([page.tags for page in pages], path)
     page = _full(pages)
     check_size(path, page.first(_WIDTH), page.first(_HEIGHT))
     check_pixels(path, page.first(_WIDTH), page.first(_HEIGHT), page.first(_SAMPLES, 1))
-    _check_whole(page, path)
+    _check_whole(page, path, damaged)
     others = [each for each in pages if each is not page and not each.reduced and 4 * each.area > page.area]
     if others:
         warnings.warn(f"{path}: has {1 + len(others)} frames, only the first is read", stacklevel=5)
@@ -82,8 +90,8 @@ def decode_tiff(file: BinaryIO, path: Path) -> DecodedPhoto:
     return DecodedPhoto(pixels, mode, white, colour, exif)
 
 
-def _check_whole(page: _Page, path: Path) -> None:
-    """Refuse a picture of which strips or tiles are absent: decoders fill them with black.
+def _check_whole(page: _Page, path: Path, damaged: Damaged) -> None:
+    """Report a picture of which strips or tiles are absent or too short: decoders fill them with black.
 
     Raises:
         ImageError: some are.
@@ -93,7 +101,17 @@ def _check_whole(page: _Page, path: Path) -> None:
     for kind, needed in ((_STRIPS, strips), (_TILES, 1)):
         places, sizes = (page.tags.get(tag, ()) for tag in kind)
         if places and sizes and (0 in places or 0 in sizes or min(len(places), len(sizes)) < needed):
-            raise ImageError(f"{path}: damaged, strips or tiles of its picture are absent: copy it again")
+            report_damage(path, "damaged, strips or tiles of its picture are absent", damaged)
+            return
+    _, sizes = (page.tags.get(tag, ()) for tag in _STRIPS)
+    if sizes and page.first(_COMPRESSION, _UNCOMPRESSED) == _UNCOMPRESSED and _least_bytes(page) > sum(sizes):
+        report_damage(path, "damaged, strips of its picture are too short", damaged)
+
+
+def _least_bytes(page: _Page) -> int:
+    """Return the bytes of an uncompressed picture."""
+    bits = sum(page.tags.get(_BITS, (1,))[: page.first(_SAMPLES, 1)])
+    return page.first(_HEIGHT) * -(-page.first(_WIDTH) * bits // 8)
 
 
 def tiff_size(file: BinaryIO) -> tuple[int, int]:

@@ -11,6 +11,7 @@ import tifffile
 from revisp.errors import ImageError
 from revisp.io.boundary import decoding
 from revisp.io.dng.tags import LINEAR_SAMPLES
+from revisp.io.jpeg_data import check_lossless_jpeg
 from revisp.io.readable import check_complete, check_file, tiff_pages
 
 __all__ = ["read_linear_dng"]
@@ -38,6 +39,7 @@ def read_linear_dng(path: str | Path) -> np.ndarray[Any, Any]:
         found = [page for page in pages if page.photometric == LINEAR_SAMPLES and page.samplesperpixel == 3]
         if found:
             check_complete(found[0], path)
+            check_lossless_jpeg(found[0], path, "refuse")
         stored = found[0].asarray() if found else None
     if stored is None or stored.dtype != np.uint16 or stored.ndim != 3:
         raise ImageError(f"{path}: not a linear DNG of three planes of 16 bits")

@@ -13,8 +13,10 @@ from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, ImageError
 from revisp.io.boundary import decoding
+from revisp.io.damaged import Damaged
 from revisp.io.dng.codec import COMPRESSIONS, join_fields
 from revisp.io.exif import PhotoMetadata, read_metadata
+from revisp.io.jpeg_data import check_lossless_jpeg
 from revisp.io.raw.dng_colour import CameraColours, as_shot
 from revisp.io.raw.dng_levels import (
     FLOATING,
@@ -29,7 +31,7 @@ from revisp.io.raw.dng_tags import DngTags, bayer_phase
 from revisp.io.raw.libraw import libraw_metadata, open_libraw
 from revisp.io.raw.masked_border import border_black, masked_black, warn_of_black
 from revisp.io.raw.rawimage import RawImage, Rectangle, picture_area
-from revisp.io.readable import check_complete, check_largest
+from revisp.io.readable import check_complete, check_largest, check_samples
 
 __all__ = ["read_dng"]
 
@@ -39,7 +41,7 @@ _ORIENTATION, _ROW_FACTOR, _COLUMN_FACTOR = 274, 50975, 52547
 _CROP_ORIGIN, _CROP_SIZE = 50719, 50720
 
 
-def read_dng(path: Path) -> RawImage:
+def read_dng(path: Path, damaged: Damaged = "refuse") -> RawImage:
     """Read a DNG file that `is_dng`; see `revisp.io.read_raw`.
 
     Raises:
@@ -50,8 +52,10 @@ def read_dng(path: Path) -> RawImage:
             with tifffile.TiffFile(path) as tiff:
                 tags = DngTags(tiff)
                 cfa = bayer_phase(tags, path)
-                check_complete(tags.page, path)
-                check_largest(tiff, path)
+                check_complete(tags.page, path, damaged)
+                check_largest(tiff, path, damaged)
+                check_samples(tags.page, path, damaged)
+                check_lossless_jpeg(tags.page, path, damaged)
                 samples, metadata = _samples(tags, path)
                 return _image(tags, samples, cfa, metadata, path)
         except ImageError as error:

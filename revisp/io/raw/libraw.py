@@ -19,13 +19,15 @@ from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, ImageError
 from revisp.io.boundary import decoding
+from revisp.io.damaged import Damaged
 from revisp.io.exif import PhotoMetadata, read_exif, read_metadata
+from revisp.io.jpeg_data import check_lossless_jpeg
 from revisp.io.pixel_limit import check_pixels
 from revisp.io.raw.bayer import OTHER_PATTERN, not_bayer, phase_of
 from revisp.io.raw.ciff import read_ciff
 from revisp.io.raw.masked_border import border_black, warn_of_black
 from revisp.io.raw.rawimage import Planes, RawImage, Rectangle, picture_area
-from revisp.io.readable import check_largest
+from revisp.io.readable import check_largest, tiff_pages
 
 __all__ = ["libraw_metadata", "libraw_preview", "open_libraw", "read_libraw"]
 
@@ -37,13 +39,13 @@ _ORIENTATION = {0: 1, 1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
 _PERIOD = 48  # pixels: a multiple of every period (2, 4, 6, 8, 16) of the patterns that LibRaw knows
 
 
-def read_libraw(path: Path) -> RawImage:
+def read_libraw(path: Path, damaged: Damaged = "refuse") -> RawImage:
     """Read a RAW file that LibRaw knows; see `revisp.io.read_raw`.
 
     Raises:
         ImageError: the file is cut off, damaged, not a RAW file, or has no 2x2 Bayer mosaic.
     """
-    _check_complete(path)
+    _check_complete(path, damaged)
     try:
         with decoding(path), open_libraw(path) as raw:
             _check_header(raw, path)
@@ -113,12 +115,14 @@ def _reason(error: rawpy.LibRawError) -> str:
     return text
 
 
-def _check_complete(path: Path) -> None:
-    """Refuse a TIFF-based RAW that is cut off, since some decoders fill the missing part with grey."""
+def _check_complete(path: Path, damaged: Damaged) -> None:
+    """Report a TIFF-based RAW that is cut off or damaged, since some decoders fill the missing part with grey."""
     try:
         with tifffile.TiffFile(path) as tiff:
-            check_largest(tiff, path)
-    except ImageError:
+            check_largest(tiff, path, damaged)
+            for page in tiff_pages(tiff):
+                check_lossless_jpeg(page, path, damaged)
+    except (ImageError, Warning):
         raise
     except Exception:  # not a TIFF, or damaged: LibRaw decides
         return

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from revisp.camera.profile import CameraProfile
 from revisp.errors import ImageError
+from revisp.io.damaged import Damaged
 from revisp.io.exif import PhotoMetadata
 from revisp.io.mosaic_file import read_planes
 from revisp.io.raw.dng import read_dng
@@ -19,7 +20,7 @@ from revisp.io.readable import check_file
 __all__ = ["RawImage", "Rectangle", "read_mosaic_raw", "read_raw"]
 
 
-def read_raw(path: str | Path, *, gain_maps: bool = False) -> RawImage:
+def read_raw(path: str | Path, *, gain_maps: bool = False, damaged: Damaged = "refuse") -> RawImage:
     """Read the mosaic and the camera profile of a RAW file.
 
     LibRaw reads most formats (CR2, CR3, CRW, NEF, ARW, RAF, DNG and many more). tifffile and imagecodecs decode a
@@ -48,6 +49,9 @@ def read_raw(path: str | Path, *, gain_maps: bool = False) -> RawImage:
         gain_maps: multiply the samples by the GainMaps of a DNG's or GPR's OpcodeList2, by which the camera evens
             out its lens shading; what exceeds white ends there. Other opcodes, and other formats, are left as they
             are.
+        damaged: ``"warn"`` reads a file that is cut off, lacks strips or tiles, or whose lossless JPEG does not
+            end well, with a warning; the samples that are missing are of any value. Files that LibRaw refuses stay
+            refused.
 
     Raises:
         ImageError: the file is missing, empty, cut off, damaged, not a RAW file, or has no 2x2 Bayer mosaic
@@ -68,18 +72,19 @@ def read_raw(path: str | Path, *, gain_maps: bool = False) -> RawImage:
     if path.suffix.lower() == ".gpr":
         raw = read_gpr(path)
     else:
-        raw = read_dng(path) if is_dng(path) else read_libraw(path)
+        raw = read_dng(path, damaged) if is_dng(path) else read_libraw(path, damaged)
     gain = read_gain(path, raw.mosaic.shape) if gain_maps else None
     return raw if gain is None else apply_gain_maps(raw, gain)
 
 
-def read_mosaic_raw(path: str | Path, profile: CameraProfile) -> RawImage:
+def read_mosaic_raw(path: str | Path, profile: CameraProfile, *, damaged: Damaged = "refuse") -> RawImage:
     """Read a mosaic file without camera data, and a camera profile, as a RAW.
 
     Args:
         path: one channel of 16 bits (``.png``, ``.tiff``, ``.npy``), or the challenges' ``.npy`` of planes R, Gr,
             Gb, B, uint16 ``[h, w, 4]``.
         profile: camera that defines the units of the values and the CFA of the mosaic.
+        damaged: as for `read_mosaic`.
 
     Raises:
         ImageError: the file is missing, damaged, of another kind, or has values above the profile's white level.
@@ -94,7 +99,7 @@ def read_mosaic_raw(path: str | Path, profile: CameraProfile) -> RawImage:
         >>> float(raw.normalised().max())
         1.0
     """
-    mosaic = read_planes(path, profile.cfa)
+    mosaic = read_planes(path, profile.cfa, damaged=damaged)
     if mosaic.max() > profile.white_level:
         raise ImageError(
             f"{path}: holds {int(mosaic.max())}, above the white level {profile.white_level:g} of the profile of "
