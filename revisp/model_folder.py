@@ -27,7 +27,7 @@ from revisp.pipeline.build import Branches
 from revisp.pipeline.outline import outline
 from revisp.schema import Flag, Json, Text, Whole, build, check_fields, one_of, parse_file
 
-__all__ = ["DEFAULT", "DEFAULT_MODEL", "from_pretrained", "save_pretrained"]
+__all__ = ["DEFAULT", "DEFAULT_MODEL", "from_pretrained", "model_files", "save_pretrained"]
 
 DEFAULT = "default"
 """Name of the small model in the package, wherever a model folder is taken."""
@@ -143,6 +143,23 @@ def _require_replaceable(folder: Path) -> None:
         raise OutputError(f"{folder} exists and cannot be replaced ({error}): choose another name") from error
 
 
+def model_files(folder: str | Path | None = None) -> tuple[Path, ...]:
+    """Return the files of a model folder that decide what it predicts.
+
+    Args:
+        folder: as for `from_pretrained`.
+
+    Example:
+        >>> [path.name for path in model_files("default")]
+        ['config.json', 'model.safetensors']
+    """
+    return tuple(_place(folder) / name for name in (CONFIG_FILE, WEIGHTS_FILE))
+
+
+def _place(folder: str | Path | None) -> Path:
+    return DEFAULT_MODEL if folder is None or str(folder) == DEFAULT else Path(folder)
+
+
 def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
     """Load a pipeline from a model folder, in evaluation mode, on the CPU.
 
@@ -160,7 +177,7 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
         >>> model.cfa, model.training
         (<CFA.RGGB: 'RGGB'>, False)
     """
-    folder = DEFAULT_MODEL if folder is None or str(folder) == DEFAULT else Path(folder)
+    folder = _place(folder)
     if not folder.is_dir():
         raise WeightsError(f"{folder}: no such model folder; it must hold {CONFIG_FILE} and {WEIGHTS_FILE}")
     for name in (CONFIG_FILE, WEIGHTS_FILE):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from revisp.camera.fitted import FittedCamera
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
+from revisp.convert.settings import ModelFiles
 from revisp.convert.target import check_source, mosaic_of, planes_of, refined_rgb
 from revisp.inference.gain_level import GainLevel, level_of_gain, levels_by_gain
 from revisp.inference.predict import predict
@@ -65,6 +66,7 @@ class TorchEngine:
         headroom: told of all photos, as for `revisp.predict`.
         curve: told of all photos, as for `revisp.predict`.
         name: the model's name in the files that are written.
+        files: the files of the model.
 
     Raises:
         ConfigError: a camera is given, but the colours of the model's own are not known; or headroom or curve
@@ -83,6 +85,7 @@ class TorchEngine:
     headroom: float | None = None
     curve: Sequence[float] | FittedCamera | None = None
     name: str = ""
+    files: ModelFiles = field(default_factory=ModelFiles)
 
     def __post_init__(self) -> None:
         if self.camera is not None:

@@ -18,6 +18,7 @@ from revisp.challenges import of_profile
 from revisp.convert.engine import Engine, Sensor, TorchEngine, as_engine
 from revisp.convert.jobs import preview_path
 from revisp.convert.measured_noise import measured_noise
+from revisp.convert.settings import settings_digest
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError
 from revisp.inference.tiles import Progress, tile_apply
@@ -258,6 +259,7 @@ def _dng(path: Path, raw: Tensor, sensor: Sensor, origin: Origin, choice: Choice
             model=getattr(sensor, "name", ""),
             camera=camera_name(origin.metadata.make or "", origin.metadata.model or ""),
             gain=origin.brightness.gain,
+            settings=settings_digest(sensor, choice, path.suffix.lower()),
         )
     told["compression"] = choice.compression
     if choice.linear_dng:
@@ -289,7 +291,7 @@ def _npy(path: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choi
 
 
 def _mosaic(path: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> None:
-    write_mosaic(path, bayer, _camera(sensor))
+    write_mosaic(path, bayer, _camera(sensor), note=settings_digest(sensor, choice, path.suffix.lower()))
 
 
 WRITERS: Mapping[str, Writer] = MappingProxyType(

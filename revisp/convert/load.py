@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import torch
 
 from revisp.convert.engine import Engine, TorchEngine
+from revisp.convert.settings import ModelFiles
 from revisp.convert.target import find_camera
 from revisp.errors import ConfigError
 from revisp.inference.fast import optimise
 from revisp.inference.precision import Precision
 from revisp.io.camera_file import load_curve
-from revisp.model_folder import DEFAULT, from_pretrained
+from revisp.model_folder import DEFAULT, from_pretrained, model_files
 
 if TYPE_CHECKING:
     from revisp.camera.fitted import FittedCamera
@@ -105,7 +106,8 @@ def load_engine(
         known = load_curve(curve) if isinstance(curve, str | Path) else curve
         loaded = load_model(model, device)
         name = f"{Path(model or DEFAULT).name}: {loaded.description}"
-        return TorchEngine(optimise(loaded, precision, compile=compile), memory, target, headroom, known, name)
+        fast = optimise(loaded, precision, compile=compile)
+        return TorchEngine(fast, memory, target, headroom, known, name, ModelFiles.of(model_files(model)))
     settings = {"device": device != "auto", "precision": precision != "auto", "compile": compile, "memory": memory}
     told = {"camera": camera, "headroom": headroom, "curve": curve}
     settings |= {name: value is not None for name, value in told.items()}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from revisp.backbones.thumbnail import thumbnail
 from revisp.checks import check_image, check_same_size
+from revisp.convert.settings import ModelFiles
 from revisp.errors import ConfigError, ShapeError, WeightsError
 from revisp.export.runtime import open_session, predict_session, read_info
 from revisp.inference.plan import Grid, Limits, TilePlan
@@ -40,6 +41,7 @@ class OnnxPipeline:
         profile: the camera whose RAW the graph predicts; None if the model had none.
         cfa: phase of the mosaics.
         name: name of the file, which is recorded in the files that are written.
+        files: the file itself, by its bytes.
 
     Raises:
         ConfigError: onnxruntime is not installed or does not have a provider.
@@ -63,6 +65,7 @@ class OnnxPipeline:
         self._session = open_session(self.path, providers)
         self.info = read_info(self._session, path)
         self.profile, self.cfa = self.info.profile, self.info.cfa
+        self.files = ModelFiles.of([self.path])
 
     @property
     def sees_gain(self) -> bool:

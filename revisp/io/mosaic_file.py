@@ -15,7 +15,7 @@ from revisp.cfa import CFA, unpack
 from revisp.errors import ImageError, OutputError, ShapeError
 from revisp.io.atomic import atomic_write
 from revisp.io.boundary import decoding
-from revisp.io.containers.png import with_software
+from revisp.io.containers.png import parse_png, with_software
 from revisp.io.damaged import Damaged
 from revisp.io.not_a_photo import MOSAIC_SOFTWARE
 from revisp.io.npy import read_npy
@@ -25,9 +25,11 @@ from revisp.io.readable import check_complete, check_samples
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["read_mosaic", "read_planes", "single_mosaic", "stored_mosaic", "write_mosaic"]
+__all__ = ["read_mosaic", "read_note", "read_planes", "single_mosaic", "stored_mosaic", "write_mosaic"]
 
 Array = np.ndarray[Any, Any]
+
+_SOFTWARE = 305
 
 
 def single_mosaic(bayer: Tensor | Array) -> Array:
@@ -71,7 +73,7 @@ def stored_mosaic(bayer: Tensor | Array, profile: CameraProfile) -> Array:
     return np.ascontiguousarray(array)
 
 
-def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile) -> None:
+def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile, *, note: str = "") -> None:
     """Write a mosaic as a single-channel 16-bit ``.png`` or ``.tiff`` in stored units, losslessly compressed.
 
     Stored units are those of the sensor: ``profile.black_level`` is black and ``profile.white_level`` is white.
@@ -82,6 +84,7 @@ def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile
         path: the file; its ending is ``.png``, ``.tif`` or ``.tiff``.
         bayer: as for `stored_mosaic`: floating point and normalised, or uint16 in stored units.
         profile: camera that defines the stored units.
+        note: a word of ASCII that is stored behind the program's name.
 
     Raises:
         ShapeError: the input is not one mosaic.
@@ -100,9 +103,10 @@ def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile
     ending = Path(path).suffix.lower()
     if ending not in (".png", ".tif", ".tiff"):
         raise OutputError(f"cannot write {path}: a mosaic is written as .png, .tif or .tiff")
+    software = f"{MOSAIC_SOFTWARE} {note}".strip()
     with atomic_write(path) as file:
         if ending == ".png":
-            file.write(with_software(bytes(imagecodecs.png_encode(stored)), MOSAIC_SOFTWARE))
+            file.write(with_software(bytes(imagecodecs.png_encode(stored)), software))
         else:
             tifffile.imwrite(
                 file,
@@ -111,8 +115,33 @@ def write_mosaic(path: str | Path, bayer: Tensor | Array, profile: CameraProfile
                 compression="zlib",
                 predictor=True,
                 metadata=None,
-                software=MOSAIC_SOFTWARE,
+                software=software,
             )
+
+
+def read_note(path: str | Path) -> str:
+    """Return the note that `write_mosaic` has stored; an empty text where there is none.
+
+    Example:
+        >>> import tempfile
+        >>> from revisp.camera.simulate import SIMULATED
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_mosaic(f"{folder}/a.png", np.ones((16, 16), np.float32), SIMULATED.profile, note="draft")
+        ...     read_note(f"{folder}/a.png")
+        'draft'
+    """
+    path = Path(path)
+    try:
+        with decoding(path):
+            if path.suffix.lower() == ".png":
+                parsed = parse_png(path.read_bytes())
+                software = None if parsed is None else parsed.software
+            else:
+                with tifffile.TiffFile(path) as tiff:
+                    software = tiff.pages.first.tags.valueof(_SOFTWARE)
+    except ImageError:
+        return ""
+    return software.removeprefix(MOSAIC_SOFTWARE).strip() if isinstance(software, str) else ""
 
 
 def read_mosaic(path: str | Path, *, damaged: Damaged = "refuse") -> Array:

@@ -19,8 +19,10 @@ from revisp.convert.batch import Batch, convert_photos
 from revisp.convert.engine import TorchEngine
 from revisp.convert.formats import Choice, convert_photo
 from revisp.convert.jobs import Conversion, plan_conversions, read_photo_list, share
+from revisp.convert.load import load_engine
 from revisp.errors import ConfigError, ImageError, OutputError
 from revisp.io import read_mosaic, read_photo, read_raw
+from revisp.model_folder import save_pretrained
 from revisp.pipeline import ReverseISP
 
 
@@ -195,6 +197,71 @@ def test_a_dng_of_another_model_camera_or_photo_is_not_finished(jobs):
     Image.new("RGB", size, (1, 2, 3)).save(job.photo)
     os.utime(job.photo, ns=(0, 0))  # an older photo was put in its place
     assert not next(convert_photos(other, [job], resume=True)).skipped
+
+
+class Planes(Green):
+    def raw_rgb(self, srgb, *, tile=None, progress=None):
+        return srgb
+
+
+OTHER_OPTIONS = [
+    {"compression": "none"},
+    {"compression": "jpegxl"},
+    {"plain_dng": True},
+    {"linear_dng": True},
+    {"strip_location": True},
+    {"gain_map": False},
+    {"preview": True},
+]
+
+
+@pytest.mark.parametrize("other", OTHER_OPTIONS, ids=lambda other: next(iter(other)))
+def test_a_dng_of_other_options_is_not_finished(jobs, other):
+    """Asked for otherwise, it is written anew; asked for so again, it is finished."""
+    given = [Choice(), Choice(**other), Choice()]
+    job = jobs[0]
+    engine = Planes()
+    made = [
+        [next(convert_photos(engine, [job], choice, resume=True)).skipped for _ in range(2)] for choice in given
+    ]
+    last = other == {"preview": True}  # a DNG beside a preview is the same DNG
+    assert made == [[False, True], [False, True], [last, True]]
+
+
+@pytest.mark.parametrize("ending", ["dng", "npy", "png", "tiff"])
+def test_a_file_of_a_model_of_the_same_name_with_other_weights_is_not_finished(tmp_path, jobs, ending):
+    """A run folder's model is always called ``model``."""
+    job = Conversion(jobs[0].photo, jobs[0].output.with_suffix(f".{ending}"))
+    made = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, profile=SIMULATED.profile)
+        save_pretrained(model, tmp_path / "model")
+        for _ in range(2):
+            engine = load_engine(tmp_path / "model", device="cpu")
+            made.append(next(convert_photos(engine, [job], resume=True)).skipped)
+    assert made == [False, True, False, True]
+
+
+@pytest.mark.parametrize("ending", ["dng", "png"])
+def test_a_file_of_another_camera_or_headroom_is_not_finished(tmp_path, jobs, ending):
+    job = Conversion(jobs[0].photo, jobs[0].output.with_suffix(f".{ending}"))
+    for told in ({}, {"headroom": 2.0}, {"camera": "Nikon D850"}, {"curve": (0.0, 0.2, 1.0)}):
+        engine = load_engine("default", device="cpu", **told)
+        assert [next(convert_photos(engine, [job], resume=True)).skipped for _ in range(2)] == [False, True], told
+
+
+def test_a_preview_of_an_earlier_raw_is_not_finished(jobs):
+    job, choice = jobs[0], Choice(preview=True)
+    assert next(convert_photos(Green(), [job], choice)).files
+    other = Green()
+    other.name = "another"
+    assert next(convert_photos(other, [job])).files  # without a preview: that of the first model stays
+    os.utime(job.output.with_suffix(".preview.png"), ns=(1, 1))
+    assert not next(convert_photos(other, [job], choice, resume=True)).skipped
+    preview = job.output.with_suffix(".preview.png")
+    preview.write_bytes(preview.read_bytes()[:-50])
+    assert not next(convert_photos(other, [job], choice, resume=True)).skipped
 
 
 def test_a_photo_from_the_future_is_converted_once(jobs):

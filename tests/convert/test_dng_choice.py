@@ -147,7 +147,8 @@ def test_a_linear_dng_holds_the_three_planes(photo: Path, compression: str):
         )
         assert (read_preview(dng) - read_srgb(photo)).abs().mean() < 0.03
     job = Conversion(photo, dng)
-    again = next(convert_photos(Inverse(), [job], Choice(linear_dng=True), resume=True))
+    choice = Choice(linear_dng=True, compression=compression)
+    again = next(convert_photos(Inverse(), [job], choice, resume=True))
     assert again.skipped
 
 

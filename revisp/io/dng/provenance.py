@@ -31,6 +31,7 @@ class Provenance:
         camera: make and model of the camera that took the photo.
         gain: EV by which the prediction was brightened before it was stored.
         release: the release of revisp.
+        settings: hash of the model's files and of the options; empty if unknown.
 
     Example:
         >>> Provenance(model="default", source="photo.jpg").release == __version__
@@ -43,9 +44,12 @@ class Provenance:
     camera: str = ""
     gain: float = 0.0
     release: str = __version__
+    settings: str = ""
 
     @classmethod
-    def of_photo(cls, path: str | Path, *, model: str = "", camera: str = "", gain: float = 0.0) -> Provenance:
+    def of_photo(
+        cls, path: str | Path, *, model: str = "", camera: str = "", gain: float = 0.0, settings: str = ""
+    ) -> Provenance:
         """Return the provenance of a RAW that was predicted from a photo, whose digest is computed.
 
         Raises:
@@ -57,7 +61,7 @@ class Provenance:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise ImageError(f"{path}: {error.strerror or error}") from error
-        return cls(model, path.name, digest, camera, gain)
+        return cls(model, path.name, digest, camera, gain, settings=settings)
 
     def properties(self) -> list[Property]:
         """Return the note as properties of XMP."""
@@ -69,6 +73,7 @@ class Provenance:
             "SourceSHA256": self.digest,
             "SourceCamera": self.camera,
             "ExposureGain": f"{self.gain:.4f}",
+            "Settings": self.settings,
         }
         note = [simple_property(f"revisp:{name}", text) for name, text in texts.items() if text]
         return [simple_property("Iptc4xmpExt:DigitalSourceType", _SOURCE_TYPE), *note]
@@ -107,4 +112,5 @@ def read_provenance(path: str | Path) -> Provenance | None:
         camera=note.get("SourceCamera", ""),
         gain=gain,
         release=note.get("Release", ""),
+        settings=note.get("Settings", ""),
     )
