@@ -103,11 +103,26 @@ def _is_damaged(part: bytes) -> bool:
         return False
     try:
         samples = imagecodecs.jpeg8_decode(part)
-        if np.array_equal(samples, imagecodecs.jpeg8_decode(_with_other_tail(part, end - 2))):
-            return True
+        if _most_codes(part[:start]) > 1:
+            other = imagecodecs.jpeg8_decode(_with_other_tail(part, end - 2))
+            if np.array_equal(samples, other):
+                return True
         return ends_early(part, end, samples, imagecodecs.jpeg8_decode)
     except (RuntimeError, ValueError):  # a kind that it does not decode, or markers by chance
         return False
+
+
+def _most_codes(head: bytes) -> int:
+    """Return the codes of the largest Huffman table. With a single one, bits of any value give the same samples."""
+    most, at = 0, head.find(b"\xff\xc4")
+    while at >= 0:
+        end = at + 2 + int.from_bytes(head[at + 2 : at + 4], "big")
+        at += 4
+        while at + 17 <= end:
+            codes = sum(head[at + 1 : at + 17])
+            most, at = max(most, codes), at + 17 + codes
+        at = head.find(b"\xff\xc4", end)
+    return most
 
 
 def _with_other_tail(part: bytes, end: int) -> bytes:

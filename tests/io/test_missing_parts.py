@@ -178,6 +178,13 @@ def test_lossless_tiles_of_any_content_are_whole(tmp_path: Path) -> None:
         for half in (mosaic, np.where(np.arange(96)[:, None] > 40, 65535, mosaic)):
             write_dng(tmp_path / "a.dng", half.astype(np.uint16), profile)
             assert np.array_equal(read_raw(tmp_path / "a.dng").mosaic, half)
+    for planes in (
+        np.full((3, 32, 48), 0.5),
+        np.stack([noise / 65535] * 2 + [noise * 0]),
+        noise[None] * 0 + [[[1]]] * 3,
+    ):
+        write_linear_dng(tmp_path / "l.dng", planes.astype(np.float32), profile)
+        assert read_linear_dng(tmp_path / "l.dng").shape == planes.shape
 
 
 @pytest.mark.parametrize("options", [{"progressive": True}, {"progressive": True, "subsampling": 0}])
