@@ -113,7 +113,7 @@ def _is_damaged(part: bytes) -> bool:
 
 
 def _most_codes(head: bytes) -> int:
-    """Return the codes of the largest Huffman table. With a single one, bits of any value give the same samples."""
+    """Return the codes of the largest Huffman table. With a single one, any bits give the same samples."""
     most, at = 0, head.find(b"\xff\xc4")
     while at >= 0:
         end = at + 2 + int.from_bytes(head[at + 2 : at + 4], "big")
