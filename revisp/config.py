@@ -21,8 +21,17 @@ from omegaconf.errors import OmegaConfBaseException
 
 from revisp.backbones import BACKBONES, family
 from revisp.errors import ConfigError, UnknownNameError, near_miss
+from revisp.io.boundary import decoding
 
-__all__ = ["as_dict", "check_choices", "compose", "config_dir", "expose_backbones", "normalise_overrides"]
+__all__ = [
+    "as_dict",
+    "check_choices",
+    "compose",
+    "config_dir",
+    "data_of_run",
+    "expose_backbones",
+    "normalise_overrides",
+]
 
 
 OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
@@ -153,3 +162,26 @@ def as_dict(node: Any) -> dict[str, Any]:
     values = OmegaConf.to_container(node, resolve=True, throw_on_missing=True) if OmegaConf.is_config(node) else {}
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
+
+
+def data_of_run(folder: str | Path) -> dict[str, Any]:
+    """Return the arguments of `revisp.data.create_data` for the data of a training.
+
+    Args:
+        folder: its run folder, in which Hydra left the configuration.
+
+    Raises:
+        ConfigError: the configuration is missing or damaged.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, ".hydra").mkdir()
+        ...     OmegaConf.save(compose(), Path(folder, ".hydra", "config.yaml"))
+        ...     data_of_run(folder)["name"]
+        'embedded'
+    """
+    path = Path(folder, ".hydra", "config.yaml")
+    with decoding(path, "not the configuration of a training", ConfigError):
+        cfg = OmegaConf.load(path)
+        return {**as_dict(cfg.data), "seed": cfg.seed, "demosaic": as_dict(cfg.demosaic)}

@@ -11,20 +11,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from revisp.cfa import pack
+from revisp.data.picture import Sample
 from revisp.errors import ConfigError
 from revisp.evaluation.measures import DEFAULT_METRICS, choose_measures, notes_of
 from revisp.evaluation.report.page import ReportImage
-from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
+from revisp.evaluation.scores import Evaluation, Figures, ImageScores, score_pair
 from revisp.inference.predict import predict
 from revisp.mask import overexposure_mask
 from revisp.metrics import BinErrors, BrightnessErrors
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from revisp.camera.profile import CameraProfile
     from revisp.data.base import DataModule
     from revisp.pipeline import ReverseISP
 
-__all__ = ["ModelEvaluation", "score_model"]
+__all__ = ["ModelEvaluation", "score_model", "score_sample"]
 
 
 @dataclass(frozen=True)
@@ -112,15 +115,13 @@ def score_model(
     brightness = BrightnessErrors(cfa=cfa)
     worst: list[tuple[int, ReportImage]] = []
     for index, batch in enumerate(loader):
-        bayer = predict(model, batch.srgb, tile=tile or max(batch.srgb.shape[-2:])).bayer.clamp(0, 1)
-        planes, truth = (pack(x, cfa)[0] for x in (bayer, batch.bayer))
-        figures = [measure.figures for measure in measures]
-        scores = score_pair(planes, truth, batch.srgb[0], cfa=cfa, valid=batch.valid[0], figures=figures)
-        found.append((batch.name[0], scores))
-        brightness.update(bayer, batch.bayer, batch.valid)
+        sample = Sample(*(each[0] for each in batch))
+        bayer, scores = score_sample(model, sample, tile=tile, figures=[measure.figures for measure in measures])
+        found.append((sample.name, scores))
+        brightness.update(bayer[None], batch.bayer, batch.valid)
         if keep:
-            mask = overexposure_mask(batch.srgb)[0]
-            image = ReportImage(batch.name[0], batch.srgb[0], mask, bayer[0], batch.bayer[0], scores)
+            mask = overexposure_mask(sample.srgb)
+            image = ReportImage(sample.name, sample.srgb, mask, bayer, sample.bayer, scores)
             worst = sorted([*worst, (index, image)], key=_psnr)[:keep]
         if progress is not None:
             progress(len(found), total)
@@ -133,6 +134,26 @@ def score_model(
         worst=tuple(dataclasses.replace(image, name=images[index].name) for index, image in worst),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
     )
+
+
+def score_sample(
+    model: ReverseISP, sample: Sample, *, tile: int | None = None, figures: Sequence[Figures] = ()
+) -> tuple[Tensor, dict[str, float]]:
+    """Predict one picture of a data set and score it.
+
+    Args:
+        model: the pipeline.
+        sample: the picture, without batch axis.
+        tile: as for `score_model`.
+        figures: as for `revisp.evaluation.scores.score_pair`.
+
+    Returns:
+        The mosaic ``[1, H, W]`` in [0, 1], and the figures by name.
+    """
+    bayer = predict(model, sample.srgb, tile=tile or max(sample.srgb.shape[-2:])).bayer.clamp(0, 1)
+    planes, truth = (pack(x, model.cfa) for x in (bayer, sample.bayer))
+    scores = score_pair(planes, truth, sample.srgb, cfa=model.cfa, valid=sample.valid, figures=figures)
+    return bayer, scores
 
 
 def _psnr(entry: tuple[int, ReportImage]) -> float:

@@ -20,7 +20,7 @@ from revisp.inference.tiles import Progress, Span, Tile, tile_apply
 from revisp.inference.whole_photo import PhotoStatistics
 from revisp.pipeline import Parts, Reconstruction, ReverseISP, check_photos
 
-__all__ = ["predict"]
+__all__ = ["estimate_of", "mask_of", "predict"]
 
 MASK_TILE = 1024
 """Side of the tiles of the mask."""
@@ -104,7 +104,7 @@ def predict(
     try:
         with torch.inference_mode():
             before = resident_memory()
-            estimates = [_estimate(model, photo, headroom, curve) for photo in photos.split(1)]
+            estimates = [estimate_of(model, photo, headroom, curve) for photo in photos.split(1)]
             stages = plan_stages(model, photos, limits, branches=branches)
             done = [
                 _predict_one(model, *seen, stages, branches, progress, before)
@@ -125,10 +125,16 @@ def _concatenate(parts: tuple[Tensor, ...]) -> Tensor:
     return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
-def _estimate(
-    model: ReverseISP, photo: Tensor, headroom: float | None, curve: Sequence[float] | FittedCamera | None
+def estimate_of(
+    model: ReverseISP,
+    photo: Tensor,
+    headroom: float | None = None,
+    curve: Sequence[float] | FittedCamera | None = None,
 ) -> PhotoEstimate | None:
     """Judge a photo ``[1, 3, H, W]`` once for all its tiles; an estimated base sees only its thumbnail.
+
+    Returns:
+        None if the model has no estimated base.
 
     Raises:
         ConfigError: headroom or curve cannot be told to this model.
@@ -166,10 +172,7 @@ def _predict_one(
     progress: Progress | None,
     before: int,
 ) -> Reconstruction:
-    reach = model.overexposure_mask.reach
-    mask = tile_apply(
-        model.overexposure_mask, srgb, tile=MASK_TILE + 2 * reach, overlap=2 * reach, channels=1, reach=reach
-    )
+    mask = mask_of(model, srgb)
     after = _tidying(progress, before + stages[0].rest)
     networks = _Networks(model, srgb, mask, gain, stages[0], estimate)
     out = _run_networks(networks, branches, after)
@@ -179,6 +182,14 @@ def _predict_one(
     after = _tidying(progress, before + stage.rest)
     bayer = stage.apply(lambda part: model.refined(part.to(device)), out.mosaiced, 1, after)
     return out._replace(bayer=bayer)
+
+
+def mask_of(model: ReverseISP, srgb: Tensor) -> Tensor:
+    """Return the model's overexposure mask ``[B, 1, H, W]`` of photos ``[B, 3, H, W]`` of any size."""
+    reach = model.overexposure_mask.reach
+    return tile_apply(
+        model.overexposure_mask, srgb, tile=MASK_TILE + 2 * reach, overlap=2 * reach, channels=1, reach=reach
+    )
 
 
 def _tidying(progress: Progress | None, limit: float) -> Progress:

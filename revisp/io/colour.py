@@ -51,11 +51,19 @@ _CICP_PRIMARIES = {
 }
 """Primaries by their numbers in ITU-T H.273, table 2."""
 
+_NAMED_PRIMARIES = {
+    "sRGB primaries": REC709,
+    "Adobe RGB primaries": _ADOBE_RGB,
+    "Display P3 primaries": _CICP_PRIMARIES[12],
+    "BT.2020 primaries": _CICP_PRIMARIES[9],
+}
+
 _SRGB_GAMMA = (0.452, 0.457)
 """PNG gAMA of this range says sRGB: its specification tells writers of sRGB to store 0.45455 beside it."""
 
 _UNCALIBRATED, _ADOBE_COLOUR_SPACE, _SRGB_COLOUR_SPACE = 0xFFFF, 2, 1
 _LONGEST_TABLE = 65535
+_LONGEST_NAME = 80
 _ROWS = 256
 """Rows that are converted at once: the intermediate values of all would take several times the photo's memory."""
 
@@ -87,6 +95,21 @@ class Colour:
     def hdr(self) -> str | None:
         """Name of the transfer function of an HDR picture; None for others."""
         return HDR_TRANSFERS.get(self.transfer_number)
+
+    @property
+    def name(self) -> str:
+        """What the file declares, in words: the name of its profile, or of its numbers."""
+        if self.icc is not None:
+            return _profile_name(self.icc) or "a colour profile without a name"
+        if self.is_srgb:
+            return "sRGB"
+        named = next(
+            (name for name, known in _NAMED_PRIMARIES.items() if known.same(self.primaries)), "own primaries"
+        )
+        curve = (
+            f"gamma {self.gamma:.3g}" if self.gamma is not None else f"transfer function {self.transfer_number}"
+        )
+        return f"{named}, {curve}"
 
     @property
     def is_srgb(self) -> bool:
@@ -224,6 +247,23 @@ def _profile_xyz(icc: bytes, name: bytes) -> tuple[float, ...] | None:
     """Return the three numbers of a tag of type XYZ."""
     tag = _profile_tag(icc, name)
     return tuple(value / 65536 for value in struct.unpack(">3i", tag[8:20])) if len(tag) >= 20 else None
+
+
+def _profile_name(icc: bytes) -> str:
+    """Return the description of a profile (ICC.1:2001, 6.5.17; ICC.1:2022, 10.15); empty if it has none."""
+    tag = _profile_tag(icc, b"desc")
+    try:
+        if tag[:4] == b"desc":
+            (length,) = struct.unpack_from(">I", tag, 8)
+            text = tag[12 : 12 + length].decode("latin-1")
+        elif tag[:4] == b"mluc":
+            length, offset = struct.unpack_from(">II", tag, 20)  # of the first language
+            text = tag[offset : offset + length].decode("utf-16-be", "replace")
+        else:
+            return ""
+    except struct.error:
+        return ""
+    return "".join(letter for letter in text[:_LONGEST_NAME] if letter.isprintable()).strip()
 
 
 def _profile_tag(icc: bytes, wanted: bytes) -> bytes:

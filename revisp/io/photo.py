@@ -39,6 +39,7 @@ class Photo:
         srgb: display-referred sRGB ``[3, H, W]``, float32 in [0, 1], upright.
         metadata: how it was taken, from the EXIF.
         gain: how far its HDR rendition is above it; None if the file holds none.
+        colours: the colours that the file declares, in words; they are converted to sRGB.
 
     Example:
         >>> photo = Photo(torch.rand(3, 32, 48), PhotoMetadata(model="Pixel 6"))
@@ -49,6 +50,7 @@ class Photo:
     srgb: Tensor
     metadata: PhotoMetadata
     gain: GainMap | None = None
+    colours: str = "sRGB"
 
 
 def read_srgb(path: str | Path, *, damaged: Damaged = "refuse") -> Tensor:
@@ -123,7 +125,7 @@ def read_photo(path: str | Path, *, damaged: Damaged = "refuse") -> Photo:
     picture = _open(path, gain=True, damaged=damaged)
     srgb = _srgb_of(picture, path)
     height, width = srgb.shape[-2:]
-    return Photo(srgb, picture.exif.metadata, gain_map_of(picture, (height, width)))
+    return Photo(srgb, picture.exif.metadata, gain_map_of(picture, (height, width)), picture.colour.name)
 
 
 def write_png(path: str | Path, srgb: Tensor) -> None:

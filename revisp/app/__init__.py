@@ -1,0 +1,1 @@
+"""A page in the browser to try a model on: drop a photo, look at its RAW, develop it, download it."""
