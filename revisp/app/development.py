@@ -105,6 +105,7 @@ def light_histograms(raw: Tensor, cfa: CFA, srgb: Tensor, known: dict[str, Any])
 
 def _shares(stops: Tensor) -> list[float]:
     bins = round((HIGHEST_EV - LOWEST_EV) / STEP_EV)
-    places = ((stops - LOWEST_EV) / STEP_EV).floor().clamp(0, bins - 1).long().flatten()
+    steps = (stops - LOWEST_EV) / STEP_EV - 1e-3  # white itself belongs to the step below it
+    places = steps.floor().clamp(0, bins - 1).long().flatten()
     counts: list[float] = (torch.bincount(places, minlength=bins) / places.numel()).tolist()
     return counts

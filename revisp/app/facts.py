@@ -73,8 +73,11 @@ def assumed(engine: Engine, photo: Photo, mask: Tensor, brightness: Brightness, 
         if estimate is not None:
             white = math.log2(float(estimate.curve[0, -1]) / MID_GREY)
             found.append(("Tone curve", f"the photo's white is {white:.1f} EV above mid grey"))
-            told = "as told" if engine.headroom is not None else f"± {float(estimate.spread[0]):.1f} EV, a guess"
-            found.append(("Clipped light", f"about {float(estimate.headroom[0]):.1f} EV above that white; {told}"))
+            headroom, spread = float(estimate.headroom[0]), float(estimate.spread[0])
+            if engine.headroom is not None:
+                found.append(("Clipped light", f"{headroom:.1f} EV above that white, as told"))
+            elif headroom > 0 or spread > 0:
+                found.append(("Clipped light", f"{headroom:.1f} ± {spread:.1f} EV above that white, a guess"))
     found.append(("Overexposed", f"{100 * float(mask.mean()):.3g} % of the pixels"))
     if note:
         found.append(("Gain map", note))

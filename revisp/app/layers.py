@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, pack
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError
@@ -138,6 +139,7 @@ class RawLayer:
     Attributes:
         path: ``.npy`` with float32 ``[1, H, W]`` (a mosaic) or ``[3, H, W]`` (demosaiced), black 0, white 1.
         cfa: Bayer phase of a mosaic.
+        gains: white-balance gains, by which Malvar's filters demosaic it.
 
     Example:
         >>> import tempfile
@@ -149,12 +151,13 @@ class RawLayer:
 
     path: Path
     cfa: CFA
+    gains: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     @classmethod
-    def write(cls, path: Path, raw: Tensor, cfa: CFA) -> RawLayer:
-        """Store a RAW and return the layer."""
+    def write(cls, path: Path, raw: Tensor, cfa: CFA, profile: CameraProfile | None = None) -> RawLayer:
+        """Store a RAW of a camera and return the layer."""
         np.save(path, raw.float().contiguous().numpy())
-        return cls(path, cfa)
+        return cls(path, cfa) if profile is None else cls(path, cfa, profile.gains)
 
     def values(self) -> Tensor:
         """Return the RAW as it was stored."""
@@ -188,7 +191,8 @@ class RawLayer:
             for part, size in zip(span, stored.shape[1:], strict=True)
         ]
         cfa = self.cfa.crop(outer[0].start, outer[1].start)
-        whole = demosaic(torch.from_numpy(np.array(stored[:, outer[0], outer[1]])), cfa)
+        mosaic = torch.from_numpy(np.array(stored[:, outer[0], outer[1]]))
+        whole = demosaic(mosaic, cfa, "malvar", gains=self.gains)
         kept = (
             slice(part.start - wide.start, part.stop - wide.start) for part, wide in zip(span, outer, strict=True)
         )

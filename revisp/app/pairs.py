@@ -168,8 +168,8 @@ class PairSet:
             folder=folder,
             layers={
                 "photo": PhotoLayer.write(folder / "photo.npy", sample.srgb, mask),
-                "raw": RawLayer.write(folder / "raw.npy", bayer, cfa),
-                "truth": RawLayer.write(folder / "truth.npy", truth, cfa),
+                "raw": RawLayer.write(folder / "raw.npy", bayer, cfa, profile),
+                "truth": RawLayer.write(folder / "truth.npy", truth, cfa, profile),
             },
             develop=known,
             histograms=histograms,

@@ -238,7 +238,7 @@ def predict_photo(
         size=(photo.srgb.shape[-2], photo.srgb.shape[-1]),
         layers={
             "photo": PhotoLayer.write(folder / "photo.npy", photo.srgb, mask),
-            "raw": RawLayer.write(folder / "raw.npy", raw, engine.cfa),
+            "raw": RawLayer.write(folder / "raw.npy", raw, engine.cfa, profile),
         },
         origin=origin,
         develop=known,

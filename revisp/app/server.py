@@ -19,6 +19,7 @@ from revisp.app.uploads import UPLOAD_LIMIT, Uploads
 from revisp.app.work import Worker
 from revisp.camera.cameras import known_cameras
 from revisp.camera.profile import camera_name
+from revisp.data.embedded import Photograph
 from revisp.errors import ConfigError, DataError, ImageError, RevispError
 from revisp.io.file_names import PHOTO_ENDINGS
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["LOCAL_HOSTS", "Offer", "create_app"]
 
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+
+EXAMPLE = Photograph("skimage", "data/rocket.jpg")
+"""A photo for users who have none at hand: a rocket whose flame is overexposed (SpaceX, CC0)."""
 
 MOST_JSON = 10_000
 """Bytes of settings that the page sends."""
@@ -106,6 +110,7 @@ def create_app(offer: Offer | None = None) -> Starlette:
         ("GET", "/", pages.index),
         ("GET", "/page/{name}", pages.file),
         ("GET", "/api/offer", pages.offered),
+        ("GET", "/api/example", pages.example),
         ("POST", "/api/photos", pages.upload),
         ("GET", photo, pages.photo),
         ("DELETE", photo, pages.remove),
@@ -180,6 +185,11 @@ class _Pages:
                 "uploadLimit": self.offer.upload_limit,
             }
         )
+
+    async def example(self, request: Request) -> Response:
+        from starlette.responses import FileResponse
+
+        return FileResponse(EXAMPLE.path, filename=EXAMPLE.path.name)
 
     # Photos ------------------------------------------------------------------------------------------------------
 

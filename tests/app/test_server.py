@@ -200,6 +200,7 @@ def test_the_page_offers_what_the_library_can_do(client: TestClient) -> None:
     offer = client.get("/api/offer").json()
     assert offer["models"] == ["default"]
     assert "Nikon D850" in offer["cameras"]
+    assert client.get("/api/example").content.startswith(b"\xff\xd8\xff")  # a JPEG
 
 
 def test_the_page_names_no_other_host(client: TestClient) -> None:

@@ -27,11 +27,21 @@ export async function postJson(address, values) {
   return (await ask(address, { method: "POST", body: JSON.stringify(values) })).json();
 }
 
+// A file that the server sends, with its name.
+async function fileOf(response) {
+  const stated = response.headers.get("content-disposition") || "";
+  const coded = /filename\*=utf-8''([^;]+)/i.exec(stated);
+  const plain = /filename="([^"]+)"/.exec(stated);
+  const name = coded ? decodeURIComponent(coded[1]) : plain ? plain[1] : "photo";
+  return { blob: await response.blob(), name };
+}
+
+export async function getFile(address) {
+  return fileOf(await ask(address));
+}
+
 export async function postForFile(address, values) {
-  const response = await ask(address, { method: "POST", body: JSON.stringify(values) });
-  const name = /filename\*=utf-8''([^;]+)/i.exec(response.headers.get("content-disposition") || "");
-  const plain = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") || "");
-  return { blob: await response.blob(), name: name ? decodeURIComponent(name[1]) : plain ? plain[1] : "photo" };
+  return fileOf(await ask(address, { method: "POST", body: JSON.stringify(values) }));
 }
 
 export async function remove(address) {

@@ -21,23 +21,26 @@ function tint(value) {
 }
 
 export class Controls {
+  static count = 0; // both tabs have such sliders; their ids differ
+
   constructor(part, onchange) {
     this.part = part;
     this.onchange = onchange;
     this.sliders = {};
     for (const slider of SLIDERS) {
-      const label = document.createElement("label");
-      const text = document.createElement("span");
+      const row = document.createElement("div");
+      const text = document.createElement("label");
       text.textContent = slider.label;
       const output = document.createElement("output");
       const input = document.createElement("input");
       Object.assign(input, { type: "range", min: slider.min, max: slider.max, step: slider.step, name: slider.name });
+      input.id = text.htmlFor = `${slider.name}-${(Controls.count += 1)}`;
       input.value = slider.start ?? -200;
       input.addEventListener("input", () => this.changed());
       input.addEventListener("dblclick", () => this.reset(slider.name));
-      label.append(text, output, input);
-      part("sliders").append(label);
-      this.sliders[slider.name] = { ...slider, input, output, element: label };
+      row.append(text, output, input);
+      part("sliders").append(row);
+      this.sliders[slider.name] = { ...slider, input, output, element: row };
     }
     part("highlights").addEventListener("change", () => this.changed());
     part("reset").addEventListener("click", () => this.reset());

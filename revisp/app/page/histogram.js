@@ -58,7 +58,7 @@ export function drawHistogram(figure, found, names) {
   const share = 100 * found.above;
   const words = document.createElement("p");
   words.textContent = share >= 0.01
-    ? `In EV. ${share.toPrecision(2)} % of the RAW lie above the photo’s white, up to +${found.most.toFixed(1)} EV. `
+    ? `In EV. ${share.toPrecision(2)} % of the RAW’s pixels lie above the photo’s white, up to +${found.most.toFixed(1)} EV. `
       + `The sensor holds up to ${white < 0 ? "−" : "+"}${Math.abs(white).toFixed(1)} EV.`
     : "In EV. No light of the RAW lies above the photo’s white.";
   caption.append(key, words);

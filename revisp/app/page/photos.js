@@ -1,6 +1,6 @@
 // The first tab: photos, one after the other.
 
-import { getJson, postForFile, postJson, remove, upload } from "/page/api.js";
+import { getFile, getJson, postForFile, postJson, remove, upload } from "/page/api.js";
 import { Progress, follow, say } from "/page/progress.js";
 import { Workspace, fillFacts } from "/page/workspace.js";
 
@@ -199,6 +199,14 @@ export async function startPhotos() {
   input.addEventListener("change", () => {
     take([...input.files]);
     input.value = "";
+  });
+  document.getElementById("example").addEventListener("click", async () => {
+    try {
+      const { blob, name } = await getFile("/api/example");
+      take([new File([blob], name)]);
+    } catch (error) {
+      say("photo-error", error.message);
+    }
   });
   const page = document.documentElement;
   for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
