@@ -13,7 +13,7 @@ from revisp.checks import check_image
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Mosaic", "mosaic"]
+__all__ = ["Mosaic", "mosaic", "phase_of"]
 
 
 def mosaic(raw_rgb: Tensor, cfa: CFA | str) -> Tensor:
@@ -46,6 +46,26 @@ def mosaic(raw_rgb: Tensor, cfa: CFA | str) -> Tensor:
     check_image(raw_rgb, 3, "raw_rgb")
     bayer: Tensor = rgb_to_raw(raw_rgb, CFA.parse(cfa).kornia)
     return bayer
+
+
+def phase_of(raw_rgb: Tensor, bayer: Tensor) -> CFA | None:
+    """Return the Bayer phase by which a mosaic was sampled from demosaiced RAW.
+
+    Args:
+        raw_rgb: ``[..., 3, H, W]``.
+        bayer: ``[..., 1, H, W]``.
+
+    Returns:
+        None if no phase gives this mosaic, or several do, as for a grey picture.
+
+    Example:
+        >>> import torch
+        >>> raw_rgb = torch.rand(3, 6, 8)
+        >>> phase_of(raw_rgb, mosaic(raw_rgb, "GBRG")).value, phase_of(raw_rgb, torch.rand(1, 6, 8))
+        ('GBRG', None)
+    """
+    found = [cfa for cfa in CFA if bool((mosaic(raw_rgb, cfa) == bayer).all())]
+    return found[0] if len(found) == 1 else None
 
 
 class Mosaic(nn.Module):

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator
 
 from revisp.camera.json_file import json_of
 from revisp.cfa import CFA
+from revisp.display import cfa_pattern, rich_display, swatch
 from revisp.errors import ConfigError
 from revisp.schema import Matrix, Number, Text, Triple, Whole, build, check_fields, part
 
@@ -146,6 +147,21 @@ class CameraProfile:
         for value, (row, column) in zip(self.black_level, self.cfa.offsets, strict=True):
             tile[row, column] = value
         return np.tile(tile, (height // 2 + 1, width // 2 + 1))[:height, :width]
+
+    def _repr_html_(self) -> str:
+        """Show the camera in a notebook: its pattern, levels, and how it sees the primaries of sRGB."""
+        black = ", ".join(f"{level:g}" for level in dict.fromkeys(self.black_level))
+        seen = np.asarray(self.color_matrix) @ SRGB_TO_XYZ
+        seen = seen / seen.sum(axis=1).max()  # a white object reaches white in one channel
+        colours = {"white": seen.sum(axis=1), **dict(zip(("red", "green", "blue"), seen.T, strict=True))}
+        facts = [
+            ("CFA", cfa_pattern(self.cfa.value)),
+            ("levels", f"black {black}, white {self.white_level:g}, {self.bits} bits"),
+            ("white balance", "gains " + ", ".join(f"{gain:.3f}" for gain in self.gains)),
+            ("color_matrix", "<br>".join(" ".join(f"{value:+.4f}" for value in row) for row in self.color_matrix)),
+            ("as it sees D65", "".join(swatch(colour.tolist(), name) for name, colour in colours.items())),
+        ]
+        return rich_display(f"CameraProfile: {self.name}", facts)
 
     def replace(self, **changes: Any) -> CameraProfile:
         """Return a copy with some fields changed."""

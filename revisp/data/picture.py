@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import torch
 
 from revisp.checks import check_image, check_same_size
+from revisp.display import cfa_pattern, figure, rich_display, viewable
 from revisp.errors import ShapeError
+from revisp.mosaic import phase_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +95,25 @@ class Sample(NamedTuple):
     valid: Tensor
     clean: Tensor = torch.empty(0)
     gain: Tensor = torch.empty(0)
+
+    def _repr_html_(self) -> str:
+        """Show the photo and the RAW in a notebook; the first ones of a batch."""
+        srgb, bayer, target, valid = (
+            x.detach().reshape(-1, *x.shape[-3:])[0] for x in (self.srgb, self.bayer, self.target, self.valid)
+        )
+        cfa = phase_of(target, bayer)
+        facts = [
+            (name, f"{list(x.shape)}, {float(x.min()):.4f} to {float(x.max()):.4f}")
+            for name, x in self._asdict().items()
+            if isinstance(x, torch.Tensor) and x.numel()
+        ]
+        if cfa is not None:
+            facts.append(("CFA", cfa_pattern(cfa.value)))
+        pictures = [figure(srgb, "srgb"), figure(viewable(target), "target, as if grey on average")]
+        if bool((valid < 1).any()):
+            pictures.append(figure(valid, "valid"))
+        name = self.name if isinstance(self.name, str) else ", ".join(self.name)
+        return rich_display(f"Sample: {name}", facts, pictures)
 
 
 class Picture(Protocol):

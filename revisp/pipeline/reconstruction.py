@@ -7,7 +7,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from revisp.checks import check_image
+from revisp.display import cfa_pattern, figure, rich_display, viewable
 from revisp.errors import ShapeError
+from revisp.mosaic import phase_of
 
 __all__ = ["MINIMUM_SIZE", "Auxiliary", "Parts", "Reconstruction", "check_photos"]
 
@@ -49,6 +51,24 @@ class Reconstruction(NamedTuple):
     oe: Tensor | None
     noe: Tensor | None
     mosaiced: Tensor
+
+    def _repr_html_(self) -> str:
+        """Show the first photo in a notebook: RAW, mask, and the ranges of all tensors."""
+        first = Reconstruction(*(None if x is None else x.detach().reshape(-1, *x.shape[-3:])[0] for x in self))  # type: ignore[arg-type]
+        cfa = phase_of(first.raw_rgb, first.mosaiced)
+        facts = [
+            (name, f"{list(x.shape)}, {float(x.min()):.4f} to {float(x.max()):.4f}")
+            for name, x in self._asdict().items()
+            if x is not None and not (name == "mosaiced" and x is self.bayer)
+        ]
+        facts.append(("overexposed", f"{100 * float(self.mask.float().mean()):.3g} % of the pixels"))
+        if cfa is not None:
+            facts.append(("CFA", cfa_pattern(cfa.value)))
+        pictures = [
+            figure(viewable(first.raw_rgb), "raw_rgb, as if grey on average"),
+            figure(first.mask, "mask"),
+        ]
+        return rich_display("Reconstruction", facts, pictures)
 
 
 def check_photos(srgb: Tensor) -> None:

@@ -1,36 +1,18 @@
-"""Pictures for the report: developed RAW, errors, histograms, and images as data URIs."""
+"""Pictures for the report: developed RAW, errors, histograms."""
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from revisp.camera.develop import develop, viewing_exposure
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import pack
 from revisp.inference.demosaic import demosaic_tiled
 
-__all__ = [
-    "ERROR_FACTOR",
-    "LONGEST_SIDE",
-    "Developed",
-    "data_uri",
-    "develop_alike",
-    "histograms",
-    "shrink",
-]
-
-LONGEST_SIDE = 1024
-"""Most pixels of the longer side of a picture; larger pictures are reduced."""
-
-LOSSLESS_SIDE = 640
-"""Pictures whose longer side has at most this number of pixels are stored without loss."""
+__all__ = ["ERROR_FACTOR", "Developed", "develop_alike", "histograms"]
 
 ERROR_FACTOR = 5
 """Factor by which the error is amplified."""
@@ -73,24 +55,6 @@ def develop_alike(prediction: Tensor, truth: Tensor, profile: CameraProfile) -> 
     exposure = viewing_exposure(raws[1], profile)
     shown, true = (develop(raw, profile, exposure=exposure) for raw in raws)
     return Developed(shown, true, (ERROR_FACTOR * (shown - true).abs()).clamp(0, 1), exposure)
-
-
-def shrink(picture: Tensor, longest: int = LONGEST_SIDE) -> Tensor:
-    """Return a picture ``[C, H, W]``, reduced if a side has more than ``longest`` pixels."""
-    scale = longest / max(picture.shape[-2:])
-    if scale >= 1:
-        return picture
-    size = [max(1, round(side * scale)) for side in picture.shape[-2:]]
-    return F.interpolate(picture[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0]
-
-
-def data_uri(picture: Tensor) -> str:
-    """Encode a picture ``[1 or 3, H, W]`` in [0, 1] as a WebP data URI, without loss if it is small or a mask."""
-    pixels = (picture.clamp(0, 1) * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
-    exact = picture.shape[0] == 1 or max(picture.shape[-2:]) <= LOSSLESS_SIDE
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "WEBP", lossless=exact, quality=70 if exact else 92, method=4)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def histograms(mosaic: Tensor, profile: CameraProfile, bins: int = 64) -> Tensor:

@@ -12,9 +12,10 @@ from torch import Tensor
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import pack
 from revisp.checks import check_image, check_same_size
+from revisp.display import data_uri, shrink
 from revisp.errors import ShapeError
 from revisp.evaluation.report.axis import Axis
-from revisp.evaluation.report.developed import ERROR_FACTOR, data_uri, develop_alike, histograms, shrink
+from revisp.evaluation.report.developed import ERROR_FACTOR, develop_alike, histograms
 from revisp.evaluation.report.markup import figure_cell, figure_text, html_table, row, words
 from revisp.evaluation.report.plots import Series, key, line_plot
 

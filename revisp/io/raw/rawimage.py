@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
+from revisp.camera.develop import develop, viewing_exposure
 from revisp.camera.profile import CameraProfile
+from revisp.cfa import pack
+from revisp.display import LONGEST_SIDE, cfa_pattern, figure, rich_display, shrink
 from revisp.io.exif import PhotoMetadata
 from revisp.symmetry import Symmetry
 
@@ -98,6 +102,30 @@ class RawImage:
     def normalised(self) -> Array:
         """Return the mosaic as float32 ``[H, W]``: (value − black) / (white − black), unclamped."""
         return self.profile.normalise(self.mosaic)
+
+    def _repr_html_(self) -> str:
+        """Show the RAW in a notebook: developed at half its size, with its ranges and its camera."""
+        raw = self.upright()
+        rows, columns = (side // 2 * 2 for side in raw.mosaic.shape)
+        red, green_red, green_blue, blue = pack(
+            torch.from_numpy(raw.normalised())[None, :rows, :columns], raw.profile.cfa
+        )
+        raw_rgb = torch.stack((red, (green_red + green_blue) / 2, blue)).clamp(0, 1)
+        exposure = viewing_exposure(raw_rgb, raw.profile)
+        picture = develop(
+            shrink(raw_rgb, LONGEST_SIDE // 2), raw.profile, exposure=exposure, highlights="shoulder"
+        )
+        height, width = self.mosaic.shape
+        taken = (f"{name} {value}" for name, value in vars(self.metadata).items() if value is not None)
+        facts = [
+            ("size", f"{width} × {height}, orientation {self.orientation}"),
+            ("stored", f"{self.mosaic.min()} to {self.mosaic.max()}, {self.mosaic.dtype}"),
+            ("camera", escape(self.profile.name)),
+            ("CFA", cfa_pattern(self.profile.cfa.value)),
+            ("levels", f"black {self.profile.black_level[0]:g}, white {self.profile.white_level:g}"),
+            ("taken", escape(", ".join(taken)) or "not stated"),
+        ]
+        return rich_display("RawImage", facts, [figure(picture, f"developed, upright, {exposure:+.1f} EV")])
 
     def upright(self) -> RawImage:
         """Return the RAW turned upright (orientation 1): mosaic, CFA, levels and crop window.
