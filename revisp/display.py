@@ -117,7 +117,7 @@ def swatch(colour: Sequence[float], title: str) -> str:
     encoded = (12.92 * value if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055 for value in values)
     code = "#" + "".join(f"{round(255 * value):02x}" for value in encoded)
     return (
-        f'<span title="{escape(title)}" style="display:inline-block;text-align:center;font-size:80%;margin-right:6px">'
+        '<span style="display:inline-block;text-align:center;font-size:80%;margin-right:6px">'
         f'<svg width="44" height="28" role="img" aria-label="{escape(title)}">'
         f'<rect width="44" height="28" rx="4" fill="{code}"/></svg><br>{escape(title)}</span>'
     )
@@ -136,7 +136,7 @@ def rich_display(title: str, facts: Iterable[tuple[str, str]], pictures: Iterabl
         1
     """
     rows = "".join(
-        f'<tr><th scope="row" style="text-align:left">{escape(name)}</th><td style="text-align:left">{value}</td></tr>'
+        f'<tr style="text-align:left"><th scope="row">{escape(name)}</th><td>{value}</td></tr>'
         for name, value in facts
     )
     return f"<div><strong>{escape(title)}</strong><div>{''.join(pictures)}</div><table>{rows}</table></div>"

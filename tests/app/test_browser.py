@@ -21,6 +21,7 @@ import pytest
 import rawpy
 import torch
 from PIL import Image
+from simulated_pairs import write_simulated_pairs
 
 import revisp
 from revisp.camera.develop import develop
@@ -244,6 +245,32 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit: Visit, photo: Path)
         "[matchMedia('(prefers-color-scheme: dark)').matches, getComputedStyle(document.body).backgroundColor]"
     )
     assert (sum(map(int, ground[4:-1].split(","))) < 150) == dark
+
+
+def test_pairs_are_paged_by_error_with_the_truth_beside(visit: Visit, tmp_path: Path) -> None:
+    page = visit.page
+    page.get_by_role("tab", name="Your pairs").click()
+    page.get_by_label("Data set or run folder").fill(str(tmp_path))
+    page.get_by_role("button", name="Open").click()
+    page.wait_for_selector("#pair-error:visible")
+    visit.faults.clear()  # the browser logs the refusal
+
+    page.get_by_label("Data set or run folder").fill(str(write_simulated_pairs(tmp_path, val=(1, 2))))
+    page.get_by_role("button", name="Open").click()
+    page.wait_for_selector("#pairs .stage[aria-busy=false]")
+    page.wait_for_selector("#pair-progress", state="hidden")
+    chosen = page.locator("#pair-select option:checked")
+    page.locator("#pair-select").select_option(index=0)
+    first = chosen.inner_text()
+    page.get_by_role("button", name="Better").click()
+    assert chosen.inner_text() != first
+    figures = [
+        float(text.rpartition(", ")[2].split()[0])
+        for text in page.locator("#pair-select").inner_text().split("\n")
+    ]
+    assert figures == sorted(figures)
+    page.locator("#pairs [data-part=right]").select_option("error")
+    page.wait_for_selector("#pairs .stage[aria-busy=false]")
 
 
 @pytest.mark.slow

@@ -10,54 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 from hydra.core.global_hydra import GlobalHydra
-
-from revisp.camera.simulate import SIMULATED, simulate
-from revisp.data.manifest import Entry, array_path, write_manifest
-from revisp.demosaic import demosaic
-from revisp.mask import overexposure_mask
+from simulated_pairs import write_simulated_pairs
 
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three simulated pairs of 64x96 pixels as ``revisp-prepare`` would leave them; the last one validates."""
-    root = tmp_path_factory.mktemp("dataset")
-    (root / "arrays").mkdir()
-    entries = []
-    for index in range(3):
-        generator = torch.Generator().manual_seed(index)
-        coarse = torch.rand(1, 3, 8, 12, generator=generator)
-        photo = torch.nn.functional.interpolate(coarse, size=(64, 96), mode="bicubic").clamp(0, 1)[0]
-        pair = simulate(photo, SIMULATED, exposure=0.7, generator=generator)
-        name, overexposed = f"scene_{index}", overexposure_mask(pair.srgb)[0]
-        arrays = {
-            "raw": SIMULATED.profile.quantise(pair.bayer[0].numpy()),
-            "srgb": (pair.srgb * 255).round().byte().permute(1, 2, 0).numpy(),
-            "target": demosaic(pair.bayer, SIMULATED.profile.cfa).half().numpy(),
-            "oe": overexposed.nonzero().int().numpy(),
-        }
-        for what, array in arrays.items():
-            np.save(array_path(root, name, what), array)
-        entries.append(
-            Entry(
-                name=name,
-                kind="simulated",
-                scene=name,
-                split="val" if index == 2 else "train",
-                camera="simulated",
-                profile=SIMULATED.profile,
-                height=64,
-                width=96,
-                oe_share=overexposed.mean().item(),
-                sources=(),
-                fingerprint="-",
-            )
-        )
-    write_manifest(root, entries)
-    return root
+    return write_simulated_pairs(tmp_path_factory.mktemp("dataset"), val=(2,))
 
 
 @pytest.fixture
