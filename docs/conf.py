@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx.ext.mathjax",
     "sphinx_copybutton",
+    "sphinx_design",
     "references",
 ]
 source_suffix = {".md": "myst-nb", ".rst": "restructuredtext"}
@@ -46,5 +47,7 @@ napoleon_custom_sections = ["Convention", "Shape"]
 html_theme = "furo"
 html_title = f"revisp {release}"
 html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

@@ -24,6 +24,7 @@ from sphinx.application import Sphinx
 COMMANDS = {
     "revisp-models": "revisp.cli.models",
     "revisp-predict": "revisp.cli.predict",
+    "revisp-app": "revisp.cli.app",
     "revisp-export": "revisp.cli.export",
     "revisp-prepare": "revisp.cli.prepare",
 }
