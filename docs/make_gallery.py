@@ -58,8 +58,8 @@ PHOTOS = (
         "budgie_beacon-street-sunset.jpg",
         "A street against the sun",
         f"Debian package {BUDGIE}",
-        "The sun is a white field in the photo. Darkened, it becomes a grey one, since the photo holds nothing more. "
-        "In the RAW it stays the brightest place.",
+        "The sun is a white field in the photo. Darkened, it becomes a grey one, since the photo holds nothing "
+        "more. In the RAW it stays the brightest place.",
     ),
     Shown(
         "budgie_singaporean-cityscape.jpg",
@@ -83,7 +83,8 @@ PHOTOS = (
         "budgie_lake-sherburne.jpg",
         "A lake below snow",
         f"Debian package {BUDGIE}",
-        "Snow and clouds near white: the shoulder of the tone curve had compressed them, and the RAW spreads them.",
+        "Snow and clouds near white: the shoulder of the tone curve had compressed them, and the RAW spreads "
+        "them.",
     ),
     Shown(
         "budgie_tea-gardens.jpg",
@@ -101,7 +102,8 @@ PHOTOS = (
         "gb82_city.png",
         "Towers at night",
         GB82,
-        "A picture without much light. Signs and windows are clipped in one or two channels; their colour is a guess.",
+        "A picture without much light. Signs and windows are clipped in one or two channels; their colour is a "
+        "guess.",
     ),
     Shown(
         "gb82_rain.png",
@@ -120,13 +122,13 @@ PHOTOS = (
 
 HEAD = """# Gallery
 
-Ten photos, and what the model in the package makes of them. Each row shows the photo, its overexposed pixels, the photo
-darkened by 2 EV, and the predicted RAW developed 2 EV darker. A photo holds nothing above its white. So its clipped
-places become flat grey when it is darkened. A RAW holds them, and they stay bright.
+Ten photos, and what the model in the package makes of them. Each row shows the photo, its overexposed pixels, the
+photo darkened by 2 EV, and the predicted RAW developed 2 EV darker. A photo holds nothing above its white. So its
+clipped places become flat grey when it is darkened. A RAW holds their light, and they stay bright.
 
-**All light in clipped places is a guess** of the networks. It looks likely; it was not measured. The first figure below
-each row is the share of pixels that are overexposed. The second is how far above the photo's white the brightest
-0.01 % of the RAW lie.
+**All light in clipped places is a guess** of the networks. It looks likely; it was not measured. The first figure
+below each row is the share of pixels that are overexposed. The second is how far above the photo's white the
+brightest 0.01 % of the RAW lie.
 
 Try your own photo with [`revisp-app`](how-to/app.md). The photos are CC0. `docs/make_gallery.py` makes this page.
 """
