@@ -71,13 +71,15 @@ PHOTOS = (
         "budgie_casa-mila.jpg",
         "An inner court",
         f"Debian package {BUDGIE}",
-        "A strong grading: the model expects what cameras do, and takes the red walls for light of this colour.",
+        "A strong grading, whose white is yellow. No pixel is white enough for the mask, so no light is "
+        "added: the mask decides where the networks guess.",
     ),
     Shown(
         "budgie_roman-colosseum.jpg",
         "The Colosseum",
         f"Debian package {BUDGIE}",
-        "Little is overexposed, so the RAW is mainly the photo made linear. That is the usual case.",
+        "Almost nothing is overexposed, so the RAW is the photo made linear. That is the usual case: what is "
+        "gained is the latitude of RAW, not light.",
     ),
     Shown(
         "budgie_lake-sherburne.jpg",
@@ -90,7 +92,9 @@ PHOTOS = (
         "budgie_tea-gardens.jpg",
         "Hills in haze",
         f"Debian package {BUDGIE}",
-        "Haze up to white without an edge. Look for a step at the border of the mask: there should be none.",
+        "Haze that reaches white without an edge. The noise of the JPEG makes the border of the mask "
+        "speckled, and the RAW is speckled there, too. Smooth light at the border of clipping is the hardest "
+        "case.",
     ),
     Shown(
         "lomiri1604_seeding_by_Clements_Engelhardt.jpg",
