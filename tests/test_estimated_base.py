@@ -13,6 +13,7 @@ from revisp import predict
 from revisp.backbones.estimated import Estimated
 from revisp.camera.canonical import canonical_profile, light_to_raw, raw_to_light
 from revisp.camera.fitted import FittedCamera
+from revisp.camera.isp import srgb_to_linear
 from revisp.camera.noise import NoiseLevels
 from revisp.cli import predict as cli
 from revisp.convert import TorchEngine
@@ -168,3 +169,21 @@ def test_a_model_folder_keeps_it(photo: Tensor, tmp_path: Path) -> None:
     model = build()
     save_pretrained(model, tmp_path / "model")
     torch.testing.assert_close(from_pretrained(tmp_path / "model")(photo).raw_rgb, model(photo).raw_rgb)
+
+
+def test_a_gain_map_leads_to_its_hdr_rendition(photo: Tensor) -> None:
+    """Before the networks have learnt, overexposed pixels are as far above mid grey as the HDR rendition is."""
+    model = build(gain_channel=True)
+    gain = (6 * photo.mean(1, keepdim=True) - 3).contiguous()
+    gain[..., :40] = torch.nan
+    out = model(photo, gain)
+    assert out.oe is not None
+    light = raw_to_light(out.oe).mean(1, keepdim=True)
+    shown = srgb_to_linear(photo).mean(1, keepdim=True)
+    hdr = gain + ((shown + 1 / 64) / (0.18 + 1 / 64)).log2()
+    seen = (hdr > -3) & (out.oe.amax(1, keepdim=True) < 1) & (out.oe.amin(1, keepdim=True) > 1e-4)
+    assert seen.float().mean() > 0.3
+    torch.testing.assert_close((light / 0.18).log2()[seen], hdr[seen], rtol=0, atol=0.02)
+    torch.testing.assert_close(out.oe[..., :40], model(photo).oe[..., :40])  # type: ignore[index]
+    assert out.noe is not None
+    torch.testing.assert_close(out.noe, model(photo).noe)

@@ -17,7 +17,8 @@ from torch.nn import functional as F
 from revisp.backbones.thumbnail import STATISTICS, colour_statistics, thumbnail
 from revisp.camera.canonical import light_to_raw
 from revisp.camera.fitted import INTERVALS, FittedCamera, clipping
-from revisp.camera.isp import linear_to_srgb
+from revisp.camera.hdr_rendition import BLACK
+from revisp.camera.isp import linear_to_srgb, srgb_to_linear
 from revisp.camera.looks import scale_chroma
 from revisp.camera.renderings import CHROMA_LN, curve_basis
 from revisp.camera.scene_rendering import MID_GREY
@@ -40,6 +41,9 @@ CLIP_START = 0.98
 
 GAIN_EV = (-4.0, 10.0)
 """Least and most EV that a network may add to overexposed pixels."""
+
+LEAST_LIGHT = 1e-4
+"""Light below which EV are not told apart."""
 
 MATRIX_STEP, CHROMA_STEP, BLACK_STEP = 0.1, 0.1, 0.01
 """Change of the matrix, of the logarithm of the chroma, and of the black level, by a network output of 1."""
@@ -213,22 +217,34 @@ class Estimated(nn.Module):
             F.softplus(rest[:, 2]),
         )
 
-    def compose(self, part: str, srgb: Tensor, change: Tensor, estimate: PhotoEstimate) -> Tensor:
+    def compose(
+        self,
+        part: str,
+        srgb: Tensor,
+        change: Tensor,
+        estimate: PhotoEstimate,
+        gain: Tensor | None = None,
+    ) -> Tensor:
         """Apply the prediction of a network of the fusion to the estimate.
 
         Args:
-            part: meaning of the prediction. ``"oe"``: the EV by which pixels exceed the estimate. Any other part:
-                a correction of the photo before it is linearised, to undo sharpening, smoothing and compression.
+            part: meaning of the prediction. ``"oe"``: the EV by which pixels exceed the estimate or, where a gain
+                map is known, the HDR rendition that it leads to. Any other part: a correction of the photo before
+                it is linearised, to undo sharpening, smoothing and compression.
             srgb: tiles ``[B, 3, H, W]`` in [0, 1].
             change: the network's prediction for these tiles, ``[B, 3, H, W]``.
             estimate: the estimate of their photos.
+            gain: what their gain maps say ``[B, 1, H, W]``, NaN where there is none; None: nowhere.
 
         Returns:
             RAW of the canonical sensor ``[B, 3, H, W]``, unclamped.
         """
         if part != "oe":
             return light_to_raw(self.linearise(srgb + change.float(), estimate))
-        return light_to_raw(self.linearise(srgb, estimate) * torch.exp2(change.float().clamp(*GAIN_EV)))
+        light, exceeding = self.linearise(srgb, estimate), change.float().clamp(*GAIN_EV)
+        if gain is not None:
+            exceeding = exceeding + _excess(srgb, light, gain).clamp(*GAIN_EV)
+        return light_to_raw(light * torch.exp2(exceeding))
 
     @property
     def usual(self) -> PhotoEstimate:
@@ -264,6 +280,13 @@ class Estimated(nn.Module):
         light = torch.einsum("bij,bjhw->bihw", estimate.matrix, light)
         excess = estimate.headroom.view(-1, 1, 1, 1) * clipping(srgb, CLIP_START)[..., 3:, :, :]
         return light * torch.exp2(excess)
+
+
+def _excess(srgb: Tensor, light: Tensor, gain: Tensor) -> Tensor:
+    """Return the EV ``[B, 1, H, W]`` by which the HDR rendition exceeds linearised pixels; 0 without a map."""
+    shown = srgb_to_linear(srgb).mean(dim=1, keepdim=True)
+    hdr = gain + ((shown + BLACK) / (MID_GREY + BLACK)).log2()
+    return torch.nan_to_num(hdr - (light.mean(dim=1, keepdim=True).clamp_min(LEAST_LIGHT) / MID_GREY).log2())
 
 
 def _layer(inputs: int, outputs: int, stride: int) -> nn.Sequential:

@@ -23,7 +23,7 @@ __all__ = ["BLACK", "HDRRendition", "random_hdr_rendition"]
 BLACK = 1 / 64
 """Light, the photo's white 1, that is added before gains are taken: the offset of most writers of gain maps."""
 
-LINEAR_SHARE = 0.4
+LINEAR_SHARE = 0.5
 """Share of the renditions that are linear to the scene."""
 
 LEVEL_EV = ((-1.5, 1.0), (-0.5, 0.3))

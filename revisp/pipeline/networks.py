@@ -116,7 +116,7 @@ class PipelineNetworks(nn.Module):
         more: Auxiliary = {}
         for name, network in self.branches.items():
             y, extra = network.forward_auxiliary(x) if wanted else (network(x), {})  # type: ignore[operator]
-            parts |= self._parts(name, self._cut_out(y, size), base_raw, estimate)
+            parts |= self._parts(name, self._cut_out(y, size), base_raw, estimate, gain)
             more |= self._auxiliary(name, {key: extra[key] for key in wanted}, size)
         return self._clamped(parts), more
 
@@ -158,7 +158,8 @@ class PipelineNetworks(nn.Module):
         base_raw = self.base_raw(srgb, mask) if base_raw is None else base_raw
         if base_raw is not None:
             base_raw = base_raw[..., rows, columns]
-        return self._clamped(self._parts(name, y, base_raw, estimate or self.estimate(srgb)))
+        gain = None if gain is None else gain[..., rows, columns]
+        return self._clamped(self._parts(name, y, base_raw, estimate or self.estimate(srgb), gain))
 
     def base_raw(self, srgb: Tensor, mask: Tensor) -> Tensor | None:
         """Return the picture that the networks correct; None without a base.
@@ -247,7 +248,14 @@ class PipelineNetworks(nn.Module):
         """Cut the frame off a network's output. Packed planes become a mosaic."""
         return self.frame.cut_out(unpack(y, self.cfa) if self.packed else y, *size)
 
-    def _parts(self, name: str, y: Tensor, base_raw: Tensor | None, estimate: PhotoEstimate | None) -> Parts:
+    def _parts(
+        self,
+        name: str,
+        y: Tensor,
+        base_raw: Tensor | None,
+        estimate: PhotoEstimate | None,
+        gain: Tensor | None,
+    ) -> Parts:
         """Add a network's output ``[B, C, H, W]`` to the base, if there is one, and divide it into parts."""
         heads = self.heads[name]
         if base_raw is not None and estimate is None:
@@ -260,7 +268,7 @@ class PipelineNetworks(nn.Module):
         gains = dict(zip(heads, self.gains[name].split(3, dim=1), strict=True))
         with full_precision(y):
             return {
-                part: self.base.compose(part, base_raw, gains[part] * value, estimate)
+                part: self.base.compose(part, base_raw, gains[part] * value, estimate, gain)
                 for part, value in parts.items()
             }
 
