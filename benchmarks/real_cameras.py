@@ -23,7 +23,7 @@ import numpy as np
 from _report import provenance
 
 from revisp.camera.cameras import known_cameras
-from revisp.camera.fit import fit_camera
+from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import pack
 from revisp.challenges import CHALLENGES
@@ -100,7 +100,7 @@ def score_with_shading(root: Path) -> dict[str, float | None]:
     source = PreparedSource(root)
     (learnt,), (scored,) = source.train_pictures(), source.val_pictures()
     pair = learnt.read(0, 0, learnt.height, learnt.width)
-    camera = fit_camera([(pair.srgb, pair.target, pair.valid)], shading=True)
+    camera = fit_camera([FitPair(pair.srgb, pair.target, pair.valid)], shading=True)
     whole = scored.read(0, 0, scored.height, scored.width)
     predicted = mosaic(camera.unprocess(whole.srgb), source.profile.cfa)
     psnr, ssim = [], []

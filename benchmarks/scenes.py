@@ -23,7 +23,7 @@ from torch import Tensor
 import revisp
 from revisp.camera.canonical import canonical_profile, sensor_reading
 from revisp.camera.draw import generator_of
-from revisp.camera.fit import fit_camera
+from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.isp import apply_gains
 from revisp.camera.renderings import random_rendering
 from revisp.data.scene_pairs import rendered_pair
@@ -79,7 +79,7 @@ def classical(library: SceneLibrary) -> Method:
     for number in range(FITTED):
         generator = generator_of(FIT_SEED, number)
         photo, raw_rgb, _ = rendered_pair(view_any(library.parts["train"], SIZE, generator), generator)
-        pairs.append((photo, raw_rgb, torch.ones_like(photo[:1])))
+        pairs.append(FitPair(photo, raw_rgb))
     return fit_camera(pairs, shading=False).unprocess
 
 

@@ -104,14 +104,14 @@ def on_raw(photo: Tensor, frame: Frame) -> FitPair:
     """Return photo, RAW and valid pixels on the RAW's grid."""
     found = align(photo, frame.reference, window=frame.raw.crop)
     size = frame.raw.mosaic.shape
-    return found.warp(photo, *size), frame.raw_rgb, found.valid(*size)
+    return FitPair(found.warp(photo, *size), frame.raw_rgb, found.valid(*size))
 
 
 def on_photo(photo: Tensor, frame: Frame) -> FitPair:
     """Return photo, RAW and valid pixels on the grid of a reduced photo."""
     found = align(photo, frame.reference, window=frame.raw.crop)
     valid = found.reduced(found.valid(*frame.raw.mosaic.shape)) > 0.99
-    return found.cropped(photo), found.reduced(frame.raw_rgb), valid.float()
+    return FitPair(found.cropped(photo), found.reduced(frame.raw_rgb), valid.float())
 
 
 def compare(name: str, camera: SimulatedCamera, raw: Path, photo: Path, scales: tuple[int, ...]) -> Comparison:

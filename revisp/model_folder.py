@@ -211,6 +211,7 @@ class _Pipeline(TypedDict, total=False):
     branches: Branches
     mask_channel: Flag
     gain_channel: Flag
+    place: Flag
     base: Literal["classical", "estimated"] | None
     mask: dict[Text, Json]
     fusion: dict[Text, Json]

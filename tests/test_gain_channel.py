@@ -52,7 +52,7 @@ def test_tiles_see_their_part_of_the_map(
     model = build(branches, base=base)
     for factor in model.gains.values():
         torch.nn.init.constant_(factor, 0.3)
-    whole = model(photo[None], gain[None])
+    whole = model(photo[None], gain=gain[None])
     tiled = predict(model, photo, gain=gain, tile=48)
     torch.testing.assert_close(tiled.raw_rgb, whole.raw_rgb[0], rtol=1e-3, atol=1e-5)
     assert (whole.raw_rgb - model(photo[None]).raw_rgb).abs().max() > 1e-3  # the map matters
@@ -79,7 +79,7 @@ def test_wrong_maps_are_refused(photo: torch.Tensor, gain: torch.Tensor) -> None
     with pytest.raises(ConfigError, match="do not see gain maps"):
         predict(build(gain_channel=False), photo, gain=gain)
     with pytest.raises(ConfigError, match="do not see gain maps"):
-        build(gain_channel=False)(photo[None], gain[None])
+        build(gain_channel=False)(photo[None], gain=gain[None])
     for wrong in (gain[:, :-1], torch.cat([gain, gain]), gain[None]):
         with pytest.raises(ShapeError, match="gain"):
             predict(build(), photo, gain=wrong)

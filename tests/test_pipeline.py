@@ -171,7 +171,7 @@ def test_on_a_base_the_networks_begin_with_its_raw_and_add_by_their_gains(branch
     model = ReverseISP("unet", backbone_kwargs=TINY, branches=branches, base="classical").eval()
     srgb = photo()
     mask = model.overexposure_mask(srgb)
-    raw = model.base(torch.cat([srgb, mask], dim=1))
+    raw = model.base(torch.cat([srgb, mask, model.place_of(srgb)], dim=1))
     assert torch.equal(model(srgb).raw_rgb, raw.clamp(0, 1))
     for gain in model.gains.parameters():
         torch.nn.init.constant_(gain, 0.5)

@@ -16,7 +16,8 @@ import torch
 from revisp.camera.expansion import highlight_share, spread_gain
 from revisp.camera.highlights import inverse_roll_off, undo_desaturation
 from revisp.camera.isp import inverse_tone_curve, srgb_to_linear
-from revisp.camera.shading import Place, shading_gain
+from revisp.camera.place import Place
+from revisp.camera.shading import shading_gain
 from revisp.camera.simulate import SimulatedCamera, sensor_light
 from revisp.cfa import CFA, pack
 from revisp.mosaic import mosaic

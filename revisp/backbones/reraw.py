@@ -13,6 +13,7 @@ from revisp.backbones.blocks import Head, RawHead, check_head, check_input
 from revisp.backbones.blocks.resnet import ResNet18
 from revisp.backbones.blocks.whole_image import WholeImage
 from revisp.errors import ConfigError
+from revisp.padding import next_multiple
 
 __all__ = ["ReRAW"]
 
@@ -42,11 +43,11 @@ class ReRAW(nn.Module):
     power.
 
     Args:
-        in_channels: channels of the input, a divisor of ``stem``.
+        in_channels: channels of the input.
         out_channels: channels of the output.
         head: ``"packed"`` as published, or ``"raw_rgb"``: each head has four times the channels, which a pixel
             shuffle arranges as pixels.
-        stem: channels of the first convolution, published 96.
+        stem: channels of the first convolution, published 96, rounded up to a multiple of ``in_channels``.
         width: channels of all other features, published 128.
         depth: residual layers of each head, published 8.
         encoder_width: channels of the ResNets' first stage, published 64.
@@ -58,8 +59,7 @@ class ReRAW(nn.Module):
         even.
 
     Raises:
-        ConfigError: a size is too small, ``in_channels`` does not divide ``stem``, a gamma is outside (0, 1], or
-            ``head`` is unknown.
+        ConfigError: a size is too small, a gamma is outside (0, 1], or ``head`` is unknown.
     """
 
     auxiliary: ClassVar[tuple[str, ...]] = ("gamma_heads",)
@@ -83,13 +83,12 @@ class ReRAW(nn.Module):
                 "reraw: stem, width and encoder_width must be at least 1, depth at least 0, context_size at least "
                 f"33, got {stem=}, {width=}, {encoder_width=}, {depth=}, {context_size=}"
             )
-        if stem % in_channels:
-            raise ConfigError(f"reraw: stem must be a multiple of in_channels={in_channels}, got {stem}")
         if not gammas or not all(0 < gamma <= 1 for gamma in gammas):
             raise ConfigError(f"reraw: gammas must be numbers in (0, 1], at least one, got {list(gammas)}")
         self.in_channels = in_channels
         self.gammas = tuple(float(gamma) for gamma in gammas)
         self.context_size = context_size
+        stem = next_multiple(stem, in_channels)
         self.spread = nn.Conv2d(in_channels, stem, kernel_size=3, groups=in_channels)
         self.down = nn.Conv2d(stem, width, kernel_size=2, stride=2)
         self.scene = ResNet18(in_channels, width, encoder_width)

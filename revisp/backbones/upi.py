@@ -47,7 +47,8 @@ class UPI(nn.Module):
     not sum to 1.
 
     Args:
-        in_channels: 3 for sRGB, 4 for sRGB and the overexposure mask.
+        in_channels: 3 for sRGB, 4 for sRGB and the overexposure mask. It does not look at a gain map behind the
+            mask, nor at a place.
         out_channels: 3, or a multiple of 3: heads that share the matrix, each with its gains, excess and black.
 
     Shape:
@@ -66,7 +67,7 @@ class UPI(nn.Module):
         self.log_gains = nn.Parameter(torch.empty(heads, 3))
         """Logarithms ``[heads, 3]`` of the gains of all channels, of red and of blue."""
         self.black = nn.Parameter(torch.zeros(heads, 3))
-        self.excess = nn.Parameter(1e-3 * torch.randn(heads, 3)) if in_channels == 4 else None
+        self.excess = nn.Parameter(1e-3 * torch.randn(heads, 3)) if in_channels % 3 else None
         """Additional RAW ``[heads, 3]`` where the mask is 1; None without mask."""
         self.load(mean_camera())
 
@@ -86,7 +87,7 @@ class UPI(nn.Module):
         raw = camera_rgb * torch.maximum(near_white + (1 - near_white) * inverse, inverse)
         raw = raw + self.black[..., None, None]
         if self.excess is not None:
-            raw = raw + self.excess[..., None, None] * x[:, None, 3:]
+            raw = raw + self.excess[..., None, None] * x[:, None, 3:4]
         return raw.flatten(1, 2)
 
     def fit(self, pairs: Sequence[FitPair]) -> UPICamera:
@@ -105,8 +106,8 @@ class UPI(nn.Module):
             DataError: too few usable pixels, or black RAW.
         """
         matrix = self.srgb_to_camera.detach().cpu().double()
-        step = max(1, sum(srgb[0].numel() for srgb, _, _ in pairs) // _MOST_PIXELS)
-        colours = [_usable(*pair, matrix, step) for pair in pairs]
+        step = max(1, sum(pair.srgb[0].numel() for pair in pairs) // _MOST_PIXELS)
+        colours = [_usable(*pair[:3], matrix, step) for pair in pairs]
         camera_rgb, raw = torch.cat(colours, dim=2) if colours else torch.zeros(2, 3, 0)
         if camera_rgb.shape[1] < _FEW_PIXELS:
             raise DataError(

@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "looks",
         "noise",
         "panorama",
+        "place",
         "profile",
         "renderings",
         "scene_rendering",
@@ -31,7 +32,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "cameras": ["known_cameras", "known_profile", "random_camera_profile", "random_simulated_camera"],
         "canonical": ["canonical_profile", "light_to_raw", "raw_to_light", "sensor_reading"],
-        "fit": ["FittedCamera", "fit_camera"],
+        "fit": ["FitPair", "FittedCamera", "fit_camera"],
         "grading": ["Grading", "random_grading"],
         "isp": [
             "ForwardISP",
@@ -45,6 +46,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         ],
         "noise": ["NoiseLevels", "add_noise", "fit_noise", "noise_levels", "random_noise_levels"],
         "profile": ["CameraProfile"],
+        "place": ["Place", "place_map"],
         "looks": ["ColourLook", "apply_look", "scale_chroma"],
         "renderings": ["measured_curves", "random_curve", "random_rendering"],
         "scene_rendering": ["SceneRendering"],

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,17 +23,14 @@ from scipy.optimize import nnls
 from torch import Tensor
 
 from revisp.camera.fitted import INTERVALS, FittedCamera, as_tuples, clipping, plain_curve
-from revisp.camera.shading import shading_gain
+from revisp.camera.place import place_map
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ConfigError, DataError, ShapeError
 
 __all__ = ["FitPair", "FittedCamera", "fit_camera"]
 
 Array = np.ndarray[Any, Any]
-FitPair = tuple[Tensor, Tensor, Tensor | None]
-"""Photo ``[3, H, W]``, its demosaiced RAW ``[3, H, W]``, and a mask ``[1, H, W]`` of valid pixels or None."""
-
-_Counted = tuple[Tensor, Tensor, Tensor]
+_Counted = tuple[Tensor, Tensor, Tensor, Tensor | None]
 
 LEAST_CLIPPED = 0.98
 """Photo and RAW values from which a block is left out, because one of the two may be clipped."""
@@ -60,15 +57,34 @@ _SMALL_RESIDUAL = 0.01
 _HEADROOM_PRIOR = 1e-3
 
 
+class FitPair(NamedTuple):
+    """A photo and its RAW, to which a camera is fitted.
+
+    Attributes:
+        srgb: photo ``[3, H, W]`` in [0, 1].
+        raw_rgb: its demosaiced RAW ``[3, H, W]``: linear, black 0, white 1, not white-balanced.
+        valid: mask ``[1, H, W]``, 1 where both show the same; None: everywhere.
+        place: coordinates ``[3, H, W]`` of a crop in its photo (`revisp.camera.place.place_map`); None: the photo
+            is whole.
+
+    Example:
+        >>> FitPair(torch.rand(3, 8, 8), torch.rand(3, 8, 8)).place is None
+        True
+    """
+
+    srgb: Tensor
+    raw_rgb: Tensor
+    valid: Tensor | None = None
+    place: Tensor | None = None
+
+
 def fit_camera(pairs: Sequence[FitPair], *, shading: bool = True) -> FittedCamera:
     """Measure a camera on pairs of photo and RAW; the same pairs give the same camera.
 
     Args:
-        pairs: photo ``[3, H, W]`` in [0, 1], its demosaiced RAW ``[3, H, W]`` (linear, black 0, white 1, not
-            white-balanced), and a mask ``[1, H, W]``, 1 where both show the same (None: everywhere). All pairs
-            must come from one camera under one kind of light.
-        shading: whether to measure the gain of the photo towards its corners. This needs whole photos: use False
-            for crops.
+        pairs: photos and their RAW, of one camera under one kind of light.
+        shading: whether to measure the gain of the photo towards its corners. This needs whole photos, or crops
+            whose place is known (`FitPair.place`).
 
     Raises:
         ShapeError: wrong shapes or dtypes, or sizes that differ.
@@ -80,14 +96,14 @@ def fit_camera(pairs: Sequence[FitPair], *, shading: bool = True) -> FittedCamer
         >>> true = FittedCamera(as_tuples(plain_curve().numpy()), ((2.0, 0, 0), (0, 1.0, 0), (0, 0, 1.5)))
         >>> photo = torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.9
         >>> photo = photo.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)  # even patches
-        >>> fitted = fit_camera([(photo, true.unprocess(photo), None)], shading=False)
+        >>> fitted = fit_camera([FitPair(photo, true.unprocess(photo))], shading=False)
         >>> np.diag(fitted.matrix).round(2).tolist()
         [2.0, 1.0, 1.5]
     """
     if not pairs:
         raise DataError("no pairs to fit a camera to")
-    for srgb, raw_rgb, valid in pairs:
-        _check_pair(srgb, raw_rgb, valid)
+    for pair in pairs:
+        _check_pair(pair)
     colours = _Colours.gather(pairs)
     fit = _Fit(colours, shading)
     parameters = fit.solve()
@@ -99,9 +115,12 @@ def fit_camera(pairs: Sequence[FitPair], *, shading: bool = True) -> FittedCamer
     return replace(camera, samples=len(colours.raw), psnr=_forward_psnr(camera, thinned), rms=rms)
 
 
-def _check_pair(srgb: Tensor, raw_rgb: Tensor, valid: Tensor | None) -> None:
-    named = [(srgb, 3, "srgb"), (raw_rgb, 3, "raw_rgb"), *([] if valid is None else [(valid, 1, "valid")])]
+def _check_pair(pair: FitPair) -> None:
+    srgb = pair.srgb
+    named = [(srgb, 3, "srgb"), (pair.raw_rgb, 3, "raw_rgb"), (pair.valid, 1, "valid"), (pair.place, 3, "place")]
     for x, channels, name in named:
+        if x is None:
+            continue
         check_image(x, channels, name)
         check_same_size(srgb, x, ("srgb", name))
         if x.ndim != 3:
@@ -119,9 +138,9 @@ class _Colours:
     @classmethod
     def gather(cls, pairs: Sequence[FitPair]) -> _Colours:
         """Take the means of even blocks, at most a fixed number of each colour cell."""
-        pixels = sum(srgb[0].numel() for srgb, _, _ in pairs)
+        pixels = sum(pair.srgb[0].numel() for pair in pairs)
         block = next((side for side in (8, 4) if pixels >= _ENOUGH_BLOCKS * side * side), 2)
-        rows = np.concatenate([_blocks(*pair, block) for pair in pairs])
+        rows = np.concatenate([_blocks(pair, block) for pair in pairs])
         if len(rows) < _LEAST_COLOURS:
             raise DataError(
                 f"only {len(rows)} blocks of {block} x {block} pixels are even, valid and neither black nor "
@@ -142,22 +161,24 @@ class _Colours:
         return cls(rows[:, :3], rows[:, 3:6], rows[:, 6])
 
 
-def _blocks(srgb: Tensor, raw_rgb: Tensor, valid: Tensor | None, block: int) -> Array:
+def _blocks(pair: FitPair, block: int) -> Array:
     """Return photo colour, RAW colour and squared radius of a pair's even blocks: ``[N, 7]`` float64."""
-    srgb, raw_rgb = srgb.detach().cpu(), raw_rgb.detach().cpu().to(srgb.dtype)
+    srgb = pair.srgb.detach().cpu()
+    raw_rgb = pair.raw_rgb.detach().cpu().to(srgb.dtype)
     photo, raw = F.avg_pool2d(srgb, block), F.avg_pool2d(raw_rgb, block)
     deviation = (F.avg_pool2d(srgb.square(), block) - photo.square()).clamp_min(0).sqrt().amax(0)
     usable = (F.max_pool2d(srgb, block).amax(0) < LEAST_CLIPPED) & (
         F.max_pool2d(raw_rgb, block).amax(0) < LEAST_CLIPPED
     )
     usable &= (photo.amin(0) > DARKEST_PHOTO) & raw.isfinite().all(0) & deviation.isfinite()
-    if valid is not None:
-        usable &= F.max_pool2d(1 - valid.detach().cpu().float(), block)[0] == 0
+    if pair.valid is not None:
+        usable &= F.max_pool2d(1 - pair.valid.detach().cpu().float(), block)[0] == 0
     if not usable.any():
         return np.empty((0, 7))
     even = max(EVEN_DEVIATION, float(deviation[usable].median()))
     usable &= deviation <= even
-    square = F.avg_pool2d(shading_gain(srgb.shape[-2], srgb.shape[-1], (1.0,), dtype=torch.float64) - 1, block)
+    place = place_map(srgb.shape[-2], srgb.shape[-1]) if pair.place is None else pair.place.detach().cpu()
+    square = F.avg_pool2d(place[2:].double().square(), block)
     return torch.cat([photo.double(), raw.double(), square])[:, usable].T.numpy()
 
 
@@ -258,11 +279,11 @@ def _headroom(camera: FittedCamera, pairs: Sequence[_Counted]) -> Array:
     any pixel is clipped, the excess cannot be measured and is 0.
     """
     clipped, excess, weight = [], [], []
-    for srgb, raw_rgb, counts in pairs:
+    for srgb, raw_rgb, counts, place in pairs:
         share = clipping(srgb)
         counts = counts & (share > 0).any(0)
         clipped.append(share[:, counts].double())
-        excess.append((raw_rgb - camera.unprocess(srgb))[:, counts].double())
+        excess.append((raw_rgb - camera.unprocess(srgb, place))[:, counts].double())
         weight.append(torch.full((int(counts.sum()),), 1 / max(int(counts.sum()), _FEW_PIXELS)).double())
     x, y, pairwise = torch.cat(clipped, 1), torch.cat(excess, 1), torch.cat(weight)
     headroom = y.new_zeros(3, 4)
@@ -282,20 +303,21 @@ def _headroom(camera: FittedCamera, pairs: Sequence[_Counted]) -> Array:
 def _forward_psnr(camera: FittedCamera, pairs: Sequence[_Counted]) -> float:
     """Return the PSNR of the developed RAW against the photo over the valid pixels of all pairs, in dB."""
     total, count = 0.0, 0
-    for srgb, raw_rgb, counts in pairs:
-        error = (camera.develop(raw_rgb) - srgb)[:, counts].double()
+    for srgb, raw_rgb, counts, place in pairs:
+        error = (camera.develop(raw_rgb, place) - srgb)[:, counts].double()
         total, count = total + float(error.square().sum()), count + error.numel()
     return -10 * math.log10(max(total / max(count, 1), 1e-12))
 
 
 def _thinned(pairs: Sequence[FitPair]) -> list[_Counted]:
     """Subsample pairs to a coarser grid; the third item is a bool mask ``[H, W]`` of the pixels that count."""
-    stride = math.ceil(math.sqrt(sum(srgb[0].numel() for srgb, _, _ in pairs) / _MOST_PIXELS))
+    stride = math.ceil(math.sqrt(sum(pair.srgb[0].numel() for pair in pairs) / _MOST_PIXELS))
     thinned = []
-    for srgb, raw_rgb, valid in pairs:
+    for srgb, raw_rgb, valid, place in pairs:
         photo, raw = (x.detach().cpu().float()[:, ::stride, ::stride] for x in (srgb, raw_rgb))
         counts = raw.isfinite().all(0) & photo.isfinite().all(0)
         if valid is not None:
             counts &= valid.detach().cpu()[0, ::stride, ::stride] == 1
-        thinned.append((photo, raw, counts))
+        here = None if place is None else place.detach().cpu()[:, ::stride, ::stride]
+        thinned.append((photo, raw, counts, here))
     return thinned

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from revisp.camera.isp import apply_ccm, srgb_to_linear
+from revisp.camera.place import Place
 from revisp.camera.profile import MOST_COEFFICIENT, SRGB_TO_XYZ, CameraProfile
-from revisp.camera.shading import Place, check_shading, shading_gain
+from revisp.camera.shading import check_shading, shading_at, shading_gain
 from revisp.checks import check_image
 from revisp.errors import ConfigError
 from revisp.schema import Figure, Matrix, Number, Numbers, Triple, Whole, build, check_fields
@@ -20,7 +21,7 @@ from revisp.schema import Figure, Matrix, Number, Numbers, Triple, Whole, build,
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FittedCamera", "Place", "as_tuples", "clipping", "decode", "encode", "plain_curve"]
+__all__ = ["FittedCamera", "as_tuples", "clipping", "decode", "encode", "plain_curve"]
 
 INTERVALS = 64
 """Intervals of a curve's table, evenly spaced over sRGB values."""
@@ -93,7 +94,7 @@ class FittedCamera:
         """Linear sRGB to RAW ``[3, 3]``."""
         return np.linalg.inv(np.asarray(self.matrix))
 
-    def develop(self, raw_rgb: Tensor, place: Place | None = None) -> Tensor:
+    def develop(self, raw_rgb: Tensor, place: Place | Tensor | None = None) -> Tensor:
         """Render demosaiced RAW ``[..., 3, H, W]`` as the camera does: sRGB in [0, 1], differentiable.
 
         White-balanced values are clipped at the level where the first channel saturates, as in cameras. Otherwise
@@ -101,7 +102,8 @@ class FittedCamera:
 
         Args:
             raw_rgb: camera RGB, linear, black 0, white 1, not white-balanced.
-            place: where the crop lies in its photo, for the shading; None: it is the whole photo.
+            place: where the crop lies in its photo, or the coordinates ``[..., 3, H, W]`` of its pixels there
+                (`revisp.camera.place.place_map`), for the shading; None: it is the whole photo.
 
         Raises:
             ShapeError: not a floating tensor of three channels.
@@ -111,12 +113,13 @@ class FittedCamera:
         light = torch.minimum(raw_rgb - black, self._saturation(raw_rgb)) * self._shade(raw_rgb, place)
         return encode(apply_ccm(light, self.matrix), raw_rgb.new_tensor(self.curve))
 
-    def unprocess(self, srgb: Tensor, place: Place | None = None) -> Tensor:
+    def unprocess(self, srgb: Tensor, place: Place | Tensor | None = None) -> Tensor:
         """Turn sRGB ``[..., 3, H, W]`` into demosaiced RAW in [0, 1], not white-balanced; differentiable.
 
         Args:
             srgb: photo, display-referred, in [0, 1].
-            place: where the crop lies in its photo, for the shading; None: it is the whole photo.
+            place: where the crop lies in its photo, or the coordinates ``[..., 3, H, W]`` of its pixels there
+                (`revisp.camera.place.place_map`), for the shading; None: it is the whole photo.
 
         Raises:
             ShapeError: not a floating tensor of three channels.
@@ -170,9 +173,11 @@ class FittedCamera:
         level = ((1 - np.asarray(self.black)) / neutral).min()
         return self._column(tuple(level * neutral), like)
 
-    def _shade(self, like: Tensor, place: Place | None) -> Tensor | float:
+    def _shade(self, like: Tensor, place: Place | Tensor | None) -> Tensor | float:
         if not any(self.shading):
             return 1.0
+        if isinstance(place, torch.Tensor):
+            return shading_at(place[..., 2:, :, :].square(), self.shading).to(like)
         height, width = like.shape[-2:]
         return shading_gain(height, width, self.shading, place, dtype=like.dtype, device=like.device)
 

@@ -17,7 +17,8 @@ from torch import nn
 
 from revisp.camera.detail import check_detail, denoise, local_tone, sharpen
 from revisp.camera.highlights import HighlightMode, check_highlights, inverse_roll_off, roll_off
-from revisp.camera.shading import Place, apply_shading, check_shading, correct_shading
+from revisp.camera.place import Place
+from revisp.camera.shading import apply_shading, check_shading, correct_shading
 from revisp.checks import check_image
 from revisp.errors import ConfigError
 

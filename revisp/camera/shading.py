@@ -6,11 +6,12 @@ specification 1.4, chapter 6), with the centre in the middle of the frame.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from revisp.camera.place import Place
 from revisp.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
@@ -18,16 +19,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["Place", "apply_shading", "check_shading", "correct_shading", "shading_gain"]
-
-
-class Place(NamedTuple):
-    """Where a crop lies in its frame: its first row and column, and the frame's height and width, in pixels."""
-
-    top: int
-    left: int
-    height: int
-    width: int
+__all__ = ["apply_shading", "check_shading", "correct_shading", "shading_at", "shading_gain"]
 
 
 def shading_gain(
@@ -69,10 +61,15 @@ def shading_gain(
     y = (torch.arange(height, dtype=torch.float64, device=device) + top + 0.5) * 2 - full_height
     x = (torch.arange(width, dtype=torch.float64, device=device) + left + 0.5) * 2 - full_width
     square = (y.square()[:, None] + x.square()[None, :]) / (full_height**2 + full_width**2)
+    return shading_at(square, coefficients).to(dtype).unsqueeze(0)
+
+
+def shading_at(square: Tensor, coefficients: Sequence[float] | Tensor) -> Tensor:
+    """Return the gain of `shading_gain` at given squares of the distance from the middle, of the same shape."""
     gain = torch.zeros_like(square)
-    for coefficient in reversed(coefficients):
+    for coefficient in reversed(list(coefficients)):
         gain = (gain + coefficient) * square
-    return (1 + gain).to(dtype).unsqueeze(0)
+    return 1 + gain
 
 
 def correct_shading(raw: Tensor, coefficients: Sequence[float], place: Place | None = None) -> Tensor:

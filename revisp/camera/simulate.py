@@ -20,8 +20,9 @@ from revisp.camera.expansion import expand_highlights, highlight_gain
 from revisp.camera.isp import ForwardISP, ISPSettings, Rendering, apply_ccm, apply_gains, srgb_to_linear
 from revisp.camera.jpeg import ChromaSubsampling, check_jpeg, compress_jpeg, round_to_8_bits
 from revisp.camera.noise import NoiseLevels, add_noise, noise_levels
+from revisp.camera.place import Place
 from revisp.camera.profile import CameraProfile
-from revisp.camera.shading import Place, apply_shading, check_shading
+from revisp.camera.shading import apply_shading, check_shading
 from revisp.camera.unprocess import UPI_XYZ_TO_CAMERA
 from revisp.cfa import CFA
 from revisp.checks import check_image

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from revisp.backbones.thumbnail import thumbnail
+from revisp.camera.place import Place
 from revisp.checks import check_image, check_same_size
 from revisp.convert.settings import ModelFiles
 from revisp.errors import ConfigError, ShapeError, WeightsError
@@ -102,20 +103,31 @@ class OnnxPipeline:
         if srgb.ndim != 3:
             raise ShapeError(f"srgb must be [3, H, W], got {list(srgb.shape)}")
         check_photos(srgb[None])
-        seen = srgb if gain is None else torch.cat([srgb, self._checked(gain, srgb)])
-        stage = self._stage((srgb.shape[-2], srgb.shape[-1]), Limits(tile))
+        seen = None if gain is None else self._checked(gain, srgb)[None]
+        size = (srgb.shape[-2], srgb.shape[-1])
+        tiles = self._stage(size, Limits(tile)).tiles(size)
         with torch.inference_mode():
             photo = self._photo(srgb[None])
+            bayer = srgb.new_zeros(1, 1, *size)
+            for done, each in enumerate(tiles, start=1):
+                told = None if seen is None else each.read(seen)
+                part = self._run(each.read(srgb[None]), photo, told, each.place(size))
+                each.paste(part[..., *each.used], bayer)
+                if progress is not None:
+                    progress(done, len(tiles))
+            return bayer[0]
 
-            def run(part: Tensor) -> Tensor:
-                told = part[:, 3:] if gain is not None else None
-                with decoding(self.path, "its graph fails", WeightsError):
-                    bayer = predict_session(self._session, self.info, part[:, :3], photo=photo, gain=told)
-                if bayer.shape != (*part.shape[:1], 1, *part.shape[-2:]):
-                    raise WeightsError(f"{self.path}: its graph gives {list(bayer.shape)} for {list(part.shape)}")
-                return bayer
+    def _run(self, part: Tensor, photo: Tensor | None, gain: Tensor | None, place: Place) -> Tensor:
+        """Run the graph on a tile.
 
-            return stage.apply(run, seen[None], 1, progress)[0]
+        Raises:
+            WeightsError: the graph fails, or its result has another size.
+        """
+        with decoding(self.path, "its graph fails", WeightsError):
+            bayer = predict_session(self._session, self.info, part, photo=photo, gain=gain, place=place)
+        if bayer.shape != (*part.shape[:1], 1, *part.shape[-2:]):
+            raise WeightsError(f"{self.path}: its graph gives {list(bayer.shape)} for {list(part.shape)}")
+        return bayer
 
     def _checked(self, gain: Tensor, srgb: Tensor) -> Tensor:
         """Return a gain map ``[1, H, W]`` that belongs to a photo.

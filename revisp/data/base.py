@@ -38,6 +38,11 @@ class DataModule(LightningDataModule, ABC):
         """A line for each given folder with files that are not used. Commands end with these lines."""
         return ()
 
+    @property
+    def placed(self) -> bool:
+        """Whether all samples know where in their photos they lie (`Sample.place`)."""
+        return False
+
     @abstractmethod
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the loader of training crops."""

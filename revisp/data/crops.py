@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset, Sampler
 
-from revisp.data.picture import Sample
+from revisp.data.picture import Sample, know_places, with_place
 from revisp.data.strata import Strata
 from revisp.errors import ConfigError, DataError
 from revisp.symmetry import SYMMETRIES, Symmetry
@@ -188,6 +189,8 @@ def _check(crop: int, length: int, oe_share: float, strata: int | None, rank: in
 class CropDataset(Dataset[Sample]):
     """Crops, indexed by the `CropSpec` of a `CropSampler`. Photo, RAW and target get the same symmetry.
 
+    If all pictures know their place, so do the crops.
+
     Args:
         pictures: the pictures of the data set.
         crop: side of a crop in pixels.
@@ -196,13 +199,16 @@ class CropDataset(Dataset[Sample]):
     def __init__(self, pictures: Sequence[Picture], crop: int) -> None:
         self.pictures = pictures
         self.crop = crop
+        self.placed = know_places(pictures)
 
     def __getitem__(self, spec: CropSpec) -> Sample:
-        sample = self.pictures[spec.image].read(spec.top, spec.left, self.crop, self.crop, seed=spec.seed)
-        srgb, bayer, target, valid = (
-            spec.symmetry.apply(x).contiguous() for x in (sample.srgb, sample.bayer, sample.target, sample.valid)
-        )
-        clean, gain = (
-            spec.symmetry.apply(x).contiguous() if x.numel() else x for x in (sample.clean, sample.gain)
-        )
-        return Sample(srgb, bayer, target, sample.name, valid, clean, gain)
+        picture = self.pictures[spec.image]
+        sample = picture.read(spec.top, spec.left, self.crop, self.crop, seed=spec.seed)
+        if self.placed:
+            sample = with_place(sample, picture, spec.top, spec.left)
+        turned: dict[str, Any] = {
+            name: spec.symmetry.apply(x).contiguous()
+            for name, x in sample._asdict().items()
+            if isinstance(x, torch.Tensor) and x.numel()
+        }
+        return sample._replace(**turned)

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from revisp.data.base import DataModule, check_whole
 from revisp.data.crops import CropDataset, CropSampler
-from revisp.data.picture import Picture, PictureSource, Sample
+from revisp.data.picture import Picture, PictureSource, Sample, know_places
 from revisp.data.tiles import TileDataset, picture_tiles, spread, spread_tiles
 from revisp.errors import ConfigError
 
@@ -101,6 +101,11 @@ class PairDataModule(DataModule):
     def left_out(self) -> tuple[str, ...]:
         """A line for each given folder with files that are not used, if the source has such lines."""
         return tuple(getattr(self.source, "left_out", ()))
+
+    @property
+    def placed(self) -> bool:
+        """Whether all pictures know where in their photos they lie."""
+        return know_places(self.train_pictures) and know_places(self.val_pictures)
 
     @property
     def train_pictures(self) -> Sequence[Picture]:

@@ -60,6 +60,9 @@ ARRAYS: tuple[Array, ...] = get_args(Array)
 KINDS = ("raw+jpeg", "raw+preview", "raw+developer", "aim2022", "ntire2025", "pair", "simulated")
 """The origins of the photo of a pair."""
 
+WHOLE_KINDS = ("raw+jpeg", "raw+preview", "raw+developer", "simulated")
+"""Those whose photo is the whole one that the camera took."""
+
 SPLITS = ("train", "val")
 
 VALID_BLOCK = 32
@@ -156,6 +159,11 @@ class Entry:
 
     def __post_init__(self) -> None:
         check_fields(self, "", DataError)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it shows the whole photo that the camera took; the photos of challenges and pairs may be cut."""
+        return self.kind in WHOLE_KINDS
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry as JSON values, with ``"status": "ok"``."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from revisp.camera.place import Place
 from revisp.data.picture import BRIGHTNESS_STEP, Sample
 from revisp.demosaic import Demosaic
 from revisp.mask import OverexposureMask
@@ -22,7 +23,7 @@ __all__ = ["MemoryPicture", "MemorySource"]
 
 
 class MemoryPicture:
-    """A picture in memory with valid pixels only.
+    """A whole picture in memory with valid pixels only.
 
     Args:
         sample: the whole picture.
@@ -36,6 +37,7 @@ class MemoryPicture:
         self.name = sample.name
         self.height, self.width = sample.srgb.shape[-2:]
         self.cfa = cfa
+        self.frame = Place(0, 0, self.height, self.width)
         found = mask.cpu().numpy()[0] >= 0.5
         found[[0, -1], :] = found[:, [0, -1]] = False
         self._overexposed = np.argwhere(found).astype(np.int32)

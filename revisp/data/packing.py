@@ -170,6 +170,7 @@ def _encode(place: _Place, info: ShardInfo) -> bytes:
         "place": [top, left],
         "profile": window.profile.to_dict(),
         "data": info.to_dict(),
+        "photo": [place.picture.height, place.picture.width] if place.picture.frame else None,
     }
     arrays = {
         "raw": window.raw,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
 
+from revisp.camera.place import Place, place_map
 from revisp.checks import check_image, check_same_size
 from revisp.display import cfa_pattern, figure, rich_display, viewable
 from revisp.errors import ShapeError
@@ -28,6 +29,8 @@ __all__ = [
     "Picture",
     "PictureSource",
     "Sample",
+    "know_places",
+    "with_place",
 ]
 
 BRIGHTNESS_STEP = 8
@@ -86,6 +89,9 @@ class Sample(NamedTuple):
             tells it; else an empty tensor.
         gain: what the photo's gain map says ``[1, H, W]``, as `revisp.io.GainMap.above_mid_grey` returns it; NaN
             where the photo has none. An empty tensor where the data know of no maps.
+        place: coordinates of the pixels in the whole photo ``[3, H, W]`` (`revisp.camera.place.place_map`). A
+            flipped crop keeps them: they say where on the sensor each pixel was. An empty tensor where they are
+            not known.
     """
 
     srgb: Tensor
@@ -95,6 +101,7 @@ class Sample(NamedTuple):
     valid: Tensor
     clean: Tensor = torch.empty(0)
     gain: Tensor = torch.empty(0)
+    place: Tensor = torch.empty(0)
 
     def _repr_html_(self) -> str:
         """Show the photo and the RAW in a notebook; the first ones of a batch."""
@@ -136,6 +143,10 @@ class Picture(Protocol):
         """Bayer phase at its first pixel. Windows are placed so that they have the data set's phase."""
 
     @property
+    def frame(self) -> Place | None:
+        """Where it lies in the photo that the camera took; None if that is not known."""
+
+    @property
     def has_overexposed(self) -> bool:
         """Whether `overexposed` returns any pixel."""
 
@@ -169,3 +180,15 @@ class PictureSource(Protocol):
 
     def val_pictures(self) -> Sequence[Picture]:
         """Return the validation pictures. Their scenes are not in `train_pictures`."""
+
+
+def know_places(pictures: Sequence[Picture]) -> bool:
+    """Return whether all pictures know where they lie in their photos."""
+    return all(picture.frame is not None for picture in pictures)
+
+
+def with_place(sample: Sample, picture: Picture, top: int, left: int) -> Sample:
+    """Add the place in the photo to a window, read at ``top`` and ``left``, of a picture that knows its own."""
+    assert picture.frame is not None
+    height, width = sample.srgb.shape[-2:]
+    return sample._replace(place=place_map(height, width, picture.frame.crop(top, left)))

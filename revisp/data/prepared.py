@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from revisp.camera.cameras import typical_profile
+from revisp.camera.place import Place
 from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, read_manifest
 from revisp.data.picture import BRIGHTNESS_STEP
 from revisp.data.window import StoredWindow
@@ -62,6 +63,11 @@ class PreparedPicture:
     def cfa(self) -> CFA:
         """Bayer phase of the stored mosaic."""
         return self.entry.profile.cfa
+
+    @property
+    def frame(self) -> Place | None:
+        """The whole of its photo, or None if the photo may have been cut."""
+        return Place(0, 0, self.height, self.width) if self.entry.whole else None
 
     @property
     def has_overexposed(self) -> bool:

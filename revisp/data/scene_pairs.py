@@ -62,6 +62,9 @@ class ScenePicture:
         fixed: always the same view and rendering: for validation.
     """
 
+    frame = None
+    """A view is no photo of a camera, and lies in none."""
+
     has_overexposed = False
     """None are known before a view is drawn: highlights are sought by ``by_range``."""
 

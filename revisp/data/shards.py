@@ -28,6 +28,7 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from safetensors.numpy import load
 from typing_extensions import TypedDict
 
+from revisp.camera.place import Place
 from revisp.camera.profile import Profile
 from revisp.data.picture import BRIGHTNESS_STEP
 from revisp.data.window import StoredWindow
@@ -139,12 +140,16 @@ class ShardTile:
         window: its arrays.
         overexposed: (row, column) of overexposed pixels, ``[n, 2]``.
         info: the facts of its data set.
+        frame: where it lies in its photo; None if that was not known when it was packed.
     """
 
-    def __init__(self, window: StoredWindow, overexposed: Array, info: ShardInfo) -> None:
+    def __init__(
+        self, window: StoredWindow, overexposed: Array, info: ShardInfo, frame: Place | None = None
+    ) -> None:
         self._window = window
         self._overexposed = overexposed
         self.info = info
+        self.frame = frame
         self.name = window.name
         self.height, self.width = window.raw.shape
 
@@ -190,7 +195,8 @@ def read_tile(blob: bytes | memoryview, where: str) -> ShardTile:
         raw, srgb, target, oe = (arrays[name] for name in ("raw", "srgb", "target", "oe"))
         _check_tile(raw, srgb, target, arrays.get("valid"), oe)
         window = StoredWindow(about.name, about.profile, raw, srgb, target, arrays.get("valid"))
-        return ShardTile(window, oe.astype(np.int32), about.data)
+        frame = None if about.photo is None else Place(*about.place, *about.photo)
+        return ShardTile(window, oe.astype(np.int32), about.data, frame)
 
 
 @dataclass(frozen=True)
@@ -202,6 +208,7 @@ class _About:
     place: tuple[Whole, Whole]
     profile: Profile
     data: Annotated[ShardInfo, part(ShardInfo, "shards", DataError)]
+    photo: tuple[Whole, Whole] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "about", DataError)

@@ -20,8 +20,8 @@ import torch
 from revisp.camera.cameras import EXPOSURES, random_simulated_camera, typical_profile
 from revisp.camera.draw import generator_of
 from revisp.camera.isp import srgb_to_linear
+from revisp.camera.place import Place
 from revisp.camera.profile import CameraProfile
-from revisp.camera.shading import Place
 from revisp.camera.simulate import simulate
 from revisp.data.base import taken_by
 from revisp.data.datamodule import PairDataModule
@@ -87,6 +87,7 @@ class SimulatedPhoto:
         self._pixels = pixels
         self._positions = overexposed
         self.height, self.width = open_npy(pixels).shape[:2]
+        self.frame = Place(0, 0, self.height, self.width)
         self.has_overexposed = len(self.overexposed()) > 0
 
     def overexposed(self) -> np.ndarray[Any, Any]:
@@ -127,7 +128,7 @@ class SimulatedPhoto:
             photo,
             camera,
             exposure=exposure,
-            place=Place(y, x, self.height, self.width),
+            place=self.frame.crop(y, x),
             generator=_generator(self.name, seed, top, left, 1),
         )
         target = demosaic(

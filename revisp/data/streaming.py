@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_in
 
 from revisp.data.base import DataModule, check_whole
 from revisp.data.crops import CropDataset, CropSampler
-from revisp.data.picture import Sample
+from revisp.data.picture import Sample, know_places, with_place
 from revisp.data.shards import Shards, ShardTile, TileReader, read_tile, reading, require_litdata
 from revisp.data.tiles import spread
 from revisp.errors import ConfigError, DataError
@@ -149,7 +149,8 @@ class _TileSamples(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         tile = self.tiles[self.indices[index]]
         top, left = tile.cfa.offset_to(self.cfa)
-        return tile.read(top, left, tile.height - 2 * top, tile.width - 2 * left)
+        sample = tile.read(top, left, tile.height - 2 * top, tile.width - 2 * left)
+        return with_place(sample, tile, top, left) if know_places([tile]) else sample
 
 
 class StreamDataModule(DataModule):
@@ -213,6 +214,11 @@ class StreamDataModule(DataModule):
     def profile(self) -> CameraProfile:
         """The camera of the data set. All samples have its Bayer phase."""
         return self.shards.info.profile
+
+    @property
+    def placed(self) -> bool:
+        """Whether the shards know where in the photos their tiles lie; shards of an earlier revisp do not."""
+        return know_places([self.shards.random_access("val")[0]])
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Return the loader of training crops.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from torch.utils.data import Dataset
 
-from revisp.data.picture import Sample
+from revisp.data.picture import Sample, know_places, with_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ def _cuts(start: int, size: int, longest: int | None) -> list[tuple[int, int]]:
 
 
 class TileDataset(Dataset[Sample]):
-    """Tiles of pictures, in order.
+    """Tiles of pictures, in order. If all pictures know their place, so do the tiles.
 
     Args:
         pictures: the pictures of the data set.
@@ -96,10 +96,13 @@ class TileDataset(Dataset[Sample]):
     def __init__(self, pictures: Sequence[Picture], tiles: Sequence[PictureTile]) -> None:
         self.pictures = pictures
         self.tiles = tiles
+        self.placed = know_places(pictures)
 
     def __len__(self) -> int:
         return len(self.tiles)
 
     def __getitem__(self, index: int) -> Sample:
         tile = self.tiles[index]
-        return self.pictures[tile.image].read(tile.top, tile.left, tile.height, tile.width)
+        picture = self.pictures[tile.image]
+        sample = picture.read(tile.top, tile.left, tile.height, tile.width)
+        return with_place(sample, picture, tile.top, tile.left) if self.placed else sample

@@ -150,7 +150,9 @@ def score_sample(
     Returns:
         The mosaic ``[1, H, W]`` in [0, 1], and the figures by name.
     """
-    bayer = predict(model, sample.srgb, tile=tile or max(sample.srgb.shape[-2:])).bayer.clamp(0, 1)
+    place = sample.place if sample.place.numel() else None
+    out = predict(model, sample.srgb, tile=tile or max(sample.srgb.shape[-2:]), place=place)
+    bayer = out.bayer.clamp(0, 1)
     planes, truth = (pack(x, model.cfa) for x in (bayer, sample.bayer))
     scores = score_pair(planes, truth, sample.srgb, cfa=model.cfa, valid=sample.valid, figures=figures)
     return bayer, scores

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import revisp
 from revisp.backbones.estimated import Estimated
+from revisp.camera.place import Place, place_map
 from revisp.camera.profile import Profile
 from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError, WeightsError
@@ -32,11 +33,13 @@ __all__ = [
     "INPUT_NAME",
     "OUTPUT_NAME",
     "PHOTO_NAME",
+    "PLACE_NAME",
     "Check",
     "GraphInfo",
     "PhotoToBayer",
     "check_graph",
     "example",
+    "place_input",
 ]
 
 INPUT_NAME, OUTPUT_NAME = "srgb", "bayer"
@@ -46,7 +49,10 @@ PHOTO_NAME = "photo"
 """Name of the second input of a graph on an estimated base: the whole photo that the first is a tile of."""
 
 GAIN_NAME = "gain"
-"""Name of the input of what the photo's gain map says."""
+"""Name of the input of a graph that sees gain maps: what the photo's map says at the pixels of each tile."""
+
+PLACE_NAME = "place"
+"""Name of the last input of a graph that knows where in its photo a pixel lies: the place of each tile."""
 
 METADATA_FORMAT = 1
 CHECKED_SIZES = ((1, 16, 16), (2, 17, 31), (1, 33, 16), (3, 50, 65), (1, 96, 160))
@@ -56,11 +62,13 @@ LARGEST_DIFFERENCE = 1e-4
 
 
 class PhotoToBayer(nn.Module):
-    """The pipeline as a graph of one input and one output.
+    """The pipeline as a graph of one output.
 
     A model on an estimated base judges the whole photo. So that tiles of one photo agree, its graph takes the
     photo as a second input, of any height and width: whole or reduced. For a photo in one piece both inputs are
-    the same.
+    the same. The graph of a model whose result depends on the place in the photo takes it as the last input, int64
+    ``[B, 4]``: first row and column of each tile, and height and width of its photo. Before it comes the gain map,
+    if ``gain`` asks for it.
 
     Args:
         model: the pipeline, in evaluation mode.
@@ -91,20 +99,33 @@ class PhotoToBayer(nn.Module):
 
     @property
     def judges(self) -> bool:
-        """Whether the graph has the second input."""
+        """Whether the graph takes the whole photo."""
         return isinstance(self.model.base, Estimated)
 
     def inputs(self, srgb: Tensor) -> dict[str, Tensor]:
-        """Return the inputs of the graph by name, for photos in one piece with a made-up gain map."""
-        named = {INPUT_NAME: srgb, PHOTO_NAME: srgb} if self.judges else {INPUT_NAME: srgb}
-        return {**named, GAIN_NAME: self._example_gain(srgb)} if self.gain else named
+        """Return the inputs of the graph by name, in order, for photos in one piece with a made-up gain map."""
+        inputs = {INPUT_NAME: srgb}
+        if self.judges:
+            inputs[PHOTO_NAME] = srgb
+        if self.gain:
+            inputs[GAIN_NAME] = self._example_gain(srgb)
+        if self.model.needs_place:
+            height, width = srgb.shape[1:3] if self.uint8 else srgb.shape[-2:]
+            inputs[PLACE_NAME] = place_input(Place(0, 0, height, width), len(srgb))
+        return inputs
 
-    def forward(self, srgb: Tensor, photo: Tensor | None = None, gain: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        srgb: Tensor,
+        photo: Tensor | None = None,
+        gain: Tensor | None = None,
+        place: Tensor | None = None,
+    ) -> Tensor:
         """Return the mosaic of photos, or of tiles of photos."""
         profile = self.model.profile
         if not self.uint8 or profile is None:
-            return self._mosaic(srgb, photo, gain)
-        mosaic = self._mosaic(_from_bytes(srgb), None if photo is None else _from_bytes(photo), gain)
+            return self._mosaic(srgb, photo, gain, place)
+        mosaic = self._mosaic(_from_bytes(srgb), None if photo is None else _from_bytes(photo), gain, place)
         height, width = mosaic.shape[-2:]
         planes = self.get_buffer("black").expand(4, (height + 1) // 2, (width + 1) // 2)
         black = unpack(planes, profile.cfa)[..., :height, :width]
@@ -112,21 +133,22 @@ class PhotoToBayer(nn.Module):
         top = min(float(profile.white_level), 2.0**profile.bits - 1)
         return stored.clamp(0.0, top)[:, 0].to(torch.uint16)
 
-    def _mosaic(self, srgb: Tensor, photo: Tensor | None, gain: Tensor | None) -> Tensor:
+    def _mosaic(self, srgb: Tensor, photo: Tensor | None, gain: Tensor | None, place: Tensor | None) -> Tensor:
         """Run only those steps of the pipeline that lead to ``bayer``."""
         model = self.model
         mask = model.overexposure_mask(srgb)
         estimate = None if photo is None else model.estimate(photo)
-        parts, _ = model.run_branches(srgb, mask, estimate=estimate, gain=gain)
+        there = None if place is None else place_map(srgb.shape[-2], srgb.shape[-1], place)
+        parts, _ = model.run_branches(srgb, mask, estimate=estimate, gain=gain, place=there)
         return model.refined(model.to_bayer(model.mix(parts, model.shares(mask))))
 
     def expected(self, srgb: Tensor) -> Tensor:
         """Return the expected output of the graph, computed by the pipeline."""
         profile, gain = self.model.profile, self._example_gain(srgb) if self.gain else None
         if not self.uint8 or profile is None:
-            bayer: Tensor = self.model(srgb, gain).bayer
+            bayer: Tensor = self.model(srgb, gain=gain).bayer
             return bayer
-        mosaics = self.model(_from_bytes(srgb), gain).bayer[:, 0]
+        mosaics = self.model(_from_bytes(srgb), gain=gain).bayer[:, 0]
         return torch.from_numpy(np.stack([profile.quantise(mosaic) for mosaic in mosaics.numpy()]))
 
     def _example_gain(self, srgb: Tensor) -> Tensor:
@@ -158,7 +180,8 @@ class GraphInfo:
         precision: ``"fp32"`` or ``"int8"``.
         version: version of revisp that exported it.
         photo: whether the graph takes the whole photo as a second input.
-        gain: whether the graph takes what the photo's gain map says as its last input.
+        gain: whether the graph takes what the photo's gain map says.
+        place: whether the graph takes the place of each tile as its last input.
     """
 
     name: Text
@@ -173,6 +196,7 @@ class GraphInfo:
     version: Text = revisp.__version__
     photo: Flag = False
     gain: Flag = False
+    place: Flag = False
 
     def __post_init__(self) -> None:
         check_fields(self, "", WeightsError)
@@ -191,12 +215,13 @@ class GraphInfo:
             uint8=uint8,
             photo=isinstance(model.base, Estimated),
             gain=gain,
+            place=model.needs_place,
         )
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the graph's inputs."""
-        told = {PHOTO_NAME: self.photo, GAIN_NAME: self.gain}
+        """Names of the graph's inputs, in order."""
+        told = {PHOTO_NAME: self.photo, GAIN_NAME: self.gain, PLACE_NAME: self.place}
         return (INPUT_NAME, *(name for name, taken in told.items() if taken))
 
     def encode(self, srgb: Tensor) -> Tensor:
@@ -238,6 +263,11 @@ class GraphInfo:
             return build(cls, values, "", WeightsError)
         except WeightsError as error:
             raise WeightsError(f"{path}: its revisp metadata is damaged ({error})") from error
+
+
+def place_input(place: Place, tiles: int = 1) -> Tensor:
+    """Return the input of a graph for some tiles of one place, int64 ``[tiles, 4]``."""
+    return torch.tensor([place] * tiles, dtype=torch.int64)
 
 
 def example(photos: int, height: int, width: int, *, uint8: bool = False) -> Tensor:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from revisp.camera.place import Place
 from revisp.errors import ConfigError
-from revisp.export.graph import GAIN_NAME, INPUT_NAME, PHOTO_NAME, Check, GraphInfo
+from revisp.export.graph import INPUT_NAME, Check, GraphInfo
 from revisp.export.onnx import build_onnx, check_packages, pack_metadata, quiet
-from revisp.export.runtime import open_session, predict_session, require
+from revisp.export.runtime import named_inputs, open_session, predict_session, require
 from revisp.io.atomic import atomic_write
 from revisp.io.photo import read_srgb
 
@@ -34,10 +35,17 @@ _INTEGER_OPERATORS = ("Conv", "Relu", "MaxPool", "Resize", "Concat")
 
 
 class CalibrationPiece(NamedTuple):
-    """A piece of a photo ``[3, h, w]``, and its RAW ``[1, h, w]`` if it is known."""
+    """A piece of a photo.
+
+    Attributes:
+        srgb: its pixels ``[3, h, w]``.
+        bayer: its RAW ``[1, h, w]``, if it is known.
+        place: where it lies in the photo; None: it is the photo.
+    """
 
     srgb: Tensor
     bayer: Tensor | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,7 @@ def photo_samples(photos: Sequence[Path]) -> tuple[list[CalibrationPiece], list[
 
 def _windows(pictures: Sequence[CalibrationPiece], most: int) -> Iterator[CalibrationPiece]:
     """Cut up to ``most`` windows, the same number from each picture, at even positions drawn with a seed."""
-    for index, (srgb, bayer) in enumerate(pictures):
+    for index, (srgb, bayer, _) in enumerate(pictures):
         generator = torch.Generator().manual_seed(index)
         height, width = (min(PIECE_SIDE, side) for side in srgb.shape[-2:])
         fits = (height, width) == tuple(srgb.shape[-2:])
@@ -164,7 +172,8 @@ def _windows(pictures: Sequence[CalibrationPiece], most: int) -> Iterator[Calibr
                 for side, extent in zip(srgb.shape[-2:], (height, width), strict=True)
             )
             window = (..., slice(top, top + height), slice(left, left + width))
-            yield CalibrationPiece(srgb[window].clone(), None if bayer is None else bayer[window].clone())
+            place = Place(top, left, srgb.shape[-2], srgb.shape[-1])
+            yield CalibrationPiece(srgb[window].clone(), None if bayer is None else bayer[window].clone(), place)
 
 
 class _Feed:
@@ -179,10 +188,8 @@ class _Feed:
         sample = next(self._samples, None)
         if sample is None:
             return None
-        srgb = self._info.encode(sample.srgb[None]).numpy()
-        no_gain = torch.full_like(sample.srgb[None, :1], torch.nan).numpy()
-        told = {INPUT_NAME: srgb, PHOTO_NAME: srgb, GAIN_NAME: no_gain}
-        return {name: told[name] for name in self._info.inputs}
+        inputs = named_inputs(self._info, sample.srgb[None], place=sample.place)
+        return {name: value.numpy() for name, value in inputs.items()}
 
 
 def _quantise(content: bytes, info: GraphInfo, samples: Sequence[CalibrationPiece], path: str | Path) -> bytes:
@@ -248,8 +255,8 @@ def _upstream(made_by: Mapping[str, Any], names: Sequence[str], stop: str) -> li
 def _measure(exact: bytes, rough: bytes, info: GraphInfo, samples: Sequence[CalibrationPiece]) -> Loss:
     sessions = [open_session(content, ["CPUExecutionProvider"]) for content in (exact, rough)]
     distances, truths = [], []
-    for srgb, bayer in samples:
-        float_, integer = (predict_session(session, info, srgb[None])[0] for session in sessions)
+    for srgb, bayer, place in samples:
+        float_, integer = (predict_session(session, info, srgb[None], place=place)[0] for session in sessions)
         distances.append(_psnr(integer, float_))
         if bayer is not None:
             truths.append((_psnr(integer, bayer), _psnr(float_, bayer)))

@@ -17,6 +17,7 @@ from revisp.export.graph import (
     GAIN_NAME,
     INPUT_NAME,
     PHOTO_NAME,
+    PLACE_NAME,
     Check,
     GraphInfo,
     PhotoToBayer,
@@ -55,24 +56,22 @@ def trace(graph: PhotoToBayer) -> ExportedProgram:
         ConfigError: the network cannot be traced so.
     """
     batch = torch.export.Dim("batch", min=1)
-    examples = {INPUT_NAME: example(*TRACED_SIZE, uint8=graph.uint8)}
+    examples = graph.inputs(example(*TRACED_SIZE, uint8=graph.uint8))
     if graph.judges:
         examples[PHOTO_NAME] = example(TRACED_SIZE[0], *TRACED_PHOTO, uint8=graph.uint8)
     first = 1 if graph.uint8 else 2
-    sizes: dict[str, dict[int, Any]] = {}
-    for name in examples:
+    sizes: dict[str, dict[int, Any]] = {name: {0: batch} for name in examples}
+    for name in (INPUT_NAME, PHOTO_NAME) if graph.judges else (INPUT_NAME,):
         height, width = (torch.export.Dim(f"{name}_{side}", min=MINIMUM_SIZE) for side in ("height", "width"))
-        sizes[name] = {0: batch, first: height, first + 1: width}
-    by_name = {}
+        sizes[name] |= {first: height, first + 1: width}
     if graph.gain:
-        by_name[GAIN_NAME] = graph.inputs(examples[INPUT_NAME])[GAIN_NAME]
-        height, width = (sizes[INPUT_NAME][axis] for axis in (first, first + 1))
-        sizes[GAIN_NAME] = {0: batch, 2: height, 3: width}
+        sizes[GAIN_NAME] |= {2: sizes[INPUT_NAME][first], 3: sizes[INPUT_NAME][first + 1]}
+    positional, by_name = _arguments(examples)
     try:
         with torch.no_grad(), symbolic_sizes():
             program = torch.export.export(
                 graph,
-                tuple(examples.values()),
+                positional,
                 by_name,
                 dynamic_shapes=sizes,
                 prefer_deferred_runtime_asserts_over_guards=True,
@@ -83,6 +82,12 @@ def trace(graph: PhotoToBayer) -> ExportedProgram:
         raise ConfigError(f"{graph.model.config['backbone']} cannot be exported: {first_line(error)}") from error
     _tidy(program)
     return program
+
+
+def _arguments(inputs: Mapping[str, Tensor]) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Divide the inputs of a program into positional ones and keywords: what a photo need not have."""
+    keywords = {name: value for name, value in inputs.items() if name in (GAIN_NAME, PLACE_NAME)}
+    return tuple(value for name, value in inputs.items() if name not in keywords), keywords
 
 
 def symbolic_sizes() -> contextlib.AbstractContextManager[None]:
@@ -112,6 +117,7 @@ def export_program(
         name: of the model, for the metadata.
         uint8: input and output are integers, see `PhotoToBayer`.
         gain: the program takes what the photos' gain maps say, see `PhotoToBayer`, as the keyword ``gain``.
+            The place, for a model that depends on it, is the keyword ``place``.
 
     Returns:
         The comparison of the program, read from the file, with the pipeline.
@@ -130,8 +136,8 @@ def export_program(
     module = torch.export.load(content).module()
 
     def run(inputs: Mapping[str, Tensor]) -> Tensor:
-        by_name = {name: value for name, value in inputs.items() if name == GAIN_NAME}
-        result: Tensor = module(*(value for name, value in inputs.items() if name != GAIN_NAME), **by_name)
+        positional, by_name = _arguments(inputs)
+        result: Tensor = module(*positional, **by_name)
         return result
 
     check = check_graph(graph, run, str(path))

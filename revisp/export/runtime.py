@@ -11,11 +11,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from revisp.camera.place import Place
 from revisp.errors import ConfigError, WeightsError
-from revisp.export.graph import GAIN_NAME, INPUT_NAME, OUTPUT_NAME, PHOTO_NAME, GraphInfo
+from revisp.export.graph import (
+    GAIN_NAME,
+    INPUT_NAME,
+    OUTPUT_NAME,
+    PHOTO_NAME,
+    PLACE_NAME,
+    GraphInfo,
+    place_input,
+)
 from revisp.io.boundary import decoding
 
-__all__ = ["METADATA_KEY", "open_session", "predict_session", "read_info", "require", "run_session"]
+__all__ = [
+    "METADATA_KEY",
+    "named_inputs",
+    "open_session",
+    "predict_session",
+    "read_info",
+    "require",
+    "run_session",
+]
 
 METADATA_KEY = "revisp"
 """Key of the metadata in an ONNX file: `GraphInfo` as JSON."""
@@ -73,7 +90,7 @@ def read_info(session: Any, path: object) -> GraphInfo:
     with decoding(str(path), "its metadata are damaged", WeightsError):
         found = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     info = GraphInfo.from_json(found, path)
-    expected = [*info.inputs]
+    expected = list(info.inputs)
     names = [value.name for value in session.get_inputs()], [value.name for value in session.get_outputs()]
     if names != (expected, [OUTPUT_NAME]):
         raise WeightsError(
@@ -89,33 +106,43 @@ def run_session(session: Any, inputs: Mapping[str, Tensor]) -> Tensor:
     return torch.from_numpy(session.run([OUTPUT_NAME], given)[0])
 
 
-def predict_session(
-    session: Any,
+def named_inputs(
     info: GraphInfo,
     srgb: Tensor,
     *,
     photo: Tensor | None = None,
     gain: Tensor | None = None,
-) -> Tensor:
+    place: Place | None = None,
+) -> dict[str, Tensor]:
+    """Return the inputs of a graph by name, as tensors on the CPU: those that it takes.
+
+    Args:
+        info: the graph's metadata.
+        srgb: photos, or tiles of photos, ``[B, 3, H, W]`` in [0, 1].
+        photo: their whole photos, encoded by `GraphInfo.encode`; None: ``srgb`` is whole.
+        gain: what the photos' gain maps say at these pixels, ``[B, 1, H, W]``; None: they have none.
+        place: where ``srgb`` lies in the photos; None: it is whole.
+    """
+    tile = info.encode(srgb)
+    told = {
+        INPUT_NAME: tile,
+        PHOTO_NAME: tile if photo is None else photo,
+        GAIN_NAME: torch.full_like(srgb[:, :1], torch.nan) if gain is None else gain,
+        PLACE_NAME: place_input(place or Place(0, 0, srgb.shape[-2], srgb.shape[-1]), len(srgb)),
+    }
+    return {name: told[name].cpu() for name in info.inputs}
+
+
+def predict_session(session: Any, info: GraphInfo, srgb: Tensor, **told: Any) -> Tensor:
     """Predict mosaics by a graph with input of any kind.
 
     Args:
         session: of `open_session`.
         info: the graph's metadata.
         srgb: photos, or tiles of photos, ``[B, 3, H, W]`` in [0, 1].
-        photo: their whole photos, encoded by `GraphInfo.encode`, for a graph that takes them; None: ``srgb`` is
-            whole.
-        gain: what the photos' gain maps say at these pixels, ``[B, 1, H, W]``, for a graph that takes it; None:
-            they have none.
+        told: what else is known of them, as for `named_inputs`.
 
     Returns:
         Mosaics ``[B, 1, H, W]``, on the device of ``srgb``.
     """
-    tile = info.encode(srgb).cpu()
-    told = {
-        INPUT_NAME: tile,
-        PHOTO_NAME: tile if photo is None else photo,
-        GAIN_NAME: torch.full_like(srgb[:, :1], torch.nan) if gain is None else gain,
-    }
-    inputs = {name: told[name].cpu() for name in info.inputs}
-    return info.decode(run_session(session, inputs)).to(srgb.device)
+    return info.decode(run_session(session, named_inputs(info, srgb, **told))).to(srgb.device)

@@ -11,6 +11,7 @@ from torch import Tensor
 from revisp.backbones.estimated import Estimated, PhotoEstimate
 from revisp.backbones.thumbnail import thumbnail
 from revisp.camera.fitted import FittedCamera
+from revisp.camera.place import PLACE_CHANNELS
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ShapeError
 from revisp.hardware import release_freed_memory, resident_memory
@@ -43,6 +44,7 @@ def predict(
     headroom: float | None = None,
     curve: Sequence[float] | FittedCamera | None = None,
     gain: Tensor | None = None,
+    place: Tensor | None = None,
     progress: Progress | None = None,
 ) -> Reconstruction:
     """Reconstruct the RAW of photos of any size, tile by tile.
@@ -73,6 +75,9 @@ def predict(
             curve is used. It also replaces an estimate.
         gain: what the photos' gain maps say (`revisp.io.GainMap.above_mid_grey`), ``[1, H, W]`` or
             ``[B, 1, H, W]`` as ``srgb`` has it; None: they have none.
+        place: coordinates of the pixels, of the shape of ``srgb`` (`revisp.camera.place.place_map`), where
+            ``srgb`` is a part of a photo and the model depends on the place in it; None: ``srgb`` is the whole
+            photo.
         progress: called with (tiles done, all tiles of this stage) after each tile.
 
     Returns:
@@ -80,7 +85,8 @@ def predict(
         one. ``oe`` and ``noe`` are None unless ``branches`` is set.
 
     Raises:
-        ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels, or ``gain`` is of another size.
+        ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels, or ``gain`` or ``place`` is of
+            another size.
         ConfigError: the tile is smaller than 16 pixels, the overlap does not fit the tile, both ``tile`` and
             ``memory`` are given, or the memory is too small; the message says how much is needed. Or a
             headroom or curve is told that is impossible, or to a model without an estimated base; or a gain to a
@@ -98,7 +104,9 @@ def predict(
     limits = Limits(tile, overlap, memory)
     photos = srgb if srgb.ndim == 4 else srgb[None]
     check_photos(photos)
-    gains = _gains(model, gain, srgb)
+    model.check_gain(gain)
+    gains = _of_each(gain, 1, "gain", srgb)
+    places = _of_each(place, PLACE_CHANNELS, "place", srgb)
     was_training = model.training
     model.eval()
     try:
@@ -107,8 +115,8 @@ def predict(
             estimates = [estimate_of(model, photo, headroom, curve) for photo in photos.split(1)]
             stages = plan_stages(model, photos, limits, branches=branches)
             done = [
-                _predict_one(model, *seen, stages, branches, progress, before)
-                for seen in zip(photos.split(1), gains, estimates, strict=True)
+                _predict_one(model, _Whole(*whole), stages, branches, progress, before)
+                for whole in zip(photos.split(1), estimates, gains, places, strict=True)
             ]
     finally:
         model.train(was_training)
@@ -144,37 +152,48 @@ def estimate_of(
     return model.estimate(photo, headroom=headroom, curve=curve)
 
 
-def _gains(model: ReverseISP, gain: Tensor | None, srgb: Tensor) -> tuple[Tensor | None, ...]:
-    """Return what is known of the gain map of each photo, ``[1, 1, H, W]``.
+def _of_each(x: Tensor | None, channels: int, name: str, srgb: Tensor) -> tuple[Tensor | None, ...]:
+    """Return what is told of each photo, ``[1, channels, H, W]``; None if nothing is.
 
     Raises:
         ShapeError: it is not of the photos' shape.
-        ConfigError: the model does not see gain maps.
     """
-    model.check_gain(gain)
-    count = 1 if srgb.ndim == 3 else len(srgb)
-    if gain is None:
-        return (None,) * count
-    check_image(gain, 1, "gain")
-    check_same_size(gain, srgb, ("gain", "srgb"))
-    if gain.shape[:-3] != srgb.shape[:-3]:
-        raise ShapeError(f"gain must be of as many photos as srgb, got {list(gain.shape)} for {list(srgb.shape)}")
-    return (gain if gain.ndim == 4 else gain[None]).split(1)
+    if x is None:
+        return (None,) * (1 if srgb.ndim == 3 else len(srgb))
+    check_image(x, channels, name)
+    check_same_size(x, srgb, (name, "srgb"))
+    if x.shape[:-3] != srgb.shape[:-3]:
+        raise ShapeError(f"{name} must be of as many photos as srgb, got {list(x.shape)} for {list(srgb.shape)}")
+    return (x if x.ndim == 4 else x[None]).split(1)
+
+
+class _Whole(NamedTuple):
+    """What tiles are cut from.
+
+    Attributes:
+        srgb: the photo ``[1, 3, H, W]``.
+        estimate: how it was rendered, for a model on an estimated base.
+        gain: what its gain map says ``[1, 1, H, W]``, if it has one.
+        place: its place in a larger photo ``[1, 3, H, W]``; None: it is whole.
+    """
+
+    srgb: Tensor
+    estimate: PhotoEstimate | None
+    gain: Tensor | None
+    place: Tensor | None
 
 
 def _predict_one(
     model: ReverseISP,
-    srgb: Tensor,
-    gain: Tensor | None,
-    estimate: PhotoEstimate | None,
+    whole: _Whole,
     stages: tuple[TilePlan, TilePlan | None],
     branches: bool,
     progress: Progress | None,
     before: int,
 ) -> Reconstruction:
-    mask = mask_of(model, srgb)
+    mask = mask_of(model, whole.srgb)
     after = _tidying(progress, before + stages[0].rest)
-    networks = _Networks(model, srgb, mask, gain, stages[0], estimate)
+    networks = _Networks(model, whole, mask, stages[0])
     out = _run_networks(networks, branches, after)
     if stages[1] is None:
         return out
@@ -220,31 +239,19 @@ class _Networks:
 
     Args:
         model: the pipeline.
-        srgb: the photo ``[1, 3, H, W]``.
+        whole: the photo.
         mask: its mask ``[1, 1, H, W]``.
-        gain: what its gain map says ``[1, 1, H, W]``, if it has one.
         stage: how the photo is cut into tiles.
-        estimate: how the photo was rendered, for a model on an estimated base.
     """
 
-    def __init__(
-        self,
-        model: ReverseISP,
-        srgb: Tensor,
-        mask: Tensor,
-        gain: Tensor | None,
-        stage: TilePlan,
-        estimate: PhotoEstimate | None,
-    ) -> None:
+    def __init__(self, model: ReverseISP, whole: _Whole, mask: Tensor, stage: TilePlan) -> None:
         self.model = model
         self.stage = stage
-        self.srgb = srgb
+        self.srgb, self.estimate, self.gain, self.place = whole
         self.mask = mask
-        self.gain = gain
-        self.estimate = estimate
-        self.tiles = stage.tiles((srgb.shape[-2], srgb.shape[-1]))
+        self.tiles = stage.tiles((self.srgb.shape[-2], self.srgb.shape[-1]))
         self.device = next(model.parameters()).device
-        self.statistics = PhotoStatistics(model, srgb, None if len(self.tiles) == 1 else stage.tile)
+        self.statistics = PhotoStatistics(model, self.srgb, None if len(self.tiles) == 1 else stage.tile)
 
     def paste(self, tile: Tile, raw: Tensor, kept: dict[str, Tensor]) -> None:
         """Run on a tile and copy the result into that of the photo.
@@ -278,7 +285,11 @@ class _Networks:
     def _read(self, tile: Tile) -> _Seen:
         photo, mask = (tile.read(x).to(self.device) for x in (self.srgb, self.mask))
         gain = None if self.gain is None else tile.read(self.gain).to(self.device)
-        return _Seen(photo, mask, self.model.base_raw(photo, mask), gain)
+        if self.place is None:
+            place = self.model.place_of(photo, tile.place((self.srgb.shape[-2], self.srgb.shape[-1])))
+        else:
+            place = tile.read(self.place).to(photo)
+        return _Seen(photo, mask, self.model.base_raw(photo, mask, place), gain, place)
 
     def _run(self, name: str, tile: Tile, seen: _Seen) -> Parts:
         with self.statistics.of(name):
@@ -290,6 +301,7 @@ class _Networks:
                 part=tile.used,
                 estimate=self.estimate,
                 gain=seen.gain,
+                place=seen.place,
             )
 
     def _run_where(self, name: str, tile: Tile, seen: _Seen, needed: Tensor) -> Parts:
@@ -325,12 +337,13 @@ class _Networks:
 
 
 class _Seen(NamedTuple):
-    """The input of the networks for a tile: photo, mask, the base that they add to and the gain map, if any."""
+    """The input of the networks for a tile: photo and mask; base, gain map and place as far as there are such."""
 
     photo: Tensor
     mask: Tensor
     base_raw: Tensor | None
     gain: Tensor | None
+    place: Tensor | None
 
 
 def _within(inner: Span, outer: Span) -> slice:

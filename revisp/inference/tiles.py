@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from revisp.camera.place import Place
 from revisp.errors import ConfigError, ShapeError
 from revisp.padding import next_multiple
 
@@ -68,6 +69,10 @@ class Tile(NamedTuple):
     def read(self, x: Tensor) -> Tensor:
         """Return the rectangle of a picture ``[..., H, W]`` that the tile reads."""
         return x[..., slice(*self.rows.span), slice(*self.columns.span)]
+
+    def place(self, size: tuple[int, int]) -> Place:
+        """Return where the rectangle that the tile reads lies in a picture of this height and width."""
+        return Place(self.rows.span[0], self.columns.span[0], *size)
 
     def widened(self, margin: int, size: tuple[int, int]) -> Tile:
         """Return a tile that contributes the same pixels and reads a margin around them.

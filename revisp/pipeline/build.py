@@ -10,6 +10,7 @@ from torch import nn
 from revisp.backbones import BACKBONES, create_backbone, family
 from revisp.backbones.classical import Classical
 from revisp.backbones.estimated import Estimated
+from revisp.camera.place import PLACE_CHANNELS
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError
@@ -111,11 +112,11 @@ def build_base(kind: str | None, in_channels: int) -> Classical | Estimated | No
 
     Args:
         kind: ``"classical"``, ``"estimated"``, or None: no base.
-        in_channels: channels of the networks' input.
+        in_channels: channels of photo and mask. A fitted base also takes the place of the pixels, for its shading.
     """
     if kind is None:
         return None
-    return Estimated() if kind == "estimated" else Classical(in_channels)
+    return Estimated() if kind == "estimated" else Classical(in_channels + PLACE_CHANNELS)
 
 
 def build_refiner(kwargs: Mapping[str, Any]) -> nn.Module:

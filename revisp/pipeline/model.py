@@ -48,14 +48,18 @@ class ReverseISP(PipelineNetworks):
         mask_channel: append the mask to the networks' input as a fourth channel, as the released code does.
         gain_channel: append what the photo's gain map says to the networks' input, as
             `revisp.pipeline.gain_channel` puts it. Photos without a map are marked as such.
+        place: append the coordinates of each pixel in the whole photo to the networks' input: x, y and radius
+            (`revisp.camera.place.place_map`). Networks can then learn lens shading, and what else depends on the
+            distance from the middle. The data must know the whole photos.
         mask: arguments of `OverexposureMask`.
         fusion: arguments of `Fusion`.
         base: None: the networks predict the RAW, as in the paper. ``"classical"``: they predict a correction,
             which is added to the RAW of `Classical` with gains that start at zero (ReZero, Bachlechner et al.,
-            arXiv 2003.04887). ``"estimated"``: the base is `Estimated`, which estimates the rendering from the
-            whole photo. The network for ordinary pixels corrects the photo before it is inverted. The network for
-            overexposed pixels predicts, in EV, by how much they exceed the inverse. Their gains start at zero,
-            too. The base is always computed in full precision.
+            arXiv 2003.04887). It has the camera's lens shading where the data know the whole photos.
+            ``"estimated"``: the base is `Estimated`, which estimates the rendering from the whole photo. The
+            network for ordinary pixels corrects the photo before it is inverted. The network for overexposed
+            pixels predicts, in EV, by how much they exceed the inverse. Their gains start at zero, too. The base
+            is always computed in full precision.
         refine: None, or the arguments of the refining U-Net (RAW to RAW, residual).
         padding: how photos are padded to the network's multiple: ``"reflect"`` below and to the right, or
             ``"ones4"``: four pixels of constant 1 (mask included) on each side, as the released code does.
@@ -90,6 +94,7 @@ class ReverseISP(PipelineNetworks):
         branches: Literal["separate", "shared", "plain"] = "separate",
         mask_channel: bool = True,
         gain_channel: bool = False,
+        place: bool = False,
         base: Literal["classical", "estimated"] | None = None,
         mask: Mapping[str, Any] | None = None,
         fusion: Mapping[str, Any] | None = None,
@@ -108,6 +113,7 @@ class ReverseISP(PipelineNetworks):
             "branches": branches,
             "mask_channel": mask_channel,
             "gain_channel": gain_channel,
+            "place": place,
             "base": base,
             "mask": dict(mask or {}),
             "fusion": dict(fusion or {}),
@@ -123,24 +129,27 @@ class ReverseISP(PipelineNetworks):
         self.mosaic = Mosaic(self.cfa)
         self.refine = None if refine is None else BayerRefiner(build_refiner(refine), self.cfa)
 
-    def forward(self, srgb: Tensor, gain: Tensor | None = None) -> Reconstruction:
+    def forward(self, srgb: Tensor, *, gain: Tensor | None = None, place: Tensor | None = None) -> Reconstruction:
         """Reconstruct the RAW of photos.
 
         Args:
             srgb: display-referred sRGB ``[B, 3, H, W]`` in [0, 1], H and W at least 16.
             gain: what the photos' gain maps say, as for `run_branches`; None: they have none.
+            place: as for `run_branches`; None: ``srgb`` are whole photos.
 
         Raises:
             ShapeError: wrong shape or dtype, or smaller than 16 pixels.
             ConfigError: the networks do not see gain maps.
         """
-        out = self.reconstruct(srgb, gain)
+        out = self.reconstruct(srgb, gain=gain, place=place)
         return out._replace(bayer=self.refined(out.mosaiced))
 
-    def reconstruct(self, srgb: Tensor, gain: Tensor | None = None) -> Reconstruction:
+    def reconstruct(
+        self, srgb: Tensor, *, gain: Tensor | None = None, place: Tensor | None = None
+    ) -> Reconstruction:
         """Reconstruct the RAW as `forward` does, but without the refinement."""
         check_photos(srgb)
-        return self.compose(srgb, self.overexposure_mask(srgb), gain=gain)[0]
+        return self.compose(srgb, self.overexposure_mask(srgb), gain=gain, place=place)[0]
 
     def compose(
         self,
@@ -150,6 +159,7 @@ class ReverseISP(PipelineNetworks):
         auxiliary: Iterable[str] = (),
         estimate: PhotoEstimate | None = None,
         gain: Tensor | None = None,
+        place: Tensor | None = None,
     ) -> tuple[Reconstruction, Auxiliary]:
         """Run the branches on photos and compose the RAW, in one piece and without the refinement.
 
@@ -162,6 +172,7 @@ class ReverseISP(PipelineNetworks):
             auxiliary: names of additional predictions to return (`BackboneSpec.auxiliary`).
             estimate: as for `run_branches`.
             gain: as for `run_branches`.
+            place: as for `run_branches`.
 
         Returns:
             The reconstruction, and the auxiliary predictions.
@@ -178,7 +189,7 @@ class ReverseISP(PipelineNetworks):
             >>> torch.equal(model.finish(raw, mask, parts).bayer, model.compose(photo, mask)[0].bayer)
             True
         """
-        parts, more = self.run_branches(srgb, mask, auxiliary=auxiliary, estimate=estimate, gain=gain)
+        parts, more = self.run_branches(srgb, mask, auxiliary=auxiliary, estimate=estimate, gain=gain, place=place)
         return self.finish(self.mix(parts, self.shares(mask)), mask, parts), more
 
     # Composition ------------------------------------------------------------------------------------------------

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from revisp.backbones import resolve_spec
 from revisp.backbones.base import run_part
+from revisp.backbones.classical import Classical
 from revisp.backbones.estimated import Estimated, PhotoEstimate
 from revisp.camera.fitted import FittedCamera
+from revisp.camera.place import PLACE_CHANNELS, Place, place_map
 from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError
 from revisp.pipeline.build import NETWORK_PARTS, build_base, build_branches, predicts_planes
@@ -28,8 +30,8 @@ class PipelineNetworks(nn.Module):
     """The part of `ReverseISP` from photo and mask to the parts of the RAW: networks, and the base they add to.
 
     Args:
-        config: the arguments of `ReverseISP` as JSON values: network, branches, mask channel, gain channel, base,
-            padding.
+        config: the arguments of `ReverseISP` as JSON values: network, branches, mask channel, gain channel, place,
+            base, padding.
         cfa: phase of the mosaic.
 
     Attributes:
@@ -52,7 +54,7 @@ class PipelineNetworks(nn.Module):
         self.cfa = cfa
         name, kwargs, branches = (self.config[key] for key in ("backbone", "backbone_kwargs", "branches"))
         channels = 3 + self.config["mask_channel"]
-        inputs = channels + self.config["gain_channel"]
+        inputs = channels + self.config["gain_channel"] + PLACE_CHANNELS * self.config["place"]
         self.heads = NETWORK_PARTS[branches]
         self.packed = branches == "plain" and predicts_planes(name, kwargs)
         on_base = self.config["base"] is not None
@@ -73,6 +75,12 @@ class PipelineNetworks(nn.Module):
         return "plain" in self.branches
 
     @property
+    def needs_place(self) -> bool:
+        """Whether the result depends on the place in the photo: by the networks, or by the base's shading."""
+        shaded = isinstance(self.base, Classical) and bool(self.base.shading.any())
+        return bool(self.config["place"]) or shaded
+
+    @property
     def raw_channels(self) -> int:
         """Channels of the RAW and of its parts: 3 (demosaiced), or 1 (the mosaic of a network of Bayer planes)."""
         return 1 if self.packed else 3
@@ -90,6 +98,7 @@ class PipelineNetworks(nn.Module):
         auxiliary: Iterable[str] = (),
         estimate: PhotoEstimate | None = None,
         gain: Tensor | None = None,
+        place: Tensor | None = None,
     ) -> tuple[Parts, Auxiliary]:
         """Run all networks.
 
@@ -100,6 +109,8 @@ class PipelineNetworks(nn.Module):
             estimate: of the photos that ``srgb`` are tiles of, for an estimated base; None: `estimate` judges
                 ``srgb``.
             gain: what the photos' gain maps say, as for `gain_channel`; None: they have none.
+            place: coordinates of the pixels in their photos, ``[B, 3, H, W]`` (`revisp.camera.place.place_map`),
+                for a model that `needs_place`; None: ``srgb`` are whole photos.
 
         Returns:
             The predictions ``[B, C, H, W]`` by part, with C = `raw_channels`, clamped in evaluation mode; and the
@@ -109,7 +120,8 @@ class PipelineNetworks(nn.Module):
             ConfigError: the networks do not make such a prediction, or do not see gain maps.
         """
         wanted = self.check_auxiliary(auxiliary)
-        x, base_raw = self._input(srgb, mask, gain), self.base_raw(srgb, mask)
+        place = self.place_of(srgb) if place is None else place
+        x, base_raw = self._input(srgb, mask, gain, place), self.base_raw(srgb, mask, place)
         estimate = estimate or self.estimate(srgb)
         size = (srgb.shape[-2], srgb.shape[-1])
         parts: Parts = {}
@@ -129,6 +141,7 @@ class PipelineNetworks(nn.Module):
         part: tuple[slice, slice] | None = None,
         estimate: PhotoEstimate | None = None,
         gain: Tensor | None = None,
+        place: Tensor | None = None,
     ) -> Parts:
         """Run one of ``branches`` alone, with the same result as in `run_branches`.
 
@@ -141,6 +154,7 @@ class PipelineNetworks(nn.Module):
                 ``forward_part`` computes only the pixels that these depend on.
             estimate: as for `run_branches`.
             gain: as for `run_branches`.
+            place: as for `run_branches`.
 
         Returns:
             The parts ``heads[name]`` at these rows and columns.
@@ -150,30 +164,49 @@ class PipelineNetworks(nn.Module):
         """
         size = (srgb.shape[-2], srgb.shape[-1])
         rows, columns = part or (slice(0, size[0]), slice(0, size[1]))
-        x, network = self._input(srgb, mask, gain), self.branches[name]
+        place = self.place_of(srgb) if place is None else place
+        x, network = self._input(srgb, mask, gain, place), self.branches[name]
         if self.packed:
             y = self._cut_out(network(x), size)[..., rows, columns]
         else:
             y = run_part(network, x, self.frame.shift(rows), self.frame.shift(columns))
-        base_raw = self.base_raw(srgb, mask) if base_raw is None else base_raw
+        base_raw = self.base_raw(srgb, mask, place) if base_raw is None else base_raw
         if base_raw is not None:
             base_raw = base_raw[..., rows, columns]
         gain = None if gain is None else gain[..., rows, columns]
         return self._clamped(self._parts(name, y, base_raw, estimate or self.estimate(srgb), gain))
 
-    def base_raw(self, srgb: Tensor, mask: Tensor) -> Tensor | None:
+    def place_of(self, srgb: Tensor, place: Place | None = None) -> Tensor | None:
+        """Return the coordinates of pixels in their photos; None if nothing in the model takes them.
+
+        Args:
+            srgb: ``[B, 3, H, W]``.
+            place: where ``srgb`` lie in their photos; None: they are whole.
+
+        Returns:
+            ``[B, 3, H, W]``, as `revisp.camera.place.place_map`.
+        """
+        if not self.config["place"] and not isinstance(self.base, Classical):
+            return None
+        there = place_map(srgb.shape[-2], srgb.shape[-1], place, device=srgb.device).to(srgb.dtype)
+        return there.expand(srgb.shape[0], -1, -1, -1)  # len() would fix the batch of an exported graph
+
+    def base_raw(self, srgb: Tensor, mask: Tensor, place: Tensor | None = None) -> Tensor | None:
         """Return the picture that the networks correct; None without a base.
 
         Args:
             srgb: ``[B, 3, H, W]`` in [0, 1].
             mask: ``[B, 1, H, W]`` in [0, 1].
+            place: as for `run_branches`.
 
         Returns:
             ``[B, 3, H, W]``: the base's RAW, unclamped; on an estimated base the photo, which they correct.
         """
         if self.base is None or isinstance(self.base, Estimated):
             return None if self.base is None else srgb
-        x = torch.cat([srgb, mask], dim=1) if self.config["mask_channel"] else srgb
+        place = self.place_of(srgb) if place is None else place
+        assert place is not None
+        x = torch.cat([srgb, mask, place] if self.config["mask_channel"] else [srgb, place], dim=1)
         with full_precision(x):
             base_raw: Tensor = self.base(x)
         return base_raw
@@ -234,14 +267,17 @@ class PipelineNetworks(nn.Module):
         if gain is not None and not self.config["gain_channel"]:
             raise ConfigError("the networks of this model do not see gain maps: pipeline.gain_channel=false")
 
-    def _input(self, srgb: Tensor, mask: Tensor, gain: Tensor | None) -> Tensor:
-        """Return the networks' input with its frame: the photo, and the mask and the gain map if they see them."""
+    def _input(self, srgb: Tensor, mask: Tensor, gain: Tensor | None, place: Tensor | None) -> Tensor:
+        """Return the networks' input with its frame: the photo, and what they see of mask, gain map and place."""
         self.check_gain(gain)
         channels = [srgb]
         if self.config["mask_channel"]:
             channels.append(mask)
         if self.config["gain_channel"]:
             channels.append(gain_channel(gain, srgb))
+        if self.config["place"]:
+            assert place is not None
+            channels.append(place)
         return self.frame.put_around(torch.cat(channels, dim=1) if len(channels) > 1 else srgb)
 
     def _cut_out(self, y: Tensor, size: tuple[int, int]) -> Tensor:

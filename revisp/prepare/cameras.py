@@ -60,7 +60,7 @@ def _enough(entries: Sequence[Entry]) -> list[Entry]:
 
 def _measure(root: Path, entries: Sequence[Entry], path: Path) -> None:
     """Measure rendering and noise, and lens shading if all photos are whole; those of pairs may be cut."""
-    profile, whole = entries[0].profile, all(entry.kind != "pair" for entry in entries)
+    profile, whole = entries[0].profile, all(entry.whole for entry in entries)
     pictures = [PreparedPicture(root, entry) for entry in entries]
     fitted = fit_camera([_pair(picture, profile) for picture in pictures], shading=whole)
     noises = [_noise(picture) for picture in pictures]
@@ -72,7 +72,7 @@ def _pair(picture: PreparedPicture, reference: CameraProfile) -> FitPair:
     """Return photo, demosaiced RAW in the white balance of the reference, and valid pixels."""
     sample = picture.read(0, 0, picture.height, picture.width)
     ratio = np.array(picture.entry.profile.gains) / np.array(reference.gains)
-    return sample.srgb, sample.target * sample.target.new_tensor(ratio).view(3, 1, 1), sample.valid
+    return FitPair(sample.srgb, sample.target * sample.target.new_tensor(ratio).view(3, 1, 1), sample.valid)
 
 
 def _noise(picture: PreparedPicture) -> NoiseLevels:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from revisp.camera.fit import fit_camera
+from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.fitted import FittedCamera
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, PLANES, pack
@@ -171,7 +171,7 @@ def _explained(profile: CameraProfile, stored: Array, srgb: Tensor, valid: Tenso
     raw_rgb = torch.stack((red, (green_red + green_blue) / 2, blue))
     counts = None if valid is None else -F.max_pool2d(-valid, 2)
     try:
-        fitted = fit_camera([(F.avg_pool2d(srgb, 2), raw_rgb, counts)], shading=False)
+        fitted = fit_camera([FitPair(F.avg_pool2d(srgb, 2), raw_rgb, counts)], shading=False)
     except RevispError:
         return _Explained(0.0, 2 * MOST_UNLIKE)
     return _Explained(fitted.psnr, _unlikeness(fitted, profile))

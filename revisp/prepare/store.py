@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from revisp.camera.fit import FittedCamera, fit_camera
+from revisp.camera.fit import FitPair, FittedCamera, fit_camera
 from revisp.camera.profile import CameraProfile
 from revisp.data.manifest import MAX_OE, VALID_BLOCK, Array, Entry, Source, array_path
 from revisp.demosaic import DemosaicMethod, demosaic
@@ -215,6 +215,6 @@ def _blocks(valid: Tensor) -> np.ndarray[Any, Any]:
 def _fit(picture: AlignedPair, target: Tensor) -> FittedCamera | None:
     """Fit a camera model to the pair; return None if the picture does not allow it (black, flat)."""
     try:
-        return fit_camera([(picture.srgb, target, picture.valid)])
+        return fit_camera([FitPair(picture.srgb, target, picture.valid)])
     except RevispError:
         return None

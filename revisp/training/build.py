@@ -77,6 +77,11 @@ def build_training(cfg: DictConfig, data: DataModule | None = None) -> Training:
             raise ConfigError(
                 "pipeline.gain_channel=true learns from photos with gain maps: set data=scenes data.gain_maps=0.5"
             )
+        if task.model.config["place"] and not data.placed:
+            raise ConfigError(
+                f"pipeline.place=true needs data of whole photos, but data={cfg.data.name} has crops or "
+                "tiles of unknown photos: set pipeline.place=false"
+            )
         return Training(trainer, data, task)
     except RevispError:
         raise

@@ -29,7 +29,8 @@ def write_panels(task: ReverseISPTask, data: DataModule, path: Path, *, photos: 
     rows = []
     for sample in data.validation_samples(photos):
         with torch.inference_mode():
-            out = task.reconstruct_photos(sample.srgb[None].to(task.device))
+            place = sample.place[None].to(task.device) if sample.place.numel() else None
+            out = task.reconstruct_photos(sample.srgb[None].to(task.device), place)
         exposure = viewing_exposure(sample.target, data.profile)
         raws = (out.raw_rgb[0].cpu(), sample.target)
         predicted, truth = (develop(raw, data.profile, exposure=exposure) for raw in raws)

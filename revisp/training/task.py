@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import logging
 import math
@@ -10,27 +9,26 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from revisp.backbones.estimated import Estimated, PhotoEstimate
-from revisp.camera.fit import FitPair, fit_camera
-from revisp.camera.unprocess import UPIUnprocess, fit_rgb_gain
+from revisp.camera.fit import FitPair
+from revisp.camera.unprocess import UPIUnprocess
 from revisp.cfa import pack
 from revisp.data.picture import Sample
 from revisp.data.scene_pairs import SceneDataModule
 from revisp.errors import ConfigError, DataError
 from revisp.losses.base import GIVEN
 from revisp.losses.composite import FusionLoss, LossResult, PlainLoss
-from revisp.mask import overexposure_mask
 from revisp.metrics import AIMPSNR, AIMSSIM
 from revisp.metrics.regions import REGIONS, scored_planes
 from revisp.mosaic import mosaic
 from revisp.pipeline import Reconstruction, ReverseISP
 from revisp.refine import yuv_loss
+from revisp.training.baselines import Baseline, fit_pairs, fitted_baselines, place_in, without_place
 from revisp.training.estimate import EstimateTraining, train_estimate
 
 __all__ = ["Fittable", "RefineTraining", "ReverseISPTask", "Schedule"]
@@ -166,14 +164,14 @@ class ReverseISPTask(pl.LightningModule):
         self.schedule = schedule or Schedule()
         self.refine_training = refine or RefineTraining()
         self.estimate_training = estimate or EstimateTraining()
-        self.baselines: dict[str, Callable[[Tensor], Tensor]] = {"upi": UPIUnprocess(model.profile)}
+        self.baselines: dict[str, Baseline] = {"upi": without_place(UPIUnprocess(model.profile))}
         self.scores: Mapping[str, Mapping[str, Metric]] = nn.ModuleDict(  # type: ignore[assignment]
             {group: _scores() for group in RIVALS}
         )
         self.highlights: Mapping[str, Metric] = nn.ModuleDict()  # type: ignore[assignment]
         if isinstance(model.base, Estimated):
             model.base.requires_grad_(False)  # it learns alone, from whole views (`train_base`)
-            self.baselines["base"] = model.base
+            self.baselines["base"] = without_place(model.base)
             groups = ("val", "base")
             self.highlights = nn.ModuleDict({group: MeanMetric(nan_strategy="ignore") for group in groups})  # type: ignore[assignment]
 
@@ -193,7 +191,7 @@ class ReverseISPTask(pl.LightningModule):
         """
         for network in self.fittable:
             try:
-                network.fit(_fit_pairs(samples))
+                network.fit(fit_pairs(samples))
             except DataError as error:
                 if network is not self.model.base:
                     raise
@@ -246,11 +244,12 @@ class ReverseISPTask(pl.LightningModule):
         stage = self.stage
         srgb = batch.srgb.contiguous(memory_format=torch.channels_last)
         gain = batch.gain if self.model.config["gain_channel"] and batch.gain.numel() else None
+        place = place_in(batch)
         with torch.set_grad_enabled(stage.branches):
             mask = self.model.overexposure_mask(srgb)
             estimate = self.model.estimate(srgb)
             out, auxiliary = self.model.compose(
-                srgb, mask, auxiliary=self.loss.needs - GIVEN, estimate=estimate, gain=gain
+                srgb, mask, auxiliary=self.loss.needs - GIVEN, estimate=estimate, gain=gain, place=place
             )
         total = srgb.new_zeros(())
         if stage.branches:
@@ -320,22 +319,28 @@ class ReverseISPTask(pl.LightningModule):
 
     def validation_step(self, batch: Sample, batch_idx: int) -> None:
         """Score the fused pipeline on whole photos."""
-        out = self.reconstruct_photos(batch.srgb)
+        out = self.reconstruct_photos(batch.srgb, place_in(batch))
         self._score("val", out.bayer, batch)
 
     def test_step(self, batch: Sample, batch_idx: int) -> None:
         """Score the fused pipeline, each branch alone, and the baselines on whole photos."""
-        out = self.reconstruct_photos(batch.srgb)
+        out = self.reconstruct_photos(batch.srgb, place_in(batch))
         rivals = {"val": out.bayer}
         branches = {"oe": out.oe, "noe": out.noe}
         rivals |= {name: mosaic(x, self.model.cfa) for name, x in branches.items() if x is not None}
-        rivals |= {name: mosaic(rival(batch.srgb), self.model.cfa) for name, rival in self.baselines.items()}
+        for name, baseline in self.baselines.items():
+            rivals[name] = mosaic(baseline(batch.srgb, place_in(batch)), self.model.cfa)
         for group, bayer in rivals.items():
             self._score(group, bayer, batch)
 
-    def reconstruct_photos(self, srgb: Tensor) -> Reconstruction:
-        """Return the pipeline's reconstruction of photos ``[B, 3, H, W]``, as float32."""
-        out = self.model(srgb.contiguous(memory_format=torch.channels_last))
+    def reconstruct_photos(self, srgb: Tensor, place: Tensor | None = None) -> Reconstruction:
+        """Return the pipeline's reconstruction of photos ``[B, 3, H, W]``, as float32.
+
+        Args:
+            srgb: the photos.
+            place: as for `ReverseISP`.
+        """
+        out = self.model(srgb.contiguous(memory_format=torch.channels_last), place=place)
         return Reconstruction(*(None if value is None else value.float() for value in out))  # type: ignore[arg-type]
 
     def _score(self, group: str, bayer: Tensor, batch: Sample) -> None:
@@ -361,24 +366,9 @@ class ReverseISPTask(pl.LightningModule):
             self._log_scores(group)
 
     def fit_baseline(self, samples: Sequence[Sample]) -> None:
-        """Add the baselines that are fitted to the training samples: UPI's brightness, and the classical inverse.
-
-        UPI takes the median over samples of the gain that fits a sample's unclipped pixels. A baseline that cannot
-        be fitted to these samples is not scored.
-        """
-        if self.model.profile is None or not samples:
-            return
-        gains = []
-        for s in samples:
-            region = (1 - overexposure_mask(s.srgb)) * s.valid
-            with contextlib.suppress(ConfigError):  # black, overexposed or invalid all over
-                gains.append(fit_rgb_gain(s.srgb, s.target, self.model.profile, region))
-        if gains:
-            self.baselines["upi_fitted"] = UPIUnprocess(self.model.profile, float(np.median(gains)))
-        try:
-            self.baselines["classical"] = fit_camera(_fit_pairs(samples), shading=False).unprocess
-        except DataError as error:
-            log.warning("Not scored: the classical inverse: %s", error)
+        """Add the baselines that are fitted to the training samples (`fitted_baselines`)."""
+        if self.model.profile is not None:
+            self.baselines |= fitted_baselines(self.model.profile, samples)
 
     def _log_scores(self, group: str) -> None:
         for name, metric in self.scores[group].items():
@@ -395,10 +385,6 @@ def _freeze_unasked(model: ReverseISP, needs: frozenset[str]) -> None:
         for name in model.spec.auxiliary:
             if isinstance(part := getattr(network, name, None), nn.Module):
                 part.requires_grad_(name in needs)
-
-
-def _fit_pairs(samples: Sequence[Sample]) -> list[FitPair]:
-    return [(sample.srgb, sample.target, sample.valid) for sample in samples]
 
 
 def _scores() -> nn.ModuleDict:

@@ -99,6 +99,13 @@ def test_a_pipeline_takes_photos_of_any_size(name, head, size):
     assert out.raw_rgb.shape == (1, 3, *size)
 
 
+@names
+def test_it_takes_gain_map_and_place_too(name):
+    network = tiny(name, in_channels=8).eval()
+    with torch.inference_mode():
+        assert network(torch.rand(1, 8, 48, 48)).shape == (1, 3, 48, 48)
+
+
 @kinds
 def test_every_parameter_and_every_input_channel_counts(name, head):
     network = tiny(name, head=head)

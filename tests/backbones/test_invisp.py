@@ -107,7 +107,7 @@ def test_sizes_that_cannot_work_are_refused(argument):
         create_backbone("invisp", **{argument: 0})
 
 
-@pytest.mark.parametrize("channels", [{"in_channels": 5}, {"out_channels": 4}, {"out_channels": 0}])
+@pytest.mark.parametrize("channels", [{"in_channels": 9}, {"out_channels": 4}, {"out_channels": 0}])
 def test_channels_that_are_no_photo_or_raw_are_refused(channels):
-    with pytest.raises(ConfigError, match="in_channels must be 3 or 4 and out_channels a multiple of 3"):
+    with pytest.raises(ConfigError, match="in_channels must be 3 to 8 and out_channels a multiple of 3"):
         create_backbone("invisp", **channels)

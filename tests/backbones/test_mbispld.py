@@ -131,5 +131,5 @@ def test_sizes_that_cannot_work_are_refused(argument):
 
 
 def test_four_planes_are_refused():
-    with pytest.raises(ConfigError, match="mbispld: in_channels must be 3 or 4 and out_channels a multiple of 3"):
+    with pytest.raises(ConfigError, match="mbispld: in_channels must be 3 to 8 and out_channels a multiple of 3"):
         create_backbone("mbispld", out_channels=4)

@@ -129,7 +129,6 @@ def test_what_cannot_work_is_refused():
         ({"width": 0}, "width=0"),
         ({"depth": -1}, "depth=-1"),
         ({"context_size": 32}, "context_size=32"),
-        ({"stem": 16}, "multiple of in_channels=3, got 16"),
         ({"gammas": ()}, r"gammas must be .* got \[\]"),
         ({"gammas": (1.0, 1.5)}, "1.5"),
     ):

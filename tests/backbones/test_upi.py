@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from revisp.backbones import create_backbone
 from revisp.backbones.upi import UPI
+from revisp.camera.fit import FitPair
 from revisp.camera.unprocess import UPIUnprocess, fit_rgb_gain, mean_camera, unprocess
 from revisp.errors import ConfigError, DataError, ShapeError
 from revisp.mask import overexposure_mask
@@ -25,10 +26,10 @@ def photo(seed: int = 0, size: int = 24) -> Tensor:
     return (1.4 * torch.rand(3, size, size, generator=generator) - 0.2).clamp(0, 1)
 
 
-def pair(seed: int = 0, size: int = 24) -> tuple[Tensor, Tensor, None]:
+def pair(seed: int = 0, size: int = 24) -> FitPair:
     """A photo and the RAW of a UPI camera with gains of its own."""
     srgb = photo(seed, size)
-    return srgb, unprocess(srgb, **{**mean_camera()._asdict(), **GAINS}), None
+    return FitPair(srgb, unprocess(srgb, **{**mean_camera()._asdict(), **GAINS}))
 
 
 def test_untrained_it_is_upi_s_mean_camera() -> None:
@@ -50,7 +51,7 @@ def test_fitted_it_has_the_gains_of_the_pairs_in_every_head(in_channels: int, ou
     assert isinstance(network, Fittable)
     camera = network.fit([pair(0), pair(1)])
     assert {name: getattr(camera, name) for name in GAINS} == pytest.approx(GAINS, rel=1e-4)
-    srgb, raw, _ = pair(2)
+    srgb, raw, *_ = pair(2)
     x = torch.cat([srgb[None], overexposure_mask(srgb[None])], dim=1)[:, :in_channels]
     with torch.no_grad():
         for head in network(x).split(3, dim=1):
@@ -58,33 +59,33 @@ def test_fitted_it_has_the_gains_of_the_pairs_in_every_head(in_channels: int, ou
 
 
 def test_the_fit_agrees_with_least_squares_and_is_not_misled_by_a_few_wrong_pixels() -> None:
-    srgb, raw, _ = pair()
+    srgb, raw, *_ = pair()
     profile = SimpleNamespace(srgb_to_camera=mean_camera().srgb_to_camera, gains=(1.8, 1.0, 2.1))
     usable = ((srgb < 0.9) & (srgb > 0.1)).all(0, keepdim=True).float()
     assert fit_rgb_gain(srgb, raw, profile, usable) == pytest.approx(GAINS["rgb_gain"], rel=1e-3)
     raw[:, :4] = 0.9
-    assert UPI().fit([(srgb, raw, None)]).rgb_gain == pytest.approx(GAINS["rgb_gain"], rel=1e-3)
+    assert UPI().fit([FitPair(srgb, raw)]).rgb_gain == pytest.approx(GAINS["rgb_gain"], rel=1e-3)
 
 
 def test_invalid_and_clipped_pixels_do_not_count_in_the_fit() -> None:
-    srgb, raw, _ = pair(size=48)
+    srgb, raw, *_ = pair(size=48)
     raw[:, :24] = torch.nan
     valid = torch.ones(1, *raw.shape[-2:])
     valid[:, :36] = 0
     raw[:, 12:36] *= 3
-    assert UPI().fit([(srgb, raw, valid)]).blue_gain == pytest.approx(GAINS["blue_gain"], rel=1e-4)
+    assert UPI().fit([FitPair(srgb, raw, valid)]).blue_gain == pytest.approx(GAINS["blue_gain"], rel=1e-4)
 
 
 def test_pairs_that_tell_nothing_are_refused() -> None:
     white, black = torch.ones(3, 16, 16), torch.zeros(3, 16, 16)
     with pytest.raises(DataError, match="only 0 pixels"):
-        UPI().fit([(white, white, None)])
+        UPI().fit([FitPair(white, white)])
     with pytest.raises(DataError, match="only 0 pixels"):
         UPI().fit([])
     with pytest.raises(DataError, match="is black"):
-        UPI().fit([(0.5 * white, black, None)])
+        UPI().fit([FitPair(0.5 * white, black)])
     with pytest.raises(ShapeError, match="raw_rgb"):
-        UPI().fit([(white, white[:1], None)])
+        UPI().fit([FitPair(white, white[:1])])
 
 
 def test_the_mask_adds_to_overexposed_pixels_alone() -> None:
@@ -99,14 +100,14 @@ def test_the_mask_adds_to_overexposed_pixels_alone() -> None:
 
 
 def test_gains_stay_positive_and_matrix_gains_and_black_are_learnt() -> None:
-    srgb, raw, _ = pair()
+    srgb, raw, *_ = pair()
     matrix = torch.tensor([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.3, 0.7]])
     true = UPI()
     true.load(mean_camera()._replace(srgb_to_camera=matrix.numpy(), **GAINS))
     torch.nn.init.constant_(true.black, 0.02)
     wanted = true(srgb[None]).detach()
     network = UPI()
-    network.fit([(srgb, raw, None)])
+    network.fit([FitPair(srgb, raw)])
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
     losses = []
     for _ in range(150):
@@ -124,5 +125,5 @@ def test_gains_stay_positive_and_matrix_gains_and_black_are_learnt() -> None:
 def test_what_it_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="multiple of 3"):
         UPI(out_channels=4)
-    with pytest.raises(ConfigError, match="3 or 4"):
-        UPI(in_channels=5)
+    with pytest.raises(ConfigError, match="3 to 8"):
+        UPI(in_channels=9)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from revisp.camera.fit import fit_camera
-from revisp.camera.fitted import FittedCamera, Place, clipping, decode, encode, plain_curve
+from revisp.camera.fit import FitPair, fit_camera
+from revisp.camera.fitted import FittedCamera, clipping, decode, encode, plain_curve
 from revisp.camera.isp import ISPSettings, apply_isp
+from revisp.camera.place import Place
 from revisp.camera.shading import correct_shading
 from revisp.camera.simulate import SIMULATED
 from revisp.errors import ConfigError, DataError, ShapeError
@@ -53,7 +54,7 @@ def to_scale(camera: FittedCamera) -> tuple[np.ndarray, float]:
 @pytest.fixture(scope="module")
 def fitted() -> FittedCamera:
     raw = scene()
-    return fit_camera([(photograph(raw), raw, None)])
+    return fit_camera([FitPair(photograph(raw), raw)])
 
 
 def test_a_known_camera_is_found_again(fitted: FittedCamera) -> None:
@@ -85,7 +86,7 @@ def test_outliers_noise_and_a_shift_are_forgiven() -> None:
     strange = F.interpolate((torch.rand(1, 1, 64, 64, generator=generator) < 0.05).float(), size=(512, 512))[0]
     toned = torch.where(strange > 0, srgb**0.5, srgb).roll((1, 1), dims=(1, 2))
     noisy = raw + 0.005 * torch.randn(raw.shape, generator=generator)
-    camera = fit_camera([(toned, noisy, None)])
+    camera = fit_camera([FitPair(toned, noisy)])
     np.testing.assert_allclose(to_scale(camera)[0], TRUE_MATRIX, atol=0.02 * TRUE_MATRIX.max())
     assert unclipped_psnr(camera, srgb, raw) > 45
 
@@ -95,7 +96,7 @@ def test_what_is_not_valid_does_not_count(fitted: FittedCamera) -> None:
     srgb = photograph(raw)
     twice, wrong = torch.cat([srgb, srgb], dim=2), torch.cat([raw, raw.flip(0)], dim=2)
     valid = torch.cat([torch.ones(1, 256, 256), torch.zeros(1, 256, 256)], dim=2)
-    camera = fit_camera([(twice, wrong, valid)], shading=False)
+    camera = fit_camera([FitPair(twice, wrong, valid)], shading=False)
     np.testing.assert_allclose(camera.matrix, fitted.matrix, rtol=0.02, atol=0.02)
     assert camera.psnr == pytest.approx(fitted.psnr, abs=0.5)
 
@@ -103,13 +104,13 @@ def test_what_is_not_valid_does_not_count(fitted: FittedCamera) -> None:
 def test_shading_that_the_camera_corrected_is_found() -> None:
     raw = scene(seed=3)
     srgb = photograph(correct_shading(raw, (0.3, 0.2)))
-    camera = fit_camera([(srgb, raw, None)])
+    camera = fit_camera([FitPair(srgb, raw)])
     at = np.array([0.25, 0.5, 0.9])
     np.testing.assert_allclose(
         1 + camera.shading[0] * at + camera.shading[1] * at**2, 1 + 0.3 * at + 0.2 * at**2, rtol=0.01
     )
     assert unclipped_psnr(camera, srgb, raw) > 45
-    flat = fit_camera([(srgb, raw, None)], shading=False)
+    flat = fit_camera([FitPair(srgb, raw)], shading=False)
     assert flat.shading == (0.0, 0.0)
     assert flat.rms > 3 * camera.rms
 
@@ -120,10 +121,10 @@ def test_clipped_pixels_get_what_the_raw_mostly_holds_there() -> None:
     raw[:, 60:64, :30] = 0.99  # few among them are brighter still
     srgb = photograph(raw)
     assert (srgb[:, :60] == 1).all()
-    camera = fit_camera([(srgb, raw, None)])
+    camera = fit_camera([FitPair(srgb, raw)])
     white = camera.unprocess(torch.ones(3, 1, 1)).flatten()
     torch.testing.assert_close(white, torch.tensor([0.36, 0.75, 0.42]), atol=0.01, rtol=0)
-    without = fit_camera([(srgb[:, 64:], raw[:, 64:], None)]).unprocess(torch.ones(3, 1, 1)).flatten()
+    without = fit_camera([FitPair(srgb[:, 64:], raw[:, 64:])]).unprocess(torch.ones(3, 1, 1)).flatten()
     assert (white - without > 0.05).all()
 
 
@@ -220,19 +221,19 @@ def test_pairs_that_tell_nothing_are_refused() -> None:
     with pytest.raises(DataError, match="no pairs"):
         fit_camera([])
     with pytest.raises(DataError, match="only 0 blocks"):
-        fit_camera([(torch.ones(3, 64, 64), raw, None)])
+        fit_camera([FitPair(torch.ones(3, 64, 64), raw)])
     with pytest.raises(DataError, match="only 0 blocks"):
-        fit_camera([(srgb, raw, torch.zeros(1, 64, 64))])
+        fit_camera([FitPair(srgb, raw, torch.zeros(1, 64, 64))])
     with pytest.raises(DataError, match="only 0 blocks"):
-        fit_camera([(srgb, torch.full_like(raw, math.nan), None)])
+        fit_camera([FitPair(srgb, torch.full_like(raw, math.nan))])
     with pytest.raises(DataError, match="black"):
-        fit_camera([(srgb, torch.zeros_like(raw), None)])
+        fit_camera([FitPair(srgb, torch.zeros_like(raw))])
     with pytest.raises(ShapeError, match="differ in size"):
-        fit_camera([(srgb, raw[..., :-2], None)])
+        fit_camera([FitPair(srgb, raw[..., :-2])])
     with pytest.raises(ShapeError, match="single image"):
-        fit_camera([(srgb[None], raw[None], None)])
+        fit_camera([FitPair(srgb[None], raw[None])])
     with pytest.raises(ShapeError, match="floating point"):
-        fit_camera([(srgb.mul(255).byte(), raw, None)])
+        fit_camera([FitPair(srgb.mul(255).byte(), raw)])
 
 
 def test_a_grey_raw_of_a_coloured_photo_determines_no_camera() -> None:
@@ -240,13 +241,13 @@ def test_a_grey_raw_of_a_coloured_photo_determines_no_camera() -> None:
     photo = photo.repeat_interleave(16, 1).repeat_interleave(16, 2)
     grey = 0.3 * (photo**2.2).mean(0, keepdim=True).expand(3, -1, -1).contiguous()
     with pytest.raises(DataError, match="photos and RAW do not determine a camera"):
-        fit_camera([(photo, grey, None)], shading=False)
+        fit_camera([FitPair(photo, grey)], shading=False)
 
 
 def test_grey_pairs_still_give_an_invertible_camera() -> None:
     grey = scene(seed=5).mean(dim=0, keepdim=True).expand(3, -1, -1)
     srgb = apply_isp(grey, PROFILE.replace(as_shot_neutral=(1.0, 1.0, 1.0)), RENDERING)
-    camera = fit_camera([(srgb, grey, None)])
+    camera = fit_camera([FitPair(srgb, grey)])
     assert unclipped_psnr(camera, srgb, grey) > 50
 
 
@@ -265,7 +266,7 @@ def test_a_real_cameras_inverse_carries_over_to_its_next_photo(sample_data) -> N
         path = sample_data / "raw_samples" / "pairs_ready" / f"hero7_{name}"
         bayer = torch.from_numpy(read_mosaic(f"{path}_raw_grbg14.png").astype(np.float32) / 16383)[None]
         pairs.append((read_srgb(f"{path}_rgb.png"), demosaic(bayer, CFA.GRBG, "malvar", gains=gains), bayer))
-    camera = fit_camera([(*pairs[0][:2], None)], shading=False)
+    camera = fit_camera([FitPair(*pairs[0][:2])], shading=False)
     scores = [
         aim_psnr(*(pack(x[None], CFA.GRBG) for x in (mosaic(camera.unprocess(srgb), CFA.GRBG), bayer))).item()
         for srgb, _, bayer in pairs
@@ -290,7 +291,7 @@ def test_a_few_clipped_pixels_tell_no_headroom():
     photo = camera.develop(raw)
     photo[0, :2, :3] = 1.0  # six pixels of a hot red, whose RAW is dark
     raw[:, :2, :3] = 0.01
-    fitted = fit_camera([(photo, raw, None)], shading=False)
+    fitted = fit_camera([FitPair(photo, raw)], shading=False)
     assert np.min(fitted.headroom) >= 0
     for grey in (0.9, 0.95, 1.0):
         again = fitted.develop(fitted.unprocess(torch.full((3, 8, 8), grey)))
@@ -303,5 +304,5 @@ def test_headroom_is_never_negative(seed):
     generator = torch.Generator().manual_seed(seed)
     raw = F.interpolate(torch.rand(1, 3, 24, 24, generator=generator), scale_factor=8)[0]
     camera = FittedCamera(plain_curve(), ((2.0, -0.4, 0), (-0.2, 1.6, 0), (0, -0.3, 1.8)))
-    fitted = fit_camera([(camera.develop(raw), raw, None)], shading=False)
+    fitted = fit_camera([FitPair(camera.develop(raw), raw)], shading=False)
     assert np.min(fitted.headroom) >= 0

@@ -20,7 +20,8 @@ from revisp.camera.isp import (
     srgb_to_linear,
     tone_curve,
 )
-from revisp.camera.shading import Place, apply_shading
+from revisp.camera.place import Place
+from revisp.camera.shading import apply_shading
 from revisp.camera.simulate import SIMULATED
 from revisp.errors import ConfigError, ShapeError
 

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from revisp.camera.shading import Place, apply_shading, correct_shading, shading_gain
+from revisp.camera.place import Place
+from revisp.camera.shading import apply_shading, correct_shading, shading_gain
 from revisp.errors import ConfigError, ShapeError
 
 

@@ -20,7 +20,8 @@ from revisp.camera.isp import (
 )
 from revisp.camera.jpeg import compress_jpeg
 from revisp.camera.noise import add_noise, noise_levels
-from revisp.camera.shading import Place, shading_gain
+from revisp.camera.place import Place
+from revisp.camera.shading import shading_gain
 from revisp.camera.simulate import SIMULATED, SimulatedCamera, simulate
 from revisp.cfa import CFA, pack
 from revisp.demosaic import demosaic

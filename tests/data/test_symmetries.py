@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -56,6 +58,21 @@ def test_augmented_crop_agrees_with_its_mosaic(stored, cfa, symmetry, top, left,
     assert torch.equal(1 - crop.srgb, crop.target)
     assert torch.equal(2 * crop.valid, crop.target[:1])
     assert crop.srgb.shape == (3, 16, 16)
+
+
+@settings(deadline=None)
+@given(symmetries, st.integers(0, 8), st.integers(0, 10))
+def test_a_crop_knows_where_in_its_photo_each_pixel_was(symmetry, top, left):
+    rows, columns = np.mgrid[:24, :26]
+    whole = torch.from_numpy(np.stack([rows / 24, columns / 26, np.zeros_like(rows)])).float()
+    sample = Sample(whole, mosaic(whole, CFA.RGGB), whole, "x", whole[:1])
+    crop = CropDataset([MemoryPicture(sample, CFA.RGGB, torch.zeros(1, 24, 26))], 16)[
+        CropSpec(0, top, left, symmetry)
+    ]
+    x, y, radius = crop.place
+    torch.testing.assert_close(x, 2 * crop.srgb[1] + 1 / 26 - 1)
+    torch.testing.assert_close(y, 2 * crop.srgb[0] + 1 / 24 - 1)
+    torch.testing.assert_close(radius, torch.hypot(13 * x, 12 * y) / math.hypot(13, 12))
 
 
 def test_odd_or_unequal_pairs_are_refused():

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from revisp.camera.develop import develop
-from revisp.camera.fit import fit_camera
+from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.simulate import SIMULATED, SimulatedPair, simulate
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError
@@ -45,7 +45,7 @@ def photo(pair, tmp_path: Path) -> Path:
 def fitted(pair, raw_rgb) -> ReverseISP:
     model = ReverseISP("classical", profile=PROFILE)
     for network in model.branches.values():
-        network.fit([(pair.srgb, raw_rgb, None)])
+        network.fit([FitPair(pair.srgb, raw_rgb)])
     return model.eval()
 
 
@@ -62,7 +62,7 @@ def test_the_simulated_cameras_own_rendering_judges_its_models(fitted, photo: Pa
 
 
 def test_a_camera_file_judges(fitted, pair, raw_rgb, photo: Path, tmp_path: Path) -> None:
-    camera = fit_camera([(pair.srgb, raw_rgb, None)], shading=False)
+    camera = fit_camera([FitPair(pair.srgb, raw_rgb)], shading=False)
     save_camera(tmp_path / "camera.json", camera.profile(PROFILE), camera, SIMULATED.noise)
     evaluation = score_cycle(fitted, [photo, photo], tmp_path / "camera.json")
     assert evaluation.mean["cycle_psnr"] > 28

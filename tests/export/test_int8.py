@@ -86,7 +86,7 @@ def test_embedded_photos_know_the_truth_of_the_simulated_camera(monkeypatch: pyt
     calibrate, measure = embedded_samples(build())
     assert 24 <= len(calibrate) <= 48
     assert len(measure) == 12
-    assert all(torch.equal(srgb[:1], bayer) and srgb.shape == (3, 256, 256) for srgb, bayer in measure)
+    assert all(torch.equal(srgb[:1], bayer) and srgb.shape == (3, 256, 256) for srgb, bayer, _ in measure)
     other = ReverseISP(profile=SIMULATED.profile.replace(make="Other"), backbone_kwargs={"width": 4, "depth": 2})
     assert all(sample.bayer is None for sample in embedded_samples(other)[1])
 

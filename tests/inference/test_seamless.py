@@ -13,6 +13,8 @@ from torch import Tensor
 import revisp
 from revisp.backbones import BACKBONES, create_backbone
 from revisp.backbones.blocks.whole_image import GroupNorm, WholeImage
+from revisp.backbones.classical import Classical
+from revisp.camera.place import place_map
 from revisp.errors import ConfigError
 from revisp.inference.tiles import fit_tile, plan_tiles, tile_apply, tile_choices, tile_spans
 from revisp.pipeline import ReverseISP
@@ -30,6 +32,8 @@ MODELS = {
     "planes of 2x2": {"backbone": "zeronoise", "backbone_kwargs": {"channels": 4}, "branches": "plain"},
     "pixels": {"backbone": "upi", "branches": "plain", "mask_channel": False},
     "invertible": {"backbone": "invisp", "backbone_kwargs": {"steps": 1, "growth": 4}, "branches": "plain"},
+    "placed": {"backbone": "unet", "backbone_kwargs": UNET, "place": True},
+    "on a shaded base": {"backbone": "unet", "backbone_kwargs": UNET, "base": "classical", "place": True},
     "refined": {"backbone": "zeronoise", "backbone_kwargs": {"channels": 4, "head": "raw_rgb"}, "refine": REFINE},
 }  # fmt: skip
 
@@ -40,6 +44,10 @@ def build(name: str) -> ReverseISP:
     model = ReverseISP(**MODELS[name]).eval()
     if model.refine is not None:
         torch.nn.init.normal_(model.refine.network.head.weight, std=0.1)  # else it refines nothing yet
+    if isinstance(model.base, Classical):
+        model.base.shading.copy_(torch.tensor([0.4, 0.2]))
+        for gain in model.gains.values():
+            torch.nn.init.constant_(gain, 0.3)
     return model
 
 
@@ -68,6 +76,19 @@ def test_tiles_equal_the_whole_photo(name: str, height: int, width: int, data: s
         whole = model(srgb)
     for field, found, wanted in zip(out._fields, out, whole, strict=True):
         assert found is wanted is None or (found - wanted).abs().max() <= 1e-5, field
+
+
+@pytest.mark.parametrize("name", ["placed", "on a shaded base"])
+def test_a_part_of_a_photo_that_tells_its_place_is_predicted_as_in_the_photo(name: str) -> None:
+    model, srgb, place = build(name), photo(160, 128), place_map(160, 128)
+    window = (..., slice(32, 144), slice(24, 120))
+    inner = (..., slice(28, -28), slice(28, -28))  # farther from the cut than the networks look
+    with torch.no_grad():
+        whole = model(srgb).bayer[window]
+    part = revisp.predict(model, srgb[0][window], place=place[window], tile=72)
+    torch.testing.assert_close(part.bayer[None][inner], whole[inner], atol=1e-5, rtol=0)
+    lost = revisp.predict(model, srgb[0][window], tile=72)
+    assert (lost.bayer[None] - whole)[inner].abs().max() > 0.005
 
 
 @settings(max_examples=25, deadline=None)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from revisp.camera.fit import fit_camera
+from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.simulate import SIMULATED, simulate
 from revisp.cfa import CFA, pack, unpack
 from revisp.errors import DataError
@@ -39,7 +39,7 @@ def _judge(mosaic, srgb, profile):
     """Fit as the store does, at half the size, and judge."""
     red, green_red, green_blue, blue = torch.from_numpy(pack(profile.normalise(mosaic)[None], profile.cfa))
     raw_rgb = torch.stack((red, (green_red + green_blue) / 2, blue))
-    fitted = fit_camera([(torch.nn.functional.avg_pool2d(srgb, 2), raw_rgb, None)], shading=False)
+    fitted = fit_camera([FitPair(torch.nn.functional.avg_pool2d(srgb, 2), raw_rgb)], shading=False)
     require_explained(fitted, profile, mosaic, srgb, None, "a.dng")
     return fitted
 

@@ -121,7 +121,7 @@ def test_levels_are_learnt_with_and_without_maps(task: ReverseISPTask, batch: Sa
         optimizer.zero_grad()
         task.training_step(known, 0).backward()
         optimizer.step()
-    oe = task.model.eval().reconstruct(batch.srgb, gain).oe
+    oe = task.model.eval().reconstruct(batch.srgb, gain=gain).oe
     assert oe is not None
     errors = (oe / target.clamp(0, 1)).log2()[..., 16:].mean(dim=(1, 2, 3))
     assert errors.abs().max() < 0.35
