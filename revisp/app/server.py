@@ -33,7 +33,7 @@ __all__ = ["LOCAL_HOSTS", "Offer", "create_app"]
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 EXAMPLE = Photograph("skimage", "data/rocket.jpg")
-"""A photo for users who have none at hand: a rocket whose flame is overexposed (SpaceX, CC0)."""
+"""A photo for users who have none at hand: a rocket at dusk whose lamps are overexposed (SpaceX, CC0)."""
 
 MOST_JSON = 10_000
 """Bytes of settings that the page sends."""

@@ -150,8 +150,8 @@ async function choose(id) {
   progress.hide();
   if (found.task.state === "failed") {
     say("photo-error", found.task.error);
-    if (!found.predicted && !workspace) return;
-    document.getElementById("photo-place").classList.toggle("stale", true);
+    if (workspace) document.getElementById("photo-place").classList.add("stale");
+    else document.getElementById("drop").classList.remove("small");
     return;
   }
   await present(found);
