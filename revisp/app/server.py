@@ -304,7 +304,11 @@ async def _layer(request: Request, layer: Layer) -> Response:
     if not all(text.isascii() and text.isdigit() and len(text) < 10 for text in texts):
         raise ConfigError(f"a window needs whole numbers: {', '.join(names)}")
     window = Window(*map(int, texts))
-    return Response(await run_in_threadpool(layer.read, window), media_type="application/octet-stream")
+    try:
+        found = await run_in_threadpool(layer.read, window)
+    except FileNotFoundError as error:  # removed meanwhile
+        raise DataError("this picture is no longer here") from error
+    return Response(found, media_type="application/octet-stream")
 
 
 async def _body(request: Request) -> Any:

@@ -66,8 +66,8 @@ class Task:
         except RevispError as error:
             self.error, self.state = _sentence(error).replace(hidden, ""), "failed"
         except Exception as error:
-            log.exception("a fault of revisp")
-            self.error = f"revisp has a fault, which its terminal explains: {type(error).__name__}"
+            if not self._cancelled.is_set():  # else its files are gone
+                self.error = _fault(error)
             self.state = "failed"
 
 
@@ -100,6 +100,14 @@ class Worker:
         for task in list(self._open) if cancel else ():
             task.cancel()
         self._pool.shutdown(cancel_futures=cancel)
+
+
+def _fault(error: Exception) -> str:
+    """Return a sentence on an error that is not the user's; the terminal gets the rest."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"the folder of temporary files cannot be used: {error.strerror}"
+    log.error("a fault of revisp", exc_info=error)
+    return f"revisp has a fault, which its terminal explains: {type(error).__name__}"
 
 
 def _sentence(error: RevispError) -> str:
