@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from scipy.optimize import nnls
 from torch import Tensor
 
-from revisp.camera.fitted import INTERVALS, FittedCamera, as_tuples, clipping, plain_curve
+from revisp.camera.fitted import INTERVALS, FitErrors, FittedCamera, as_tuples, clipping, plain_curve
 from revisp.camera.place import place_map
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ConfigError, DataError, ShapeError
@@ -40,6 +40,9 @@ DARKEST_PHOTO = 2 / 255
 
 EVEN_DEVIATION = 0.02
 """Standard deviation of a block's photo values up to which it is even."""
+
+REGIONS = 8
+"""Regions along each axis of a photo. Errors within a region are taken to depend on each other."""
 
 COLOUR_CELLS = 16
 """Cells along each axis of colour space; each cell gives at most a fixed number of blocks."""
@@ -112,7 +115,8 @@ def fit_camera(pairs: Sequence[FitPair], *, shading: bool = True) -> FittedCamer
     camera = replace(camera, headroom=as_tuples(_headroom(camera, thinned)))
     error = fit.predict(parameters)[0] - colours.raw
     rms = float(np.sqrt(np.mean(error**2)))
-    return replace(camera, samples=len(colours.raw), psnr=_forward_psnr(camera, thinned), rms=rms)
+    psnr = _forward_psnr(camera, thinned)
+    return replace(camera, samples=len(colours.raw), psnr=psnr, rms=rms, errors=fit.errors(parameters))
 
 
 def _check_pair(pair: FitPair) -> None:
@@ -129,18 +133,19 @@ def _check_pair(pair: FitPair) -> None:
 
 @dataclass(frozen=True)
 class _Colours:
-    """Colours of photo and RAW, each ``[N, 3]`` float64, and their squared distance from the centre ``[N]``."""
+    """Colours of photo and RAW, each ``[N, 3]`` float64; squared distance from the centre, and region, ``[N]``."""
 
     srgb: Array
     raw: Array
     square: Array
+    region: Array
 
     @classmethod
     def gather(cls, pairs: Sequence[FitPair]) -> _Colours:
         """Take the means of even blocks, at most a fixed number of each colour cell."""
         pixels = sum(pair.srgb[0].numel() for pair in pairs)
         block = next((side for side in (8, 4) if pixels >= _ENOUGH_BLOCKS * side * side), 2)
-        rows = np.concatenate([_blocks(pair, block) for pair in pairs])
+        rows = np.concatenate([_blocks(pair, block, number) for number, pair in enumerate(pairs)])
         if len(rows) < _LEAST_COLOURS:
             raise DataError(
                 f"only {len(rows)} blocks of {block} x {block} pixels are even, valid and neither black nor "
@@ -158,11 +163,11 @@ class _Colours:
         rank = np.arange(len(rows)) - np.searchsorted(cell[order], cell[order])
         order, rank = order[rank < _BLOCKS_A_CELL], rank[rank < _BLOCKS_A_CELL]
         rows = rows[order[np.argsort(rank, kind="stable")][:_MOST_COLOURS]]
-        return cls(rows[:, :3], rows[:, 3:6], rows[:, 6])
+        return cls(rows[:, :3], rows[:, 3:6], rows[:, 6], rows[:, 7].astype(int))
 
 
-def _blocks(pair: FitPair, block: int) -> Array:
-    """Return photo colour, RAW colour and squared radius of a pair's even blocks: ``[N, 7]`` float64."""
+def _blocks(pair: FitPair, block: int, number: int) -> Array:
+    """Return photo colour, RAW colour, squared radius and region of a pair's even blocks: ``[N, 8]`` float64."""
     srgb = pair.srgb.detach().cpu()
     raw_rgb = pair.raw_rgb.detach().cpu().to(srgb.dtype)
     photo, raw = F.avg_pool2d(srgb, block), F.avg_pool2d(raw_rgb, block)
@@ -174,12 +179,14 @@ def _blocks(pair: FitPair, block: int) -> Array:
     if pair.valid is not None:
         usable &= F.max_pool2d(1 - pair.valid.detach().cpu().float(), block)[0] == 0
     if not usable.any():
-        return np.empty((0, 7))
+        return np.empty((0, 8))
     even = max(EVEN_DEVIATION, float(deviation[usable].median()))
     usable &= deviation <= even
     place = place_map(srgb.shape[-2], srgb.shape[-1]) if pair.place is None else pair.place.detach().cpu()
     square = F.avg_pool2d(place[2:].double().square(), block)
-    return torch.cat([photo.double(), raw.double(), square])[:, usable].T.numpy()
+    rows, columns = (torch.arange(side) * REGIONS // side for side in photo.shape[-2:])
+    region = (number * REGIONS + rows[:, None]) * REGIONS + columns
+    return torch.cat([photo.double(), raw.double(), square, region[None].double()])[:, usable].T.numpy()
 
 
 class _Fit:
@@ -227,6 +234,7 @@ class _Fit:
             error = self.predict(parameters)[0] - self.colours.raw
             width = 1.4826 * float(np.median(np.abs(error))) + 1e-5
             parameters = self._descend(parameters, width)
+        self.width = width
         return parameters
 
     def _cost(self, parameters: Array, width: float) -> tuple[float, Array, Array]:
@@ -258,6 +266,32 @@ class _Fit:
                 break
         return parameters
 
+    def errors(self, parameters: Array) -> FitErrors:
+        """Return the standard errors of the result of `solve`: the sandwich, with regions for clusters.
+
+        K.-Y. Liang, S. L. Zeger, "Longitudinal Data Analysis Using Generalized Linear Models", Biometrika 73
+        (1986).
+        """
+        _, error, jacobian = self._cost(parameters, self.width)
+        root = np.sqrt(1 + error**2)
+        curvature = jacobian.T @ (jacobian / root[:, None]) + self.prior
+        scores = np.zeros((self.colours.region.max() + 1, len(parameters)))
+        np.add.at(scores, self.colours.region.repeat(3), jacobian * (error / root)[:, None])
+        half = np.linalg.solve(curvature, scores.T)  # so that the covariance is half @ half.T
+        matrix, _, _, slopes = np.split(parameters, [9, 12, 14])
+        steps = np.exp(slopes - slopes.max())
+        steps /= steps.sum()
+        below = np.tri(INTERVALS + 1, INTERVALS, -1)
+        curve = (below - (below @ steps)[:, None]) * steps
+        forward = np.linalg.inv(matrix.reshape(3, 3))
+        moved = np.einsum("ij,jkn,kl->iln", forward, half[:9].reshape(3, 3, -1), forward)
+        return FitErrors(
+            curve=as_tuples(_norm(curve @ half[14:])),
+            matrix=as_tuples(_norm(moved)),
+            black=as_tuples(_norm(half[9:12])),
+            corner_gain=float(_norm(half[12:14].sum(axis=0))),
+        )
+
     def camera(self, parameters: Array) -> FittedCamera:
         """Return the camera of the fitted parameters, without headroom, samples, PSNR and RMS."""
         matrix, black, shading, slopes = np.split(parameters, [9, 12, 14])
@@ -270,6 +304,10 @@ class _Fit:
             return FittedCamera(as_tuples(curve), as_tuples(forward), as_tuples(black), shading=as_tuples(shading))
         except (np.linalg.LinAlgError, ConfigError) as error:
             raise DataError(f"photos and RAW do not determine a camera: {error}") from error
+
+
+def _norm(rows: Array) -> Array:
+    return np.sqrt(np.square(rows).sum(axis=-1))
 
 
 def _headroom(camera: FittedCamera, pairs: Sequence[_Counted]) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
@@ -16,12 +16,12 @@ from revisp.camera.profile import MOST_COEFFICIENT, SRGB_TO_XYZ, CameraProfile
 from revisp.camera.shading import check_shading, shading_at, shading_gain
 from revisp.checks import check_image
 from revisp.errors import ConfigError
-from revisp.schema import Figure, Matrix, Number, Numbers, Triple, Whole, build, check_fields
+from revisp.schema import Figure, Matrix, Number, Numbers, Triple, Whole, build, check_fields, part
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FittedCamera", "as_tuples", "clipping", "decode", "encode", "plain_curve"]
+__all__ = ["FitErrors", "FittedCamera", "as_tuples", "clipping", "decode", "encode", "plain_curve"]
 
 INTERVALS = 64
 """Intervals of a curve's table, evenly spaced over sRGB values."""
@@ -30,6 +30,29 @@ Quadruple = tuple[Number, Number, Number, Number]
 
 CLIP_START = 0.96
 """sRGB value from which a channel counts as partly clipped (`clipping`)."""
+
+
+@dataclass(frozen=True)
+class FitErrors:
+    """Standard errors of a fit: how far its values would move with other photos of the same kind.
+
+    Regions of the photos, an eighth of their sides, count as independent. What all photos share, such as their
+    light, is not in the errors.
+
+    Attributes:
+        curve: of the entries of `FittedCamera.curve`.
+        matrix: of `FittedCamera.matrix`.
+        black: of `FittedCamera.black`.
+        corner_gain: of the shading's gain in the corners.
+    """
+
+    curve: Numbers
+    matrix: Matrix
+    black: Triple
+    corner_gain: Number
+
+    def __post_init__(self) -> None:
+        check_fields(self, "errors of the fit", ConfigError)
 
 
 @dataclass(frozen=True)
@@ -56,6 +79,7 @@ class FittedCamera:
         samples: number of colours in the fit.
         psnr: PSNR of the developed RAW against the photo, in dB: the quality of the model.
         rms: root mean square error of the inverse at the fitted colours, in RAW units.
+        errors: standard errors of the fit; None if they are not known.
 
     Raises:
         ConfigError: an impossible value; the message names the field.
@@ -76,6 +100,7 @@ class FittedCamera:
     samples: Whole = 0
     psnr: Figure = math.nan
     rms: Figure = math.nan
+    errors: Annotated[FitErrors, part(FitErrors, "errors of the fit", ConfigError)] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "fitted camera", ConfigError)

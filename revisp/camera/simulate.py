@@ -33,7 +33,7 @@ from revisp.mosaic import mosaic
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["SIMULATED", "SimulatedCamera", "SimulatedPair", "sensor_light", "simulate"]
+__all__ = ["SIMULATED", "SimulatedCamera", "SimulatedPair", "expose", "sensor_light", "simulate"]
 
 
 @dataclass(frozen=True)
@@ -186,8 +186,28 @@ def simulate(
     check_image(photo, 3, "photo")
     if photo.ndim != 3:
         raise ShapeError(f"photo must be a single image [3, H, W], got {list(photo.shape)}")
-    profile = camera.profile
     light = sensor_light(photo.clamp(0, 1), camera, exposure=exposure, place=place)
+    return expose(light, camera, place=place, generator=generator)
+
+
+def expose(
+    light: Tensor, camera: SimulatedCamera, *, place: Place | None = None, generator: torch.Generator
+) -> SimulatedPair:
+    """Take a shot of light on the sensor: clip, filter array, noise and rounding, then the camera's rendering.
+
+    Args:
+        light: camera RGB ``[3, H, W]``, the sensor's saturation at 1, not white-balanced (`sensor_light`).
+        camera: the camera.
+        place: as for `simulate`.
+        generator: source of the noise.
+
+    Example:
+        >>> light = torch.full((3, 32, 32), 0.25)
+        >>> shot = expose(light, SIMULATED, generator=torch.Generator().manual_seed(0))
+        >>> round(shot.bayer.mean().item(), 2)
+        0.25
+    """
+    profile = camera.profile
     noisy = add_noise(mosaic(light.clamp(0, camera.full_well), profile.cfa), camera.noise, generator)
     stored = profile.quantise(noisy[0].cpu().numpy())
     bayer = torch.from_numpy(profile.normalise(stored)).unsqueeze(0)

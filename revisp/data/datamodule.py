@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from revisp.data.base import DataModule, check_whole
 from revisp.data.crops import CropDataset, CropSampler
@@ -142,19 +142,23 @@ class PairDataModule(DataModule):
             ConfigError: an argument is outside its range.
             DataError: a picture is smaller than a crop.
         """
-        sampler = CropSampler(
-            self.train_pictures,
+        pictures = self.train_pictures
+        return self._crop_loader(CropDataset(pictures, self.crop), self._crop_sampler(pictures))
+
+    def _crop_sampler(self, pictures: Sequence[Picture], **changes: Any) -> CropSampler:
+        """Return the sampler of an epoch's crops; ``changes`` replace the module's own settings."""
+        settings = {"oe_share": self.oe_share, "strata": self.strata, "augment": self.augment, "seed": self.seed}
+        return CropSampler(
+            pictures,
             self.profile.cfa,
             crop=self.crop,
             length=self.crops_per_epoch,
-            oe_share=self.oe_share,
-            strata=self.strata,
-            augment=self.augment,
-            seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
+            **{**settings, **changes},
         )
-        dataset = CropDataset(self.train_pictures, self.crop)
+
+    def _crop_loader(self, dataset: Dataset[Sample], sampler: Sampler[Any]) -> DataLoader[Sample]:
         return _EpochLoader(
             dataset,
             batch_size=self.batch_size,

@@ -106,11 +106,12 @@ class ScenePicture:
         """Draw and render a view, and cut a window of it; ``mosaic(target) == bayer``."""
         whole = self._sample(0 if self.fixed else seed)
         window = (..., slice(top, top + height), slice(left, left + width))
-        srgb, bayer, target, clean, gain = (
-            plane[window].contiguous() if plane.numel() else plane
-            for plane in (whole.srgb, whole.bayer, whole.target, whole.clean, whole.gain)
-        )
-        return Sample(srgb, bayer, target, whole.name, torch.ones_like(bayer), clean, gain)
+        planes: dict[str, Any] = {
+            name: plane[window].contiguous()
+            for name, plane in whole._asdict().items()
+            if isinstance(plane, torch.Tensor) and plane.numel()
+        }
+        return whole._replace(**planes)
 
     def scene_name(self, sample: Sample) -> str:
         """Return the name of the scene that a sample of this picture shows."""
@@ -228,7 +229,7 @@ class SceneSource:
     def train_pictures(self) -> list[ScenePicture]:
         """Return pictures that show another view of another scene at each reading."""
         return [
-            ScenePicture(
+            self._picture(
                 self.scene_library.parts["train"],
                 self.crop,
                 number,
@@ -242,10 +243,13 @@ class SceneSource:
     def val_pictures(self) -> list[ScenePicture]:
         """Return some views of each scene that is held back for validation, always the same."""
         return [
-            ScenePicture([scene], self.val_size, number, name=f"{scene.name} {number + 1}", fixed=True)
+            self._picture([scene], self.val_size, number, name=f"{scene.name} {number + 1}", fixed=True)
             for scene in self.scene_library.parts["val"]
             for number in range(self.val_views)
         ]
+
+    def _picture(self, scenes: Sequence[CachedScene], size: int, number: int, **options: Any) -> ScenePicture:
+        return ScenePicture(scenes, size, number, **options)
 
 
 class SceneDataModule(PairDataModule):
@@ -266,11 +270,21 @@ class SceneDataModule(PairDataModule):
         return rendered_views(scenes, count, prior, seed=seed, num_workers=self.num_workers)
 
 
-def scenes(*, crop: int = 128, demosaic: Mapping[str, Any] | None = None, **options: Any) -> SceneDataModule:
+def scenes(
+    *,
+    crop: int = 128,
+    camera: str | Path | None = None,
+    pairs: str | Path | None = None,
+    demosaic: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> PairDataModule:
     """Return the data module of scenes that are rendered anew for every crop.
 
     Args:
         crop: side of a crop.
+        camera: file of the camera that takes all views (`revisp.data.camera_views`); None: renderings of any
+            camera, and the RAW of the canonical sensor.
+        pairs: prepared data set of that camera, whose pairs are learnt with the scenes; None: none.
         demosaic: of no effect, as scenes have all colours.
         options: arguments of `SceneSource`, and of `PairDataModule`.
 
@@ -280,5 +294,12 @@ def scenes(*, crop: int = 128, demosaic: Mapping[str, Any] | None = None, **opti
         OutputError: the decoded scenes cannot be stored.
     """
     check_whole(crop, "crop", MIN_VIEW // 2)
+    if camera is not None:
+        from revisp.data.camera_views import camera_scenes
+
+        return camera_scenes(camera, pairs, crop=crop, **options)
+    if pairs is not None:
+        raise ConfigError("data.pairs needs data.camera: the file of the camera that took them")
+    options.pop("pair_share", None)
     source = SceneSource(crop=crop, **taken_by(SceneSource, options))
     return SceneDataModule(source, crop=crop, oe_share=0.0, augment=False, **options)

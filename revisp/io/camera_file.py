@@ -1,11 +1,14 @@
-"""A measured camera on disk: its profile, its fitted rendering and its noise, as JSON.
+"""A measured camera on disk: its profile, fitted rendering, noise and ceilings, as JSON.
 
-`revisp-prepare` writes one for each camera of a data set, so that plain photos can be sent through that camera.
+`revisp-prepare` writes one for each camera of a data set, so that photos and scenes can be sent through that
+camera.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -19,15 +22,18 @@ from revisp.camera.profile import CameraProfile, Profile
 from revisp.camera.simulate import SimulatedCamera
 from revisp.errors import ConfigError
 from revisp.io.atomic import atomic_write
-from revisp.schema import Number, Numbers, build, check_fields, part, validated
+from revisp.schema import Number, Numbers, Whole, build, check_fields, part, validated
 
-__all__ = ["load_camera", "load_curve", "load_profile", "save_camera"]
+__all__ = ["IsoNoise", "MeasuredCamera", "load_camera", "load_curve", "load_profile", "read_camera", "save_camera"]
 
 CAMERA_FILE = "a camera file of revisp-prepare"
 """What a file that cannot be read should have been, in messages."""
 
 
 _CURVE = TypeAdapter(Numbers)
+
+Ceiling = Annotated[Number, Field(gt=0, le=4)] | None
+Side = Annotated[Whole, Field(ge=16, le=2**20)]
 
 
 @dataclass(frozen=True)
@@ -41,19 +47,87 @@ class _Noise:
         check_fields(self, "noise", ConfigError)
 
 
+Variance = Annotated[Number, Field(ge=0, le=1)]
+
+
 @dataclass(frozen=True)
-class _CameraFile:
-    """The content of a camera file."""
+class IsoNoise:
+    """Noise at one ISO speed: the median over pictures.
+
+    Attributes:
+        iso: the ISO speed; None if the files do not tell.
+        shot: as in `NoiseLevels`.
+        read: as in `NoiseLevels`.
+        spread: standard deviation of ``shot`` over the pictures; None for one picture.
+        pictures: number of pictures.
+
+    Raises:
+        ConfigError: a value outside its range.
+
+    Example:
+        >>> IsoNoise(iso=100, shot=2e-4, read=1e-6).pictures
+        1
+    """
+
+    iso: Whole | None
+    shot: Variance
+    read: Variance
+    spread: Number | None = None
+    pictures: Whole = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self, "noise by ISO", ConfigError)
+
+    @property
+    def levels(self) -> NoiseLevels:
+        """Shot and read noise."""
+        return NoiseLevels(self.shot, self.read)
+
+
+@dataclass(frozen=True)
+class MeasuredCamera:
+    """The content of a camera file.
+
+    Attributes:
+        profile: CFA, levels and colour.
+        fitted: the fitted rendering, with its standard errors (`revisp.camera.fitted.FitErrors`).
+        noise: noise of the normalised RAW, the median of all pictures.
+        noise_by_iso: the same for each ISO speed.
+        ceilings: where R, Gr, Gb, B really saturate, normalised (black 0, white 1); None for a colour that
+            saturates too rarely to tell.
+        size: height and width of the camera's photos in pixels; None if they may be cut.
+
+    Raises:
+        ConfigError: a value has the wrong type or is outside its range.
+    """
 
     profile: Profile
     fitted: Annotated[FittedCamera, part(FittedCamera, "fitted camera", ConfigError)]
     noise: Annotated[_Noise, part(_Noise, "noise", ConfigError)]
+    noise_by_iso: tuple[Annotated[IsoNoise, part(IsoNoise, "noise by ISO", ConfigError)], ...] = ()
+    ceilings: tuple[Ceiling, Ceiling, Ceiling, Ceiling] = (None, None, None, None)
+    size: tuple[Side, Side] | None = None
 
     def __post_init__(self) -> None:
         check_fields(self, "camera file of revisp-prepare", ConfigError)
 
+    @property
+    def simulated(self) -> SimulatedCamera:
+        """The camera as one to simulate, with the median of its noise."""
+        shot, read = self.noise.shot, self.noise.read
+        return SimulatedCamera(self.profile, shot_noise=shot, read_noise=read, rendering=self.fitted)
 
-def save_camera(path: str | Path, profile: CameraProfile, fitted: FittedCamera, noise: NoiseLevels) -> None:
+
+def save_camera(
+    path: str | Path,
+    profile: CameraProfile,
+    fitted: FittedCamera,
+    noise: NoiseLevels,
+    *,
+    noise_by_iso: Sequence[IsoNoise] = (),
+    ceilings: Sequence[float | None] = (None,) * 4,
+    size: tuple[int, int] | None = None,
+) -> None:
     """Write a camera file.
 
     Args:
@@ -61,25 +135,42 @@ def save_camera(path: str | Path, profile: CameraProfile, fitted: FittedCamera, 
         profile: CFA, levels and colour.
         fitted: the fitted rendering of the camera.
         noise: noise of its normalised RAW.
+        noise_by_iso: as `MeasuredCamera.noise_by_iso`.
+        ceilings: as `MeasuredCamera.ceilings`.
+        size: as `MeasuredCamera.size`.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    values = {"profile": profile.to_dict(), "fitted": fitted.to_dict(), "noise": noise._asdict()}
+    values = {
+        "profile": profile.to_dict(),
+        "fitted": fitted.to_dict(),
+        "noise": noise._asdict(),
+        "noise_by_iso": [dataclasses.asdict(each) for each in noise_by_iso],
+        "ceilings": list(ceilings),
+        "size": size,
+    }
     with atomic_write(path) as file:
         file.write((json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_camera(path: str | Path) -> MeasuredCamera:
+    """Read a camera file.
+
+    Raises:
+        ConfigError: the file is missing, not JSON, or not a camera file; the message names it.
+    """
+    with json_of(path, CAMERA_FILE) as values:
+        return build(MeasuredCamera, values, "camera file of revisp-prepare", ConfigError)
 
 
 def load_camera(path: str | Path) -> SimulatedCamera:
     """Read a camera file as a camera to simulate.
 
     Raises:
-        ConfigError: the file is missing, not JSON, or not a camera file; the message names it.
+        ConfigError: as `read_camera`.
     """
-    with json_of(path, CAMERA_FILE) as values:
-        measured = build(_CameraFile, values, "camera file of revisp-prepare", ConfigError)
-    shot, read = measured.noise.shot, measured.noise.read
-    return SimulatedCamera(measured.profile, shot_noise=shot, read_noise=read, rendering=measured.fitted)
+    return read_camera(path).simulated
 
 
 def load_profile(path: str | Path) -> CameraProfile:

@@ -72,7 +72,10 @@ def build_training(cfg: DictConfig, data: DataModule | None = None) -> Training:
         data = data or build_data(cfg)
         task = build_task(cfg, build_model(cfg, data.profile))
         if task.model.config["base"] == "estimated" and not isinstance(data, SceneDataModule):
-            raise ConfigError(f"pipeline.base=estimated learns from scenes: set data=scenes, not {cfg.data.name}")
+            raise ConfigError(
+                "pipeline.base=estimated learns from scenes as any camera takes them: set data=scenes without "
+                f"data.camera; here data={cfg.data.name}"
+            )
         if task.model.config["gain_channel"] and not cfg.data.get("gain_maps"):
             raise ConfigError(
                 "pipeline.gain_channel=true learns from photos with gain maps: set data=scenes data.gain_maps=0.5"

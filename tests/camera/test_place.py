@@ -39,6 +39,21 @@ def test_coordinates_are_those_of_the_definition(height: int, width: int) -> Non
     np.testing.assert_allclose(shading_gain(height, width, (0.3, 0.2))[0].numpy(), gain, atol=1e-5)
 
 
+def test_standard_errors_tell_how_far_fits_of_other_photos_lie_apart() -> None:
+    true = FittedCamera(as_tuples(plain_curve().numpy()), ((2.0, 0.0, 0.0), (0.0, 1.5, 0.0), (0.0, 0.0, 1.8)))
+    fits = []
+    for seed in range(6):
+        generator = torch.Generator().manual_seed(seed)
+        photo = 0.05 + 0.85 * torch.rand(3, 24, 24, generator=generator)
+        raw = true.unprocess(photo) * (1 + 0.05 * torch.randn(3, 24, 24, generator=generator))
+        pair = (x.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2) for x in (photo, raw))
+        fits.append(fit_camera([FitPair(*pair)]))
+    apart = np.std([fit.matrix for fit in fits], axis=0)
+    told = np.mean([fit.errors.matrix for fit in fits if fit.errors], axis=0)
+    assert 1 / 4 < np.median(told / apart) < 4
+    assert FittedCamera.from_dict(fits[0].to_dict()) == fits[0]
+
+
 def test_crops_that_know_their_place_tell_the_shading_of_the_photo() -> None:
     true = FittedCamera(
         as_tuples(plain_curve().numpy()), ((2.0, 0.0, 0.0), (0.0, 1.5, 0.0), (0.0, 0.0, 1.8)), shading=(0.4, 0.1)

@@ -15,7 +15,7 @@ from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SIMULATED, simulate
 from revisp.data.manifest import array_path, read_manifest
 from revisp.errors import OutputError
-from revisp.io.camera_file import load_camera
+from revisp.io.camera_file import load_camera, read_camera
 from revisp.io.mosaic_file import write_mosaic
 from revisp.prepare import PrepareOptions, prepare
 from revisp.prepare.cameras import write_cameras
@@ -46,7 +46,13 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_camera_file_is_a_camera_to_simulate(pairs: Path, tmp_path: Path) -> None:
     file = pairs / "cameras" / "Maker-One-2.json"
-    assert list((pairs / "cameras").iterdir()) == [file]
+    assert sorted((pairs / "cameras").iterdir()) == [file, file.with_suffix(".png")]
+    with Image.open(file.with_suffix(".png")) as sheet:
+        assert sheet.size[0] > 900
+    measured = read_camera(file)
+    assert [(noise.iso, noise.pictures) for noise in measured.noise_by_iso] == [(None, 1)]
+    assert measured.fitted.errors is not None
+    assert measured.size is None  # photos of pairs may be cut
     camera = load_camera(file)
     assert (camera.profile.make, camera.profile.model) == ("Maker", "One/2")
     assert camera.profile.cfa is SIMULATED.profile.cfa
@@ -68,7 +74,7 @@ def test_another_camera_makes_simulated_pictures_anew(pairs: Path, tmp_path: Pat
     Image.new("RGB", (96, 64), (90, 120, 60)).save(tmp_path / "a.png")
     root = tmp_path / "set"
     assert prepare([tmp_path / "a.png"], root, FAST).made == ("a",)
-    measured = PrepareOptions(demosaic="bilinear", workers=1, camera=next((pairs / "cameras").iterdir()))
+    measured = PrepareOptions(demosaic="bilinear", workers=1, camera=pairs / "cameras" / "Maker-One-2.json")
     assert prepare([tmp_path / "a.png"], root, measured).made == ("a",)
     assert prepare([tmp_path / "a.png"], root, measured).made == ()
 
