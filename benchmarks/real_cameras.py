@@ -23,25 +23,18 @@ import numpy as np
 from _report import provenance
 
 from revisp.camera.cameras import known_cameras
-from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.profile import CameraProfile
-from revisp.cfa import pack
 from revisp.challenges import CHALLENGES
 from revisp.data.manifest import Entry, read_manifest
-from revisp.data.prepared import PreparedSource
-from revisp.data.tiles import picture_tiles
 from revisp.io.converters import available_converters
 from revisp.io.raw.read import read_raw
-from revisp.metrics import aim_psnr, aim_ssim
-from revisp.mosaic import mosaic
 
 RIVALS = {
     "val": "fused pipeline (U-Net)",
     "noe": "NOE branch alone",
     "upi": "UPI, matrix and white balance of the training cameras",
     "upi_fitted": "UPI, brightness fitted to the training scenes",
-    "classical": "fitted classical inverse",
-    "shading": "fitted classical inverse with lens shading",
+    "classical": "fitted classical inverse with lens shading",
 }
 COLUMNS = ("psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe")
 NATURAL_TRAINING = (
@@ -90,26 +83,11 @@ def report_hero7(files: Path, out: Path) -> Iterable[str]:
     pairs = [files / "gopro_hero7" / f"GOPR{number}.GPR" for number in (8508, 8514)]
     prepare(pairs, root, "--val", "GOPR8514")
     words = (f"data.root={root}", *HERO7_TRAINING)
-    metrics = train(out / "runs" / "hero7", "pipeline=fusion", *NETWORK, *words) | score_with_shading(root)
+    metrics = train(out / "runs" / "hero7", "pipeline=fusion", *NETWORK, *words)
     on_base = train(out / "runs" / "hero7_on_base", "pipeline=fusion_residual", *words)
-    yield from _table({"8514 by 8508": metrics, "the default: on a fitted base": on_base})
-
-
-def score_with_shading(root: Path) -> dict[str, float | None]:
-    """Score the classical inverse that knows where in the photo a pixel lies, on the tiles of the closing test."""
-    source = PreparedSource(root)
-    (learnt,), (scored,) = source.train_pictures(), source.val_pictures()
-    pair = learnt.read(0, 0, learnt.height, learnt.width)
-    camera = fit_camera([FitPair(pair.srgb, pair.target, pair.valid)], shading=True)
-    whole = scored.read(0, 0, scored.height, scored.width)
-    predicted = mosaic(camera.unprocess(whole.srgb), source.profile.cfa)
-    psnr, ssim = [], []
-    for tile in picture_tiles([scored], 0, source.profile.cfa, 512):
-        rows, columns = slice(tile.top, tile.top + tile.height), slice(tile.left, tile.left + tile.width)
-        planes = [pack(x[None, :, rows, columns], source.profile.cfa) for x in (predicted, whole.bayer)]
-        psnr.append(float(aim_psnr(*planes)))
-        ssim.append(float(aim_ssim(*planes)))
-    return {"shading/psnr": float(np.mean(psnr)), "shading/ssim": float(np.mean(ssim))}
+    placed = train(out / "runs" / "hero7_placed", "pipeline=fusion_residual", "pipeline.place=true", *words)
+    rows = {"8514 by 8508": metrics, "the default: on a fitted base": on_base, "the same with place": placed}
+    yield from _table(rows)
 
 
 def report_natural(files: Path, out: Path) -> Iterable[str]:

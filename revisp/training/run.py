@@ -19,7 +19,7 @@ from revisp.pipeline import ReverseISP
 from revisp.training.build import Training, build_training
 from revisp.training.checkpoints import check_checkpoint, find_checkpoint
 from revisp.training.panel import write_panels
-from revisp.training.summary import describe_training, model_card, rival_table, write_metrics
+from revisp.training.summary import advice, describe_training, model_card, rival_table, write_metrics
 from revisp.training.task import RIVALS
 
 __all__ = ["TrainResult", "fit", "run", "train"]
@@ -111,10 +111,12 @@ def _train(cfg: DictConfig, training: Training, resume: Path | None) -> TrainRes
     metrics = {name: value for name, value in figures.items() if name.partition("/")[0] in RIVALS}
     folder = run_dir / "model"
     if trainer.is_global_zero:
-        save_pretrained(model, folder, card=model_card(cfg), metrics=metrics)
+        save_pretrained(model, folder, card=model_card(cfg, metrics), metrics=metrics)
         write_metrics(metrics, run_dir / "metrics.json")
         write_panels(task, data, run_dir / "panel.png", photos=cfg.panel_photos)
         log.info("%s", rival_table(metrics))
+        if sentence := advice(metrics):
+            log.info("%s", sentence)
         for line in data.left_out:
             log.info("%s", line)
         log.info("Run folder: %s", run_dir)

@@ -14,7 +14,10 @@ from revisp.io.atomic import atomic_write
 from revisp.pipeline import ReverseISP
 from revisp.training.task import RIVALS
 
-__all__ = ["describe_training", "model_card", "rival_table", "write_metrics"]
+__all__ = ["advice", "describe_training", "model_card", "rival_table", "write_metrics"]
+
+CLEAR_GAIN = 0.1
+"""PSNR in dB by which one must be ahead of the other to be called better."""
 
 
 def describe_training(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -> str:
@@ -48,14 +51,39 @@ def rival_table(metrics: Mapping[str, float]) -> str:
     return "\n".join(rows)
 
 
-def model_card(cfg: DictConfig) -> str:
-    """Return the Markdown text of a model card: the data and the whole recipe."""
+def advice(metrics: Mapping[str, float]) -> str | None:
+    """Return one sentence that says which to use, the model or the fitted formula; None without figures of both.
+
+    Example:
+        >>> advice({"val/psnr": 43.71, "classical/psnr": 43.51})
+        'Use the model: on the validation pictures it has 43.71 dB, the fitted classical inverse 43.51 dB.'
+    """
+    model, formula = (metrics.get(f"{group}/psnr", math.nan) for group in ("val", "classical"))
+    if math.isnan(model) or math.isnan(formula):
+        return None
+    if model >= formula + CLEAR_GAIN:
+        choice = "Use the model"
+    elif formula >= model + CLEAR_GAIN:
+        choice = "Use the fitted classical inverse alone (backbone=classical pipeline=plain), not this model"
+    else:
+        choice = "Use either, the difference is not clear"
+    own = "it" if choice == "Use the model" else "the model"
+    return (
+        f"{choice}: on the validation pictures {own} has {model:.2f} dB, the fitted classical inverse "
+        f"{formula:.2f} dB."
+    )
+
+
+def model_card(cfg: DictConfig, metrics: Mapping[str, float]) -> str:
+    """Return the Markdown text of a model card: the data, the whole recipe, and what `advice` says."""
     settings = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(settings, dict)
     for key in ("callbacks", "logger", "run_dir"):
         settings.pop(key, None)
     recipe = OmegaConf.to_yaml(settings).strip()
-    return f"Trained with `revisp-train` on data `{cfg.data.name}`:\n\n```yaml\n{recipe}\n```"
+    card = f"Trained with `revisp-train` on data `{cfg.data.name}`:\n\n```yaml\n{recipe}\n```"
+    sentence = advice(metrics)
+    return card if sentence is None else f"{sentence}\n\n{card}"
 
 
 def write_metrics(metrics: Mapping[str, float], path: Path) -> None:
