@@ -1,4 +1,4 @@
-"""The sentence at the end of a training: which to use, the model or the formula that was fitted to the same pictures."""
+"""The sentence at the end of a training: use the model, or the formula that was fitted to the same pictures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from revisp.training.summary import advice, model_card
         (
             39.2,
             43.5,
-            "Use the fitted classical inverse alone (backbone=classical pipeline=plain), not this model: ",
+            "Use the fitted classical inverse alone (backbone=classical pipeline=plain), not this ",
         ),
         (43.52, 43.5, "Use either, the difference is not clear: "),
     ],
