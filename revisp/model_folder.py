@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +18,7 @@ import revisp
 from revisp.camera.profile import Profile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, OutputError, WeightsError
-from revisp.io.atomic import replace_folder
+from revisp.io.atomic import remove_unfinished, replace_folder, unfinished_folder
 from revisp.io.boundary import decoding
 from revisp.pipeline import ReverseISP
 from revisp.pipeline.build import Branches
@@ -67,7 +65,7 @@ def save_pretrained(
     metrics: dict[str, float] | None = None,
     half: bool = False,
 ) -> Path:
-    """Write a model folder completely, or not at all.
+    """Write a model folder completely, or not at all. Hidden folders that killed calls left beside it are removed.
 
     Args:
         model: the pipeline.
@@ -99,24 +97,20 @@ def save_pretrained(
     pipeline = {**model.config, "backbone_kwargs": {**model.config["backbone_kwargs"]}}
     pipeline["backbone_kwargs"].pop("encoder_weights", None)  # else loading would download initial weights
     config = {"format": FOLDER_FORMAT, "revisp": revisp.__version__, "pipeline": pipeline}
-    temporary = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        temporary.chmod(0o755)
-        save_file(state, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
-        (temporary / WEIGHTS_FILE).chmod(0o644)
-        (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-        (temporary / CARD_FILE).write_text(_card(model, card, metrics or {}))
-        if folder.exists():
-            replace_folder(temporary, folder.resolve())
-        else:
-            temporary.replace(folder)
+        remove_unfinished(folder.parent, FOLDER_FILES)
+        with unfinished_folder(folder.parent) as temporary:
+            save_file(state, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+            (temporary / WEIGHTS_FILE).chmod(0o644)
+            (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
+            (temporary / CARD_FILE).write_text(_card(model, card, metrics or {}))
+            if folder.exists():
+                replace_folder(temporary, folder.resolve())
+            else:
+                temporary.replace(folder)
     except (OSError, SafetensorError) as error:
         raise OutputError(f"cannot write the model folder {folder}: {error}") from error
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -84,7 +86,7 @@ def test_an_interrupt_leaves_the_old_or_the_new_folder(
     folder = save_pretrained(model, tmp_path / "model", card="old")
     if not exchanged:
         monkeypatch.setattr(atomic, "_exchange", lambda one, two: False)
-    monkeypatch.setattr(model_folder.shutil, "rmtree", _interrupt)
+    monkeypatch.setattr(atomic.shutil, "rmtree", _interrupt)
     with pytest.raises(KeyboardInterrupt):
         save_pretrained(model, folder, card="new")
     assert "new" in (folder / "README.md").read_text()
@@ -227,3 +229,45 @@ def test_weights_that_are_not_finite_are_refused(model: ReverseISP, tmp_path: Pa
     folder = save_pretrained(model, tmp_path / "model")
     with pytest.raises(WeightsError, match=r"model\.safetensors: tensor .* not finite"):
         from_pretrained(folder)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from revisp.io.atomic import unfinished_folder
+with unfinished_folder(Path(sys.argv[1])) as folder:
+    (folder / "config.json").write_text("{")
+    print(folder, flush=True)
+    if sys.argv[2] == "wait":
+        sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_save_has_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    """Only a folder of our name, with our files, that no living process holds."""
+
+    def start(how: str) -> tuple[subprocess.Popen[str], Path]:
+        words = [sys.executable, "-c", KILLED, str(tmp_path), how]
+        process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        return process, Path(process.stdout.readline().strip())
+
+    dead, left = start("die")
+    alive, at_work = start("wait")
+    dead.wait()
+    other = tmp_path / ".revisp-0123456789ab.part"
+    other.mkdir()
+    (other / "notes.txt").write_text("not of revisp")
+    named = tmp_path / ".model.x1y2z3"
+    named.mkdir()
+    link = tmp_path / ".revisp-ba9876543210.part"
+    link.symlink_to(named, target_is_directory=True)
+    assert left.is_dir()
+    save_pretrained(ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}), tmp_path / "model")
+    assert not left.exists()
+    assert all(path.is_dir() for path in (at_work, named, link))
+    assert (other / "notes.txt").is_file()
+    alive.communicate("go on")
+    assert at_work.is_dir()
+    save_pretrained(ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}), tmp_path / "model")
+    assert not at_work.exists()

@@ -6,9 +6,10 @@ import contextlib
 import ctypes
 import os
 import re
+import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +20,7 @@ try:
 except ImportError:  # Windows, where an open file cannot be removed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["atomic_write", "remove_unfinished", "replace_folder"]
+__all__ = ["atomic_write", "remove_unfinished", "replace_folder", "unfinished_folder"]
 
 _TEMPORARY = re.compile(r"\.revisp-[0-9a-f]{12}\.part")
 
@@ -47,14 +48,14 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         (False, b'{}')
     """
     target = Path(os.path.realpath(path))
-    temporary = target.parent / f".revisp-{uuid.uuid4().hex[:12]}.part"
+    temporary = target.parent / _hidden_name()
     try:
         if target.exists() and not target.is_file():
             raise OutputError(f"cannot write {path}: it exists and is not a regular file")
         try:
             with temporary.open("x+b") as file:
                 with contextlib.suppress(OSError):  # a file system without locks
-                    _hold(file)
+                    _hold(file.fileno())
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -65,10 +66,50 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def remove_unfinished(folder: str | Path) -> None:
+@contextlib.contextmanager
+def unfinished_folder(parent: Path) -> Iterator[Path]:
+    """Make a hidden folder in another one, to be filled and renamed; what has its name at the end is removed.
+
+    It is locked. If the process is killed, `remove_unfinished` finds and removes it.
+
+    Raises:
+        OSError: it cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     with unfinished_folder(Path(place)) as made:
+        ...         (made / "file").touch()
+        ...         _ = made.rename(Path(place, "whole"))
+        ...     sorted(path.name for path in Path(place).iterdir())
+        ['whole']
+    """
+    temporary = parent / _hidden_name()
+    temporary.mkdir()
+    held = None
+    try:
+        with contextlib.suppress(OSError):  # a file system without locks, or Windows
+            held = os.open(temporary, os.O_RDONLY)
+            _hold(held)
+        yield temporary
+    finally:
+        try:
+            if temporary.exists():
+                shutil.rmtree(temporary, ignore_errors=True)
+        finally:
+            if held is not None:
+                os.close(held)
+
+
+def remove_unfinished(folder: str | Path, holding: Collection[str] = ()) -> None:
     """Remove the hidden files that killed runs have left in a folder; those of running ones are locked and stay.
 
-    Only files that `atomic_write` has named are touched.
+    Only files that `atomic_write` has named are touched, and folders that `unfinished_folder` has named.
+
+    Args:
+        folder: where to look.
+        holding: the names of files that a hidden folder may hold; one with anything else in it stays. Without
+            names, all folders stay.
 
     Example:
         >>> import tempfile
@@ -83,18 +124,39 @@ def remove_unfinished(folder: str | Path) -> None:
         for path in Path(folder).glob(".revisp-*.part"):
             if _TEMPORARY.fullmatch(path.name) and path.is_file() and not path.is_symlink():
                 with contextlib.suppress(OSError), path.open("rb") as file:
-                    _hold(file)
+                    _hold(file.fileno())
                     path.unlink()
+            elif holding and _TEMPORARY.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                _remove_folder(path, holding)
 
 
-def _hold(file: BinaryIO) -> None:
-    """Lock an open file until it is closed, so that no other process takes it for a leftover.
+def _remove_folder(folder: Path, holding: Collection[str]) -> None:
+    """Remove a hidden folder that no process holds, if it has files of these names and nothing else."""
+    with contextlib.suppress(OSError):
+        held = os.open(folder, os.O_RDONLY)
+        try:
+            _hold(held)
+            files = list(folder.iterdir())
+            if all(file.name in holding and file.is_file() and not file.is_symlink() for file in files):
+                for file in files:
+                    file.unlink()
+                folder.rmdir()
+        finally:
+            os.close(held)
+
+
+def _hidden_name() -> str:
+    return f".revisp-{uuid.uuid4().hex[:12]}.part"
+
+
+def _hold(file: int) -> None:
+    """Lock an open file or folder until it is closed, so that no other process takes it for a leftover.
 
     Raises:
         BlockingIOError: another process holds it.
     """
     if fcntl is not None:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def replace_folder(new: Path, old: Path) -> None:
