@@ -153,6 +153,13 @@ class PairSet:
                 uploads.remove(self._open.popitem(last=False)[1].folder)
             return self._open[index]
 
+    def close(self, uploads: Uploads) -> None:
+        """Stop the scoring, and remove the layers of all pairs."""
+        self.task.cancel()
+        with self._lock:
+            while self._open:
+                uploads.remove(self._open.popitem()[1].folder)
+
     def _predict(self, sample: Sample, folder: Path) -> OpenPair:
         bayer, scores = score_sample(self.model, sample)
         truth, profile, cfa = sample.bayer.clamp(0, 1), self.data.profile, self.model.cfa
@@ -205,7 +212,7 @@ class PairSets:
         found = PairSet(create_data(**arguments), load_model(model or own, self._device))
         self._open[found.key] = found
         while len(self._open) > MOST_SETS:
-            self._open.popitem(last=False)[1].task.cancel()
+            self._open.popitem(last=False)[1].close(self.uploads)
         self._worker.submit(found.task, found.score)
         return found
 

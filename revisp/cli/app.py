@@ -78,7 +78,9 @@ def command(
         )
         listening = _listen(host, port)
         address = f"http://{_written(host)}:{listening.getsockname()[1]}/"
-        config = uvicorn.Config(create_app(offer), log_level="warning", server_header=False)
+        config = uvicorn.Config(
+            create_app(offer), log_level="warning", server_header=False, timeout_graceful_shutdown=5
+        )
         say(f"revisp-app is at {address} (Ctrl-C ends it)")
         server = uvicorn.Server(config)
         if browser:
