@@ -13,7 +13,7 @@ from revisp.checks import check_image
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Mosaic", "mosaic", "phase_of"]
+__all__ = ["Mosaic", "mosaic", "sampled_phase"]
 
 
 def mosaic(raw_rgb: Tensor, cfa: CFA | str) -> Tensor:
@@ -48,7 +48,7 @@ def mosaic(raw_rgb: Tensor, cfa: CFA | str) -> Tensor:
     return bayer
 
 
-def phase_of(raw_rgb: Tensor, bayer: Tensor) -> CFA | None:
+def sampled_phase(raw_rgb: Tensor, bayer: Tensor) -> CFA | None:
     """Return the Bayer phase by which a mosaic was sampled from demosaiced RAW.
 
     Args:
@@ -61,7 +61,7 @@ def phase_of(raw_rgb: Tensor, bayer: Tensor) -> CFA | None:
     Example:
         >>> import torch
         >>> raw_rgb = torch.rand(3, 6, 8)
-        >>> phase_of(raw_rgb, mosaic(raw_rgb, "GBRG")).value, phase_of(raw_rgb, torch.rand(1, 6, 8))
+        >>> sampled_phase(raw_rgb, mosaic(raw_rgb, "GBRG")).value, sampled_phase(raw_rgb, torch.rand(1, 6, 8))
         ('GBRG', None)
     """
     found = [cfa for cfa in CFA if bool((mosaic(raw_rgb, cfa) == bayer).all())]

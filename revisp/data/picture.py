@@ -11,7 +11,7 @@ from revisp.camera.place import Place, place_map
 from revisp.checks import check_image, check_same_size
 from revisp.display import cfa_pattern, figure, rich_display, viewable
 from revisp.errors import ShapeError
-from revisp.mosaic import phase_of
+from revisp.mosaic import sampled_phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +108,7 @@ class Sample(NamedTuple):
         srgb, bayer, target, valid = (
             x.detach().reshape(-1, *x.shape[-3:])[0] for x in (self.srgb, self.bayer, self.target, self.valid)
         )
-        cfa = phase_of(target, bayer)
+        cfa = sampled_phase(target, bayer)
         facts = [
             (name, f"{list(x.shape)}, {float(x.min()):.4f} to {float(x.max()):.4f}")
             for name, x in self._asdict().items()

@@ -9,7 +9,7 @@ from torch import Tensor
 from revisp.checks import check_image
 from revisp.display import cfa_pattern, figure, rich_display, viewable
 from revisp.errors import ShapeError
-from revisp.mosaic import phase_of
+from revisp.mosaic import sampled_phase
 
 __all__ = ["MINIMUM_SIZE", "Auxiliary", "Parts", "Reconstruction", "check_photos"]
 
@@ -55,7 +55,7 @@ class Reconstruction(NamedTuple):
     def _repr_html_(self) -> str:
         """Show the first photo in a notebook: RAW, mask, and the ranges of all tensors."""
         first = Reconstruction(*(None if x is None else x.detach().reshape(-1, *x.shape[-3:])[0] for x in self))  # type: ignore[arg-type]
-        cfa = phase_of(first.raw_rgb, first.mosaiced)
+        cfa = sampled_phase(first.raw_rgb, first.mosaiced)
         facts = [
             (name, f"{list(x.shape)}, {float(x.min()):.4f} to {float(x.max()):.4f}")
             for name, x in self._asdict().items()
