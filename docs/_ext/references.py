@@ -72,7 +72,7 @@ def networks() -> str:
     """Return a Markdown table of the catalogue's networks, without those that plugins bring."""
     from revisp.backbones import describe_backbones
 
-    heads = "network", "from", "parameters", "GMAC", "GMAC/MP", "predicts", "sees", "S7", "P20", "recipe"
+    heads = "network", "parameters", "GMAC", "GMAC/MP", "predicts", "sees", "S7", "P20", "recipe", "from"
     rows = [_network(row) for row in describe_backbones() if row["plugin"] is None]
     return "\n".join(["| " + " | ".join(line) + " |" for line in (heads, ("---",) * len(heads), *rows)])
 
@@ -87,7 +87,6 @@ def _network(known: dict[str, Any]) -> tuple[str, ...]:
     scores = [(reported.get(f"{track}/psnr"), reported.get(f"{track}/ssim")) for track in ("s7", "p20")]
     return (
         f"{{py:class}}`{name} <{network.__module__}.{network.__qualname__}>`",
-        known["paper"].replace("|", "\\|"),
         "" if known["parameters"] is None else f"{known['parameters']:,}",
         "" if gmac is None else f"{gmac:.1f}",
         "" if gmac is None else f"{gmac / TILE:.0f}",
@@ -95,6 +94,7 @@ def _network(known: dict[str, Any]) -> tuple[str, ...]:
         "photo" if known["global_context"] else f"{known['receptive_field']} px",
         *("" if psnr is None else f"{psnr:.2f} / {ssim:.2f}" for psnr, ssim in scores),
         ", ".join(f"`experiment={recipe}`" for recipe in recipes(name)),
+        known["paper"].replace("|", "\\|"),
     )
 
 
