@@ -9,6 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from revisp.cli._hydra import as_our_errors, is_help, run_command
+from revisp.cli._limits import LIMIT_WORDS, take_limits
 from revisp.cli._main import report_errors, say
 from revisp.config import as_dict, compose
 from revisp.errors import RevispError
@@ -51,9 +52,10 @@ CONFIG_NAME = "benchmark"
 
 def main() -> None:
     """Run the command."""
+    take_limits()
     words = sys.argv[1:]
     if is_help():
-        print(USAGE, end="")
+        print(USAGE + LIMIT_WORDS, end="")
     elif any(word.startswith("-") for word in words):  # options of Hydra, such as --cfg
         run_command(CONFIG_NAME, _job)
     else:

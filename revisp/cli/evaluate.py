@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from revisp.cli._hydra import is_help, run_command
+from revisp.cli._limits import LIMIT_WORDS, take_limits
 from revisp.cli._main import say
 from revisp.cli._progress import TerminalBar
 from revisp.cli._supervise import supervise
@@ -59,9 +60,10 @@ FLAG_SETTINGS = {"--blind": "blind=true", "--cycle": "cycle=true", "--submission
 
 def main() -> None:
     """Run the command."""
+    take_limits()
     if is_help():
         names = sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
-        print(USAGE.format(data=", ".join(names)), end="")
+        print(USAGE.format(data=", ".join(names)) + LIMIT_WORDS, end="")
     else:
         supervise()
         run_command("evaluate", _evaluate, [FLAG_SETTINGS.get(word, word) for word in sys.argv[1:]])

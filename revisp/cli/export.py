@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import report_errors, say
 from revisp.convert.jobs import left_out, named_photos
 from revisp.errors import ConfigError, OutputError
@@ -27,7 +28,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 EXPORT_ENDINGS = (".onnx", ".pt2")
 
 
-@app.command()
+@app.command(epilog=LIMIT_SENTENCE)
 def command(
     out: Annotated[
         Path, typer.Option("-o", "--out", help="File to write: .onnx, or .pt2 for a program of torch.export.")
@@ -68,6 +69,7 @@ def command(
 
 def main() -> None:
     """Run the command."""
+    take_limits()
     app()
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from revisp.backbones import describe_backbones
+from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import report_errors
 
 __all__ = ["main"]
@@ -18,7 +19,7 @@ TILE_MEGAPIXELS = 504 * 504 / 1e6
 """Megapixels of the tile for which costs are given."""
 
 
-@app.command()
+@app.command(epilog=LIMIT_SENTENCE)
 def command(
     pattern: Annotated[
         str, typer.Argument(metavar="PATTERN", help="Shell pattern of names, such as 'hit_*'.", show_default="all")
@@ -44,6 +45,7 @@ def command(
 
 def main() -> None:
     """Run the command."""
+    take_limits()
     app()
 
 

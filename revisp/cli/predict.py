@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import one_line, report_errors, say, shown
 from revisp.cli._progress import TerminalBar
 from revisp.cli._supervise import supervise
@@ -90,7 +91,7 @@ class Processes:
     device: str
 
 
-@app.command()
+@app.command(epilog=LIMIT_SENTENCE)
 def command(
     photos: Annotated[
         list[Path],
@@ -210,6 +211,7 @@ def command(
 
 def main() -> None:
     """Run the command."""
+    take_limits()
     supervise()
     app()
 

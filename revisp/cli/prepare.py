@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import report_errors, say
 from revisp.cli._progress import TerminalBar
 from revisp.cli._supervise import supervise
@@ -45,7 +46,7 @@ class DamagedUse(StrEnum):
     warn = "warn"
 
 
-@app.command()
+@app.command(epilog=LIMIT_SENTENCE)
 def command(
     inputs: Annotated[
         list[Path], typer.Argument(metavar="INPUT", help="RAW files, photos, scenes, or folders of them.")
@@ -134,6 +135,7 @@ def command(
 
 def main() -> None:
     """Run the command."""
+    take_limits()
     supervise()
     app()
 

@@ -8,6 +8,7 @@ import textwrap
 from omegaconf import DictConfig
 
 from revisp.cli._hydra import is_help, run_command
+from revisp.cli._limits import LIMIT_WORDS, take_limits
 from revisp.config import config_dir
 
 __all__ = ["main"]
@@ -37,8 +38,9 @@ Other words of the command line:
 
 def main() -> None:
     """Run the command."""
+    take_limits()
     if is_help():
-        print(USAGE.format(groups=_groups()), end="")
+        print(USAGE.format(groups=_groups()) + LIMIT_WORDS, end="")
     else:
         run_command("train", _train)
 

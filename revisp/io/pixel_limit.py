@@ -41,7 +41,7 @@ def check_pixels(path: str | Path, width: int, height: int, samples: int = 1) ->
     if width * height > most:
         raise ImageError(
             f"{path}: {width}x{height}, more than the {most // 10**6} megapixels that are read; "
-            f"if you trust it, set {MEGAPIXELS_VARIABLE} to more"
+            f"if you trust it, give --max-megapixels, or set {MEGAPIXELS_VARIABLE} to more"
         )
     if samples > MOST_SAMPLES:
         raise ImageError(f"{path}: {samples} samples a pixel, at most {MOST_SAMPLES} are read")

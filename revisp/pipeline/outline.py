@@ -58,7 +58,7 @@ def _bounded(most: int) -> Iterator[None]:
         if found["parameters"] > most or found["modules"] > MOST_MODULES:
             raise ConfigError(
                 f"a network of more than {most / 1e6:.0f} million parameters or {MOST_MODULES} modules: if you "
-                f"trust it, set {PARAMETERS_VARIABLE} to more"
+                f"trust it, give --max-million-parameters, or set {PARAMETERS_VARIABLE} to more"
             )
 
     hooks = [register_module_parameter_registration_hook(count), register_module_module_registration_hook(count)]

@@ -155,8 +155,8 @@ def _pillow(data: bytes, path: Path, orientation: int, *, deep: bool = False) ->
     except Image.DecompressionBombError:
         most = max_pixels() // 10**6
         raise ImageError(
-            f"{path}: larger than {most} megapixels, the most that is read; if you trust it, set "
-            f"{MEGAPIXELS_VARIABLE} to more"
+            f"{path}: larger than {most} megapixels, the most that is read; if you trust it, give "
+            f"--max-megapixels, or set {MEGAPIXELS_VARIABLE} to more"
         ) from None
 
 
