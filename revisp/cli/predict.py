@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from revisp.cli._damaged import DamagedUse
 from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import one_line, report_errors, say, shown
 from revisp.cli._progress import TerminalBar
@@ -73,13 +74,6 @@ class GainMapUse(StrEnum):
 
     auto = "auto"
     off = "off"
-
-
-class DamagedUse(StrEnum):
-    """What to do with photos of which a part is missing."""
-
-    refuse = "refuse"
-    warn = "warn"
 
 
 @dataclass(frozen=True)

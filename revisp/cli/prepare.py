@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from revisp.cli._damaged import DamagedUse
 from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import report_errors, say
 from revisp.cli._progress import TerminalBar
@@ -37,13 +38,6 @@ class Method(StrEnum):
     demosaicnet = "demosaicnet"
     malvar = "malvar"
     bilinear = "bilinear"
-
-
-class DamagedUse(StrEnum):
-    """What to do with files of which a part is missing."""
-
-    refuse = "refuse"
-    warn = "warn"
 
 
 @app.command(epilog=LIMIT_SENTENCE)
