@@ -18,7 +18,7 @@ from revisp.camera.draw import Draw
 from revisp.camera.isp import srgb_to_linear
 from revisp.camera.scene_rendering import MID_GREY
 
-__all__ = ["BLACK", "HDRRendition", "random_hdr_rendition"]
+__all__ = ["BLACK", "HDRRendition", "random_hdr_rendition", "unmix_clipped"]
 
 BLACK = 1 / 64
 """Light, the photo's white 1, that is added before gains are taken: the offset of most writers of gain maps."""
@@ -39,6 +39,14 @@ KNEE = 4.0
 
 SMALLER, EIGHT_BITS = (1, 2, 4), 0.7
 """How much smaller than the photo a map can be, and the share of the maps that are stored in 8 bits."""
+
+CLIPPED, NEAR_WHITE = 0.98, 0.8
+"""sRGB values: of the darkest channel from which a pixel is clipped, and of the brightest above which it is near
+white."""
+
+LEAST_COVER = 0.02
+"""Squared share of clipped pixels among those that a place of a small map is the mean of, from which it tells of
+them."""
 
 ANCHOR_EV = 0.1
 """Deviation of the error with which a photo tells its gain at mid grey."""
@@ -85,7 +93,7 @@ class HDRRendition:
         if math.isfinite(self.headroom):
             hdr = hdr / (1 + (hdr / 2.0**self.headroom) ** KNEE) ** (1 / KNEE)
         shown = srgb_to_linear(photo).mean(dim=-3, keepdim=True)
-        return self._stored(_gain(hdr, shown).clamp_min(self.least)) - self.at_mid_grey
+        return self._stored(_gain(hdr, shown).clamp_min(self.least), photo) - self.at_mid_grey
 
     @property
     def at_mid_grey(self) -> float:
@@ -93,15 +101,53 @@ class HDRRendition:
         grey = torch.tensor(MID_GREY, dtype=torch.float64)
         return max(float(_gain(grey * 2.0**self.level, grey)), self.least)
 
-    def _stored(self, stops: Tensor) -> Tensor:
-        """Return a map as it is read from its file."""
+    def _stored(self, stops: Tensor, photo: Tensor) -> Tensor:
+        """Return a map as it is read from the photo's file."""
         size = stops.shape[-2:]
         small = (max(1, size[0] // self.smaller), max(1, size[1] // self.smaller))
         values = F.adaptive_avg_pool2d(stops[None], small)
         if self.eight_bits:
             low, high = values.amin(), values.amax()
             values = low + (high - low) * ((values - low) / (high - low).clamp_min(1e-6) * 255).round() / 255
-        return F.interpolate(values, (size[0], size[1]), mode="bilinear", align_corners=False)[0]
+        large = F.interpolate(values, (size[0], size[1]), mode="bilinear", align_corners=False)[0]
+        return unmix_clipped(large, values[0], photo)
+
+
+def unmix_clipped(stops: Tensor, small: Tensor, photo: Tensor) -> Tensor:
+    """Tell the gain of clipped pixels apart from that of the pixels beside them, with which a small map mixes it.
+
+    Each place of a small map is the mean of some pixels, of which a share f is clipped: f c + (1 - f) u, with
+    their gain c and that of pixels just below white, u. By least squares over the places around a pixel, c is the
+    sum of f (mean - (1 - f) u) over that of f².
+
+    Args:
+        stops: the map in EV, enlarged to the photo's size, ``[1, H, W]``.
+        small: the map as it is stored, in EV, ``[1, h, w]``.
+        photo: sRGB ``[3, H, W]`` in [0, 1].
+
+    Returns:
+        The map in EV ``[1, H, W]``, changed at clipped pixels alone.
+
+    Example:
+        >>> photo = torch.full((3, 8, 8), 0.9)
+        >>> photo[..., 5:] = 1.0
+        >>> truth = torch.where(photo[:1] == 1, 3.0, 0.5)
+        >>> small = F.adaptive_avg_pool2d(truth, 2)
+        >>> unmix_clipped(F.interpolate(small[None], 8, mode="bilinear")[0], small, photo).max() > 2.5
+        tensor(True)
+    """
+    clipped = (photo.amin(dim=0, keepdim=True) >= CLIPPED).to(stops)
+    size = (photo.shape[-2], photo.shape[-1])
+    if small.shape[-2] >= size[0] or not bool(clipped.any()):
+        return stops
+    near = stops[(photo.amax(dim=0, keepdim=True) > NEAR_WHITE) & (clipped == 0)]
+    beside = near.median() if near.numel() else stops.new_zeros(())
+    share = F.adaptive_avg_pool2d(clipped[None], (small.shape[-2], small.shape[-1]))
+    told, cover = (
+        F.interpolate(x, size, mode="bilinear", align_corners=False)[0]
+        for x in (share * (small[None] - (1 - share) * beside), share.square())
+    )
+    return torch.where((clipped == 1) & (cover > LEAST_COVER), told / cover.clamp_min(LEAST_COVER), stops)
 
 
 def random_hdr_rendition(generator: torch.Generator) -> tuple[HDRRendition, float]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from revisp.camera.hdr_rendition import BLACK
+from revisp.camera.hdr_rendition import BLACK, unmix_clipped
 from revisp.camera.isp import apply_ccm, srgb_to_linear
 from revisp.camera.scene_rendering import MID_GREY
 
@@ -146,7 +146,9 @@ class GainMap:
         here = (slice(None, None, step), slice(None, None, step))
         unclipped = (srgb[:, *here].amax(dim=0) < _CLIPPED) & (shown[here] > 0)
         distance = (shown[here][unclipped] / MID_GREY).log2().abs()
-        if not distance.numel():
-            return stops
-        nearest = float(distance.kthvalue(min(_LEAST_NEAR, distance.numel())).values)
-        return stops - stops[0][here][unclipped][distance <= max(_NEAR_EV, nearest)].median()
+        grey = stops.new_zeros(())
+        if distance.numel():
+            nearest = float(distance.kthvalue(min(_LEAST_NEAR, distance.numel())).values)
+            grey = stops[0][here][unclipped][distance <= max(_NEAR_EV, nearest)].median()
+        small = torch.from_numpy(self.meaning.log2(self.values.permute(1, 2, 0).numpy())).mean(dim=-1)
+        return unmix_clipped(stops, small[None], srgb) - grey

@@ -255,7 +255,7 @@ class ReverseISPTask(pl.LightningModule):
         if stage.branches:
             given = {"srgb": srgb, "cfa": self.model.cfa}
             context = {name: {**extra, **given} for name, extra in auxiliary.items()}
-            result = self._loss(out, batch, context, self._noe_target(batch, estimate, gain))
+            result = self._loss(out, batch, context, self._clean_raw(batch, estimate))
             total = total + result.total
             self.log_dict({f"train/{name}": value for name, value in result.terms.items()}, batch_size=len(srgb))
         if stage.refine:
@@ -266,31 +266,28 @@ class ReverseISPTask(pl.LightningModule):
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(srgb))
         return total
 
-    def _noe_target(self, batch: Sample, estimate: PhotoEstimate | None, gain: Tensor | None) -> Tensor | None:
+    def _clean_raw(self, batch: Sample, estimate: PhotoEstimate | None) -> Tensor | None:
         """Return the target of the NOE branch on an estimated base: the base's RAW of the clean photo.
 
         The branch corrects detail, of which tiles tell. An error of the estimate, of which they tell nothing, is
-        none of its business. A gain map tells of it, so that photos with one have the true RAW as their target.
+        none of its business. A gain map would tell of it; but a branch that learnt both learnt nothing of detail.
         None where the data do not know the clean photo.
         """
         if estimate is None or not batch.clean.numel():
             return None
         assert isinstance(self.model.base, Estimated)
-        clean = self.model.base.compose("noe", batch.clean, torch.zeros_like(batch.clean), estimate).clamp(0, 1)
-        return clean if gain is None else torch.where(gain.isnan(), clean, batch.target)
+        return self.model.base.compose("noe", batch.clean, torch.zeros_like(batch.clean), estimate).clamp(0, 1)
 
     def _loss(
         self,
         out: Reconstruction,
         batch: Sample,
         context: Mapping[str, Mapping[str, Any]],
-        noe_target: Tensor | None,
+        clean_raw: Tensor | None,
     ) -> LossResult:
         """Compare a batch with its ground truth."""
         if isinstance(self.loss, FusionLoss):
-            result = self.loss(
-                out.oe, out.noe, batch.target, out.mask, batch.valid, context, noe_target=noe_target
-            )
+            result = self.loss(out.oe, out.noe, batch.target, out.mask, batch.valid, context, noe_target=clean_raw)
             return LossResult(*result)
         if self.loss.target == "raw_rgb":
             return LossResult(*self.loss(out.raw_rgb, batch.target, batch.valid, context["plain"]))

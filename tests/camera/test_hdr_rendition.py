@@ -76,3 +76,19 @@ def test_a_photo_without_mid_greys_is_told_by_the_nearest() -> None:
     assert _as_file(light + torch.linspace(0, 1, 20), photo, 0.0).above_mid_grey(photo).median().abs() < 0.1
     clipped = torch.ones(3, 20, 20)
     assert _as_file(3 * clipped + torch.linspace(0, 1, 20), clipped, 0.0).above_mid_grey(clipped).isfinite().all()
+
+
+@pytest.mark.parametrize("smaller", [2, 4])
+def test_small_maps_tell_of_lamps_smaller_than_their_places(smaller: int) -> None:
+    """Lamps of 3 EV above white, some smaller than a place of the map, that lie anywhere on its grid."""
+    light = torch.full((3, 64, 64), 0.75)
+    for top, left, side in ((3, 5, 3), (9, 30, 5), (30, 9, 8), (41, 42, 13)):
+        light[:, top : top + side, left : left + side] = 8.0
+    photo = linear_to_srgb(light.clamp(0, 1))
+    lamps = light[0] == 8
+    ideal = HDRRendition().above_mid_grey(light, photo)[0]
+    stored = HDRRendition(smaller=smaller).above_mid_grey(light, photo)[0]
+    assert (stored - ideal)[lamps].abs().mean() < 0.15
+    mixed = torch.nn.functional.adaptive_avg_pool2d(ideal[None, None], 64 // smaller)
+    mixed = torch.nn.functional.interpolate(mixed, 64, mode="bilinear")[0, 0]
+    assert (mixed - ideal)[lamps].abs().mean() > 3 * (stored - ideal)[lamps].abs().mean()
