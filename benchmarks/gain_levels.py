@@ -2,11 +2,11 @@
 
     python benchmarks/gain_levels.py SCENES [--model FOLDER] [--cache FOLDER] [--views 4] [--json OUT]
 
-The views, their eight random renderings and the truth are those of ``benchmarks/scenes.py``: so is the 3x3 matrix
-that fits best where nothing is clipped. A map is ideal: that of the light which the sensor read; or the same in
-8 bits at a quarter of the width; or one of a rendition as phones make it, which rises faster than the light above
-mid grey and ends 3 EV above white, in 8 bits at a quarter of the width. The page ``docs/how-to/own-photos.md``
-quotes the table.
+The views, their eight random renderings and the truth are those of ``benchmarks/scenes.py``. Nothing is fitted:
+the scale is that of the canonical sensor, on which mid grey is known. A map is ideal: that of the light which the
+sensor read; or the same in 8 bits at a quarter of the width; or one of a rendition as phones make it, which rises
+faster than the light above mid grey and ends 3 EV above white, in 8 bits at a quarter of the width. The page
+``docs/how-to/own-photos.md`` quotes the table.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from _report import keep, to_table
-from scenes import LEAST_OE, SIZE, UNIT, VIEW_SEED, photos
+from scenes import LEAST_OE, SIZE, VIEW_SEED, photos
 from torch import Tensor
 
 import revisp
@@ -26,7 +26,7 @@ from revisp.camera.draw import generator_of
 from revisp.camera.hdr_rendition import HDRRendition
 from revisp.camera.isp import apply_gains
 from revisp.data.scene_views import SceneLibrary, random_view
-from revisp.metrics.blind import CLIPPED, bin_picture, fit_colour, green_stops
+from revisp.metrics.blind import CLIPPED, bin_picture, green_stops
 from revisp.pipeline import ReverseISP
 
 MAPS = {
@@ -78,13 +78,11 @@ def judge(model: ReverseISP, photo: Tensor, truth: Tensor) -> dict[str, Figures]
         return {}
     gains = canonical_profile().gains
     light = raw_to_light(apply_gains(truth, [1 / gain for gain in gains]))
-    true = true / true.amax(0).flatten().quantile(UNIT)
     scores = {}
     for kind, rendition in MAPS.items():
         gain = None if rendition is None else rendition.above_mid_grey(light, photo)
         given = bin_picture(apply_gains(revisp.predict(model, photo, gain=gain).raw_rgb, gains)).double()
-        matched = torch.einsum("ij,jhw->ihw", fit_colour(given[:, usable], true[:, usable]), given)
-        stops = green_stops(matched) - green_stops(true)
+        stops = green_stops(given) - green_stops(true)
         inside = stops[overexposed]
         scores[kind] = {
             "bias": inside.mean().item(),
