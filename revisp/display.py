@@ -132,7 +132,7 @@ def rich_display(title: str, facts: Iterable[tuple[str, str]], pictures: Iterabl
         pictures: markup of pictures.
 
     Example:
-        >>> rich_display("RAW", [("size", "32 x 48")]).count("<tr>")
+        >>> rich_display("RAW", [("size", "32 x 48")]).count("<tr ")
         1
     """
     rows = "".join(

@@ -176,7 +176,7 @@ def test_a_gain_map_leads_to_its_hdr_rendition(photo: Tensor) -> None:
     model = build(gain_channel=True)
     gain = (6 * photo.mean(1, keepdim=True) - 3).contiguous()
     gain[..., :40] = torch.nan
-    out = model(photo, gain)
+    out = model(photo, gain=gain)
     assert out.oe is not None
     light = raw_to_light(out.oe).mean(1, keepdim=True)
     shown = srgb_to_linear(photo).mean(1, keepdim=True)

@@ -74,7 +74,7 @@ class Download:
         ending: of the file: ``.dng``, ``.npy``, ``.tiff`` or ``.png``.
         bits: of ``.npy``: 10 or 12.
         compression: of ``.dng``, as for `revisp.io.write_dng`.
-        plain: a DNG without preview, uncompressed, with the values as predicted.
+        plain_dng: a DNG without preview, uncompressed, with the values as predicted.
         strip_location: leave coordinates and names of places out of a DNG.
 
     Raises:
@@ -84,7 +84,7 @@ class Download:
     ending: Text = ".dng"
     bits: Whole = 10
     compression: Text = "jpeg"
-    plain: Flag = False
+    plain_dng: Flag = False
     strip_location: Flag = False
 
     def __post_init__(self) -> None:
@@ -183,7 +183,7 @@ class Predicted:
         choice = Choice(
             download.bits,
             compression=download.compression,
-            plain_dng=download.plain,
+            plain_dng=download.plain_dng,
             strip_location=download.strip_location,
             linear_dng=self.wish.linear,
             gain_map=self.wish.gain_map,

@@ -20,7 +20,12 @@ PLACE_CHANNELS = 3
 
 
 class Place(NamedTuple):
-    """Where a crop lies in its frame: its first row and column, and the frame's height and width, in pixels."""
+    """Where a crop lies in its frame: its first row and column, and the frame's height and width, in pixels.
+
+    Example:
+        >>> Place(top=100, left=40, height=3000, width=4000)._asdict()["top"]
+        100
+    """
 
     top: int
     left: int

@@ -78,11 +78,14 @@ def _begin(parent: int) -> None:
 
 @contextlib.contextmanager
 def _signals_for(child: int) -> Iterator[None]:
-    """Pass signals to the process group of a child; a stop from the terminal stops both."""
+    """Pass signals to a child, or to its process group as terminals do; a stop from the terminal stops both."""
 
     def pass_on(number: int, _: object) -> None:
         with contextlib.suppress(ProcessLookupError):  # it has ended
-            os.killpg(child, number)
+            if number == signal.SIGTERM:  # to one process, which ends its own in order; terminals signal groups
+                os.kill(child, number)
+            else:
+                os.killpg(child, number)
 
     def stop(*_: object) -> None:
         pass_on(signal.SIGSTOP, None)

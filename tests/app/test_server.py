@@ -36,7 +36,7 @@ def _send(client: TestClient, data: bytes, name: str = "photo.jpg", **wish: Any)
         ({}, {"ending": ".npy", "bits": 12}, {"bits": 12}),
         ({"camera": "Nikon D850"}, {"ending": ".tiff"}, {}),
         ({"linear": True}, {"ending": ".dng", "compression": "none"}, {"linear_dng": True, "compression": "none"}),
-        ({"headroom": 2.5}, {"ending": ".dng", "plain": True}, {"plain_dng": True}),
+        ({"headroom": 2.5}, {"ending": ".dng", "plain_dng": True}, {"plain_dng": True}),
     ],
 )
 def test_a_download_is_the_file_that_a_conversion_writes(

@@ -58,8 +58,9 @@ def test_what_lies_beside_photos_is_told_below_the_table(tiny: list[str], tmp_pa
     with caplog.at_level(logging.INFO, logger="revisp.training.run"):
         revisp.train(words)
     told = [record.getMessage() for record in caplog.records if record.name == "revisp.training.run"]
-    table, left_out, folder = told[-3:]
+    table, advice, left_out, folder = told[-4:]
     assert table.startswith("validation")
+    assert advice.startswith("Use the ")
     assert left_out == f"{photos}: left out 1 with other endings (.txt)"
     assert folder.startswith("Run folder: ")
 
@@ -100,7 +101,8 @@ def test_the_classical_network_is_fitted_and_needs_no_epoch(
 ) -> None:
     words = ["+backbone=classical", *(word for word in tiny if "backbone" not in word), f"pipeline={pipeline}"]
     result = revisp.train([*words, "trainer.max_epochs=0", f"hydra.run.dir={tmp_path}/run"])
-    assert result.metrics["val/psnr"] == pytest.approx(result.metrics["classical/psnr"], abs=0.01)
+    shading = 0.1  # dB, which the rival fits, too, where the data know the whole photos
+    assert result.metrics["val/psnr"] == pytest.approx(result.metrics["classical/psnr"], abs=shading)
     assert result.metrics["val/psnr"] > result.metrics["upi_fitted/psnr"]
     again = revisp.from_pretrained(result.model_folder)
     srgb = torch.rand(1, 3, 33, 40)

@@ -78,7 +78,8 @@ def test_an_estimated_base_without_scenes_is_refused_in_one_line(run_here) -> No
     done = run_here("revisp-train", "pipeline=fusion_estimated")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        "error: pipeline.base=estimated learns from scenes: set data=scenes, not embedded"
+        "error: pipeline.base=estimated learns from scenes as any camera takes them: "
+        "set data=scenes without data.camera; here data=embedded"
     )
 
 

@@ -98,7 +98,7 @@ async function save(form) {
       ending: values.get("ending"),
       bits: Number(values.get("bits")),
       compression: values.get("compression"),
-      plain: values.has("plain"),
+      plain_dng: values.has("plain_dng"),
       strip_location: values.has("strip_location"),
     });
     const link = document.createElement("a");
