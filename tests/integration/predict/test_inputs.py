@@ -101,6 +101,7 @@ def test_a_gain_map_gives_the_level_of_overexposed_pixels(call, model: Path, tmp
     assert re.search(rf"\); {pixels}, stored up to {level}\n", said["auto"])
     assert "gain map" not in said["off"] + said["plain"]
     assert np.array_equal(mosaics["off"], mosaics["plain"])
-    changed = mosaics["auto"] != mosaics["off"]
-    assert 0.01 < changed.mean() < 0.5
-    assert np.abs(x[changed] - 48).max() < 40
+    change = np.abs(mosaics["auto"] - mosaics["off"])
+    brighter = change > 0.002 * 65535  # networks that see the map also change other pixels, by less
+    assert 0.01 < brighter.mean() < 0.5
+    assert np.abs(x[brighter] - 48).max() < 40
