@@ -26,7 +26,6 @@ from revisp.data.datamodule import PairDataModule
 from revisp.data.picture import Sample
 from revisp.data.prepared import PreparedSource
 from revisp.data.scene_pairs import RENDERED_MARGIN, ScenePicture, SceneSource
-from revisp.data.scene_views import view_any
 from revisp.errors import ConfigError
 from revisp.io.camera_file import read_camera
 from revisp.mosaic import mosaic
@@ -69,13 +68,7 @@ class CameraPicture(ScenePicture):
     @torch.no_grad()
     def _sample(self, seed: int) -> Sample:
         generator = generator_of(self.number, seed)
-        view = view_any(
-            self.scenes,
-            self.height + 2 * RENDERED_MARGIN,
-            generator,
-            photo_share=self.photo_share,
-            by_range=self.by_range,
-        )
+        view = self.view(generator)
         photo, raw_rgb, place = shot_of(view, self.camera, generator)
         side = slice(RENDERED_MARGIN, RENDERED_MARGIN + self.height)
         photo, raw_rgb, place = (plane[..., side, side].contiguous() for plane in (photo, raw_rgb, place))

@@ -117,16 +117,15 @@ class ScenePicture:
         """Return the name of the scene that a sample of this picture shows."""
         return self.scenes[0].name if len(self.scenes) == 1 else sample.name
 
+    def view(self, generator: torch.Generator) -> SceneView:
+        """Draw a view of a scene, with `RENDERED_MARGIN` around it."""
+        side = self.height + 2 * RENDERED_MARGIN
+        return view_any(self.scenes, side, generator, photo_share=self.photo_share, by_range=self.by_range)
+
     @torch.no_grad()
     def _sample(self, seed: int) -> Sample:
         generator = generator_of(self.number, seed)
-        view = view_any(
-            self.scenes,
-            self.height + 2 * RENDERED_MARGIN,
-            generator,
-            photo_share=self.photo_share,
-            by_range=self.by_range,
-        )
+        view = self.view(generator)
         inside = (
             ...,
             slice(RENDERED_MARGIN, RENDERED_MARGIN + self.height),
