@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from revisp.camera.cameras import random_simulated_camera
 from revisp.camera.draw import Draw
-from revisp.camera.noise import NoiseLevels, random_noise_levels
+from revisp.camera.noise import NoiseLevels, amplified, random_noise_levels
 from revisp.camera.simulate import SimulatedCamera
 from revisp.cfa import CFA
 from revisp.errors import ConfigError
@@ -17,7 +17,7 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Generator
 
-__all__ = ["MOST_EV", "Noise", "Range", "Shot", "amplified", "check_range", "draw_shot", "with_phase"]
+__all__ = ["MOST_EV", "Noise", "Range", "Shot", "check_range", "draw_shot", "with_phase"]
 
 Noise = NoiseLevels | Literal["camera", "random"] | None
 Range = tuple[float, float]
@@ -80,15 +80,6 @@ def draw_shot(
         return Shot(camera, exposure, None)
     factor = 2 ** draw.uniform(*(math.log2(bound) for bound in gain))
     return Shot(camera, exposure, amplified(levels, factor))
-
-
-def amplified(levels: NoiseLevels, gain: float) -> NoiseLevels:
-    """Return the noise at a higher gain, as a higher ISO causes it.
-
-    At a gain g the same normalised signal comes from 1 / g of the light. The variance of shot noise grows by g.
-    Read noise is amplified with the signal, so its variance grows by g squared.
-    """
-    return NoiseLevels(levels.shot * gain, levels.read * gain**2)
 
 
 def with_phase(

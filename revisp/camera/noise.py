@@ -18,7 +18,7 @@ from revisp.errors import ConfigError, DataError, ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["NoiseLevels", "add_noise", "fit_noise", "noise_levels", "random_noise_levels"]
+__all__ = ["NoiseLevels", "add_noise", "amplified", "fit_noise", "noise_levels", "random_noise_levels"]
 
 Array = np.ndarray[Any, Any]
 
@@ -109,6 +109,23 @@ def random_noise_levels(generator: torch.Generator) -> NoiseLevels:
     shot = math.exp(low + (high - low) * torch.rand(1, generator=generator, dtype=torch.float64).item())
     deviation = READ_SPREAD * torch.randn(1, generator=generator, dtype=torch.float64).item()
     return noise_levels(shot, deviation)
+
+
+def amplified(levels: NoiseLevels, gain: float) -> NoiseLevels:
+    """Return the noise at a higher gain, as a higher ISO causes it.
+
+    At a gain g the same normalised signal comes from 1 / g of the light. The variance of shot noise grows by g.
+    Read noise is amplified with the signal, so its variance grows by g squared.
+
+    Args:
+        levels: the noise at a gain of 1.
+        gain: the gain, positive.
+
+    Example:
+        >>> amplified(NoiseLevels(shot=1e-3, read=1e-5), 2.0)
+        NoiseLevels(shot=0.002, read=4e-05)
+    """
+    return NoiseLevels(levels.shot * gain, levels.read * gain**2)
 
 
 def add_noise(raw: Tensor, levels: NoiseLevels, generator: torch.Generator) -> Tensor:

@@ -125,6 +125,13 @@ def command(
         str | None,
         typer.Option(metavar="NAME", help="Make it the RAW of this camera: make and model, or a .json profile."),
     ] = None,
+    noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ISO",
+            help="Add noise: of --camera FILE at this ISO, or variances SHOT,READ such as 2e-4,1e-6.",
+        ),
+    ] = None,
     headroom: Annotated[
         float | None,
         typer.Option(metavar="EV", help="EV by which clipped pixels exceed white, instead of an estimate."),
@@ -184,6 +191,7 @@ def command(
         notes = left_out(photos)
         from revisp.convert.batch import Batch
         from revisp.convert.formats import Choice
+        from revisp.convert.sensor_noise import parse_noise
 
         known = {"camera": camera, "headroom": headroom, "curve": curve}
         loaded = _load(model, engine, device, precision, compile=compile, memory=memory, known=known)
@@ -197,6 +205,7 @@ def command(
             linear_dng=dng is DngKind.linear,
             gain_map=gain_map is GainMapUse.auto,
             damaged=damaged.value,
+            noise=None if noise is None else parse_noise(noise, camera),
         )
         batch = Batch(loaded, jobs, choice, workers=0 if crashes().alone else workers, resume=resume)
         alone = devices * nodes == 1

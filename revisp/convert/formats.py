@@ -13,11 +13,13 @@ from torch import Tensor
 
 from revisp.camera.brightness import Brightness, match_brightness
 from revisp.camera.develop import develop
+from revisp.camera.noise import NoiseLevels
 from revisp.camera.profile import CameraProfile, camera_name
 from revisp.challenges import of_profile
 from revisp.convert.engine import Engine, Sensor, TorchEngine, as_engine
 from revisp.convert.jobs import preview_path
 from revisp.convert.measured_noise import measured_noise
+from revisp.convert.sensor_noise import with_noise
 from revisp.convert.settings import settings_digest
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError
@@ -79,9 +81,10 @@ class Choice:
         linear_dng: write ``.dng`` of three planes, demosaiced (`revisp.io.dng.write_linear_dng`).
         gain_map: whether overexposed pixels take their level from the photo's gain map, if it has one.
         damaged: what to do with photos of which a part is missing, as for `revisp.io.read_photo`.
+        noise: noise of a sensor that is added to the stored mosaic, in units of its normalised values; None: none.
 
     Raises:
-        ConfigError: an unknown compression or value of ``damaged``, or a DNG that is both plain and linear.
+        ConfigError: an unknown compression or value of ``damaged``, or a DNG that is linear, and plain or noisy.
 
     Example:
         >>> Choice(bits=12, tile=512).bits
@@ -97,12 +100,15 @@ class Choice:
     linear_dng: bool = False
     gain_map: bool = True
     damaged: Damaged = "refuse"
+    noise: NoiseLevels | None = None
 
     def __post_init__(self) -> None:
         find_compression(self.compression)
         check_damaged(self.damaged)
         if self.plain_dng and self.linear_dng:
             raise ConfigError("a plain DNG is a mosaic: ask for a plain or a linear one, not both")
+        if self.noise is not None and self.linear_dng:
+            raise ConfigError("the noise of a sensor is that of a mosaic: leave it out for a linear DNG")
 
 
 Writer = Callable[[Path, Tensor, Sensor, Origin, Choice], None]
@@ -207,7 +213,7 @@ def check_writable(sensor: Sensor, output: Path, choice: Choice) -> None:
 def write_raw(output: Path, raw: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> tuple[Path, ...]:
     """Write what `predict_raw` returned, and its preview if ``choice`` asks for it; return the files written.
 
-    A DNG that is not plain is brightened as ``origin`` says.
+    A DNG that is not plain is brightened as ``origin`` says. Then noise is added, if ``choice`` has some.
 
     Raises:
         OutputError: a file cannot be written.
@@ -215,6 +221,8 @@ def write_raw(output: Path, raw: Tensor, sensor: Sensor, origin: Origin, choice:
     if output.suffix.lower() != ".dng" or choice.plain_dng:
         origin = origin._replace(brightness=Brightness())
     raw = origin.brightness.apply(raw)
+    if choice.noise is not None:
+        raw = with_noise(raw, choice.noise, output.stem if origin.photo is None else origin.photo.name)
     WRITERS[output.suffix.lower()](output, raw, sensor, origin, choice)
     if not choice.preview:
         return (output,)
@@ -267,7 +275,7 @@ def _dng(path: Path, raw: Tensor, sensor: Sensor, origin: Origin, choice: Choice
     elif choice.plain_dng:
         write_dng(path, raw, _camera(sensor), plain=True, **told)
     else:
-        told["noise"] = measured_noise(raw, sensor.cfa)
+        told["noise"] = choice.noise or measured_noise(raw, sensor.cfa)
         write_dng(path, raw, _of_fewer_bits(_camera(sensor), origin.brightness.gain), **told)
 
 

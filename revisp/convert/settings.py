@@ -72,9 +72,10 @@ def settings_digest(sensor: Sensor, choice: Choice, ending: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_LETTERS]
 
 
-_DNG = ("compression", "plain_dng", "linear_dng", "strip_location", "gain_map")
+_MOSAIC = ("gain_map", "noise")
+_DNG = (*_MOSAIC, "compression", "plain_dng", "linear_dng", "strip_location")
 _OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {".dng": _DNG, ".npy": ("bits", "gain_map"), **dict.fromkeys((".tiff", ".tif", ".png"), ("gain_map",))}
+    {".dng": _DNG, ".npy": (*_MOSAIC, "bits"), **dict.fromkeys((".tiff", ".tif", ".png"), _MOSAIC)}
 )
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field, TypeAdapter
 
 from revisp.camera.fitted import FittedCamera
 from revisp.camera.json_file import json_of
-from revisp.camera.noise import NoiseLevels
+from revisp.camera.noise import NoiseLevels, amplified
 from revisp.camera.profile import CameraProfile, Profile
 from revisp.camera.simulate import SimulatedCamera
 from revisp.errors import ConfigError
@@ -29,6 +30,9 @@ __all__ = ["IsoNoise", "MeasuredCamera", "load_camera", "load_curve", "load_prof
 CAMERA_FILE = "a camera file of revisp-prepare"
 """What a file that cannot be read should have been, in messages."""
 
+
+_FARTHEST = 8
+"""Factor by which an ISO speed may lie beyond those at which noise was measured."""
 
 _CURVE = TypeAdapter(Numbers)
 
@@ -110,6 +114,21 @@ class MeasuredCamera:
 
     def __post_init__(self) -> None:
         check_fields(self, "camera file of revisp-prepare", ConfigError)
+
+    def noise_at(self, iso: float) -> NoiseLevels:
+        """Return the noise at an ISO speed: interpolated between measured ones in the logarithm, or amplified.
+
+        Raises:
+            ConfigError: the speed is over three stops from those that were measured.
+        """
+        known = sorted((each.iso, each.levels) for each in self.noise_by_iso if each.iso is not None)
+        if not known or not known[0][0] / _FARTHEST <= iso <= known[-1][0] * _FARTHEST:
+            measured = ", ".join(str(speed) for speed, _ in known) or "no ISO speed"
+            raise ConfigError(f"{self.profile.name}: no noise at ISO {iso:g}; measured: {measured}")
+        near = min(max(iso, known[0][0]), known[-1][0])
+        speeds, levels = np.log([speed for speed, _ in known]), np.array([each for _, each in known])
+        shot, read = (float(np.interp(np.log(near), speeds, column)) for column in levels.T)
+        return amplified(NoiseLevels(shot, read), iso / near)
 
     @property
     def simulated(self) -> SimulatedCamera:
