@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from kornia.color import raw_to_rgb
 from torch import nn
 
 from revisp.cfa import CFA, sample_mask
 from revisp.checks import check_image, check_same_size
 from revisp.demosaicnet import DemosaicNet
 from revisp.errors import ConfigError
-from revisp.padding import pad_to_multiple, reflect_pad
+from revisp.padding import reflect_pad
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +38,7 @@ def demosaic(
 ) -> Tensor:
     """Demosaic a linear mosaic; the measured samples come back unchanged, so ``mosaic(result) == bayer``.
 
-    * ``"bilinear"``: the mean of the nearest samples of the same colour (`kornia.color.raw_to_rgb`).
+    * ``"bilinear"``: the mean of the nearest samples of the same colour.
     * ``"malvar"``: bilinear, corrected by the Laplacian of the measured colour with fixed 5x5 filters (Malvar, He
       and Cutler, ICASSP 2004).
     * ``"demosaicnet"``: the network of Gharbi et al. (SIGGRAPH Asia 2016) with its published weights. Overexposure
@@ -179,12 +178,6 @@ def _check_options(method: DemosaicMethod, gains: Gains) -> None:
         raise ConfigError(f"white-balance gains must be three positive numbers (R, G, B), got {gains}")
 
 
-def _bilinear(bayer: Tensor, cfa: CFA) -> Tensor:
-    height, width = bayer.shape[-2:]
-    even: Tensor = raw_to_rgb(pad_to_multiple(bayer, 2), cfa.kornia)
-    return even[..., :height, :width]
-
-
 @cache
 def _published_network(device: torch.device, dtype: torch.dtype) -> DemosaicNet:
     return DemosaicNet().to(device, dtype)
@@ -192,6 +185,18 @@ def _published_network(device: torch.device, dtype: torch.dtype) -> DemosaicNet:
 
 def _signed_power(x: Tensor, exponent: float) -> Tensor:
     return x.abs().pow(exponent).copysign(x)
+
+
+Filter = tuple[tuple[float, ...], ...]
+
+# Means of the nearest samples, in quarters, named as those below.
+_MEAN_AT_OTHER = ((0, 1, 0), (1, 0, 1), (0, 1, 0))
+_MEAN_BESIDE = ((0, 0, 0), (2, 0, 2), (0, 0, 0))
+_MEAN_ACROSS = ((1, 0, 1), (0, 0, 0), (1, 0, 1))
+
+
+def _bilinear(bayer: Tensor, cfa: CFA) -> Tensor:
+    return _filtered(bayer, cfa, (_MEAN_AT_OTHER, _MEAN_BESIDE, _MEAN_ACROSS), 4)
 
 
 # Filters of Malvar et al. (their figure 2, in eighths), named by the estimated and the measured colour.
@@ -207,11 +212,25 @@ _ACROSS_AT_OTHER = (
 
 
 def _malvar(bayer: Tensor, cfa: CFA) -> Tensor:
+    return _filtered(bayer, cfa, (_GREEN_AT_OTHER, _BESIDE_AT_GREEN, _ACROSS_AT_OTHER), 8)
+
+
+def _filtered(bayer: Tensor, cfa: CFA, filters: tuple[Filter, Filter, Filter], total: int) -> Tensor:
+    """Estimate each colour where it is not measured.
+
+    Args:
+        bayer: mosaic ``[..., 1, H, W]``.
+        cfa: its Bayer phase.
+        filters: for green at red and blue; for red or blue at green, along the row that has it; for red at blue
+            and blue at red.
+        total: what the filters are divided by.
+    """
     height, width = bayer.shape[-2:]
-    beside = bayer.new_tensor(_BESIDE_AT_GREEN)
-    filters = [bayer.new_tensor(_GREEN_AT_OTHER), beside, beside.T, bayer.new_tensor(_ACROSS_AT_OTHER)]
-    flat = reflect_pad(bayer.reshape(-1, 1, height, width), 2, 2, 2, 2)
-    estimates = F.conv2d(flat, torch.stack(filters)[:, None] / 8).reshape(*bayer.shape[:-3], 4, height, width)
+    other, beside, across = (bayer.new_tensor(each) for each in filters)
+    radius = len(other) // 2
+    flat = reflect_pad(bayer.reshape(-1, 1, height, width), radius, radius, radius, radius)
+    weights = torch.stack([other, beside, beside.T, across])[:, None] / total
+    estimates = F.conv2d(flat, weights).reshape(*bayer.shape[:-3], 4, height, width)
     green, row_mean, column_mean, across = estimates.split(1, dim=-3)
     at_red, at_green, at_blue = sample_mask(cfa, height, width, device=bayer.device).split(1)
     on_red_row = at_red.any(dim=-1, keepdim=True)

@@ -6,6 +6,7 @@ import importlib.metadata
 from pathlib import Path
 
 import colour_demosaicing
+import kornia
 import numpy as np
 import pytest
 import skimage.data
@@ -198,3 +199,10 @@ def test_bad_arguments_are_refused():
         Demosaic("bilinear", weights="bayer.pth")
     with pytest.raises(ShapeError, match="floating point"):
         demosaic(torch.zeros(1, 1, 8, 8, dtype=torch.uint8), "RGGB")
+
+
+@pytest.mark.parametrize("cfa", CFA)
+def test_bilinear_agrees_with_kornia_up_to_the_border(cfa):
+    bayer = torch.rand(2, 1, 16, 22)
+    expected = write_back(kornia.color.raw_to_rgb(bayer, cfa.kornia), bayer, cfa)
+    torch.testing.assert_close(demosaic(bayer, cfa), expected)

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import nnls
 from torch import Tensor
 
 from revisp.camera.fitted import INTERVALS, FitErrors, FittedCamera, as_tuples, clipping, plain_curve
@@ -323,6 +322,8 @@ def _headroom(camera: FittedCamera, pairs: Sequence[_Counted]) -> Array:
         clipped.append(share[:, counts].double())
         excess.append((raw_rgb - camera.unprocess(srgb, place))[:, counts].double())
         weight.append(torch.full((int(counts.sum()),), 1 / max(int(counts.sum()), _FEW_PIXELS)).double())
+    from scipy.optimize import nnls  # takes a third of a second to import, which no prediction needs
+
     x, y, pairwise = torch.cat(clipped, 1), torch.cat(excess, 1), torch.cat(weight)
     headroom = y.new_zeros(3, 4)
     if x.shape[1] < _FEW_PIXELS:

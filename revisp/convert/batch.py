@@ -15,7 +15,6 @@ from filelock import FileLock
 from torch import Tensor
 
 from revisp.convert.engine import Engine, as_engine
-from revisp.convert.finished import is_finished
 from revisp.convert.formats import Choice, Origin, check_writable, origin_of, predict_raw, write_raw
 from revisp.convert.jobs import Conversion, share
 from revisp.inference.tiles import Progress
@@ -234,7 +233,7 @@ class Batch:
             if str(job.output) in crashes().finished:
                 return Picked(Converted(job))
             self._locks.add(held := _acquire(job.output))
-            if self.resume and is_finished(job, self.choice, self.engine):
+            if self.resume and self._is_finished(job):
                 self._release(held)
                 return Picked(Converted(job))
             photo = read_photo(job.photo, damaged=self.choice.damaged)
@@ -242,6 +241,11 @@ class Batch:
             self._release(held)
             return Picked(Converted(job, error=error))
         return Picked(Converted(job, seconds=time.monotonic() - started), photo, held)
+
+    def _is_finished(self, job: Conversion) -> bool:
+        from revisp.convert.finished import is_finished  # imports the readers of RAW files
+
+        return is_finished(job, self.choice, self.engine)
 
     def _write(self, outcome: Converted, raw: Tensor, origin: Origin, held: FileLock) -> Converted:
         started = time.monotonic()

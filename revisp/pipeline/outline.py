@@ -13,6 +13,7 @@ from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.overrides import TorchFunctionMode
 
 from revisp.errors import ConfigError
 from revisp.limits import PARAMETERS_VARIABLE, max_parameters
@@ -22,6 +23,10 @@ __all__ = ["outline"]
 
 MOST_MODULES = 100_000
 """Most modules of a pipeline; the largest network here has a few thousand."""
+
+
+_RANDOM = ("normal_", "uniform_", "kaiming_normal_", "kaiming_uniform_")
+"""Functions that draw the initial values of a tensor in place."""
 
 
 def outline(arguments: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -38,9 +43,21 @@ def outline(arguments: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         >>> shapes["branches.oe.head.weight"]
         (3, 4, 1, 1)
     """
-    with torch.device("meta"), _bounded(max_parameters()):
+    with torch.device("meta"), _WithoutValues(), _bounded(max_parameters()):
         model = ReverseISP(**arguments)
     return {name: tuple(value.shape) for name, value in model.state_dict().items()}
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Leave out random initial values. On tensors without memory, torch would load its compiler for them."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__name__", "") in _RANDOM:
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
 
 
 @contextlib.contextmanager
