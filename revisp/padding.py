@@ -38,9 +38,7 @@ def reflect_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tens
         >>> reflect_pad(torch.tensor([[1, 2, 3]]), 0, 0, 2, 3).tolist()
         [[3, 2, 1, 2, 3, 2, 1, 2]]
     """
-    rows = _mirrored(x.shape[-2], top, bottom, x.device)
-    columns = _mirrored(x.shape[-1], left, right, x.device)
-    return x.index_select(-2, rows).index_select(-1, columns)
+    return _extended(_extended(x, -2, top, bottom), -1, left, right)
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:
@@ -71,10 +69,24 @@ def next_multiple(size: int, multiple: int) -> int:
     return (size + multiple - 1) // multiple * multiple
 
 
-def _mirrored(size: int, before: int, after: int, device: torch.device) -> Tensor:
+def _extended(x: Tensor, axis: int, before: int, after: int) -> Tensor:
+    """Add mirrored rows or columns at both ends; without any, the picture itself is returned."""
+    size = x.shape[axis]
     if size < 2 and (before or after):
         raise ShapeError(f"an image side of {size} pixel cannot be reflected: give at least 2")
+    if not (isinstance(before, int) and isinstance(after, int)):  # symbols of an export, which may be 0 or not
+        return x.index_select(axis, _mirrored(size, -before, size + after, x.device))
+    parts = [x]
+    if before:
+        parts.insert(0, x.index_select(axis, _mirrored(size, -before, 0, x.device)))
+    if after:
+        parts.append(x.index_select(axis, _mirrored(size, size, size + after, x.device)))
+    return torch.cat(parts, dim=axis) if len(parts) > 1 else x
+
+
+def _mirrored(size: int, first: int, last: int, device: torch.device) -> Tensor:
+    """Return the rows, in 0 to ``size``, that rows from ``first`` to ``last`` repeat."""
     # A tensor, because the ONNX exporter takes no remainder by a symbolic size.
     period = torch.full((), max(2 * (size - 1), 1), device=device)
-    at = torch.arange(-before, size + after, device=device).remainder(period)
+    at = torch.arange(first, last, device=device).remainder(period)
     return torch.where(at < size, at, period - at)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from revisp.backbones.thumbnail import STATISTICS, colour_statistics, thumbnail
-from revisp.camera.canonical import light_to_raw
-from revisp.camera.fitted import INTERVALS, FittedCamera, clipping
+from revisp.camera.canonical import light_matrix, light_to_raw
+from revisp.camera.fitted import INTERVALS, FittedCamera, clipped_share
 from revisp.camera.hdr_rendition import BLACK
 from revisp.camera.isp import linear_to_srgb, srgb_to_linear
 from revisp.camera.looks import scale_chroma
@@ -239,11 +239,15 @@ class Estimated(nn.Module):
         Returns:
             RAW of the canonical sensor ``[B, 3, H, W]``, unclamped.
         """
+        matrix = torch.as_tensor(light_matrix(), dtype=torch.float32, device=srgb.device) @ estimate.matrix
+        to_raw = estimate._replace(matrix=matrix)  # one matrix, as `light_to_raw` is the last step
         if part != "oe":
-            return light_to_raw(self.linearise(srgb + change.float(), estimate))
-        light, exceeding = self.linearise(srgb, estimate), change.float().clamp(*GAIN_EV)
-        if gain is not None:
-            exceeding = exceeding + _excess(srgb, light, gain).clamp(*GAIN_EV)
+            return self.linearise(srgb + change.float(), to_raw)
+        exceeding = change.float().clamp(*GAIN_EV)
+        if gain is None:
+            return self.linearise(srgb, to_raw) * torch.exp2(exceeding)
+        light = self.linearise(srgb, estimate)
+        exceeding = exceeding + _excess(srgb, light, gain).clamp(*GAIN_EV)
         return light_to_raw(light * torch.exp2(exceeding))
 
     @property
@@ -278,8 +282,8 @@ class Estimated(nn.Module):
         start, step = estimate.curve[:, :-1].gather(1, knot), estimate.curve.diff(dim=1).gather(1, knot)
         light = (start + step * (position - knot)).view_as(srgb) - estimate.black.view(-1, 1, 1, 1)
         light = torch.einsum("bij,bjhw->bihw", estimate.matrix, light)
-        excess = estimate.headroom.view(-1, 1, 1, 1) * clipping(srgb, CLIP_START)[..., 3:, :, :]
-        return light * torch.exp2(excess)
+        clipped = clipped_share(srgb.amin(dim=-3, keepdim=True), CLIP_START)  # of all three channels
+        return light * torch.exp2(estimate.headroom.view(-1, 1, 1, 1) * clipped)
 
 
 def _excess(srgb: Tensor, light: Tensor, gain: Tensor) -> Tensor:

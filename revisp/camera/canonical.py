@@ -8,7 +8,7 @@ by the scene alone. DNG matrices take it from there to any other camera.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,15 @@ from revisp.cfa import CFA
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["HEADROOM_EV", "TEMPERATURE", "canonical_profile", "light_to_raw", "raw_to_light", "sensor_reading"]
+__all__ = [
+    "HEADROOM_EV",
+    "TEMPERATURE",
+    "canonical_profile",
+    "light_matrix",
+    "light_to_raw",
+    "raw_to_light",
+    "sensor_reading",
+]
 
 HEADROOM_EV = 5.0
 """EV from mid grey to the sensor's white. Cameras have 3 or a little more; the rest is for the light of highlights
@@ -56,6 +64,13 @@ def canonical_profile() -> CameraProfile:
     )
 
 
+@cache
+def light_matrix() -> np.ndarray[Any, Any]:
+    """Return the 3x3 matrix of `light_to_raw`, for callers that join it with their own."""
+    profile = canonical_profile()
+    return RAW_OF_LIGHT * profile.srgb_to_camera / np.asarray(profile.gains)[:, None]
+
+
 def light_to_raw(light: Tensor) -> Tensor:
     """Put scene light on the canonical sensor.
 
@@ -76,10 +91,7 @@ def light_to_raw(light: Tensor) -> Tensor:
         >>> [round(32 * v, 2) for v in light_to_raw(grey).flatten().tolist()]
         [0.46, 1.0, 0.63]
     """
-    profile = canonical_profile()
-    return apply_gains(
-        apply_ccm(light, RAW_OF_LIGHT * profile.srgb_to_camera), [1 / gain for gain in profile.gains]
-    )
+    return apply_ccm(light, light_matrix())
 
 
 def raw_to_light(raw_rgb: Tensor) -> Tensor:

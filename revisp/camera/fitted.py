@@ -21,7 +21,16 @@ from revisp.schema import Figure, Matrix, Number, Numbers, Triple, Whole, build,
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FitErrors", "FittedCamera", "as_tuples", "clipping", "decode", "encode", "plain_curve"]
+__all__ = [
+    "FitErrors",
+    "FittedCamera",
+    "as_tuples",
+    "clipped_share",
+    "clipping",
+    "decode",
+    "encode",
+    "plain_curve",
+]
 
 INTERVALS = 64
 """Intervals of a curve's table, evenly spaced over sRGB values."""
@@ -235,8 +244,13 @@ def clipping(srgb: Tensor, start: float = CLIP_START) -> Tensor:
 
     It is 0 up to an sRGB value ``start`` and rises linearly to 1 at 1, because compression lowers clipped values.
     """
-    share = ((srgb - start) / (1 - start)).clamp(0, 1)
+    share = clipped_share(srgb, start)
     return torch.cat([share, share.amin(dim=-3, keepdim=True)], dim=-3)
+
+
+def clipped_share(values: Tensor, start: float = CLIP_START) -> Tensor:
+    """Return the degree of clipping of single values of any shape, as `clipping` does."""
+    return ((values - start) / (1 - start)).clamp(0, 1)
 
 
 def plain_curve(intervals: int = INTERVALS) -> Tensor:

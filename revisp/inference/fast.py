@@ -117,10 +117,10 @@ class FastNetwork(nn.Module):
     def _run(self, run: Callable[..., Tensor], x: Tensor, *part: slice) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)
         if self.dtype is None:
-            return run(x, *part)
+            return run(x, *part).contiguous()
         with torch.autocast(x.device.type, self.dtype):
             out = run(x, *part)
-        return out.float()
+        return out.to(torch.float32, memory_format=torch.contiguous_format)  # as the photo that it is added to
 
 
 def _rewritten(plain: ReverseISP, device: torch.device) -> ReverseISP:
