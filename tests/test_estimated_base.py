@@ -144,8 +144,9 @@ def test_the_overexposed_branch_tells_ev(photo: Tensor) -> None:
     assert isinstance(model.base, Estimated)
     estimate = model.base.estimate(photo)
     light = model.base.linearise(photo, estimate)
-    raised = model.base.compose("oe", photo, torch.ones_like(photo), estimate)
-    torch.testing.assert_close(raw_to_light(raised), 2 * light, rtol=1e-3, atol=1e-5)
+    stops = torch.tensor([0.0, 1.0, 2.0]).view(3, 1, 1)  # of each colour of the light
+    raised = model.base.compose("oe", photo, stops.expand_as(photo), estimate)
+    torch.testing.assert_close(raw_to_light(raised), 2**stops * light, rtol=1e-3, atol=1e-5)
 
 
 def test_the_other_branch_corrects_the_photo(photo: Tensor) -> None:

@@ -239,15 +239,12 @@ class Estimated(nn.Module):
         Returns:
             RAW of the canonical sensor ``[B, 3, H, W]``, unclamped.
         """
-        matrix = torch.as_tensor(light_matrix(), dtype=torch.float32, device=srgb.device) @ estimate.matrix
-        to_raw = estimate._replace(matrix=matrix)  # one matrix, as `light_to_raw` is the last step
-        if part != "oe":
-            return self.linearise(srgb + change.float(), to_raw)
-        exceeding = change.float().clamp(*GAIN_EV)
-        if gain is None:
-            return self.linearise(srgb, to_raw) * torch.exp2(exceeding)
-        light = self.linearise(srgb, estimate)
-        exceeding = exceeding + _excess(srgb, light, gain).clamp(*GAIN_EV)
+        if part != "oe":  # `light_to_raw` joined with the estimate's matrix
+            matrix = torch.as_tensor(light_matrix(), dtype=srgb.dtype, device=srgb.device) @ estimate.matrix
+            return self.linearise(srgb + change.float(), estimate._replace(matrix=matrix))
+        light, exceeding = self.linearise(srgb, estimate), change.float().clamp(*GAIN_EV)
+        if gain is not None:
+            exceeding = exceeding + _excess(srgb, light, gain).clamp(*GAIN_EV)
         return light_to_raw(light * torch.exp2(exceeding))
 
     @property
