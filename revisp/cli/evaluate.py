@@ -12,7 +12,7 @@ from revisp.cli._hydra import is_help, run_command
 from revisp.cli._limits import LIMIT_WORDS, take_limits
 from revisp.cli._main import say
 from revisp.cli._progress import TerminalBar
-from revisp.cli._supervise import supervise
+from revisp.cli._supervise import end_at_once, supervise
 from revisp.config import as_dict, config_dir
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def main() -> None:
         print(USAGE.format(data=", ".join(names)) + LIMIT_WORDS, end="")
     else:
         supervise()
-        run_command("evaluate", _evaluate, [FLAG_SETTINGS.get(word, word) for word in sys.argv[1:]])
+        with end_at_once():
+            run_command("evaluate", _evaluate, [FLAG_SETTINGS.get(word, word) for word in sys.argv[1:]])
 
 
 def _evaluate(cfg: DictConfig) -> None:

@@ -16,7 +16,7 @@ from revisp.cli._damaged import DamagedUse
 from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import one_line, report_errors, say, shown
 from revisp.cli._progress import TerminalBar
-from revisp.cli._supervise import supervise
+from revisp.cli._supervise import end_at_once, supervise
 from revisp.convert.jobs import left_out, plan_conversions
 from revisp.errors import ConfigError, RevispError
 from revisp.io.crash_record import crashes
@@ -216,7 +216,8 @@ def main() -> None:
     """Run the command."""
     take_limits()
     supervise()
-    app()
+    with end_at_once():
+        app()
 
 
 def _load(

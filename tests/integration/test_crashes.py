@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="co
 PROGRAM = """
 import ctypes, os, signal, sys, time
 from revisp.cli._main import report_errors
-from revisp.cli._supervise import supervise
+from revisp.cli._supervise import end_at_once, supervise
 from revisp.errors import ImageError
 from revisp.io.boundary import decoding
 from revisp.io.crash_record import crashes, tell_finished
@@ -155,3 +155,18 @@ def test_what_a_crash_has_left_is_heeded(tmp_path, monkeypatch):
         (False, True, False),
     ]
     assert not jobs[2].output.exists()
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "last"), [("pass", 0, ""), ("sys.exit(2)", 2, ""), ("sys.exit('no')", 1, "took apart\n")]
+)
+def test_a_command_ends_at_once_with_its_code_and_all_its_lines(program, end, code, last):
+    with program(f"""
+import atexit
+atexit.register(print, "took apart")
+with end_at_once():
+    print("a line")
+    {end}
+""") as running:
+        out, _ = running.communicate(timeout=60)
+    assert (running.returncode, out) == (code, f"a line\n{last}")
