@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["has_fast_bf16", "keep_freed_memory", "release_freed_memory", "resident_memory"]
+__all__ = ["has_fast_bf16", "keep_freed_memory", "release_freed_memory", "resident_memory", "share_processors"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+_SPINS = "1000"
+"""Rounds of the loop that waits. A free machine is as fast as by the library's own number, which is far more."""
+
 _KEPT_SIZES = (2**30, 2**25)  # bytes; older releases of glibc refuse sizes above the second
 
 
@@ -86,6 +89,20 @@ def resident_memory() -> int:
         return 0
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def share_processors() -> None:
+    """Let threads that wait for each other give up their core soon; call it before torch is loaded.
+
+    The threads of GNU OpenMP, which torch uses on Linux, wait in a busy loop for up to milliseconds after each of
+    the thousands of steps of a network. Beside another busy program each then waits for a thread that waits for a
+    core, and the work takes several times as long. What the environment already says of waiting stays.
+
+    Example:
+        >>> share_processors()  # changes the environment of the process  # doctest: +SKIP
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & set(os.environ):
+        os.environ["GOMP_SPINCOUNT"] = _SPINS
 
 
 def _has_glibc() -> bool:

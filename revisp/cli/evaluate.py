@@ -14,6 +14,7 @@ from revisp.cli._main import say
 from revisp.cli._progress import TerminalBar
 from revisp.cli._supervise import end_at_once, supervise
 from revisp.config import as_dict, config_dir
+from revisp.hardware import share_processors
 
 if TYPE_CHECKING:
     from revisp.evaluation.score_model import ModelEvaluation
@@ -65,6 +66,7 @@ def main() -> None:
         names = sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
         print(USAGE.format(data=", ".join(names)) + LIMIT_WORDS, end="")
     else:
+        share_processors()
         supervise()
         with end_at_once():
             run_command("evaluate", _evaluate, [FLAG_SETTINGS.get(word, word) for word in sys.argv[1:]])

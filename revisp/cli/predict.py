@@ -19,6 +19,7 @@ from revisp.cli._progress import TerminalBar
 from revisp.cli._supervise import end_at_once, supervise
 from revisp.convert.jobs import left_out, plan_conversions
 from revisp.errors import ConfigError, RevispError
+from revisp.hardware import share_processors
 from revisp.io.crash_record import crashes
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ def command(
 def main() -> None:
     """Run the command."""
     take_limits()
+    share_processors()
     supervise()
     with end_at_once():
         app()

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 
 from revisp.camera.profile import CameraProfile
 from revisp.errors import ConfigError, UnknownNameError, WeightsError, near_miss
-from revisp.evaluation.scores import AIM_RULES, NTIRE_RULES, psnr_ssim
-from revisp.metrics import developed_delta_e, developed_lpips, noise_ratio
+from revisp.evaluation.scores import psnr_ssim
+from revisp.metrics import developed_delta_e, developed_lpips, noise_ratio, quantise
 from revisp.metrics.regions import ScoredPlanes
 
 __all__ = ["DEFAULT_METRICS", "METRICS", "Measure", "check_metrics", "choose_measures", "notes_of"]
@@ -82,12 +81,12 @@ def notes_of(measures: Sequence[Measure]) -> tuple[str, ...]:
 
 
 def _aim(_: CameraProfile | None) -> Measure:
-    return Measure(partial(psnr_ssim, rules=AIM_RULES))
+    return Measure(psnr_ssim)
 
 
 def _ntire(_: CameraProfile | None) -> Measure:
     def figures(planes: ScoredPlanes) -> dict[str, float]:
-        return {f"ntire_{name}": value for name, value in psnr_ssim(planes, rules=NTIRE_RULES).items()}
+        return {f"ntire_{name}": value for name, value in psnr_ssim(planes, stored=quantise).items()}
 
     return Measure(figures, "ntire_psnr, ntire_ssim: of values stored in 12 bits, as NTIRE 2025 scores them")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -19,16 +19,15 @@ from revisp.cfa import CFA
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ShapeError
 from revisp.mask import overexposure_mask
-from revisp.metrics import ntire_psnr, ntire_ssim, region_psnr, region_ssim
+from revisp.metrics.aim import IDENTICAL_PSNR, SSIM_BORDER, SSIM_REACH, ssim_map
+from revisp.metrics.base import double
 from revisp.metrics.regions import ScoredPlanes, scored_planes, split_regions
 
 __all__ = [
-    "AIM_RULES",
-    "NTIRE_RULES",
     "SCORES",
     "Evaluation",
     "ImageScores",
-    "Rules",
+    "Stored",
     "psnr_ssim",
     "score_pair",
     "score_srgb",
@@ -37,29 +36,14 @@ __all__ = [
 SCORES = ("psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe")
 """Names of the figures: PSNR in dB (999 if nothing differs) and SSIM in [-1, 1], of all pixels, OE and NOE."""
 
-BAND_ROWS = 512
-"""Rows of planes whose SSIM is computed at once. A tile of a challenge is one band; a large photo has several."""
+BAND_SAMPLES = 2**19
+"""Samples that are scored at once. What is computed of them then stays in the processor's cache."""
 
-_BAND_HALO = 16  # rows around a band that its SSIM reads: 6 of the window, 5 of the border, and some reserve
-_SSIM_BORDER = 5  # rows and columns that the SSIM leaves out
-
-
-Score = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""Computes a score from packed predictions, truths and a region, each ``[B, 4, h, w]``."""
+Stored = Callable[[Tensor], Tensor]
+"""Returns values in float64 as a challenge stores them, before it scores them."""
 
 Figures = Callable[[ScoredPlanes], Mapping[str, float]]
 """Computes the figures of a picture by name."""
-
-
-class Rules(NamedTuple):
-    """One definition of PSNR and one of SSIM."""
-
-    psnr: Score
-    ssim: Score
-
-
-AIM_RULES = Rules(region_psnr, region_ssim)
-NTIRE_RULES = Rules(ntire_psnr, ntire_ssim)
 
 
 @dataclass(frozen=True)
@@ -189,44 +173,48 @@ def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
     _check(prediction, truth, 3)
     mask = overexposure_mask(truth)
     counts = torch.ones_like(truth)
-    # The scores take four planes: no pixel of the fourth counts.
-    none = torch.zeros_like(truth[:1])
-    planes = [torch.cat([x, none]) for x in (prediction, truth, mask.expand(3, -1, -1), counts)]
-    return psnr_ssim(ScoredPlanes(planes[0], planes[1], split_regions(planes[3], planes[2])))
+    regions = split_regions(counts, mask.expand(3, -1, -1))
+    return psnr_ssim(ScoredPlanes(prediction, truth, regions))
 
 
-def psnr_ssim(planes: ScoredPlanes, rules: Rules = AIM_RULES) -> dict[str, float]:
+def psnr_ssim(planes: ScoredPlanes, stored: Stored = double) -> dict[str, float]:
     """Return the PSNR and SSIM of a picture in each of its regions, in the order of `SCORES`.
 
+    The figures are those of `revisp.metrics.region_psnr` and `revisp.metrics.region_ssim`, of all regions in one
+    pass over the picture.
+
     Args:
-        planes: prediction, truth and regions, each ``[4, h, w]``.
-        rules: the definitions of PSNR and SSIM.
+        planes: prediction, truth and regions, each ``[C, h, w]``, h and w at least 11.
+        stored: turns both pictures into what is compared: `revisp.metrics.quantise` for NTIRE 2025.
+
+    Raises:
+        ShapeError: the planes are smaller.
     """
-    prediction, truth = planes.prediction[None], planes.truth[None]
+    channels, height, width = planes.truth.shape
+    if min(height, width) <= 2 * SSIM_BORDER:
+        raise ShapeError(
+            f"SSIM leaves out {SSIM_BORDER} border pixels and needs planes of 11 x 11, got {height} x {width}"
+        )
+    sums = {suffix: torch.zeros(4, dtype=torch.float64) for suffix in planes.regions}
+    rows = max(BAND_SAMPLES // (channels * width), 1)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        low, high = max(top - SSIM_REACH, 0), min(bottom + SSIM_REACH, height)
+        x, y = (stored(each[:, low:high]) for each in (planes.prediction, planes.truth))
+        here = slice(top - low, bottom - low)
+        error, similarity = (x - y)[:, here].square(), ssim_map(x, y)[:, here, SSIM_BORDER:-SSIM_BORDER]
+        inner = slice(max(SSIM_BORDER - top, 0), max(min(bottom, height - SSIM_BORDER) - top, 0))
+        for suffix, region in planes.regions.items():
+            weight = double(region[:, top:bottom])
+            inside = weight[:, inner, SSIM_BORDER:-SSIM_BORDER]
+            found = ((error * weight).sum(), weight.sum(), (similarity[:, inner] * inside).sum(), inside.sum())
+            sums[suffix] += torch.stack(found).cpu()
     scores = {}
-    for suffix, region in planes.regions.items():
-        scores[f"psnr{suffix}"] = rules.psnr(prediction, truth, region[None]).item()
-        scores[f"ssim{suffix}"] = _by_bands(rules.ssim, prediction, truth, region[None])
+    for suffix, (error, weight, similarity, inside) in sums.items():
+        mse = error / weight
+        scores[f"psnr{suffix}"] = IDENTICAL_PSNR if mse == 0 else (-10 * mse.log10()).item()
+        scores[f"ssim{suffix}"] = (similarity / inside).item()
     return {name: scores[name] for name in SCORES if name in scores}
-
-
-def _by_bands(ssim: Score, prediction: Tensor, truth: Tensor, region: Tensor) -> float:
-    """Return an SSIM, computed band by band for large planes: its intermediate results take much memory."""
-    height = truth.shape[-2]
-    if height <= BAND_ROWS + _BAND_HALO:
-        return ssim(prediction, truth, region).item()
-    total = weight = 0.0
-    for top in range(0, height, BAND_ROWS):
-        bottom = min(top + BAND_ROWS, height)
-        low, high = max(top - _BAND_HALO, 0), min(bottom + _BAND_HALO, height)
-        band = torch.zeros_like(region[..., low:high, :])
-        band[..., top - low : bottom - low, :] = region[..., top:bottom, :]
-        counted = band[..., _SSIM_BORDER:-_SSIM_BORDER, _SSIM_BORDER:-_SSIM_BORDER].sum(dtype=torch.float64).item()
-        if counted:
-            rows = (..., slice(low, high), slice(None))
-            total += ssim(prediction[rows], truth[rows], band).item() * counted
-            weight += counted
-    return total / weight if weight else math.nan
 
 
 def _check(prediction: Tensor, truth: Tensor, channels: int) -> None:

@@ -18,7 +18,18 @@ from torch import Tensor
 from revisp.errors import ShapeError
 from revisp.metrics.base import MeanOverImages, packed_doubles, weighted_mean
 
-__all__ = ["AIMPSNR", "AIMSSIM", "IDENTICAL_PSNR", "aim_psnr", "aim_ssim", "region_psnr", "region_ssim"]
+__all__ = [
+    "AIMPSNR",
+    "AIMSSIM",
+    "IDENTICAL_PSNR",
+    "SSIM_BORDER",
+    "SSIM_REACH",
+    "aim_psnr",
+    "aim_ssim",
+    "region_psnr",
+    "region_ssim",
+    "ssim_map",
+]
 
 IDENTICAL_PSNR = 999.0
 """PSNR of identical images, as the challenge's script gives it."""
@@ -27,7 +38,12 @@ _WINDOW_SIGMA = 1.5
 _WINDOW_RADIUS = (
     6  # int(truncate · σ + 0.5) of scipy.ndimage.gaussian_filter with its default truncate = 4: 13 taps
 )
-_BORDER_WIDTH = 5
+SSIM_BORDER = 5
+"""Rows and columns at each side that the mean of an SSIM leaves out."""
+
+SSIM_REACH = _WINDOW_RADIUS
+"""Distance in pixels to the farthest sample that a value of `ssim_map` depends on."""
+
 _C1 = 0.01**2
 _C2 = 0.03**2
 
@@ -127,15 +143,21 @@ def region_ssim(prediction: Tensor, target: Tensor, region: Tensor | None) -> Te
     """
     prediction, target, weight = packed_doubles(prediction, target, region)
     height, width = prediction.shape[-2:]
-    if min(height, width) <= 2 * _BORDER_WIDTH:
+    if min(height, width) <= 2 * SSIM_BORDER:
         raise ShapeError(
-            f"SSIM leaves out {_BORDER_WIDTH} border pixels and needs planes of 11 x 11, got {height} x {width}"
+            f"SSIM leaves out {SSIM_BORDER} border pixels and needs planes of 11 x 11, got {height} x {width}"
         )
-    inner = (..., slice(_BORDER_WIDTH, height - _BORDER_WIDTH), slice(_BORDER_WIDTH, width - _BORDER_WIDTH))
-    return weighted_mean(_ssim_map(prediction, target)[inner], weight[inner])
+    inner = (..., slice(SSIM_BORDER, height - SSIM_BORDER), slice(SSIM_BORDER, width - SSIM_BORDER))
+    return weighted_mean(ssim_map(prediction, target)[inner], weight[inner])
 
 
-def _ssim_map(x: Tensor, y: Tensor) -> Tensor:
+def ssim_map(x: Tensor, y: Tensor) -> Tensor:
+    """Return the SSIM of `aim_ssim` at each sample, border included.
+
+    Args:
+        x: planes ``[..., h, w]``, float64, h and w at least 6.
+        y: planes of the same shape.
+    """
     mean_x, mean_y = _gaussian_filter(x), _gaussian_filter(y)
     product, squares = mean_x * mean_y, mean_x * mean_x + mean_y * mean_y
     covariance = _gaussian_filter(x * y) - product
@@ -195,7 +217,7 @@ class AIMSSIM(MeanOverImages):
     """
 
     sums = torch.float32
-    border = _BORDER_WIDTH
+    border = SSIM_BORDER
 
     def score(self, prediction: Tensor, target: Tensor, region: Tensor | None) -> Tensor:
         """Score each image; all arguments are packed."""

@@ -34,8 +34,7 @@ def test_bands_give_the_score_of_the_whole(planes, monkeypatch: pytest.MonkeyPat
     whole = score_pair(*planes)
     assert set(whole) == set(SCORES)
     for band in (1, 7, 16, 28, 44):
-        monkeypatch.setattr(scores, "BAND_ROWS", band)
-        monkeypatch.setattr(scores, "_BAND_HALO", 16)
+        monkeypatch.setattr(scores, "BAND_SAMPLES", band * planes[0][:, 0].numel())
         assert score_pair(*planes) == pytest.approx(whole, abs=1e-12), band
         none = score_pair(planes[0], planes[1], torch.zeros_like(planes[2]))
         assert math.isnan(none["ssim_oe"])
