@@ -6,12 +6,14 @@ random moment of the time that it takes when nobody disturbs it, and then run ag
 - a file under its final name that is neither the old nor the finished one, right after the kill,
 - a file of others that has changed or gone,
 - a second run that fails, or ends with other results than a run that nobody disturbed,
-- a hidden file of revisp that is left after the second run.
+- a hidden file of revisp that is left after the second run,
+- another end than by the signal or with exit code 130, once a signal that can be handled has come.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import random
@@ -20,20 +22,31 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
+
+from . import app_visit, seeds
+
 FOREIGN = ("notes.txt", ".hidden", "out/mine.txt", "out/.mine.part")
 """Files of others, beside and inside the folder that a command writes to."""
 
+GIVEN = ("photos", "maps", "raws", "scenes", "model")
+"""Folders that commands read."""
+
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 PHOTOS = 6
+
+BEGUN = 2.0
+"""Seconds after which a command has begun; before, Python itself may be interrupted."""
 
 Contents = dict[str, str]
 
@@ -46,13 +59,19 @@ class Command:
         name: of the row in the table.
         words: the command.
         again: words that are added in the second run, for the folder that it works in.
-        same: the files whose bytes must be the same, by patterns.
+        same: the files whose bytes must be the same, by patterns; none for a command that only prints.
+        visit: uses a server and ends it; None for a command that ends by itself.
     """
 
     name: str
     words: tuple[str, ...]
     same: tuple[str, ...]
     again: Callable[[Path], tuple[str, ...]] = lambda folder: ()
+    visit: Callable[[subprocess.Popen[str], Path], None] | None = None
+
+
+def _resumed(pattern: str) -> Callable[[Path], tuple[str, ...]]:
+    return lambda folder: ("--resume",) if list((folder / "out").glob(pattern)) else ()
 
 
 def _last(folder: Path) -> tuple[str, ...]:
@@ -70,19 +89,31 @@ COMMANDS = (
         "predict to DNG",
         ("revisp-predict", "photos", "-o", "out"),
         ("out/*.dng",),
-        again=lambda folder: ("--resume",) if list((folder / "out").glob("*.dng")) else (),
+        again=_resumed("*.dng"),
+    ),
+    Command(
+        "predict with gain maps",
+        ("revisp-predict", "maps", "-o", "out", "--preview", "--dng", "linear"),
+        ("out/*.dng", "out/*.preview.png"),
+        again=_resumed("*.dng"),
     ),
     Command(
         "predict to arrays",
         ("revisp-predict", "photos", "-o", "out", "--format", "npy", "--bits", "10"),
         ("out/*.npy",),
-        again=lambda folder: ("--resume",) if list((folder / "out").glob("*.npy")) else (),
+        again=_resumed("*.npy"),
     ),
     Command(
         "prepare",
         ("revisp-prepare", "photos", "-o", "out/set", "--demosaic", "malvar", "--workers", "1"),
         ("out/set/arrays/*.npy",),
     ),
+    Command(
+        "prepare in processes",
+        ("revisp-prepare", "raws", "-o", "out/set", "--demosaic", "malvar", "--workers", "2", "--preview"),
+        ("out/set/arrays/*.npy", "out/set/cameras/*.json"),
+    ),
+    Command("prepare scenes", ("revisp-prepare", "scenes", "-o", "out/set"), ("out/set/**/*.npy",)),
     Command("train", TRAIN, ("out/model/model.safetensors", "out/model/config.json"), again=_last),
     Command(
         "export",
@@ -95,6 +126,11 @@ COMMANDS = (
         ("out/scores/scores.csv",),
     ),
     Command(
+        "evaluate a cycle",
+        ("revisp-evaluate", "--cycle", "model=model", "photos=photos", "hydra.run.dir=out/scores"),
+        ("out/scores/scores.csv",),
+    ),
+    Command(
         "benchmark",
         (
             "revisp-benchmark", 'backbones=["unet backbone.width=4 backbone.depth=2"]', "seeds=[0,1]",
@@ -104,6 +140,8 @@ COMMANDS = (
         ),
         ("runs/benchmark/cells/*/model/model.safetensors",),
     ),
+    Command("models", ("revisp-models", "--json"), ()),
+    Command("app", ("revisp-app", "--no-browser", "--port", app_visit.PORT), ("out/*.dng",), visit=app_visit.visit),
 )  # fmt: skip
 
 
@@ -141,12 +179,12 @@ def _undisturbed(command: Command, root: Path) -> tuple[Contents, float]:
     """Return what a command makes when nobody disturbs it, and the seconds it takes."""
     folder = _folder(root / "undisturbed")
     start = time.monotonic()
-    ended = _run(command.words, folder)
+    code, said = _finish(command, command.words, folder)
     seconds = time.monotonic() - start
-    if ended.returncode:
-        raise RuntimeError(f"{command.name}: {ended.stderr[-500:]}")
+    if code:
+        raise RuntimeError(f"{command.name}: {said[-500:]}")
     made = _contents(folder, command.same)
-    if not made:
+    if command.same and not made:
         raise RuntimeError(f"{command.name}: made none of {command.same}")
     shutil.rmtree(folder)
     return made, seconds
@@ -158,41 +196,69 @@ def _kill(
     """Kill a command and run it again; return whether it ended before the kill, and what went wrong."""
     found = []
     foreign = _foreign(folder)
+    with _started(command, command.words, folder) as process:
+        try:
+            _, said = process.communicate(timeout=moment)
+            ended = True
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+            _, said = process.communicate(timeout=120)
+            ended = False
+    if not ended and process.returncode not in (0, 130, -number):
+        found.append(f"ended with exit code {process.returncode}")
+    if "Traceback" in said and moment > BEGUN:
+        found.append(f"a traceback: {said.strip().splitlines()[-1]}")
+    left = _contents(folder, command.same)
+    found += [f"{name} is not whole" for name, digest in left.items() if reference.get(name) != digest]
+    found += _changed(folder, foreign, "by the kill")
+    code, said = _finish(command, (*command.words, *command.again(folder)), folder)
+    if code:
+        found.append(f"the second run failed: {said.strip().splitlines()[-1:]}")
+    elif _contents(folder, command.same) != reference:
+        found.append("the second run ended otherwise than one that nobody disturbed")
+    found += _changed(folder, foreign, "by the second run")
+    found += [f"left behind: {path.relative_to(folder)}" for path in folder.rglob(".revisp-*")]
+    return ended, found
+
+
+@contextlib.contextmanager
+def _started(command: Command, words: tuple[str, ...], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a command, and whoever visits it."""
+    name = words[0].removeprefix("revisp-")
     with subprocess.Popen(
-        _words(command.words),
+        [sys.executable, "-c", f"from revisp.cli.{name} import main; main()", *words[1:]],
         cwd=folder,
-        env=_environment(),
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
-        try:
-            _, said = process.communicate(timeout=moment)
-            ended = True
-        except subprocess.TimeoutExpired:
-            process.send_signal(number)
-            _, said = process.communicate(timeout=60)
-            ended = False
-    if "Traceback" in said and number is not signal.SIGKILL and not ended and moment > 5:
-        found.append(f"a traceback: {said.strip().splitlines()[-1]}")
-    left = _contents(folder, command.same)
-    found += [f"{name} is not whole" for name, digest in left.items() if reference.get(name) != digest]
-    found += _changed(folder, foreign, "by the kill")
-    again = _run((*command.words, *command.again(folder)), folder)
-    if again.returncode:
-        found.append(f"the second run failed: {again.stderr.strip().splitlines()[-1:]}")
-    elif _contents(folder, command.same) != reference:
-        found.append("the second run ended otherwise than one that nobody disturbed")
-    found += _changed(folder, foreign, "by the second run")
-    hidden = [path for path in folder.rglob(".revisp-*") if path.is_file()]
-    found += [f"left behind: {path.relative_to(folder)}" for path in hidden]
-    return ended, found
+        visitor = threading.Thread(target=command.visit or (lambda *_: None), args=(process, folder))
+        visitor.start()
+        yield process
+        visitor.join()
+
+
+def _finish(command: Command, words: tuple[str, ...], folder: Path) -> tuple[int, str]:
+    """Run a command to its end; return its exit code and what it said."""
+    with _started(command, words, folder) as process:
+        _, said = process.communicate(timeout=300)
+    return process.returncode, said
 
 
 def _folder(folder: Path) -> Path:
-    """Make a folder with photos, a small model, and files that are not ours."""
+    """Make a folder with photos, RAW files, scenes, a small model, and files that are not ours."""
+    for name, ending, seed in (
+        ("maps", "jpg", "ultrahdr.jpeg"),
+        ("raws", "png", "mosaic.png"),
+        ("scenes", "hdr", "hdr"),
+    ):
+        (folder / name).mkdir(parents=True)
+        for number in range(3):
+            (folder / f"{name}/{number}.{ending}").write_bytes(seeds.file(seed))
+    (folder / "raws/profile.json").write_bytes(seeds.file("profile"))
     (folder / "photos").mkdir(parents=True)
     for seed in range(PHOTOS):
         rng = np.random.default_rng(seed)
@@ -216,20 +282,6 @@ def _small_model(folder: Path) -> None:
     save_pretrained(model, folder)
 
 
-def _words(words: tuple[str, ...]) -> list[str]:
-    return [str(Path(sys.executable).with_name(words[0])), *words[1:]]
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
-
-
-def _run(words: tuple[str, ...], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        _words(words), cwd=folder, env=_environment(), capture_output=True, text=True, check=False, timeout=300
-    )
-
-
 def _contents(folder: Path, patterns: tuple[str, ...]) -> Contents:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -240,7 +292,7 @@ def _contents(folder: Path, patterns: tuple[str, ...]) -> Contents:
 
 
 def _foreign(folder: Path) -> Contents:
-    photos = [str(path.relative_to(folder)) for path in (folder / "photos").iterdir()]
+    photos = [f"{place}/{path.name}" for place in GIVEN for path in (folder / place).iterdir()]
     return {name: (folder / name).read_bytes().hex() for name in (*FOREIGN, *photos)}
 
 
