@@ -141,7 +141,12 @@ COMMANDS = (
         ("runs/benchmark/cells/*/model/model.safetensors",),
     ),
     Command("models", ("revisp-models", "--json"), ()),
-    Command("app", ("revisp-app", "--no-browser", "--port", app_visit.PORT), ("out/*.dng",), visit=app_visit.visit),
+    Command(
+        "app",
+        ("revisp-app", "--no-browser", "--port", app_visit.PORT),
+        ("out/*.dng",),
+        visit=app_visit.visit,
+    ),
 )  # fmt: skip
 
 
@@ -169,7 +174,9 @@ def main() -> int:
             ended, found = _kill(command, folder, reference, number_of_signal, moment)
             done[command.name] += 1
             stopped[command.name] += not ended
-            wrong += [f"{command.name}, {number_of_signal.name} after {moment:.2f} s: {what}" for what in found]
+            for what in found:
+                wrong.append(f"{command.name}, {number_of_signal.name} after {moment:.2f} s: {what}")
+                print(wrong[-1], file=sys.stderr, flush=True)  # noqa: T201
             shutil.rmtree(folder)
     print(_table(done, stopped, wrong))  # noqa: T201
     return int(bool(wrong))
