@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from revisp.cli._main import report_errors
 from revisp.config import check_choices, config_dir, expose_backbones, normalise_overrides
-from revisp.errors import ConfigError, OutputError
+from revisp.errors import ConfigError
 
 __all__ = ["as_our_errors", "is_help", "run_command"]
 
@@ -52,10 +52,8 @@ def run_command(config: str, task: Callable[[DictConfig], None], words: Sequence
 
 @contextlib.contextmanager
 def as_our_errors() -> Iterator[None]:
-    """Turn errors of a wrong configuration, or of a full or read-only disk, into our errors."""
+    """Turn errors of a wrong configuration into ours."""
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(str(error)) from error
-    except OSError as error:
-        raise OutputError(f"{error.filename or 'run folder'}: {error.strerror or error}") from error

@@ -24,9 +24,10 @@ __all__ = ["one_line", "printable", "report_errors", "say", "shown"]
 def report_errors() -> Iterator[None]:
     """Run the body of a command: turn its errors into one line on standard error and an exit code.
 
-    Warnings for users become one line each. Any other exception than a `RevispError` passes through with its
-    traceback, and Python ends with exit code 1. Letters that standard output cannot show, such as those of a file
-    name in another encoding, are escaped. SIGTERM ends the command as Ctrl-C does.
+    Warnings for users become one line each, and so do errors of the file system, such as a name that is too long.
+    Any other exception than a `RevispError` passes through with its traceback, and Python ends with exit code 1.
+    Letters that standard output cannot show, such as those of a file name in another encoding, are escaped.
+    SIGTERM ends the command as Ctrl-C does.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -52,6 +53,10 @@ def report_errors() -> Iterator[None]:
         yield
     except RevispError as error:
         say(f"error: {one_line(error)}", sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        place = "" if error.filename is None else f"{shown(error.filename)}: "
+        say(f"error: {place}{error.strerror or one_line(error)}", sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         say("interrupted", sys.stderr)

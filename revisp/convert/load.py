@@ -46,6 +46,7 @@ def load_model(folder: str | Path | None = None, device: str = "auto") -> Revers
         device = "cuda" if torch.cuda.is_available() else "cpu"
     model = from_pretrained(folder)
     try:
+        torch.ones(1, device=device).item()  # some devices that torch knows, such as meta, compute nothing
         return model.to(device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {device}: {' '.join(str(error).split())}") from error

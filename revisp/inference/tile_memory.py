@@ -35,7 +35,7 @@ def parse_size(text: str | int) -> int:
     Units with an ``i`` are powers of 1024, units without it powers of 1000.
 
     Raises:
-        ConfigError: the text is not a size, or the size is below one byte.
+        ConfigError: the text is not a size, or the size is below one byte or above 8 EiB.
 
     Example:
         >>> parse_size("1GiB"), parse_size("800M"), parse_size(4096)
@@ -45,10 +45,10 @@ def parse_size(text: str | int) -> int:
     unit = found[2].lower() if found else ""
     if found is None or (found[3] and not unit):
         raise ConfigError(f"{text!r} is not a size in bytes: write 1GiB, 512MiB or 800MB")
-    size = int(float(found[1]) * (1024 if found[3] else 1000) ** _UNITS[unit])
-    if size < 1:
-        raise ConfigError(f"a size must be at least one byte, got {text!r}")
-    return size
+    size = float(found[1]) * (1024 if found[3] else 1000) ** _UNITS[unit]
+    if not 1 <= size < 2**63:
+        raise ConfigError(f"a size must be from one byte to 8 EiB, got {str(text)[:40]!r}")
+    return int(size)
 
 
 def format_size(size: float) -> str:

@@ -142,7 +142,7 @@ def test_a_size_that_is_printed_is_read_as_no_less(size: int) -> None:
     assert size <= parse_size(format_size(size)) < size + 2**20
 
 
-@pytest.mark.parametrize("text", ["", "GiB", "1 XB", "-1GiB", "1iB", "0", "1e9", "nan"])
+@pytest.mark.parametrize("text", ["", "GiB", "1 XB", "-1GiB", "1iB", "0", "1e9", "nan", "9" * 400, "9999999TiB"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match=r"size"):
         parse_size(text)
