@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import AfterValidator, ConfigDict, with_config
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from typing_extensions import TypedDict
 
 import revisp
+from revisp.backbones.weights import check_values
 from revisp.camera.profile import Profile
 from revisp.cfa import CFA
 from revisp.errors import ConfigError, OutputError, WeightsError
-from revisp.io.atomic import remove_unfinished, replace_folder, unfinished_folder
+from revisp.io.atomic import NOT_UTF8, remove_unfinished, replace_folder, unfinished_folder
 from revisp.io.boundary import decoding
 from revisp.pipeline import ReverseISP
 from revisp.pipeline.build import Branches
@@ -36,25 +36,33 @@ DEFAULT_MODEL = Path(__file__).resolve().parent / "weights" / "default"
 CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 FOLDER_FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE)
 FOLDER_FORMAT = 1
+CARD_TITLE = "# revisp model"
 
 LARGEST_ARGUMENT = 4096
-"""Greatest number among the arguments of a network: widths double with each level of a depth."""
+"""Greatest number among the arguments of a pipeline: widths double with each level of a depth."""
 
 _FOREIGN = ("weights", "pretrained", "checkpoint", "path", "cache", "url")
 """Parts of the names of arguments by which a network would read other files, or the network."""
 
 
 def _own(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Require arguments that lead to no file outside the folder and to no address."""
+    """Require arguments that lead to no file outside the folder and to no address, and have no huge numbers."""
     for name, value in arguments.items():
         if value is not None and any(word in name.lower() for word in _FOREIGN):
             raise ValueError(f"must not have {name!r}: a model folder holds its own weights")
-        if isinstance(value, str) and any(mark in value for mark in "/\\:"):
-            raise ValueError(f"must not name a file or an address, as {name!r} does")
-        for number in value if isinstance(value, list) else [value]:
-            if isinstance(number, int | float) and abs(number) > LARGEST_ARGUMENT:
-                raise ValueError(f"must not have {name!r} above {LARGEST_ARGUMENT}")
+        _require_small(name, value)
     return arguments
+
+
+def _require_small(name: str, value: Any) -> None:
+    if isinstance(value, dict):
+        _own(value)
+    for item in value if isinstance(value, list) else ():
+        _require_small(name, item)
+    if isinstance(value, str) and any(mark in value for mark in "/\\:"):
+        raise ValueError(f"must not name a file or an address, as {name!r} does")
+    if isinstance(value, int | float) and abs(value) > LARGEST_ARGUMENT:
+        raise ValueError(f"must not have {name!r} above {LARGEST_ARGUMENT}")
 
 
 def save_pretrained(
@@ -104,12 +112,12 @@ def save_pretrained(
             save_file(state, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
             (temporary / WEIGHTS_FILE).chmod(0o644)
             (temporary / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n")
-            (temporary / CARD_FILE).write_text(_card(model, card, metrics or {}))
+            (temporary / CARD_FILE).write_text(_card(model, card, metrics or {}), "utf-8", NOT_UTF8)
             if folder.exists():
                 replace_folder(temporary, folder.resolve())
             else:
                 temporary.replace(folder)
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise OutputError(f"cannot write the model folder {folder}: {error}") from error
     return folder
 
@@ -129,12 +137,27 @@ def _require_replaceable(folder: Path) -> None:
         if not folder.is_dir() or foreign:
             held = f" (it holds {foreign[0]})" if foreign else ""
             raise OutputError(f"{folder} exists and is not a model folder{held}: choose another name")
-        if any(folder.iterdir()):
-            values = parse_file(folder / CONFIG_FILE)
-            if not isinstance(values, dict) or not {"format", "revisp", "pipeline"} <= set(values):
-                raise OutputError(f"{folder} holds a {CONFIG_FILE} that revisp did not write: choose another name")
+        if strange := next((name for name in _not_ours(folder)), None):
+            raise OutputError(f"{folder} holds a {strange} that revisp did not write: choose another name")
     except (OSError, ValueError) as error:
         raise OutputError(f"{folder} exists and cannot be replaced ({error}): choose another name") from error
+
+
+def _not_ours(folder: Path) -> Iterator[str]:
+    """Yield the names in a folder that are not files as `save_pretrained` writes them."""
+    for path in folder.iterdir():
+        if path.is_symlink() or not path.is_file():
+            yield path.name
+        elif path.name == CARD_FILE:
+            with path.open("rb") as file:
+                if file.read(len(CARD_TITLE)) != CARD_TITLE.encode():
+                    yield path.name
+        elif path.name == WEIGHTS_FILE and not (folder / CONFIG_FILE).is_file():
+            yield path.name
+        elif path.name == CONFIG_FILE:
+            values = parse_file(path)
+            if not isinstance(values, dict) or set(values) != {"format", "revisp", "pipeline"}:
+                yield path.name
 
 
 def model_files(folder: str | Path | None = None) -> tuple[Path, ...]:
@@ -172,11 +195,12 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
         (<CFA.RGGB: 'RGGB'>, False)
     """
     folder = _place(folder)
-    if not folder.is_dir():
-        raise WeightsError(f"{folder}: no such model folder; it must hold {CONFIG_FILE} and {WEIGHTS_FILE}")
-    for name in (CONFIG_FILE, WEIGHTS_FILE):
-        if not (folder / name).is_file():
-            raise WeightsError(f"{folder}: {name} is missing, so this is not a whole model folder")
+    with decoding(folder, raises=WeightsError):
+        if not folder.is_dir():
+            raise WeightsError(f"{folder}: no such model folder; it must hold {CONFIG_FILE} and {WEIGHTS_FILE}")
+        for name in (CONFIG_FILE, WEIGHTS_FILE):
+            if not (folder / name).is_file():
+                raise WeightsError(f"{folder}: {name} is missing, so this is not a whole model folder")
     pipeline = _read_config(folder / CONFIG_FILE)
     weights = folder / WEIGHTS_FILE
     with decoding(weights, "damaged or not a safetensors file", WeightsError), safe_open(weights, "pt") as file:
@@ -190,10 +214,12 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
         model = ReverseISP(**pipeline)
     with decoding(weights, "damaged or not a safetensors file", WeightsError):
         state = load_file(weights)
-    if wrong := next((name for name in sorted(state) if not torch.isfinite(state[name]).all()), None):
-        raise WeightsError(f"{weights}: tensor {wrong} holds values that are not finite: the training had failed")
+    check_values(state, model.state_dict(), weights)
     model.load_state_dict(state)
     return model.eval()
+
+
+Arguments = Annotated[dict[Text, Json], AfterValidator(_own)]
 
 
 @with_config(ConfigDict(extra="forbid"))
@@ -201,15 +227,15 @@ class _Pipeline(TypedDict, total=False):
     """Arguments of `ReverseISP`; those that are left out have their default."""
 
     backbone: Text
-    backbone_kwargs: Annotated[dict[Text, Json], AfterValidator(_own)]
+    backbone_kwargs: Arguments
     branches: Branches
     mask_channel: Flag
     gain_channel: Flag
     place: Flag
     base: Literal["classical", "estimated"] | None
-    mask: dict[Text, Json]
-    fusion: dict[Text, Json]
-    refine: Annotated[dict[Text, Json], AfterValidator(_own)] | None
+    mask: Arguments
+    fusion: Arguments
+    refine: Arguments | None
     padding: Literal["reflect", "ones4"]
     cfa: Annotated[Text, one_of([cfa.value for cfa in CFA])] | None
     profile: Profile | None
@@ -263,7 +289,7 @@ def _card(model: ReverseISP, body: str, metrics: dict[str, float]) -> str:
     parameters = sum(p.numel() for p in model.parameters())
     camera = "not stated" if model.profile is None else model.profile.name
     lines = [
-        "# revisp model",
+        CARD_TITLE,
         "",
         "Maps an sRGB photo to the RAW mosaic of one camera (overexposure mask fusion, Kim, Jiang, Gu, AIM 2022).",
         "",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from revisp.backbones import create_backbone
-from revisp.backbones.weights import read_state_dict
+from revisp.backbones.weights import check_values, read_state_dict
 from revisp.camera.profile import CameraProfile
 from revisp.errors import WeightsError
 from revisp.pipeline import ReverseISP
@@ -120,17 +120,18 @@ def _names() -> dict[str, str]:
 
 def _read(path: str | Path) -> dict[str, Tensor]:
     state = read_state_dict(path)
+    with torch.device("meta"):
+        expected = create_backbone("unet", in_channels=4, **_UNET_ARGUMENTS).state_dict()
     try:
         converted = convert_released_state_dict(state)
-        _check_shapes(state)
+        _check_shapes(state, expected)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from error
+    check_values(converted, expected, path)
     return converted
 
 
-def _check_shapes(state: Mapping[str, Tensor]) -> None:
-    with torch.device("meta"):
-        expected = create_backbone("unet", in_channels=4, **_UNET_ARGUMENTS).state_dict()
+def _check_shapes(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
     for old, new in _names().items():
         if state[old].shape != expected[new].shape:
             got, want = list(state[old].shape), list(expected[new].shape)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from revisp import model_folder
 from revisp.camera.simulate import SIMULATED
@@ -64,7 +66,14 @@ def test_a_model_folder_is_replaced_but_nothing_else(model: ReverseISP, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("notes.txt", "mine"), ("config.json", '{"theme": "dark"}'), ("config.json", "[")]
+    ("name", "content"),
+    [
+        ("notes.txt", "mine"),
+        ("config.json", '{"theme": "dark"}'),
+        ("config.json", '{"format": 1, "revisp": "0", "pipeline": {}, "mine": 1}'),
+        ("config.json", "["),
+        ("README.md", "# My project"),
+    ],
 )
 def test_a_folder_that_holds_anything_else_is_left_alone(
     model: ReverseISP, tmp_path: Path, name: str, content: str
@@ -222,6 +231,63 @@ def test_the_limit_of_parameters_is_raised_by_a_variable(
     monkeypatch.setenv("REVISP_MAX_MILLION_PARAMETERS", "many")
     with pytest.raises(ConfigError, match="REVISP_MAX_MILLION_PARAMETERS must be a whole number"):
         max_parameters()
+
+
+def test_folders_and_links_with_names_of_ours_are_left_alone(model: ReverseISP, tmp_path: Path) -> None:
+    folder = save_pretrained(model, tmp_path / "model")
+    (folder / "README.md").unlink()
+    (folder / "README.md").mkdir()
+    (folder / "README.md" / "mine.txt").touch()
+    with pytest.raises(OutputError, match=r"README\.md that revisp did not write"):
+        save_pretrained(model, folder)
+    assert (folder / "README.md" / "mine.txt").exists()
+    shutil.rmtree(folder / "README.md")
+    (folder / "README.md").symlink_to(tmp_path / "other.md")
+    with pytest.raises(OutputError, match=r"README\.md that revisp did not write"):
+        save_pretrained(model, folder)
+    assert (folder / "README.md").is_symlink()
+
+
+@pytest.mark.parametrize("part", ["mask", "fusion", "refine", "backbone_kwargs"])
+@pytest.mark.parametrize(
+    "value", [{"x": 10**9}, {"x": [[1, 10**9]]}, {"x": {"encoder_weights": "imagenet"}}, {"x": ["https://a.b"]}]
+)
+def test_no_part_of_a_config_holds_huge_numbers_or_addresses(
+    model: ReverseISP, tmp_path: Path, part: str, value: dict
+) -> None:
+    folder = _changed(save_pretrained(model, tmp_path / "model"), **{part: value})
+    with pytest.raises(WeightsError, match=rf"config\.json: .*pipeline\.{part}.* must not "):
+        from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words"),
+    [
+        (torch.complex64, "holds torch.complex64, the network needs torch.float32"),
+        (torch.float8_e4m3fn, "holds torch.float8_e4m3fn"),
+        (torch.int64, "holds torch.int64"),
+        (torch.float64, "not finite"),
+    ],
+)
+def test_weights_of_other_kinds_of_numbers_are_refused(
+    model: ReverseISP, tmp_path: Path, dtype: torch.dtype, words: str
+) -> None:
+    folder = save_pretrained(model, tmp_path / "model")
+    state = load_file(folder / "model.safetensors")
+    name = next(name for name, value in sorted(state.items()) if value.is_floating_point())
+    state[name] = torch.full(state[name].shape, 1e300 if dtype is torch.float64 else 1.0, dtype=torch.float64)
+    state[name] = state[name].to(dtype)
+    save_file(state, folder / "model.safetensors")
+    with pytest.raises(WeightsError, match=rf"tensor {name} .*{words}"):
+        from_pretrained(folder)
+
+
+def test_a_name_that_no_file_can_have_is_one_of_our_errors(model: ReverseISP) -> None:
+    for name in ("x" * 5000, "a\0b"):
+        with pytest.raises(WeightsError):
+            from_pretrained(name)
+        with pytest.raises(OutputError):
+            save_pretrained(model, name)
 
 
 def test_weights_that_are_not_finite_are_refused(model: ReverseISP, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from torch import Tensor
 
 from revisp.errors import WeightsError
 
-__all__ = ["read_state_dict"]
+__all__ = ["check_values", "read_state_dict"]
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _PREFIX = "module."
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
@@ -39,6 +42,31 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if strangers:
         raise WeightsError(f"{path}: entry {strangers[0]!r} is not a tensor; save a network's state_dict()")
     return {key.removeprefix(_PREFIX): value for key, value in content.items()}
+
+
+def check_values(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: str | Path) -> None:
+    """Require numbers that a network can take: finite in its own precision, and whole numbers where it has such.
+
+    Args:
+        found: tensors of a file, of the same names as ``expected``.
+        expected: those of the network.
+        path: the file, for messages.
+
+    Raises:
+        WeightsError: a tensor has numbers of another kind, or values that are not finite.
+
+    Example:
+        >>> check_values({"a": torch.tensor([1e300], dtype=torch.float64)}, {"a": torch.zeros(1)}, "a.pth")
+        Traceback (most recent call last):
+        ...
+        revisp.errors.WeightsError: a.pth: tensor a holds values that are not finite: the training had failed
+    """
+    for name, own in sorted(expected.items()):
+        value = found[name]
+        if value.dtype not in (_FLOATS if own.is_floating_point() else (own.dtype,)):
+            raise WeightsError(f"{path}: tensor {name} holds {value.dtype}, the network needs {own.dtype}")
+        if own.is_floating_point() and not torch.isfinite(value.to(own.dtype)).all():
+            raise WeightsError(f"{path}: tensor {name} holds values that are not finite: the training had failed")
 
 
 def _read(path: Path) -> Any:

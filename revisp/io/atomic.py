@@ -20,7 +20,10 @@ try:
 except ImportError:  # Windows, where an open file cannot be removed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["atomic_write", "remove_unfinished", "replace_folder", "unfinished_folder"]
+__all__ = ["NOT_UTF8", "atomic_write", "remove_unfinished", "replace_folder", "unfinished_folder", "write_text"]
+
+NOT_UTF8 = "backslashreplace"
+"""What becomes of bytes of file names that are not UTF-8, in texts that we write."""
 
 _TEMPORARY = re.compile(r"\.revisp-[0-9a-f]{12}\.part")
 
@@ -64,6 +67,23 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def write_text(path: str | Path, text: str) -> None:
+    r"""Write a text in UTF-8 as `atomic_write` does; bytes of file names that are not UTF-8 are escaped.
+
+    Raises:
+        OutputError: as for `atomic_write`.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_text(f"{folder}/scores.csv", "caf\udce9.jpg,31.5")
+        ...     Path(folder, "scores.csv").read_bytes()
+        b'caf\\udce9.jpg,31.5'
+    """
+    with atomic_write(path) as file:
+        file.write(text.encode(errors=NOT_UTF8))
 
 
 @contextlib.contextmanager
