@@ -22,6 +22,7 @@ from revisp.data.memory import MemorySource
 from revisp.errors import RevispError
 from revisp.evaluation.score_model import ModelEvaluation, score_model
 from revisp.evaluation.write_scores import write_scores
+from revisp.io.atomic import write_text
 from revisp.model_folder import save_pretrained
 from revisp.training.build import Training, build_data, build_training
 from revisp.training.run import fit
@@ -86,7 +87,7 @@ def run_cell(
             figures = f"PSNR {result.figures['psnr']:.2f} dB, OE {result.figures['psnr_oe']:.2f} dB"
             say(f"{cell.title}: {figures}, trained in {result.cost['training']:.0f} s")
             return result
-        error.write_text(reason + "\n")
+        write_text(error, reason + "\n")
         shutil.rmtree(part, ignore_errors=True)
         say(f"{cell.title}: failed: {reason.strip().splitlines()[-1]}")
         return None

@@ -17,7 +17,7 @@ from revisp.benchmark.results import CellResult, read_result, read_worst
 from revisp.camera.profile import CameraProfile
 from revisp.errors import DataError
 from revisp.evaluation.report.page import ReportRow, write_report
-from revisp.io.atomic import atomic_write
+from revisp.io.atomic import write_text
 
 __all__ = ["FIGURES", "Row", "leaderboard", "write_leaderboard"]
 
@@ -130,8 +130,7 @@ def write_leaderboard(
     root = Path(root)
     paths = [root / "leaderboard.md", root / "leaderboard.csv"]
     for path, text in zip(paths, (markdown(tables), _csv(tables)), strict=True):
-        with atomic_write(path) as file:
-            file.write(text.encode())
+        write_text(path, text)
     for dataset, rows in tables.items():
         name = "" if len(tables) == 1 else "_" + re.sub(r"[^\w.-]+", "-", dataset)
         if any(row.results for row in rows):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,7 +87,7 @@ def _base(name: str) -> str:
 def _place(group: Sequence[CachedScene]) -> float:
     """Return where in [0, 1) a hash puts a scene; of several names the first in order counts."""
     first = min(_base(scene.name) for scene in group)
-    return int.from_bytes(hashlib.sha256(first.encode()).digest()[:4], "big") / 2**32
+    return int.from_bytes(hashlib.sha256(os.fsencode(first)).digest()[:4], "big") / 2**32
 
 
 def _named(scenes: Sequence[CachedScene], names: Sequence[str]) -> set[str]:

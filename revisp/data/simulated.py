@@ -8,6 +8,7 @@ epoch and the crop's number in the epoch.
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import zlib
 from collections.abc import Sequence
@@ -257,7 +258,7 @@ def simulated(*, photos: str | Path, **options: Any) -> PairDataModule:
 
 def _generator(name: str, *numbers: int) -> torch.Generator:
     """Return a generator that is seeded by a photo's name and some numbers."""
-    return generator_of(zlib.crc32(name.encode()), *numbers)
+    return generator_of(zlib.crc32(os.fsencode(name)), *numbers)
 
 
 def _check_exposures(exposures: Sequence[float]) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from revisp.evaluation.scores import Evaluation
-from revisp.io.atomic import atomic_write
+from revisp.io.atomic import write_text
 from revisp.io.locking import make_folder
 
 __all__ = ["CSV_FILE", "JSON_FILE", "in_columns", "score_table", "write_scores"]
@@ -51,8 +51,7 @@ def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path
     """
     folder = Path(folder)
     make_folder(folder)
-    with atomic_write(folder / JSON_FILE) as file:
-        file.write((json.dumps(evaluation.summary, indent=2, allow_nan=False) + "\n").encode())
+    write_text(folder / JSON_FILE, json.dumps(evaluation.summary, indent=2, allow_nan=False) + "\n")
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     labels = tuple(dict.fromkeys(label for image in evaluation.images for label in image.labels))
@@ -61,8 +60,7 @@ def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path
         said = (image.labels.get(label, "") for label in labels)
         figures = (image.scores.get(name, math.nan) for name in evaluation.names)
         rows.writerow([image.name, *said, *("" if math.isnan(value) else repr(value) for value in figures)])
-    with atomic_write(folder / CSV_FILE) as file:
-        file.write(text.getvalue().encode())
+    write_text(folder / CSV_FILE, text.getvalue())
     return folder / JSON_FILE, folder / CSV_FILE
 
 

@@ -12,7 +12,7 @@ from revisp.convert.formats import WRITERS, Choice, Origin
 from revisp.errors import ConfigError, OutputError
 from revisp.evaluation.score_submissions import Problems, list_files
 from revisp.inference.predict import predict
-from revisp.io.atomic import atomic_write
+from revisp.io.atomic import write_text
 from revisp.io.header import photo_size
 from revisp.io.locking import make_folder
 from revisp.io.photo import read_photo
@@ -87,8 +87,7 @@ def write_submission(
     on_cpu = next(model.parameters()).device.type == "cpu"
     other = other or f"revisp, {model.description}"
     lines = _readme(seconds / len(photos), on_cpu=on_cpu, extra_data=extra_data, other=other)
-    with atomic_write(folder / README_FILE) as file:
-        file.write(lines.encode())
+    write_text(folder / README_FILE, lines)
     return (*written, folder / README_FILE)
 
 

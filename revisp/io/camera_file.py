@@ -22,7 +22,7 @@ from revisp.camera.noise import NoiseLevels, amplified
 from revisp.camera.profile import CameraProfile, Profile
 from revisp.camera.simulate import SimulatedCamera
 from revisp.errors import ConfigError
-from revisp.io.atomic import atomic_write
+from revisp.io.atomic import write_text
 from revisp.schema import Number, Numbers, Whole, build, check_fields, part, validated
 
 __all__ = ["IsoNoise", "MeasuredCamera", "load_camera", "load_curve", "load_profile", "read_camera", "save_camera"]
@@ -169,8 +169,7 @@ def save_camera(
         "ceilings": list(ceilings),
         "size": size,
     }
-    with atomic_write(path) as file:
-        file.write((json.dumps(values, indent=1, allow_nan=False) + "\n").encode())
+    write_text(path, json.dumps(values, indent=1, allow_nan=False) + "\n")
 
 
 def read_camera(path: str | Path) -> MeasuredCamera:

@@ -98,9 +98,9 @@ def rejection(job: PlannedItem, reason: str, made: Sequence[Outcome] = ()) -> Re
         reason: why it is refused.
         made: its pictures that were made all the same; the rejection gets a name that none of them has.
     """
-    files = job.item.files
+    files = [" ".join(str(file).split()) for file in job.item.files]
     line = " ".join(reason.split())
-    named = line if any(str(file) in line for file in files) else f"{files[0]}: {line}"
+    named = line if any(file in line for file in files) else f"{files[0]}: {line}"
     return Reject(_free_name(job.item, made), job.sources, job.rendered_mark, named)
 
 

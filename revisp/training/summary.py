@@ -10,7 +10,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 
-from revisp.io.atomic import atomic_write
+from revisp.io.atomic import write_text
 from revisp.pipeline import ReverseISP
 from revisp.training.task import RIVALS
 
@@ -93,5 +93,4 @@ def write_metrics(metrics: Mapping[str, float], path: Path) -> None:
         OutputError: the file cannot be written.
     """
     values = {name: None if math.isnan(value) else value for name, value in sorted(metrics.items())}
-    with atomic_write(path) as file:
-        file.write((json.dumps(values, indent=2) + "\n").encode())
+    write_text(path, json.dumps(values, indent=2) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,12 @@ def test_files_hold_the_figures(evaluation, tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     assert len(rows) == 30
     assert rows[0] == {"image": "a", "psnr": "30.0", "psnr_oe": "", "ssim": "0.5", "none": ""}
+
+
+def test_a_name_that_is_not_utf_8_is_escaped(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    _, rows = write_scores(Evaluation((ImageScores(name, {"psnr": 30.0}),)), tmp_path)
+    assert rows.read_bytes() == b"image,psnr\ncaf\\udce9.jpg,30.0\n"
 
 
 def test_the_table_shows_the_first_pictures_and_the_mean(evaluation) -> None:

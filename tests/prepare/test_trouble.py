@@ -62,6 +62,16 @@ def test_names_of_any_alphabet_and_length_stay_apart(tmp_path):
     assert all(array_path(tmp_path / "set", name, "raw").is_file() for name in made)
 
 
+def test_names_of_several_lines_and_without_utf_8_do_not_stop_a_folder(tmp_path):
+    for name in ("good", "new\nline", os.fsdecode(b"caf\xe9")):
+        photo(tmp_path / "in" / f"{name}.png")
+    Image.new("RGB", (40, 40)).save(tmp_path / "in" / "too\nsmall.png")
+    found = prepare([tmp_path / "in"], tmp_path / "set", FAST)
+    assert set(found.made) == {"good", "new-line", "caf"}
+    assert [reject.reason.partition(": ")[0] for reject in found.refused] == [f"{tmp_path}/in/too small.png"]
+    assert prepare([tmp_path / "in"], tmp_path / "set", FAST).made == ()
+
+
 def test_files_of_equal_name_size_and_time_are_not_taken_for_each_other(tmp_path, monkeypatch):
     for folder, level in (("one", 50), ("two", 51)):
         os.utime(photo(tmp_path / "in" / folder / "a.png", level), ns=(0, 0))

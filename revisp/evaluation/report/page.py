@@ -19,7 +19,7 @@ from revisp.evaluation.report.axis import Axis
 from revisp.evaluation.report.markup import amount, best_of, facts, figure_cell, html_table, row, small, words
 from revisp.evaluation.report.pictures import ReportImage, picture_sections
 from revisp.evaluation.report.plots import Point, Series, key, line_plot, pareto_plot
-from revisp.io.atomic import atomic_write
+from revisp.io.atomic import write_text
 from revisp.metrics import BinErrors
 
 __all__ = ["ReportImage", "ReportRow", "write_report"]
@@ -104,8 +104,7 @@ def write_report(
         pictures=picture_sections(worst, profile, quality),
         run=_run(configuration, versions or {}),
     )
-    with atomic_write(path) as file:
-        file.write(page.encode())
+    write_text(path, page)
     return path
 
 
