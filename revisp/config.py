@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, BinaryIO
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -18,10 +19,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from pydantic import AfterValidator, Field, TypeAdapter
+from typing_extensions import TypedDict
 
 from revisp.backbones import BACKBONES, family
 from revisp.errors import ConfigError, UnknownNameError, near_miss
 from revisp.io.boundary import decoding
+from revisp.schema import Json, Text, Whole, validated
 
 __all__ = [
     "as_dict",
@@ -33,6 +37,8 @@ __all__ = [
     "normalise_overrides",
 ]
 
+MOST_YAML = 2**20
+"""Most bytes of the configuration of a training."""
 
 OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
 """Words of the command line that add a folder of the user's own configuration files."""
@@ -171,7 +177,8 @@ def data_of_run(folder: str | Path) -> dict[str, Any]:
         folder: its run folder, in which Hydra left the configuration.
 
     Raises:
-        ConfigError: the configuration is missing or damaged.
+        ConfigError: the configuration is missing or damaged, or refers to other values (``${...}``), such as
+            variables of the environment.
 
     Example:
         >>> import tempfile
@@ -182,6 +189,46 @@ def data_of_run(folder: str | Path) -> dict[str, Any]:
         'embedded'
     """
     path = Path(folder, ".hydra", "config.yaml")
-    with decoding(path, "not the configuration of a training", ConfigError):
-        cfg = OmegaConf.load(path)
-        return {**as_dict(cfg.data), "seed": cfg.seed, "demosaic": as_dict(cfg.demosaic)}
+    fault = "not the configuration of a training"
+    with decoding(path, fault, ConfigError):
+        values = _plain_yaml(path.open("rb"))
+    run = validated(_RUN, values, f"{path}: {fault}", ConfigError)
+    return {**run["data"], "seed": run["seed"], "demosaic": run["demosaic"]}
+
+
+def _plain_yaml(file: BinaryIO) -> Any:
+    """Return the values of a YAML file without aliases, which can stand for gigabytes.
+
+    Raises:
+        ValueError: it has an alias, or is too large.
+    """
+    with file:
+        text = file.read(MOST_YAML + 1)
+    if len(text) > MOST_YAML:
+        raise ValueError(f"more than {MOST_YAML} bytes")
+    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+        raise ValueError("aliases are not read")
+    return yaml.safe_load(text)
+
+
+def _settled(value: Any) -> Any:
+    """Require values that refer to no others: Hydra would put variables of the environment in their place."""
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _settled(item)
+    if isinstance(value, str) and "${" in value:
+        raise ValueError("must not refer to other values")
+    return value
+
+
+_Settings = Annotated[dict[Text, Annotated[Json, AfterValidator(_settled)]], Field(max_length=1000)]
+
+
+class _Run(TypedDict):
+    """What is read of the configuration of a training."""
+
+    data: _Settings
+    seed: Whole
+    demosaic: _Settings
+
+
+_RUN = TypeAdapter(_Run)

@@ -80,6 +80,7 @@ def find_data(source: str) -> tuple[dict[str, Any], str | None]:
 
     Raises:
         ConfigError: the folder is neither.
+        DataError: the data of the run are a stream.
 
     Example:
         >>> find_data("embedded")
@@ -91,7 +92,12 @@ def find_data(source: str) -> tuple[dict[str, Any], str | None]:
     if (folder / "manifest.jsonl").is_file():
         return {"name": "prepared", "root": str(folder)}, None
     if (folder / ".hydra").is_dir():
-        return data_of_run(folder), str(folder / "model")
+        arguments = data_of_run(folder)
+        if arguments.get("name") == "stream":  # also: its address may be one of a network
+            raise DataError(
+                f"{folder}: a streamed data set has no order: take the data set that it was packed from"
+            )
+        return arguments, str(folder / "model")
     raise ConfigError(
         f"{source or 'no folder'}: give a data set of revisp-prepare, or a run folder of revisp-train"
     )

@@ -13,8 +13,13 @@ from omegaconf import OmegaConf
 from simulated_pairs import write_simulated_pairs
 
 import revisp
+from revisp.app.pairs import PairSets
+from revisp.app.uploads import Uploads
+from revisp.app.work import Worker
 from revisp.camera.simulate import SIMULATED
+from revisp.config import data_of_run
 from revisp.data import create_data
+from revisp.errors import ConfigError, DataError
 from revisp.evaluation.score_model import score_model
 
 if TYPE_CHECKING:
@@ -79,6 +84,39 @@ def test_a_run_folder_shows_its_own_data_with_its_own_model(
     expected = score_model(model, create_data("prepared", root=str(pairs)))
     scores = {image.name: image.scores["psnr"] for image in expected.images}
     assert {row["name"]: row["scores"]["psnr"] for row in found["pairs"]} == pytest.approx(scores, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data: {name: prepared, root: '${oc.env:HOME}'}\nseed: 0\ndemosaic: {}",
+        "data: !!python/object/apply:os.getcwd []\nseed: 0\ndemosaic: {}",
+        "a: &a [x, x]\nb: &b [*a, *a]\ndata: {name: prepared, root: *b}\nseed: 0\ndemosaic: {}",
+        "data: {name: prepared, crop: .nan}\nseed: 0\ndemosaic: {}",
+        "data: {name: prepared, 5: 6}\nseed: 0\ndemosaic: {}",
+        "data: [prepared]\nseed: 0\ndemosaic: {}",
+        "data: {name: prepared}\nseed: -1\ndemosaic: {}",
+        "data: {name: prepared}",
+        "data: " + "[" * 5000,
+        "#" * 2**20 + "\ndata: {}",
+    ],
+)
+def test_a_configuration_of_strangers_is_plain_values_or_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.yaml: not the configuration of a training") as caught:
+        data_of_run(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_folder_sends_nobody_to_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text(
+        "data: {name: stream, root: 's3://bucket/shards'}\nseed: 0\ndemosaic: {}"
+    )
+    monkeypatch.setattr("revisp.app.pairs.create_data", lambda **_: pytest.fail("the data set was opened"))
+    with Uploads() as uploads, pytest.raises(DataError, match="packed from"):
+        PairSets(uploads, Worker()).add(str(tmp_path), "")
 
 
 def test_what_is_no_data_set_gives_one_sentence(client: TestClient, pairs: Path, tmp_path: Path) -> None:
