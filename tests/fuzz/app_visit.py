@@ -6,12 +6,13 @@ import contextlib
 import json
 import signal
 import socket
-import subprocess
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+
+from .processes import Process
 
 __all__ = ["PORT", "visit"]
 
@@ -25,7 +26,7 @@ PORT = _free_port()
 """Port of the server."""
 
 
-def visit(server: subprocess.Popen[str], folder: Path) -> None:
+def visit(server: Process, folder: Path) -> None:
     """Turn ``photos/p0.png`` into ``out/p0.dng`` by a server, and end it; do nothing once the server is gone."""
     with contextlib.suppress(ConnectionError, urllib.error.URLError):
         while server.poll() is None:

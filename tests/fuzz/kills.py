@@ -7,6 +7,7 @@ random moment of the time that it takes when nobody disturbs it, and then run ag
 - a file of others that has changed or gone,
 - a second run that fails, or ends with other results than a run that nobody disturbed,
 - a hidden file of revisp that is left after the second run,
+- a process that runs on,
 - another end than by the signal or with exit code 130, once a signal that can be handled has come.
 """
 
@@ -15,11 +16,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import math
 import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -35,6 +36,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "helpers"))
 
 from . import app_visit, seeds
+from .processes import Process
 
 FOREIGN = ("notes.txt", ".hidden", "out/mine.txt", "out/.mine.part")
 """Files of others, beside and inside the folder that a command writes to."""
@@ -67,7 +69,7 @@ class Command:
     words: tuple[str, ...]
     same: tuple[str, ...]
     again: Callable[[Path], tuple[str, ...]] = lambda folder: ()
-    visit: Callable[[subprocess.Popen[str], Path], None] | None = None
+    visit: Callable[[Process, Path], None] | None = None
 
 
 def _resumed(pattern: str) -> Callable[[Path], tuple[str, ...]]:
@@ -167,7 +169,7 @@ def main() -> int:
         undisturbed = {each.name: _undisturbed(each, root) for each in chosen}
         start = time.monotonic()
         while time.monotonic() - start < 60 * given.minutes:
-            command = chosen[done.total() % len(chosen)]
+            command = min(chosen, key=lambda each: done[each.name] * math.sqrt(undisturbed[each.name][1]))
             reference, seconds = undisturbed[command.name]
             number_of_signal, moment = rng.choice(SIGNALS), rng.uniform(0.1, 1.0) * seconds
             folder = _folder(root / "work")
@@ -184,7 +186,7 @@ def main() -> int:
 
 def _undisturbed(command: Command, root: Path) -> tuple[Contents, float]:
     """Return what a command makes when nobody disturbs it, and the seconds it takes."""
-    folder = _folder(root / "undisturbed")
+    folder = _folder(root / "work")
     start = time.monotonic()
     code, said = _finish(command, command.words, folder)
     seconds = time.monotonic() - start
@@ -203,14 +205,13 @@ def _kill(
     """Kill a command and run it again; return whether it ended before the kill, and what went wrong."""
     found = []
     foreign = _foreign(folder)
-    with _started(command, command.words, folder) as process:
-        try:
-            _, said = process.communicate(timeout=moment)
-            ended = True
-        except subprocess.TimeoutExpired:
+    with forked(command, command.words, folder) as process:
+        ended = process.wait(moment)
+        if not ended:
             process.send_signal(number)
-            _, said = process.communicate(timeout=120)
-            ended = False
+            process.wait(120)
+        found += [f"left running: {pid}" for pid in process.survivors()]
+    said = process.said()
     if not ended and process.returncode not in (0, 130, -number):
         found.append(f"ended with exit code {process.returncode}")
     if "Traceback" in said and moment > BEGUN:
@@ -228,31 +229,24 @@ def _kill(
     return ended, found
 
 
-@contextlib.contextmanager
-def _started(command: Command, words: tuple[str, ...], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start a command, and whoever visits it."""
-    name = words[0].removeprefix("revisp-")
-    with subprocess.Popen(
-        [sys.executable, "-c", f"from revisp.cli.{name} import main; main()", *words[1:]],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as process:
-        visitor = threading.Thread(target=command.visit or (lambda *_: None), args=(process, folder))
-        visitor.start()
-        yield process
-        visitor.join()
-
-
-def _finish(command: Command, words: tuple[str, ...], folder: Path) -> tuple[int, str]:
+def _finish(command: Command, words: tuple[str, ...], folder: Path) -> tuple[int | None, str]:
     """Run a command to its end; return its exit code and what it said."""
-    with _started(command, words, folder) as process:
-        _, said = process.communicate(timeout=300)
-    return process.returncode, said
+    with forked(command, words, folder) as process:
+        process.wait(300)
+    return process.returncode, process.said()
+
+
+@contextlib.contextmanager
+def forked(command: Command, words: tuple[str, ...], folder: Path) -> Iterator[Process]:
+    """Start a command in a folder, and whoever visits it."""
+    process = Process(words, folder)
+    visitor = threading.Thread(target=command.visit or (lambda *_: None), args=(process, folder))
+    visitor.start()
+    try:
+        yield process
+    finally:
+        process.end()
+        visitor.join()
 
 
 def _folder(folder: Path) -> Path:
@@ -275,6 +269,8 @@ def _folder(folder: Path) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(f"not of revisp: {name}")
     _small_model(folder / "model")
+    for path in folder.rglob("*"):  # scenes are named after the time of their file
+        os.utime(path, (1e9, 1e9))
     return folder
 
 
