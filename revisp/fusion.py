@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
+from kornia.filters import gaussian_blur2d
 from torch import nn
 
 from revisp.checks import check_image, check_same_size
@@ -87,8 +88,6 @@ def feather_mask(mask: Tensor, feather: float) -> Tensor:
         raise ShapeError(
             f"a feather of {feather} needs an image above {radius} pixels a side, got {height}x{width}"
         )
-    from kornia.filters import gaussian_blur2d  # imports all of kornia, which a hard fusion does without
-
     hard = (mask >= 0.5).to(mask.dtype).reshape(-1, 1, height, width)
     size = 2 * radius + 1
     blurred: Tensor = gaussian_blur2d(hard, (size, size), (feather, feather), border_type="reflect")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from kornia.color import rgb_to_raw
 from torch import nn
 
-from revisp.cfa import CFA, sample_mask
+from revisp.cfa import CFA
 from revisp.checks import check_image
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def mosaic(raw_rgb: Tensor, cfa: CFA | str) -> Tensor:
     .. math:: B(y, x) = D_{c(y, x)}(y, x)
 
     where :math:`c(y, x)` is the colour of the filter at that photosite. Values are copied, never changed; the
-    gradient flows to the sampled values only.
+    gradient flows to the sampled values only. Computed by `kornia.color.rgb_to_raw`.
 
     Convention:
         Plain values in, plain values out: black level and white balance are not touched.
@@ -44,9 +44,8 @@ def mosaic(raw_rgb: Tensor, cfa: CFA | str) -> Tensor:
         torch.Size([2, 1, 6, 8])
     """
     check_image(raw_rgb, 3, "raw_rgb")
-    red, green, blue = raw_rgb.split(1, dim=-3)
-    at_red, _, at_blue = sample_mask(cfa, *raw_rgb.shape[-2:], device=raw_rgb.device).split(1)
-    return torch.where(at_red, red, torch.where(at_blue, blue, green))
+    bayer: Tensor = rgb_to_raw(raw_rgb, CFA.parse(cfa).kornia)
+    return bayer
 
 
 def sampled_phase(raw_rgb: Tensor, bayer: Tensor) -> CFA | None:

@@ -12,7 +12,7 @@ from PIL import Image
 import revisp
 
 NOT_TO_PREDICT = (
-    "hydra kornia lightning lightning_fabric matplotlib onnx onnxscript pandas pytorch_lightning rawpy scipy "
+    "hydra lightning lightning_fabric matplotlib onnx onnxscript pandas pytorch_lightning rawpy scipy "
     "skimage segmentation_models_pytorch sklearn sympy tensorboard timm torch._dynamo torch._inductor torchmetrics"
 )
 """What takes long to import, and is of no use in a prediction by the default model."""

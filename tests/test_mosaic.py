@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import colour_demosaicing
 import cv2
-import kornia
 import numpy as np
 import pytest
 import torch
@@ -103,9 +102,3 @@ def test_module_exports_at_any_size():
     x = image(1, 3, 11, 7)
     assert torch.equal(program(x), mosaic(x, "GRBG"))
     assert "GRBG" in repr(module)
-
-
-@pytest.mark.parametrize("cfa", CFA)
-def test_agrees_with_kornia(cfa):
-    raw_rgb = torch.rand(2, 3, 16, 22)
-    assert torch.equal(mosaic(raw_rgb, cfa), kornia.color.rgb_to_raw(raw_rgb, cfa.kornia))
