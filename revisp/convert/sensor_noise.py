@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,6 @@ def with_noise(bayer: Tensor, levels: NoiseLevels, name: str) -> Tensor:
         >>> round(noisy.var().item(), 3)
         0.003
     """
-    generator = generator_of(zlib.crc32(name.encode(errors="surrogateescape")))
+    generator = generator_of(zlib.crc32(os.fsencode(name)))
     noisy = add_noise(bayer.cpu(), levels, generator)
     return noisy.where(bayer.cpu() < 1, bayer.cpu())

@@ -105,6 +105,7 @@ def _train(cfg: DictConfig, training: Training, resume: Path | None) -> TrainRes
         if (last := run_dir / "checkpoints" / "last.ckpt").is_file():
             log.info("Continue this run with: resume=%s", last)
         raise
+    log.info("Scoring the model beside the formulas that it has to beat")
     task.fit_baseline(data.training_samples())
     trainer.test(task, datamodule=data, verbose=False)
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
