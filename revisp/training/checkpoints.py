@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ import torch
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.trainer.states import RunningStage
+from torch import Tensor
 
-from revisp.errors import ConfigError, WeightsError
+from revisp.backbones.weights import check_values
+from revisp.errors import ConfigError, RevispError, WeightsError
 from revisp.io.atomic import atomic_write, remove_unfinished
-from revisp.io.boundary import decoding
+from revisp.io.boundary import decoding, first_line
 
-__all__ = ["AtomicCheckpointIO", "check_checkpoint", "find_checkpoint"]
+__all__ = ["AtomicCheckpointIO", "check_checkpoint", "find_checkpoint", "restoring"]
 
 log = logging.getLogger(__name__)
 
@@ -79,13 +83,15 @@ def check_checkpoint(path: Path, task: pl.LightningModule, trainer: pl.Trainer) 
         trainer: its trainer, with the limit of time if there is one.
 
     Raises:
-        WeightsError: it holds bare weights, weights of another network, or NaN.
+        WeightsError: it holds bare weights, weights of another network, or values that are not finite.
         ConfigError: its training has used up the limit of time, which counts from its first step.
     """
     checkpoint = _read(path)
     if missing := [part for part in _PARTS if not (isinstance(checkpoint, dict) and part in checkpoint)]:
         raise WeightsError(f"{path}: not a checkpoint of revisp-train: no {missing[0]}, perhaps bare weights")
     found, expected = checkpoint["state_dict"], task.state_dict()
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise WeightsError(f"{path}: damaged or not a checkpoint of revisp-train: its state_dict holds no tensors")
     for name in sorted({*found, *expected}):
         if name not in found or name not in expected:
             where = "this configuration" if name in expected else "the checkpoint"
@@ -93,9 +99,56 @@ def check_checkpoint(path: Path, task: pl.LightningModule, trainer: pl.Trainer) 
         if found[name].shape != expected[name].shape:
             shapes = f"{list(found[name].shape)}, this configuration needs {list(expected[name].shape)}"
             raise WeightsError(f"{path}: of another network: the tensor {name} has shape {shapes}")
-        if not torch.isfinite(found[name]).all():
-            raise WeightsError(f"{path}: the tensor {name} holds values that are not finite: take an earlier one")
+    check_values(found, expected, path)
+    if not all(torch.isfinite(value).all() for value in _tensors(checkpoint["optimizer_states"])):
+        raise WeightsError(f"{path}: its optimizer holds values that are not finite: take an earlier checkpoint")
     _check_time(path, checkpoint["callbacks"], trainer)
+
+
+@contextlib.contextmanager
+def restoring(path: str | Path | None, trainer: pl.Trainer) -> Iterator[None]:
+    """Name the checkpoint in whatever Lightning raises in the block before it trains.
+
+    Args:
+        path: the checkpoint; None: nothing is restored.
+        trainer: what restores it.
+
+    Raises:
+        WeightsError: it cannot be restored, for example into another optimizer.
+    """
+    begun = _Begun()
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks.append(begun)
+    try:
+        yield
+    except Exception as error:
+        if path is None or begun.training or isinstance(error, RevispError):
+            raise
+        reason = f"damaged, or of other settings, such as another optimizer ({first_line(error)})"
+        raise WeightsError(f"{path}: cannot be resumed: {reason}") from error
+    finally:
+        callbacks.remove(begun)
+
+
+class _Begun(pl.Callback):
+    """Knows whether a training has begun; all that it continues from is restored before."""
+
+    training = False
+
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.training = True
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.training = True
+
+
+def _tensors(values: Any) -> Iterator[Tensor]:
+    if isinstance(values, Tensor):
+        yield values
+    if isinstance(values, dict):
+        values = [*values.values()]
+    for each in values if isinstance(values, list | tuple) else ():
+        yield from _tensors(each)
 
 
 def _check_time(path: Path, states: Any, trainer: pl.Trainer) -> None:

@@ -17,7 +17,7 @@ from revisp.io.locking import lock, make_folder
 from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 from revisp.training.build import Training, build_training
-from revisp.training.checkpoints import check_checkpoint, find_checkpoint
+from revisp.training.checkpoints import check_checkpoint, find_checkpoint, restoring
 from revisp.training.panel import write_panels
 from revisp.training.summary import advice, describe_training, model_card, rival_table, write_metrics
 from revisp.training.task import RIVALS
@@ -134,6 +134,7 @@ def fit(training: Training, resume: str | Path | None = None) -> None:
 
     Raises:
         KeyboardInterrupt: the user stopped the training.
+        WeightsError: the training cannot continue from the checkpoint.
     """
     trainer, data, task = training
     if task.fittable and resume is None:
@@ -141,6 +142,7 @@ def fit(training: Training, resume: str | Path | None = None) -> None:
     if isinstance(data, SceneDataModule) and isinstance(task.model.base, Estimated) and resume is None:
         task.train_base(data, trainer.strategy.root_device)
     try:  # a checkpoint holds only plain values and tensors, so weights_only can forbid pickled code
-        trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
+        with restoring(resume, trainer):
+            trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     except SystemExit:  # Lightning's way to end on Ctrl-C
         raise KeyboardInterrupt from None

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.demos.boring_classes import BoringModel
 
 from revisp.errors import ConfigError, WeightsError
 from revisp.losses.composite import BranchLoss, FusionLoss
 from revisp.pipeline import ReverseISP
-from revisp.training.checkpoints import check_checkpoint, find_checkpoint
+from revisp.training.checkpoints import check_checkpoint, find_checkpoint, restoring
 from revisp.training.task import ReverseISPTask
 
 
@@ -55,6 +57,59 @@ def test_bare_weights_and_nan_are_refused(tmp_path: Path) -> None:
     next(broken.parameters()).data.flatten()[0] = float("nan")
     with pytest.raises(WeightsError, match="not finite"):
         check_checkpoint(checkpoint(tmp_path / "nan.ckpt", broken), task_of(), trainer())
+
+
+@pytest.mark.parametrize("states", ["x", [1, 2], {"a": 5}])
+def test_a_checkpoint_without_tensors_is_refused(tmp_path: Path, states: Any) -> None:
+    path = checkpoint(tmp_path / "a.ckpt", task_of(), state_dict=states)
+    with pytest.raises(WeightsError, match=r"a\.ckpt: damaged .*holds no tensors"):
+        check_checkpoint(path, task_of(), trainer())
+
+
+def test_an_optimizer_that_has_failed_is_refused(tmp_path: Path) -> None:
+    moments = [{"state": {0: {"exp_avg": torch.tensor([1.0, float("nan")])}}, "param_groups": []}]
+    path = checkpoint(tmp_path / "a.ckpt", task_of(), optimizer_states=moments)
+    with pytest.raises(WeightsError, match=r"a\.ckpt: its optimizer holds values that are not finite"):
+        check_checkpoint(path, task_of(), trainer())
+
+
+class Adam(BoringModel):
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer_states": "x"},
+        {"optimizer_states": [{"state": {}, "param_groups": []}]},
+        {"loops": {}},
+        {"pytorch-lightning_version": 5},
+    ],
+)
+def test_what_cannot_be_restored_names_the_checkpoint(tmp_path: Path, changes: dict[str, Any]) -> None:
+    whole, changed = tmp_path / "whole.ckpt", tmp_path / "changed.ckpt"
+    quick = {"max_epochs": 1, "limit_train_batches": 1, "limit_val_batches": 0, "enable_progress_bar": False}
+    first = trainer(**quick)
+    first.fit(Adam())
+    first.save_checkpoint(whole)
+    torch.save({**torch.load(whole, weights_only=True), **changes}, changed)
+    refused = pytest.raises(WeightsError, match=r"changed\.ckpt: cannot be resumed")
+    for path, outcome in ((whole, nullcontext()), (changed, refused)):
+        again = trainer(**{**quick, "max_epochs": 2})
+        with outcome, restoring(path, again):
+            again.fit(Adam(), ckpt_path=path, weights_only=True)
+
+
+def test_a_fault_of_the_training_itself_is_not_blamed_on_the_checkpoint(tmp_path: Path) -> None:
+    class Faulty(Adam):
+        def training_step(self, *_: Any) -> Any:
+            raise ZeroDivisionError
+
+    again = trainer(max_epochs=1, limit_train_batches=1, limit_val_batches=0, enable_progress_bar=False)
+    with pytest.raises(ZeroDivisionError), restoring(tmp_path / "a.ckpt", again):
+        again.fit(Faulty())
 
 
 def test_a_limit_of_time_that_is_used_up_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
