@@ -220,13 +220,19 @@ def _settled(value: Any) -> Any:
     return value
 
 
+def _named(values: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(values.get("name"), str):
+        raise ValueError("must have the name of a data set")
+    return values
+
+
 _Settings = Annotated[dict[Text, Annotated[Json, AfterValidator(_settled)]], Field(max_length=1000)]
 
 
 class _Run(TypedDict):
     """What is read of the configuration of a training."""
 
-    data: _Settings
+    data: Annotated[_Settings, AfterValidator(_named)]
     seed: Whole
     demosaic: _Settings
 

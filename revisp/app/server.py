@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import mimetypes
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from revisp.camera.profile import camera_name
 from revisp.data.embedded import Photograph
 from revisp.errors import ConfigError, DataError, ImageError, RevispError
 from revisp.io.file_names import PHOTO_ENDINGS
+from revisp.schema import parse
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -327,9 +327,9 @@ async def _body(request: Request) -> Any:
 
 def _parsed(text: str | bytes) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError("settings that are not JSON") from error
+        return parse(text)
+    except ValueError as error:
+        raise ConfigError(f"settings: {error}") from error
 
 
 def _json(values: Any) -> Response:

@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Crashes", "crashes", "decoder_crash", "listen", "tell_finished", "tell_to", "told"]
 
@@ -88,12 +89,20 @@ def listen(pipe: int, known: Crashes) -> list[str]:
     decoding: Counter[str] = Counter()
     with os.fdopen(pipe, "rb") as lines:
         for line in lines:
-            what, name = json.loads(line)
-            if what == "finished":
-                known.finished.add(name)
-            else:
-                decoding[name] += 1 if what == "begin" else -1
+            match _message(line):
+                case "finished", str(name):
+                    known.finished.add(name)
+                case "begin" | "end" as what, str(name):
+                    decoding[name] += 1 if what == "begin" else -1
     return sorted(+decoding)
+
+
+def _message(line: bytes) -> Any:
+    """Return what a line says; None for one of a process whose memory is damaged."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _tell(what: str, name: str) -> None:

@@ -94,6 +94,7 @@ def test_a_run_folder_shows_its_own_data_with_its_own_model(
         "a: &a [x, x]\nb: &b [*a, *a]\ndata: {name: prepared, root: *b}\nseed: 0\ndemosaic: {}",
         "data: {name: prepared, crop: .nan}\nseed: 0\ndemosaic: {}",
         "data: {name: prepared, 5: 6}\nseed: 0\ndemosaic: {}",
+        "data: {root: x}\nseed: 0\ndemosaic: {}",
         "data: [prepared]\nseed: 0\ndemosaic: {}",
         "data: {name: prepared}\nseed: -1\ndemosaic: {}",
         "data: {name: prepared}",

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 import revisp
+from revisp.app.layers import Window
+from revisp.app.prediction import Download, Wish, predict_photo
 from revisp.backbones.weights import read_state_dict
 from revisp.benchmark.results import read_result
 from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SIMULATED
+from revisp.config import data_of_run
 from revisp.convert.batch import convert_photos
-from revisp.convert.engine import as_engine
+from revisp.convert.engine import Engine, as_engine
 from revisp.convert.finished import is_finished
 from revisp.convert.formats import Choice
 from revisp.convert.jobs import Conversion, plan_conversions, read_photo_list
@@ -25,7 +30,7 @@ from revisp.data.manifest import read_manifest
 from revisp.data.prepared import PreparedPicture
 from revisp.data.scene_cache import read_scene_list
 from revisp.data.shards import Shards, read_tile
-from revisp.errors import RevispError
+from revisp.errors import ConfigError, RevispError
 from revisp.evaluation.score_raw import score_raw_files
 from revisp.evaluation.score_submissions import score_submissions
 from revisp.io import (
@@ -38,16 +43,23 @@ from revisp.io import (
     read_record,
     read_scene,
 )
+from revisp.io.apple_gain import apple_headroom
 from revisp.io.camera_file import load_camera, load_curve, load_profile
+from revisp.io.crash_record import Crashes, listen
 from revisp.io.dng.linear import read_linear_dng
 from revisp.io.dng.provenance import read_provenance
+from revisp.io.exif import parse_exif
+from revisp.io.gain_fields import HDRGM, GainFields, xmp_values
 from revisp.io.header import photo_size
 from revisp.io.mosaic_file import read_planes
+from revisp.io.xmp import read_packet
 from revisp.prepare import PrepareOptions, prepare
 from revisp.prepare.journal import Journal
+from revisp.schema import parse
 from revisp.training.checkpoints import find_checkpoint
 
 from . import seeds
+from .photo_seeds import PHOTOS
 
 __all__ = ["DOORS", "Door"]
 
@@ -71,10 +83,6 @@ class Door:
     slow: bool = False
 
 
-PHOTOS = (
-    "jpeg", "progressive.jpeg", "ultrahdr.jpeg", "png", "png16", "webp", "tiff", "tiff16", "tiff.jpeg", "avif",
-    "map.avif", "heif", "jxl", "map.jxl",
-)  # fmt: skip
 RAWS = ("dng", "plain.dng", "jxl.dng")
 PREPARE = PrepareOptions(demosaic="bilinear", workers=1, val=())
 
@@ -182,6 +190,61 @@ def _cell(place: Path) -> None:
         markdown({"embedded": [Row("unet", (result,), (), {})]})
 
 
+def _data_of_run(place: Path) -> None:
+    """Open the data of a run as the page of pairs does; it names its own folder or none."""
+    arguments = data_of_run(place)
+    arguments["root"] = str(place / "set") if arguments.get("root") == "set" else str(place / "none")
+    data = create_data(**arguments)
+    data.setup("test")
+    len(data.test_dataloader().dataset)
+
+
+class _FixedEngines:
+    """Stands for `revisp.app.prediction.Engines`: one small model, whatever is wished."""
+
+    @staticmethod
+    def find(wish: Wish) -> Engine:
+        return as_engine(_engine())
+
+
+def _upload(path: Path) -> None:
+    """Predict an upload, look at it and download it, as the page does."""
+    predicted = predict_photo(path, path.parent, _FixedEngines(), Wish())  # type: ignore[arg-type]
+    predicted.to_dict()
+    height, width = predicted.size
+    for layer in predicted.layers.values():
+        layer.read(Window(0, 0, height, width, 1, 1))
+    predicted.write(Download(), path.parent)
+
+
+def _wish(path: Path) -> None:
+    try:
+        values = parse(path.read_bytes())
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    (Wish if path.name == "wish" else Download).from_dict(values)
+
+
+def _listen(path: Path) -> None:
+    listen(os.open(path, os.O_RDONLY), Crashes())
+
+
+def _gain_meaning(path: Path) -> None:
+    """Read the parts of a gain map by themselves: in whole photos they are a small share of the bytes."""
+    data, (height, width) = path.read_bytes(), (4, 6)
+    meaning = GainFields.of_iso(data) if path.name == "iso" else GainFields.of_names(xmp_values(data, HDRGM))
+    if meaning is not None:
+        light = np.full((height, width, 3), 0.5, np.float32)
+        assert np.isfinite(meaning.to_hdr(light, light)).all()
+
+
+def _apple_gain(path: Path) -> None:
+    data = path.read_bytes()
+    exif = parse_exif(data if path.name == "exif" else None)
+    headroom = apple_headroom(None if path.name == "exif" else data, exif)
+    assert headroom is None or 1 <= headroom < 1000
+
+
 def _submissions(place: Path) -> None:
     score_submissions(place / "given", place / "true", bits=12, metrics="aim")
 
@@ -218,6 +281,23 @@ DOORS: tuple[Door, ...] = (
     _in_folder(
         "from_pretrained: estimated", "estimated", _load_model, (".json",)
     ),
+    *(
+        _one(f"gain map: {name}", seed, _gain_meaning, file=name)
+        for name, seed in (("xmp", "xmp"), ("iso", "iso map"))
+    ),
+    *(
+        _one(f"Apple's gain map: {name}", seed, _apple_gain, file=name)
+        for name, seed in (("xmp", "apple xmp"), ("exif", "apple exif"))
+    ),
+    _one("read_packet", "xmp", lambda path: read_packet(path.read_bytes())),
+    _in_folder("data_of_run", "yaml run", data_of_run, (".yaml",)),
+    _in_folder("data of a run", "run", _data_of_run, (".yaml",)),
+    *(
+        _one(f"revisp-app: {seed}", seed, _upload, file=f"a.{ending}", slow=True)
+        for seed, ending in (("jpeg", "jpg"), ("ultrahdr.jpeg", "jpg"), ("tiff16", "tif"), ("map.jxl", "jxl"))
+    ),
+    *(_one(f"revisp-app: {seed}", seed, _wish, file=seed) for seed in ("wish", "download")),
+    _one("crash record", "crash record", _listen),
     _in_folder("read_manifest", "dataset", lambda place: read_manifest(place), (".jsonl",)),
     _in_folder("prepared data: manifest", "dataset", _read_dataset, (".jsonl",)),
     _in_folder("prepared data: arrays", "dataset", _read_dataset, (".npy",)),

@@ -12,13 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import photo_writers as writers
 import scene_files
-import tifffile
 import torch
-from PIL import Image, TiffImagePlugin
+from omegaconf import OmegaConf
+from PIL import Image
 from safetensors.torch import save_file
 
 import revisp
@@ -28,14 +27,15 @@ from revisp.camera.noise import NoiseLevels
 from revisp.camera.simulate import SIMULATED
 from revisp.data.manifest import Entry, Reject, array_path, write_manifest
 from revisp.io import write_dng
-from revisp.io.camera_file import save_camera
+from revisp.io.camera_file import IsoNoise, save_camera
 from revisp.io.dng.provenance import Provenance
 from revisp.io.exif import PhotoMetadata
 from revisp.io.mosaic_file import write_mosaic
 
+from .photo_seeds import HEIGHT, PHOTOS, WIDTH, pixels
+
 __all__ = ["SMALL_MODEL", "file", "folder"]
 
-HEIGHT, WIDTH = 64, 96
 SMALL_MODEL = {"backbone_kwargs": {"width": 4, "depth": 2}}
 
 Files = dict[str, bytes]
@@ -60,74 +60,9 @@ def _all_files(place: Path) -> list[Path]:
     return sorted(path for path in place.rglob("*") if path.is_file())
 
 
-def _pixels(dtype: Any = np.uint8, seed: int = 0) -> np.ndarray[Any, Any]:
-    coarse = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 12, 3), np.uint8))
-    photo = np.asarray(coarse.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC))
-    return photo.astype(dtype) * (257 if dtype == np.uint16 else 1)
-
-
 def _mosaic() -> np.ndarray[Any, Any]:
     rng = np.random.default_rng(1)
     return rng.integers(64, int(SIMULATED.profile.white_level), (HEIGHT, WIDTH)).astype(np.uint16)
-
-
-def _exif() -> Any:
-    exif = Image.Exif()
-    exif[0x010F], exif[0x0110], exif[0x0112], exif[0x010E] = "Acme", "One", 6, "a caption"
-    photo = exif.get_ifd(0x8769)
-    rational = TiffImagePlugin.IFDRational
-    photo[0x829A], photo[0x829D], photo[0x8827], photo[0x9003] = (
-        rational(1, 60),
-        rational(28, 10),
-        200,
-        "2026:01:02 03:04:05",
-    )
-    photo[0x927C] = b"maker note"
-    exif.get_ifd(0x8825)[1] = "N"
-    exif.get_ifd(0x8825)[2] = (rational(48), rational(8), rational(0))
-    return exif
-
-
-def _pillow(kind: str, **options: Any) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(_pixels()).save(out, kind, **options)
-    return out.getvalue()
-
-
-def _icc() -> bytes:
-    from PIL import ImageCms
-
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-
-
-def _ultra_hdr() -> bytes:
-    values = _pixels()[: HEIGHT // 2, : WIDTH // 2, 0]
-    map_ = writers.jpeg(values, [writers.xmp_segment(writers.hdrgm_xmp(writers.Fields(), elements=False))])
-    return (
-        writers.jpeg(
-            _pixels(),
-            [
-                writers.iso_segment(bytes(4)),
-                writers.xmp_segment(writers.hdrgm_xmp(writers.Fields(), elements=False)),
-            ],
-        )
-        + map_
-    )
-
-
-def _avif_with_map() -> bytes:
-    values = writers.av1_item(_pixels()[..., 0])
-    return writers.avif_with_map(writers.av1_item(_pixels()), values, writers.iso_metadata(writers.Fields()))
-
-
-def _heif() -> bytes:
-    return writers.item_file([writers.hevc_item(np.tile(_pixels(), (2, 2, 1))[:64, :128])], brands=b"heicmif1heic")
-
-
-def _tiff(pixels: np.ndarray[Any, Any], **options: Any) -> bytes:
-    out = io.BytesIO()
-    tifffile.imwrite(out, pixels, **options)
-    return out.getvalue()
 
 
 def _written(name: str, write: Callable[[Path], object]) -> bytes:
@@ -171,7 +106,9 @@ def _npz() -> bytes:
 def _camera_file() -> bytes:
     curve = as_tuples(plain_curve().numpy())
     fitted = FittedCamera(curve, matrix=((2.0, 0, 0), (0, 1.0, 0), (0, 0, 1.5)))
-    return _written("a.json", lambda path: save_camera(path, SIMULATED.profile, fitted, NoiseLevels(1e-4, 1e-6)))
+    more = {"noise_by_iso": [IsoNoise(100, 1e-4, 1e-6)], "ceilings": (0.9, None, 1.0, 1.1), "size": (3000, 4000)}
+    noise = NoiseLevels(1e-4, 1e-6)
+    return _written("a.json", lambda path: save_camera(path, SIMULATED.profile, fitted, noise, **more))
 
 
 def _hdr() -> bytes:
@@ -200,7 +137,7 @@ def _pair(place: Path, name: str, split: str, seed: int) -> Entry:
     rng = np.random.default_rng(seed)
     arrays = {
         "raw": _mosaic(),
-        "srgb": _pixels(seed=seed),
+        "srgb": pixels(seed=seed),
         "target": rng.random((3, HEIGHT, WIDTH)).astype(np.float16),
         "oe": np.array([[0, 0], [20, 30]], np.int32),
         "valid": np.ones((HEIGHT // 32, WIDTH // 32), np.uint8),
@@ -216,6 +153,7 @@ def _pair(place: Path, name: str, split: str, seed: int) -> Entry:
 
 
 def _dataset(place: Path) -> None:
+    place.mkdir(exist_ok=True)
     entries = [_pair(place, "one", "train", 1), _pair(place, "two", "train", 2), _pair(place, "val", "val", 3)]
     write_manifest(place, entries, [Reject("bad", (), "def", "it is damaged")])
 
@@ -277,8 +215,8 @@ def _scenes(place: Path) -> None:
 
 
 def _gain_map_folder(place: Path) -> None:
-    Image.fromarray(_pixels()).save(place / "env.webp")
-    Image.fromarray(_pixels(seed=1)).save(place / "env-gainmap.webp")
+    Image.fromarray(pixels()).save(place / "env.webp")
+    Image.fromarray(pixels(seed=1)).save(place / "env-gainmap.webp")
     fields = {
         "gainMapMin": [0, 0, 0], "gainMapMax": [12, 12, 12], "gamma": [1, 1, 1], "offsetSdr": [0.015] * 3,
         "offsetHdr": [0.015] * 3, "hdrCapacityMin": 0, "hdrCapacityMax": 12,
@@ -291,8 +229,24 @@ def _pairs(place: Path) -> None:
         (place / part).mkdir()
     (place / "profile.json").write_text(json.dumps(SIMULATED.profile.to_dict()))
     for name in ("one", "two"):
-        Image.fromarray(_pixels()).save(place / "srgb" / f"{name}.png")
+        Image.fromarray(pixels()).save(place / "srgb" / f"{name}.png")
         write_mosaic(place / "raw" / f"{name}.png", _mosaic(), SIMULATED.profile)
+
+
+def _run(place: Path) -> None:
+    """What a training has left of its settings; JSON is YAML, so that its values are changed, too."""
+    _dataset(place / "set")
+    (place / ".hydra").mkdir()
+    values = {
+        "data": {"name": "prepared", "root": "set", "crop": 32, "batch_size": 2, "num_workers": 0, "strata": None},
+        "seed": 0, "demosaic": {"method": "bilinear"}, "trainer": {"max_epochs": 1},
+    }  # fmt: skip
+    (place / ".hydra/config.yaml").write_text(json.dumps(values))
+
+
+def _yaml_run(place: Path) -> None:
+    (place / ".hydra").mkdir()
+    (place / ".hydra/config.yaml").write_text(OmegaConf.to_yaml(revisp.compose(["data=prepared", "data.root=x"])))
 
 
 def _onnx() -> bytes:
@@ -322,22 +276,7 @@ def _safetensors() -> bytes:
 
 
 _FILES: dict[str, Callable[[], bytes]] = {
-    "jpeg": lambda: _pillow("JPEG", quality=90, exif=_exif(), icc_profile=_icc(), xmp=writers._xmp("").encode()),
-    "progressive.jpeg": lambda: _pillow("JPEG", quality=90, progressive=True),
-    "ultrahdr.jpeg": _ultra_hdr,
-    "png": lambda: _pillow("PNG", exif=_exif(), icc_profile=_icc()),
-    "png16": lambda: bytes(imagecodecs.png_encode(_pixels(np.uint16))),
-    "webp": lambda: _pillow("WEBP", exif=_exif(), icc_profile=_icc()),
-    "tiff": lambda: _pillow("TIFF", exif=_exif(), icc_profile=_icc(), compression="tiff_lzw"),
-    "tiff16": lambda: _tiff(_pixels(np.uint16), compression="zlib", predictor=True, rowsperstrip=16),
-    "tiff.jpeg": lambda: _pillow("TIFF", compression="jpeg"),
-    "avif": lambda: writers.item_file([writers.av1_item(_pixels(), turn=1)], brands=b"avifmif1miaf"),
-    "map.avif": _avif_with_map,
-    "heif": _heif,
-    "jxl": lambda: bytes(imagecodecs.jpegxl_encode(_pixels(), lossless=True, usecontainer=True)),
-    "map.jxl": lambda: writers.jxl_with_map(
-        _pixels(), _pixels()[: HEIGHT // 2, : WIDTH // 2, 0], writers.iso_metadata(writers.Fields())
-    ),
+    **PHOTOS,
     "dng": _dng,
     "plain.dng": lambda: _dng(plain=True),
     "jxl.dng": lambda: _dng(compression="jpegxl"),
@@ -349,6 +288,13 @@ _FILES: dict[str, Callable[[], bytes]] = {
     "npz": _npz,
     "hdr": _hdr,
     "exr": _exr,
+    "xmp": lambda: writers.hdrgm_xmp(writers.Fields(), elements=True).encode(),
+    "apple xmp": lambda: writers.apple_xmp(2.5).encode(),
+    "apple exif": lambda: writers.apple_exif(1.2, 0.005),
+    "iso map": lambda: writers.iso_metadata(writers.Fields()),
+    "wish": lambda: json.dumps({"model": "default", "camera": "", "headroom": 2.0, "linear": False}).encode(),
+    "download": lambda: json.dumps({"ending": ".npy", "bits": 12, "compression": "jpeg"}).encode(),
+    "crash record": lambda: b'["begin", "a.jpg"]\n["finished", "b.dng"]\n["end", "a.jpg"]\n["begin", "c.jpg"]\n',
     "profile": lambda: json.dumps(SIMULATED.profile.to_dict()).encode(),
     "camera": _camera_file,
     "curve": lambda: json.dumps([(n / 64) ** 2.2 for n in range(65)]).encode(),
@@ -369,4 +315,6 @@ _FOLDERS: dict[str, Callable[[Path], None]] = {
     "scenes": _scenes,
     "gain map": _gain_map_folder,
     "pairs": _pairs,
+    "run": _run,
+    "yaml run": _yaml_run,
 }

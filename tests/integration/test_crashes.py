@@ -170,3 +170,13 @@ with end_at_once():
 """) as running:
         out, _ = running.communicate(timeout=60)
     assert (running.returncode, out) == (code, f"a line\n{last}")
+
+
+def test_lines_of_a_process_whose_memory_is_damaged_are_passed_over():
+    reading, writing = os.pipe()
+    lines = [b'["begin", "a.jpg"]', b"\xff\xfe[", b'["begin"]', b'["finished", 5]', b"[" * 4000, b'"begin"', b"{}"]
+    os.write(writing, b"\n".join([*lines, b'["finished", "b.dng"]', b'["begin", "c.j']))
+    os.close(writing)
+    known = crash_record.Crashes()
+    assert crash_record.listen(reading, known) == ["a.jpg"]
+    assert known.finished == {"b.dng"}
