@@ -25,7 +25,7 @@ from revisp.pipeline.build import Branches
 from revisp.pipeline.outline import outline
 from revisp.schema import Flag, Json, Text, Whole, build, check_fields, one_of, parse_file
 
-__all__ = ["DEFAULT", "DEFAULT_MODEL", "from_pretrained", "model_files", "save_pretrained"]
+__all__ = ["DEFAULT", "DEFAULT_MODEL", "from_pretrained", "model_files", "require_replaceable", "save_pretrained"]
 
 DEFAULT = "default"
 """Name of the small model in the package, wherever a model folder is taken."""
@@ -97,7 +97,7 @@ def save_pretrained(
         ['README.md', 'config.json', 'model.safetensors']
     """
     folder = Path(folder)
-    _require_replaceable(folder)
+    require_replaceable(folder)
     state = {
         name: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
         for name, value in model.state_dict().items()
@@ -122,8 +122,8 @@ def save_pretrained(
     return folder
 
 
-def _require_replaceable(folder: Path) -> None:
-    """Require that nothing is lost when a folder is replaced.
+def require_replaceable(folder: Path) -> None:
+    """Require that nothing is lost when `save_pretrained` replaces a folder.
 
     Raises:
         OutputError: it is a file, or holds files that are not those of a model folder.

@@ -18,6 +18,7 @@ from revisp.camera.profile import CameraProfile
 from revisp.errors import DataError
 from revisp.evaluation.report.page import ReportRow, write_report
 from revisp.io.atomic import write_text
+from revisp.io.locking import begin_folder
 
 __all__ = ["FIGURES", "Row", "leaderboard", "write_leaderboard"]
 
@@ -128,6 +129,7 @@ def write_leaderboard(
         ['leaderboard.md', 'leaderboard.csv']
     """
     root = Path(root)
+    begin_folder(root)
     paths = [root / "leaderboard.md", root / "leaderboard.csv"]
     for path, text in zip(paths, (markdown(tables), _csv(tables)), strict=True):
         write_text(path, text)

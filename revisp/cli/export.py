@@ -15,7 +15,7 @@ from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import report_errors, say
 from revisp.convert.jobs import left_out, named_photos
 from revisp.errors import ConfigError, OutputError
-from revisp.io.locking import make_folder
+from revisp.io.locking import begin_folder
 
 if TYPE_CHECKING:
     from revisp.export.int8 import CalibrationPiece
@@ -103,7 +103,7 @@ def _made_way(out: Path) -> Iterator[None]:
         missing = [folder for folder in out.parents if not folder.exists()]
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror or error}") from error
-    make_folder(out.parent)
+    begin_folder(out.parent)
     try:
         if not os.access(out.parent, os.W_OK):
             raise OutputError(f"cannot write {out}: its folder is read-only")

@@ -18,7 +18,7 @@ from revisp.data.manifest import MAX_OE, MIN_SIDE
 from revisp.errors import ImageError, OutputError
 from revisp.io.atomic import atomic_write
 from revisp.io.header import photo_size
-from revisp.io.locking import make_folder
+from revisp.io.locking import begin_folder
 from revisp.io.photo import read_srgb
 from revisp.mask import THRESHOLDS, overexposure_mask
 
@@ -45,7 +45,7 @@ class PhotoCache:
         self.folder = Path(folder)
         self.exposure = exposure
         self.max_side = max_side
-        make_folder(folder)
+        begin_folder(folder)
 
     def add(self, path: Path) -> tuple[Path, Path]:
         """Decode a photo, unless the folder contains it already.

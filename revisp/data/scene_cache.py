@@ -18,7 +18,7 @@ from revisp.camera.isp import srgb_to_linear
 from revisp.camera.panorama import halved, smoothed_poles
 from revisp.errors import DataError, ImageError
 from revisp.io.atomic import atomic_write
-from revisp.io.locking import make_folder
+from revisp.io.locking import begin_folder
 from revisp.io.npy import open_npy
 from revisp.io.photo import read_srgb
 from revisp.io.scene import Scene, read_scene
@@ -119,7 +119,7 @@ class SceneCache:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        make_folder(folder)
+        begin_folder(folder)
 
     def add_scene(self, path: Path, name: str) -> CachedScene:
         """Decode a scene of linear light (`revisp.io.scene`) where it has not been.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from revisp.evaluation.scores import Evaluation
 from revisp.io.atomic import write_text
-from revisp.io.locking import make_folder
+from revisp.io.locking import begin_folder
 
 __all__ = ["CSV_FILE", "JSON_FILE", "in_columns", "score_table", "write_scores"]
 
@@ -50,7 +50,7 @@ def write_scores(evaluation: Evaluation, folder: str | Path) -> tuple[Path, Path
         street,A,31.5
     """
     folder = Path(folder)
-    make_folder(folder)
+    begin_folder(folder)
     write_text(folder / JSON_FILE, json.dumps(evaluation.summary, indent=2, allow_nan=False) + "\n")
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")

@@ -14,7 +14,7 @@ from revisp.evaluation.score_submissions import Problems, list_files
 from revisp.inference.predict import predict
 from revisp.io.atomic import write_text
 from revisp.io.header import photo_size
-from revisp.io.locking import make_folder
+from revisp.io.locking import begin_folder
 from revisp.io.photo import read_photo
 from revisp.pipeline import ReverseISP
 
@@ -122,7 +122,7 @@ def _bits(photos: Mapping[str, Path], problems: Problems) -> int:
 
 
 def _make_empty(folder: Path) -> None:
-    make_folder(folder)
+    begin_folder(folder)
     try:
         if any(folder.iterdir()):
             raise OutputError(f"{folder} is not empty: choose another run folder")

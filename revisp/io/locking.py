@@ -9,8 +9,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from revisp.errors import OutputError
+from revisp.io.atomic import remove_unfinished
 
-__all__ = ["lock", "lock_beside", "make_folder"]
+__all__ = ["begin_folder", "lock", "lock_beside", "make_folder"]
 
 _LONGEST_NAME = 255
 """Bytes of a file name on the common file systems."""
@@ -26,6 +27,24 @@ def make_folder(folder: str | Path) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
+
+
+def begin_folder(folder: str | Path) -> None:
+    """Make a folder for the output of a run, and remove the hidden files that killed runs have left in it.
+
+    Raises:
+        OutputError: the folder cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, ".revisp-0123456789ab.part").touch()
+        ...     begin_folder(folder)
+        ...     [*Path(folder).iterdir()]
+        []
+    """
+    make_folder(folder)
+    remove_unfinished(folder)
 
 
 def lock_beside(output: Path) -> Path:

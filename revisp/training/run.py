@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from revisp.backbones.estimated import Estimated
 from revisp.config import compose
 from revisp.data.scene_pairs import SceneDataModule
-from revisp.io.locking import lock, make_folder
-from revisp.model_folder import from_pretrained, save_pretrained
+from revisp.io.locking import begin_folder, lock
+from revisp.model_folder import from_pretrained, require_replaceable, save_pretrained
 from revisp.pipeline import ReverseISP
 from revisp.training.build import Training, build_training
 from revisp.training.checkpoints import check_checkpoint, find_checkpoint, restoring
@@ -25,6 +25,9 @@ from revisp.training.task import RIVALS
 __all__ = ["TrainResult", "fit", "run", "train"]
 
 log = logging.getLogger(__name__)
+
+MODEL_FOLDER = "model"
+"""Name of the model folder in a run folder."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def run(cfg: DictConfig) -> TrainResult:
         KeyboardInterrupt: the user stopped the training.
     """
     run_dir = Path(cfg.run_dir)
+    require_replaceable(run_dir / MODEL_FOLDER)  # now, and not after the training
     resume = find_checkpoint(cfg.resume, run_dir)
     training = build_training(cfg)
     with _alone(run_dir) if training.trainer.is_global_zero else contextlib.nullcontext():
@@ -83,7 +87,7 @@ def _alone(run_dir: Path) -> Iterator[None]:
     Raises:
         OutputError: another training is at work in it.
     """
-    make_folder(run_dir)
+    begin_folder(run_dir)
     busy = f"{run_dir}: another training is at work in this folder: choose another by hydra.run.dir=FOLDER"
     held = lock(run_dir / ".lock", run_dir, busy)
     try:
@@ -110,7 +114,7 @@ def _train(cfg: DictConfig, training: Training, resume: Path | None) -> TrainRes
     trainer.test(task, datamodule=data, verbose=False)
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
     metrics = {name: value for name, value in figures.items() if name.partition("/")[0] in RIVALS}
-    folder = run_dir / "model"
+    folder = run_dir / MODEL_FOLDER
     if trainer.is_global_zero:
         save_pretrained(model, folder, card=model_card(cfg, metrics), metrics=metrics)
         write_metrics(metrics, run_dir / "metrics.json")

@@ -116,6 +116,13 @@ def test_files_hold_the_figures(evaluation, tmp_path: Path) -> None:
     assert rows[0] == {"image": "a", "psnr": "30.0", "psnr_oe": "", "ssim": "0.5", "none": ""}
 
 
+def test_what_a_killed_evaluation_has_left_is_removed(evaluation, tmp_path: Path) -> None:
+    (tmp_path / ".revisp-0123456789ab.part").touch()
+    (tmp_path / "mine.part").touch()
+    write_scores(evaluation, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine.part", "scores.csv", "scores.json"}
+
+
 def test_a_name_that_is_not_utf_8_is_escaped(tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
     _, rows = write_scores(Evaluation((ImageScores(name, {"psnr": 30.0}),)), tmp_path)

@@ -307,6 +307,14 @@ def test_a_second_training_in_a_run_folder_is_refused(tiny: list[str], tmp_path:
     assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
 
 
+def test_files_of_a_user_in_the_model_folder_are_told_before_the_training(tiny: list[str], tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.txt").touch()
+    with pytest.raises(OutputError, match=r"not a model folder \(it holds mine\.txt\)"):
+        train([*tiny, f"hydra.run.dir={tmp_path}"])
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_run_folders_begun_in_one_second_differ() -> None:
     folders = {str(revisp.compose(["+backbone=unet"]).run_dir) for _ in range(3)}
     assert len(folders) == 3
