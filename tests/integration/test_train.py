@@ -311,7 +311,7 @@ def test_files_of_a_user_in_the_model_folder_are_told_before_the_training(tiny: 
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.txt").touch()
     with pytest.raises(OutputError, match=r"not a model folder \(it holds mine\.txt\)"):
-        train([*tiny, f"hydra.run.dir={tmp_path}"])
+        revisp.train([*tiny, f"hydra.run.dir={tmp_path}"])
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
