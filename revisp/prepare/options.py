@@ -12,6 +12,10 @@ from revisp.io.damaged import Damaged, check_damaged
 __all__ = ["PrepareOptions"]
 
 
+MOST_CAMERAS = 10_000
+"""Most simulated cameras for a photo; each takes a picture on the disk, and its name in memory before."""
+
+
 @dataclass(frozen=True)
 class PrepareOptions:
     """Settings of `prepare`.
@@ -27,7 +31,7 @@ class PrepareOptions:
         demosaic: demosaicing method of the training target (`revisp.demosaic.demosaic`).
         val: names of the scenes to validate with; None draws them.
         val_share: share of the scenes that is drawn to validate with, in [0, 1).
-        cameras: number of simulated cameras for each plain photo.
+        cameras: number of simulated cameras for each plain photo, up to `MOST_CAMERAS`.
         camera: JSON file of a camera to simulate, ``cameras/*.json`` of a prepared data set; None draws random
             cameras.
         seed: seed of the simulated cameras.
@@ -46,7 +50,7 @@ class PrepareOptions:
         >>> PrepareOptions(cameras=0)
         Traceback (most recent call last):
         ...
-        revisp.errors.ConfigError: cameras must be at least 1, got 0
+        revisp.errors.ConfigError: cameras must be from 1 to 10000, got 0
     """
 
     converters: tuple[str, ...] = ("libraw",)
@@ -69,8 +73,8 @@ class PrepareOptions:
             raise ConfigError(f"min_preview must lie in (0, 1], got {self.min_preview}")
         if not 0 <= self.val_share < 1:
             raise ConfigError(f"val_share must lie in [0, 1), got {self.val_share}")
-        if self.cameras < 1:
-            raise ConfigError(f"cameras must be at least 1, got {self.cameras}")
+        if not 1 <= self.cameras <= MOST_CAMERAS:
+            raise ConfigError(f"cameras must be from 1 to {MOST_CAMERAS}, got {self.cameras}")
         if self.workers < 0:
             raise ConfigError(f"workers must not be negative, got {self.workers}")
         if not self.converters:

@@ -205,6 +205,7 @@ def prepare(*words: str | Path) -> tuple[int, str]:
         (["missing"], "missing: no such file or folder"),
         (["/dev/null"], "/dev/null: is neither a file nor a folder"),
         (["photos", "--min-preview", "7"], "min_preview must lie in (0, 1], got 7.0"),
+        (["photos", "--cameras", "99999999999"], "cameras must be from 1 to 10000, got 99999999999"),
         (["photos", "--val", "x"], "--val: unknown scene 'x'. Known: p0, p1"),
         (["photos", "--style", "vivid"], "unknown style 'vivid': use neutral, bright, punchy"),
         (["photos", "--camera", "camera.json"], "camera.json: not a camera file of revisp-prepare"),
