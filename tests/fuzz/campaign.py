@@ -29,7 +29,7 @@ ROUNDS = 8
 __all__ = ["HANG", "LARGE", "Finding", "Report", "campaign", "enter_once"]
 
 HANG = 20.0
-"""Seconds after which an input counts as a hang."""
+"""Seconds after which an input counts as a hang, without those in which other programs have the processors."""
 
 LARGE = 2 << 30
 """Bytes of resident memory above which an input counts as too large."""
@@ -152,7 +152,7 @@ def _watch(
 ) -> int:
     """Count what a child reports until it dies, hangs, grows or the time is over; return the next number."""
     first, at = begun
-    since, running, base = time.monotonic(), False, 0
+    since, running, base = 0.0, False, 0
 
     def found(kind: str, text: str) -> int:
         door, seed = _input(plan, first, at)
@@ -165,7 +165,7 @@ def _watch(
             if pipe.poll(0.05):
                 message = pipe.recv()
                 if message[0] == "begin":
-                    at, since, running, base = message[1], time.monotonic(), True, _resident(child.pid)
+                    at, since, running, base = message[1], _seconds(child.pid), True, _resident(child.pid)
                 else:
                     report.count(message[2], message[3], message[4])
                     at, running = at + 1, False
@@ -173,11 +173,20 @@ def _watch(
         except (EOFError, OSError):
             child.join(5)
             return found("death", f"exit code {child.exitcode}")
-        if running and time.monotonic() - since > HANG:
+        if running and _seconds(child.pid) - since > HANG:
             return found("hang", f"more than {HANG:.0f} s")
         if running and (now := _resident(child.pid)) > LARGE:
             return found("memory", f"{now >> 20} MiB, {base >> 20} before")
     return at
+
+
+def _seconds(pid: int | None) -> float:
+    """Return the time, less that for which a process has waited for a processor, as Linux tells it."""
+    try:
+        waited = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        waited = 0.0
+    return time.monotonic() - waited
 
 
 def _resident(pid: int | None) -> int:

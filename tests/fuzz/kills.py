@@ -48,7 +48,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 PHOTOS = 6
 
 BEGUN = 2.0
-"""Seconds after which a command has begun; before, Python itself may be interrupted."""
+"""Seconds after which a command has begun; before, Python or Typer may be interrupted, which end otherwise."""
 
 Contents = dict[str, str]
 
@@ -209,10 +209,10 @@ def _kill(
         ended = process.wait(moment)
         if not ended:
             process.send_signal(number)
-            process.wait(120)
+            process.wait(300)
         found += [f"left running: {pid}" for pid in process.survivors()]
     said = process.said()
-    if not ended and process.returncode not in (0, 130, -number):
+    if not ended and process.returncode not in (0, 130, -number) and moment > BEGUN:
         found.append(f"ended with exit code {process.returncode}")
     if "Traceback" in said and moment > BEGUN:
         found.append(f"a traceback: {said.strip().splitlines()[-1]}")

@@ -54,7 +54,7 @@ class Process:
         if self.poll() is None:
             os.kill(self._pid, number)
 
-    def survivors(self, seconds: float = 10.0) -> list[int]:
+    def survivors(self, seconds: float = 120.0) -> list[int]:
         """Return the processes that it has started and that still run after a while."""
         until = time.monotonic() + seconds
         while (left := self._session()) and time.monotonic() < until:
@@ -98,6 +98,9 @@ def _run(words: tuple[str, ...], folder: Path, said: int) -> int:
     )
     try:
         importlib.import_module(f"revisp.cli.{words[0].removeprefix('revisp-')}").main()
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        return 130
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
