@@ -2,6 +2,7 @@
 
     python benchmarks/real_cameras.py prepare FILES --out WORK   # alignment, levels, fitted cameras
     python benchmarks/real_cameras.py hero7   FILES --out WORK   # one GoPro HERO7 pair learnt, the other scored
+    python benchmarks/real_cameras.py few     FILES --out WORK   # 1, 2 and 4 Canon S40 photos learnt, two scored
     python benchmarks/real_cameras.py natural FILES --out WORK   # outdoor scenes, each left out once, by converter
 
 FILES is a folder with gopro_hero7/, canon_s40/, pairs_ready/, nikon_crop/ and phone_rggb_npy/: the CC0, MIT and
@@ -46,18 +47,35 @@ NATURAL_TRAINING = (
 NETWORK = ("backbone.width=12", "backbone.depth=4", "backbone.block=1")
 """The U-Net of the tables; its pipeline is ``fusion``, or the one that a row names."""
 HERO7_TRAINING = ("trainer.max_epochs=12", "data.crops_per_epoch=1024", "data.crop=96")
+SEEDS = (0, 1, 2)
+ADAPTING = (
+    "trainer.max_epochs=4",
+    "data.crops_per_epoch=512",
+    "data.crop=96",
+    "trainer.check_val_every_n_epoch=4",
+)
+"""From the shipped model, a training needs fewer crops."""
+S40_LEARNT = ("CRW_0101", "CRW_0117", "CRW_0105", "CRW_0119")
+S40_SCORED = ("CRW_0113", "CRW_0118")
+FEW_TRAINING = (*ADAPTING, "trainer.precision=32-true")
+WAYS = {
+    "from scratch": ("backbone=unet",),
+    "from the shipped model, adapters": ("pretrained=default",),
+    "from the shipped model, all weights": ("pretrained=default", "pretrained_train=all", "optimizer.lr=5e-4"),
+}
+"""The trainings of a few photos, and their settings."""
 
 
 def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("prepare", "hero7", "natural"))
+    parser.add_argument("what", choices=("prepare", "hero7", "few", "natural"))
     parser.add_argument("files", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    report = {"prepare": report_preparation, "hero7": report_hero7, "natural": report_natural}[arguments.what]
-    for line in report(arguments.files, arguments.out):
+    reports = {"prepare": report_preparation, "hero7": report_hero7, "few": report_few, "natural": report_natural}
+    for line in reports[arguments.what](arguments.files, arguments.out):
         print(line, flush=True)
     print(f"\n{provenance('rawpy')}; printed by `python benchmarks/real_cameras.py {arguments.what}`.")
 
@@ -86,8 +104,41 @@ def report_hero7(files: Path, out: Path) -> Iterable[str]:
     metrics = train(out / "runs" / "hero7", "pipeline=fusion", *NETWORK, *words)
     on_base = train(out / "runs" / "hero7_on_base", "pipeline=fusion_residual", *words)
     placed = train(out / "runs" / "hero7_placed", "pipeline=fusion_residual", "pipeline.place=true", *words)
+    adapted = {}
+    for seed in SEEDS:
+        own = (f"data.root={root}", f"seed={seed}", *ADAPTING)
+        adapted[f"from the shipped model, seed {seed}"] = train(
+            out / "runs" / f"hero7_adapted_{seed}", "pretrained=default", *own
+        )
     rows = {"8514 by 8508": metrics, "the default: on a fitted base": on_base, "the same with place": placed}
-    yield from _table(rows)
+    yield from _table(rows | adapted)
+
+
+def report_few(files: Path, out: Path) -> Iterable[str]:
+    """Learn 1, 2 and 4 photos of the S40, from scratch and from the shipped model; score two others."""
+    yield "| photos | " + " | ".join([*WAYS, "fitted formula"]) + " |"
+    yield "|" + " --- |" * (len(WAYS) + 2)
+    for count in (1, 2, 4):
+        root = out / f"s40_{count}"
+        chosen = [files / "canon_s40" / f"{name}.CRW" for name in (*S40_LEARNT[:count], *S40_SCORED)]
+        prepare(
+            chosen,
+            root,
+            "--preview",
+            "--min-preview",
+            "0.25",
+            *(word for name in S40_SCORED for word in ("--val", name)),
+        )
+        cells = []
+        for number, settings in enumerate(WAYS.values()):
+            run = out / "runs" / f"s40_{count}_{number}"
+            metrics = train(run, *settings, f"data.root={root}", *FEW_TRAINING)
+            cells.append(_psnr_and_oe(metrics, "val"))
+        yield f"| {count} | {' | '.join([*cells, _psnr_and_oe(metrics, 'classical')])} |"
+
+
+def _psnr_and_oe(metrics: dict[str, float | None], group: str) -> str:
+    return f"{_cell(metrics[f'{group}/psnr'], 2)} / {_cell(metrics[f'{group}/psnr_oe'], 2)}"
 
 
 def report_natural(files: Path, out: Path) -> Iterable[str]:
@@ -148,7 +199,7 @@ def train(run: Path, *settings: str) -> dict[str, float | None]:
     """Run revisp-train on a prepared data set, unless it has been; return its figures."""
     if not (run / "metrics.json").is_file():
         command = Path(sys.executable).with_name("revisp-train")
-        subprocess.run([command, "+backbone=unet", "data=prepared", f"hydra.run.dir={run}", *settings], check=True)
+        subprocess.run([command, "data=prepared", f"hydra.run.dir={run}", *settings], check=True)
     metrics: dict[str, float | None] = json.loads((run / "metrics.json").read_text())
     return metrics
 

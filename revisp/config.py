@@ -44,6 +44,10 @@ OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
 """Words of the command line that add a folder of the user's own configuration files."""
 
 
+BROUGHT = ("backbone", "pipeline", "mask", "fusion", "refine")
+"""Groups that a pretrained model brings."""
+
+
 def config_dir() -> Path:
     """Return the absolute path of the configuration tree (installed package or checkout).
 
@@ -91,9 +95,11 @@ def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:
 
     Raises:
         UnknownNameError: no such choice.
+        ConfigError: a pretrained model is named, and beside it a part that it brings.
     """
     if any(token.startswith(OWN_FOLDER) for token in overrides):
         return
+    _check_pretrained(overrides)
     for token in overrides:
         group, _, value = token.partition("=")
         if group not in config_groups(config_name):
@@ -103,6 +109,16 @@ def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:
         for choice in value.split(","):
             if known and choice not in known | {"null"} and choice.isidentifier():
                 raise UnknownNameError(near_miss(group, choice, sorted(known)))
+
+
+def _check_pretrained(overrides: Sequence[str]) -> None:
+    """Refuse words for the parts that a pretrained model brings."""
+    settings = {key.lstrip("+"): value for key, _, value in (token.partition("=") for token in overrides)}
+    if settings.get("pretrained", "null") in ("null", ""):
+        return
+    for key in settings:
+        if key.partition(".")[0] in BROUGHT:
+            raise ConfigError(f"pretrained={settings['pretrained']} brings its own {key}: leave {key} out")
 
 
 def expose_backbones(overrides: Sequence[str] = ()) -> None:

@@ -21,7 +21,7 @@ from revisp.errors import ConfigError, OutputError, WeightsError
 from revisp.io.atomic import NOT_UTF8, remove_unfinished, replace_folder, unfinished_folder
 from revisp.io.boundary import decoding
 from revisp.pipeline import ReverseISP
-from revisp.pipeline.build import Branches
+from revisp.pipeline.build import Base, Branches
 from revisp.pipeline.outline import outline
 from revisp.schema import Flag, Json, Text, Whole, build, check_fields, one_of, parse_file
 
@@ -232,7 +232,7 @@ class _Pipeline(TypedDict, total=False):
     mask_channel: Flag
     gain_channel: Flag
     place: Flag
-    base: Literal["classical", "estimated"] | None
+    base: Base | None
     mask: Arguments
     fusion: Arguments
     refine: Arguments | None

@@ -71,13 +71,18 @@ class Classical(nn.Module):
         """
         check_input(x, self.in_channels, 1, "classical")
         srgb, told = x[:, :3], x[:, 3 : self.head.in_channels - 4]
-        steps = F.softplus(self.slopes) / INTERVALS
-        curve = F.pad(steps.cumsum(0), (1, 0))
-        light = decode(srgb, curve)
-        if self.placed:
-            light = light / shading_at(x[:, -1:].square(), self.shading).clamp_min(LEAST_GAIN)
-        raw: Tensor = self.head(torch.cat([light, clipping(srgb), told], dim=1))
+        raw: Tensor = self.head(torch.cat([self.shaded_light(x), clipping(srgb), told], dim=1))
         return raw
+
+    @property
+    def curve(self) -> Tensor:
+        """Linear light ``[65]`` at evenly spaced sRGB values, rising from 0."""
+        return F.pad((F.softplus(self.slopes) / INTERVALS).cumsum(0), (1, 0))
+
+    def shaded_light(self, x: Tensor) -> Tensor:
+        """Return the light ``[B, 3, H, W]`` of the input of `forward`: by the curve, divided by the shading."""
+        light = decode(x[:, :3], self.curve)
+        return light / shading_at(x[:, -1:].square(), self.shading).clamp_min(LEAST_GAIN) if self.placed else light
 
     def fit(self, pairs: Sequence[FitPair]) -> FittedCamera:
         """Fit the camera to pairs of photo and RAW by `fit_camera`, and load it.

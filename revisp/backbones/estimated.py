@@ -28,7 +28,7 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["HEADROOM_EV", "Estimated", "PhotoEstimate"]
+__all__ = ["GAIN_EV", "GREY", "HEADROOM_EV", "Estimated", "PhotoEstimate", "excess_by_map"]
 
 HEADROOM_EV = (0.0, 10.0)
 """Range of a known headroom: EV by which clipped pixels exceed the curve's white."""
@@ -244,7 +244,7 @@ class Estimated(nn.Module):
             return self.linearise(srgb + change.float(), estimate._replace(matrix=matrix))
         light, exceeding = self.linearise(srgb, estimate), change.float().clamp(*GAIN_EV)
         if gain is not None:
-            exceeding = exceeding + _excess(srgb, light, gain).clamp(*GAIN_EV)
+            exceeding = exceeding + excess_by_map(srgb, light, gain).clamp(*GAIN_EV)
         return light_to_raw(light * torch.exp2(exceeding))
 
     @property
@@ -283,8 +283,17 @@ class Estimated(nn.Module):
         return light * torch.exp2(estimate.headroom.view(-1, 1, 1, 1) * clipped)
 
 
-def _excess(srgb: Tensor, light: Tensor, gain: Tensor) -> Tensor:
-    """Return the EV ``[B, 1, H, W]`` by which the HDR rendition exceeds linearised pixels; 0 without a map."""
+def excess_by_map(srgb: Tensor, light: Tensor, gain: Tensor) -> Tensor:
+    """Return the EV by which the HDR rendition exceeds linearised pixels.
+
+    Args:
+        srgb: photos ``[B, 3, H, W]`` in [0, 1].
+        light: their light ``[B, 3, H, W]``, mid grey 0.18.
+        gain: what their gain maps say ``[B, 1, H, W]``, NaN where there is none.
+
+    Returns:
+        ``[B, 1, H, W]``, 0 without a map.
+    """
     shown = srgb_to_linear(srgb).mean(dim=1, keepdim=True)
     hdr = gain + ((shown + BLACK) / (MID_GREY + BLACK)).log2()
     return torch.nan_to_num(hdr - (light.mean(dim=1, keepdim=True).clamp_min(LEAST_LIGHT) / MID_GREY).log2())

@@ -10,6 +10,7 @@ from torch import nn
 from revisp.backbones import BACKBONES, create_backbone, family
 from revisp.backbones.classical import Classical
 from revisp.backbones.estimated import Estimated
+from revisp.backbones.fitted import Fitted
 from revisp.camera.place import PLACE_CHANNELS
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA
@@ -17,6 +18,7 @@ from revisp.errors import ConfigError
 
 __all__ = [
     "NETWORK_PARTS",
+    "Base",
     "Branches",
     "build_base",
     "build_branches",
@@ -35,6 +37,9 @@ NETWORK_PARTS: dict[str, dict[str, tuple[str, ...]]] = {
 
 Branches = Literal["separate", "shared", "plain"]
 """A choice of branches: a key of `NETWORK_PARTS`."""
+
+Base = Literal["classical", "fitted", "estimated"]
+"""A choice of base: `Classical`, `Fitted` or `Estimated`."""
 
 
 def check_choice(name: str, value: object, choices: Sequence[str | None]) -> None:
@@ -111,12 +116,15 @@ def build_base(kind: str | None, in_channels: int) -> Classical | Estimated | No
     """Return the base to which the networks add.
 
     Args:
-        kind: ``"classical"``, ``"estimated"``, or None: no base.
-        in_channels: channels of photo and mask. A fitted base also takes the place of the pixels, for its shading.
+        kind: a choice of `Base`; None: no base.
+        in_channels: channels of photo and mask. Bases of one camera also take the place of the pixels, for its
+            shading.
     """
     if kind is None:
         return None
-    return Estimated() if kind == "estimated" else Classical(in_channels + PLACE_CHANNELS)
+    if kind == "estimated":
+        return Estimated()
+    return (Fitted if kind == "fitted" else Classical)(in_channels + PLACE_CHANNELS)
 
 
 def build_refiner(kwargs: Mapping[str, Any]) -> nn.Module:

@@ -14,7 +14,7 @@ for each photo. The same object is trained, saved, run in tiles over a large pho
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ from revisp.demosaic import demosaic
 from revisp.fusion import Fusion
 from revisp.mask import OverexposureMask
 from revisp.mosaic import Mosaic
-from revisp.pipeline.build import build_refiner, check_choice, resolve_camera
+from revisp.pipeline.build import Base, build_refiner, check_choice, resolve_camera
 from revisp.pipeline.frame import Padding
 from revisp.pipeline.networks import PipelineNetworks
 from revisp.pipeline.reach import Reach
@@ -58,8 +58,9 @@ class ReverseISP(PipelineNetworks):
             arXiv 2003.04887). It has the camera's lens shading where the data know the whole photos.
             ``"estimated"``: the base is `Estimated`, which estimates the rendering from the whole photo. The
             network for ordinary pixels corrects the photo before it is inverted. The network for overexposed
-            pixels predicts, in EV, by how much they exceed the inverse. Their gains start at zero, too. The base
-            is always computed in full precision.
+            pixels predicts, in EV, by how much they exceed the inverse. Their gains start at zero, too.
+            ``"fitted"``: the base is `Fitted`, the inverse of one camera as in ``"classical"``, which networks
+            correct as they correct ``"estimated"``. The base is always computed in full precision.
         refine: None, or the arguments of the refining U-Net (RAW to RAW, residual).
         padding: how photos are padded to the network's multiple: ``"reflect"`` below and to the right, or
             ``"ones4"``: four pixels of constant 1 (mask included) on each side, as the released code does.
@@ -95,7 +96,7 @@ class ReverseISP(PipelineNetworks):
         mask_channel: bool = True,
         gain_channel: bool = False,
         place: bool = False,
-        base: Literal["classical", "estimated"] | None = None,
+        base: Base | None = None,
         mask: Mapping[str, Any] | None = None,
         fusion: Mapping[str, Any] | None = None,
         refine: Mapping[str, Any] | None = None,
@@ -105,7 +106,7 @@ class ReverseISP(PipelineNetworks):
     ) -> None:
         check_choice("branches", branches, ("separate", "shared", "plain"))
         check_choice("padding", padding, ("reflect", "ones4"))
-        check_choice("base", base, (None, "classical", "estimated"))
+        check_choice("base", base, (None, *get_args(Base)))
         camera, phase = resolve_camera(profile, cfa)
         config = {
             "backbone": backbone,

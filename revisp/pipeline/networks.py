@@ -12,6 +12,7 @@ from revisp.backbones import resolve_spec
 from revisp.backbones.base import run_part
 from revisp.backbones.classical import Classical
 from revisp.backbones.estimated import Estimated, PhotoEstimate
+from revisp.backbones.fitted import Fitted
 from revisp.camera.fitted import FittedCamera
 from revisp.camera.place import PLACE_CHANNELS, Place, place_map
 from revisp.cfa import CFA, unpack
@@ -200,13 +201,16 @@ class PipelineNetworks(nn.Module):
             place: as for `run_branches`.
 
         Returns:
-            ``[B, 3, H, W]``: the base's RAW, unclamped; on an estimated base the photo, which they correct.
+            ``[B, 3, H, W]``: the base's RAW, unclamped; on an estimated base the photo, which they correct; on a
+            base `Fitted` all its input, of which they correct the photo.
         """
         if self.base is None or isinstance(self.base, Estimated):
             return None if self.base is None else srgb
         place = self.place_of(srgb) if place is None else place
         assert place is not None
         x = torch.cat([srgb, mask, place] if self.config["mask_channel"] else [srgb, place], dim=1)
+        if isinstance(self.base, Fitted):
+            return x
         with full_precision(x):
             base_raw: Tensor = self.base(x)
         return base_raw
@@ -294,19 +298,30 @@ class PipelineNetworks(nn.Module):
     ) -> Parts:
         """Add a network's output ``[B, C, H, W]`` to the base, if there is one, and divide it into parts."""
         heads = self.heads[name]
-        if base_raw is not None and estimate is None:
+        if isinstance(self.base, Classical) and not isinstance(self.base, Fitted):
+            assert base_raw is not None
             base_raw = base_raw if len(heads) == 1 else base_raw.repeat(1, len(heads), 1, 1)
             y = torch.addcmul(base_raw, self.gains[name], y)
         parts = dict(zip(heads, y.split(3, dim=1) if len(heads) > 1 else (y,), strict=True))
-        if base_raw is None or estimate is None:
+        if not isinstance(self.base, Estimated | Fitted):
             return parts
-        assert isinstance(self.base, Estimated)
         gains = dict(zip(heads, self.gains[name].split(3, dim=1), strict=True))
         with full_precision(y):
             return {
-                part: self.base.compose(part, base_raw, gains[part] * value, estimate, gain)
+                part: self._corrected(part, base_raw, gains[part] * value, estimate, gain)
                 for part, value in parts.items()
             }
+
+    def _corrected(
+        self, part: str, seen: Tensor | None, change: Tensor, estimate: PhotoEstimate | None, gain: Tensor | None
+    ) -> Tensor:
+        """Apply a correction to a base that takes the photo together with it."""
+        assert seen is not None
+        if isinstance(self.base, Fitted):
+            return self.base.compose(part, seen, change, gain)
+        assert isinstance(self.base, Estimated)
+        assert estimate is not None
+        return self.base.compose(part, seen, change, estimate, gain)
 
     def _clamped(self, parts: Parts) -> Parts:
         return parts if self.training else {part: value.clamp(0, 1) for part, value in parts.items()}

@@ -27,6 +27,7 @@ from revisp.pipeline import ReverseISP
 from revisp.training.callbacks import PlainProgress, TerminalProgress
 from revisp.training.checkpoints import AtomicCheckpointIO
 from revisp.training.estimate import EstimateTraining
+from revisp.training.pretrained import choose_learning, start_from
 from revisp.training.task import RefineTraining, ReverseISPTask, Schedule
 
 __all__ = [
@@ -76,7 +77,7 @@ def build_training(cfg: DictConfig, data: DataModule | None = None) -> Training:
                 "pipeline.base=estimated learns from scenes as any camera takes them: set data=scenes without "
                 f"data.camera; here data={cfg.data.name}"
             )
-        if task.model.config["gain_channel"] and not cfg.data.get("gain_maps"):
+        if task.model.config["gain_channel"] and not cfg.data.get("gain_maps") and not cfg.pretrained:
             raise ConfigError(
                 "pipeline.gain_channel=true learns from photos with gain maps: set data=scenes data.gain_maps=0.5"
             )
@@ -98,7 +99,22 @@ def build_data(cfg: DictConfig) -> DataModule:
 
 
 def build_model(cfg: DictConfig, profile: CameraProfile) -> ReverseISP:
-    """Return the untrained pipeline of a configuration, for the camera of the data."""
+    """Return the pipeline of a configuration, for the camera of the data: untrained, or from a model folder.
+
+    Raises:
+        ConfigError: a model folder is named, but the data show photos of many cameras, or a wrong choice of what
+            learns.
+        WeightsError: the model folder is missing or damaged.
+    """
+    if cfg.pretrained:
+        if cfg.data.name == "scenes" and not cfg.data.get("camera"):
+            raise ConfigError(
+                f"pretrained={cfg.pretrained} adapts a model to one camera, but data=scenes shows photos of many: "
+                "set data.camera=FILE, or data=prepared"
+            )
+        model = start_from(cfg.pretrained, profile)
+        choose_learning(model, cfg.pretrained_train)
+        return model.to(memory_format=torch.channels_last)
     backbone = as_dict(cfg.backbone)
     refine = as_dict(cfg.refine)["network"] if cfg.get("refine") else None
     model = ReverseISP(

@@ -19,6 +19,7 @@ from revisp.pipeline import ReverseISP
 from revisp.training.build import Training, build_training
 from revisp.training.checkpoints import check_checkpoint, find_checkpoint, restoring
 from revisp.training.panel import write_panels
+from revisp.training.pretrained import fold_adapters
 from revisp.training.summary import advice, describe_training, model_card, rival_table, write_metrics
 from revisp.training.task import RIVALS
 
@@ -150,3 +151,4 @@ def fit(training: Training, resume: str | Path | None = None) -> None:
             trainer.fit(task, datamodule=data, ckpt_path=resume, weights_only=True)
     except SystemExit:  # Lightning's way to end on Ctrl-C
         raise KeyboardInterrupt from None
+    fold_adapters(task.model)

@@ -24,7 +24,7 @@ def describe_training(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -
     """Return one line that describes the training before it starts."""
     parameters = sum(p.numel() for p in model.parameters())
     return (
-        f"Training {cfg.backbone.name} ({parameters:,} parameters) on data {cfg.data.name!r}: "
+        f"Training {model.config['backbone']} ({parameters:,} parameters) on data {cfg.data.name!r}: "
         f"{trainer.max_epochs} epochs, {trainer.precision}, {trainer.num_devices} "
         f"{type(trainer.accelerator).__name__.removesuffix('Accelerator')} device(s)"
     )
@@ -78,7 +78,8 @@ def model_card(cfg: DictConfig, metrics: Mapping[str, float]) -> str:
     """Return the Markdown text of a model card: the data, the whole recipe, and what `advice` says."""
     settings = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(settings, dict)
-    for key in ("callbacks", "logger", "run_dir"):
+    unused = ("backbone", "pipeline", "mask", "fusion", "estimate") if cfg.pretrained else ("pretrained_train",)
+    for key in ("callbacks", "logger", "run_dir", *unused):
         settings.pop(key, None)
     recipe = OmegaConf.to_yaml(settings).strip()
     card = f"Trained with `revisp-train` on data `{cfg.data.name}`:\n\n```yaml\n{recipe}\n```"

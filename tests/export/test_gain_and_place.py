@@ -50,7 +50,7 @@ def gain(photo: torch.Tensor) -> torch.Tensor:
     return 4 * photo.mean(0, keepdim=True) - 1.5
 
 
-@pytest.mark.parametrize("base", [None, "classical", "estimated"])
+@pytest.mark.parametrize("base", [None, "classical", "fitted", "estimated"])
 def test_tiles_are_those_of_the_photo(base: str | None, photo: torch.Tensor, gain: torch.Tensor) -> None:
     model = build(base)
     with torch.no_grad():
@@ -73,7 +73,7 @@ def test_an_onnx_graph_takes_both(photo: torch.Tensor, gain: torch.Tensor, tmp_p
 
 
 def test_a_program_of_bytes_takes_both_as_keywords(photo: torch.Tensor, gain: torch.Tensor) -> None:
-    graph = PhotoToBayer(build("classical"), uint8=True, gain=True).eval()
+    graph = PhotoToBayer(build("fitted"), uint8=True, gain=True).eval()
     pixels = (photo * 255).byte().permute(1, 2, 0)[None].contiguous()
     whole = torch.tensor([[0, 0, HEIGHT, WIDTH]])
     found = trace(graph).module()(pixels, gain=gain[None], place=whole)
