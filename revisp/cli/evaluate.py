@@ -84,6 +84,7 @@ def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfi
     """Write and print the figures, or name the files of a submission."""
     from revisp.evaluation import scores
     from revisp.evaluation.blind_table import blind_table
+    from revisp.evaluation.frame_errors import write_frame_errors
     from revisp.evaluation.score_blind import BlindEvaluation
     from revisp.evaluation.score_model import ModelEvaluation
     from revisp.evaluation.write_scores import score_table, write_scores
@@ -93,6 +94,8 @@ def _report(result: Evaluation | tuple[Path, ...], run_dir: Path, cfg: DictConfi
         say(result[-1].read_text().rstrip("\n"))
         return
     written = [f"Scores: {', '.join(map(str, write_scores(result, run_dir)))}"]
+    if isinstance(result, ModelEvaluation) and result.frame is not None:
+        written.append(f"Errors over the frame: {write_frame_errors(result.frame, run_dir)}")
     if isinstance(result, ModelEvaluation) and result.worst:
         written.append(f"Report: {_write_report(result, run_dir / 'report.html', cfg)}")
     say(blind_table(result) if isinstance(result, BlindEvaluation) else score_table(result))
@@ -116,6 +119,8 @@ def _write_report(result: ModelEvaluation, path: Path, cfg: DictConfig) -> Path:
         configuration=OmegaConf.to_yaml(cfg, resolve=True),
         versions={package: importlib.metadata.version(package) for package in ("revisp", "torch", "numpy")},
         brightness={name: result.brightness},
+        frame=result.frame,
+        groups=result.groups,
         notes=[
             f"Means over {len(result.images)} pictures; PSNR and SSIM as AIM 2022 defines them.",
             *result.notes,

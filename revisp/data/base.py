@@ -11,11 +11,12 @@ from pytorch_lightning import LightningDataModule
 from revisp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from torch.utils.data import DataLoader
 
     from revisp.camera.profile import CameraProfile
+    from revisp.data.conditions import Conditions
     from revisp.data.picture import Sample
 
 __all__ = ["DataModule", "check_whole", "taken_by"]
@@ -37,6 +38,11 @@ class DataModule(LightningDataModule, ABC):
     def left_out(self) -> tuple[str, ...]:
         """A line for each given folder with files that are not used. Commands end with these lines."""
         return ()
+
+    @property
+    def conditions(self) -> Mapping[str, Conditions]:
+        """Under which conditions validation pictures were taken, by their names; empty where it is not known."""
+        return {}
 
     @property
     def placed(self) -> bool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from revisp.camera.profile import CameraProfile
+    from revisp.data.conditions import Conditions
 
 __all__ = ["PairDataModule", "embedded", "prepared"]
 
@@ -101,6 +102,12 @@ class PairDataModule(DataModule):
     def left_out(self) -> tuple[str, ...]:
         """A line for each given folder with files that are not used, if the source has such lines."""
         return tuple(getattr(self.source, "left_out", ()))
+
+    @property
+    def conditions(self) -> Mapping[str, Conditions]:
+        """Under which conditions validation pictures were taken, by their names, if the source knows it."""
+        known: Mapping[str, Conditions] = getattr(self.source, "conditions", {})
+        return known
 
     @property
     def placed(self) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from revisp.camera.cameras import typical_profile
 from revisp.camera.place import Place
+from revisp.data.conditions import Conditions, conditions_of
 from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, read_manifest
 from revisp.data.picture import BRIGHTNESS_STEP
 from revisp.data.window import StoredWindow
@@ -216,6 +217,11 @@ class PreparedSource:
             DataError: see `PreparedPicture.check`.
         """
         return self._pictures(self.val_entries)
+
+    @property
+    def conditions(self) -> dict[str, Conditions]:
+        """Under which conditions the validation pictures were taken, by their names."""
+        return {entry.name: conditions_of(entry) for entry in self.val_entries}
 
     def _split(self, entries: list[Entry], val: Sequence[str] | str | None) -> tuple[list[Entry], list[Entry]]:
         if val is None:

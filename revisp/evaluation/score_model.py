@@ -6,13 +6,16 @@ import dataclasses
 import math
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from revisp.cfa import pack
+from revisp.data.conditions import Conditions
 from revisp.data.picture import Sample
 from revisp.errors import ConfigError
+from revisp.evaluation.frame_errors import FrameErrors, FrameErrorSums
+from revisp.evaluation.groups import Group, group_images, labels_of
 from revisp.evaluation.measures import DEFAULT_METRICS, choose_measures, notes_of
 from revisp.evaluation.report.page import ReportImage
 from revisp.evaluation.scores import Evaluation, Figures, ImageScores, score_pair
@@ -39,6 +42,7 @@ class ModelEvaluation(Evaluation):
         brightness: errors by brightness of the true RAW.
         worst: the pictures of lowest PSNR, the worst first.
         parameters: number of parameters of the model.
+        frame: errors by place in the frame; None if the data do not know the places.
 
     Example:
         >>> found = ModelEvaluation((ImageScores("street", {"psnr": 31.5}),), parameters=1000)
@@ -50,6 +54,19 @@ class ModelEvaluation(Evaluation):
     brightness: BinErrors | None = None
     worst: tuple[ReportImage, ...] = ()
     parameters: int = 0
+    frame: FrameErrors | None = None
+
+    @property
+    def groups(self) -> list[Group]:
+        """Means over pictures that were taken under like conditions, where the data know them."""
+        return group_images(self.images)
+
+    @property
+    def summary(self) -> dict[str, float | int | str | None]:
+        """As of any evaluation, with the figures of groups (``psnr/iso_200_to_400``) and of parts of the frame."""
+        more = {f"{name}/{group.name}": value for group in self.groups for name, value in group.mean.items()}
+        more |= {} if self.frame is None else self.frame.figures
+        return super().summary | {name: value if math.isfinite(value) else None for name, value in more.items()}
 
 
 def score_model(
@@ -112,20 +129,22 @@ def score_model(
     loader = data.test_dataloader()
     total = len(loader)
     found: list[tuple[str, dict[str, float]]] = []
-    brightness = BrightnessErrors(cfa=cfa)
+    brightness, frame = BrightnessErrors(cfa=cfa), FrameErrorSums()
     worst: list[tuple[int, ReportImage]] = []
     for index, batch in enumerate(loader):
         sample = Sample(*(each[0] for each in batch))
         bayer, scores = score_sample(model, sample, tile=tile, figures=[measure.figures for measure in measures])
         found.append((sample.name, scores))
         brightness.update(bayer[None], batch.bayer, batch.valid)
+        if sample.place.numel():
+            frame.update(bayer, sample.bayer, sample.valid, sample.place)
         if keep:
             mask = overexposure_mask(sample.srgb)
             image = ReportImage(sample.name, sample.srgb, mask, bayer, sample.bayer, scores)
             worst = sorted([*worst, (index, image)], key=_psnr)[:keep]
         if progress is not None:
             progress(len(found), total)
-    images = _numbered(found)
+    images = _numbered(found, data.conditions)
     return ModelEvaluation(
         tuple(images),
         notes_of(measures),
@@ -133,6 +152,7 @@ def score_model(
         brightness=brightness.compute(),
         worst=tuple(dataclasses.replace(image, name=images[index].name) for index, image in worst),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
+        frame=frame.compute(),
     )
 
 
@@ -163,12 +183,15 @@ def _psnr(entry: tuple[int, ReportImage]) -> float:
     return math.inf if math.isnan(value) else value
 
 
-def _numbered(found: list[tuple[str, dict[str, float]]]) -> list[ImageScores]:
-    """Add a number to the name of each tile if its picture has several tiles."""
+def _numbered(
+    found: list[tuple[str, dict[str, float]]], conditions: Mapping[str, Conditions]
+) -> list[ImageScores]:
+    """Add a number to the name of each tile if its picture has several tiles, and what is known of the picture."""
     tiles = Counter(name for name, _ in found)
     seen: Counter[str] = Counter()
     images = []
     for name, scores in found:
-        images.append(ImageScores(f"{name}_{seen[name]}" if tiles[name] > 1 else name, scores))
+        labels = labels_of(conditions.get(name, Conditions()))
+        images.append(ImageScores(f"{name}_{seen[name]}" if tiles[name] > 1 else name, scores, labels))
         seen[name] += 1
     return images

@@ -28,6 +28,7 @@ __all__ = [
     "Evaluation",
     "ImageScores",
     "Stored",
+    "mean_scores",
     "psnr_ssim",
     "score_pair",
     "score_srgb",
@@ -89,16 +90,12 @@ class Evaluation:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the figures, in the order of their first occurrence."""
-        return tuple(dict.fromkeys(name for image in self.images for name in image.scores))
+        return tuple(mean_scores(self.images))
 
     @property
     def mean(self) -> dict[str, float]:
         """Mean of each figure over the pictures that have it; NaN if no picture has it."""
-        found = {}
-        for name in self.names:
-            values = [value for image in self.images if not math.isnan(value := image.scores.get(name, math.nan))]
-            found[name] = math.fsum(values) / len(values) if values else math.nan
-        return found
+        return mean_scores(self.images)
 
     @property
     def summary(self) -> dict[str, float | int | str | None]:
@@ -110,6 +107,15 @@ class Evaluation:
         if self.notes:
             values["note"] = "; ".join(self.notes)
         return values
+
+
+def mean_scores(images: Sequence[ImageScores]) -> dict[str, float]:
+    """Return the mean of each figure over the pictures that have it; NaN if no picture has it."""
+    found = {}
+    for name in dict.fromkeys(name for image in images for name in image.scores):
+        values = [value for image in images if not math.isnan(value := image.scores.get(name, math.nan))]
+        found[name] = math.fsum(values) / len(values) if values else math.nan
+    return found
 
 
 def score_pair(

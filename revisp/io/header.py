@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -13,12 +14,13 @@ from revisp.io.containers.isobmff import parse_heif
 from revisp.io.containers.jxl import parse_jxl, parse_jxl_header
 from revisp.io.decoders.tiff import tiff_size
 from revisp.io.exif import PhotoMetadata, read_metadata
+from revisp.io.file_names import RAW_ENDINGS
 from revisp.io.photo_parts import HEAD, photo_kind
 from revisp.io.pixel_limit import pixel_limit
 from revisp.io.raw.gpr import open_gpr
 from revisp.io.raw.libraw import libraw_metadata, open_libraw
 
-__all__ = ["RawHeader", "photo_size", "raw_header"]
+__all__ = ["RawHeader", "metadata_of", "photo_size", "raw_header"]
 
 
 class RawHeader(NamedTuple):
@@ -75,3 +77,21 @@ def _raw_header(path: Path) -> RawHeader:
         return RawHeader(active.height, active.width, read_metadata(path))
     with open_libraw(path) as raw:
         return RawHeader(raw.sizes.height, raw.sizes.width, libraw_metadata(raw, path))
+
+
+def metadata_of(file: Path) -> PhotoMetadata:
+    """Return how a RAW or a photo was taken; all fields are None if it cannot be read."""
+    try:
+        state = file.stat()
+    except OSError:
+        return PhotoMetadata()
+    return _metadata(file, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=16384)
+def _metadata(file: Path, size: int, time: int) -> PhotoMetadata:
+    """Read the header of a file in one state, which size and time tell."""
+    if file.suffix.lower() not in RAW_ENDINGS:
+        return read_metadata(file)
+    header = raw_header(file)
+    return PhotoMetadata() if header is None else header.metadata

@@ -14,6 +14,7 @@ from revisp.errors import AlignmentError, DataError
 from revisp.io.converters import STYLES, develop_raw
 from revisp.io.dng.provenance import read_provenance
 from revisp.io.exif import PhotoMetadata, read_metadata
+from revisp.io.header import metadata_of
 from revisp.io.photo import read_photo
 from revisp.io.raw.preview import read_preview
 from revisp.io.raw.read import RawImage, read_mosaic_raw, read_raw
@@ -21,7 +22,7 @@ from revisp.mosaic import mosaic
 from revisp.prepare.frame import Frame, is_deep, measure, summarise
 from revisp.prepare.items import LonelyPhoto, MosaicFile, RawFile, rendering_name
 from revisp.prepare.options import PrepareOptions
-from revisp.prepare.partners import SAME_SECONDS, different_setting, metadata_of, seconds_between
+from revisp.prepare.partners import SAME_SECONDS, different_setting, seconds_between
 from revisp.prepare.plausible import require_bayer, warn_of_levels
 from revisp.prepare.store import AlignedPair
 from revisp.symmetry import Symmetry

@@ -16,10 +16,10 @@ from revisp.data.prepared import PreparedPicture
 from revisp.errors import OutputError, RevispError
 from revisp.io.camera_file import IsoNoise, read_camera, save_camera
 from revisp.io.exif import PhotoMetadata
+from revisp.io.header import metadata_of
 from revisp.io.raw.ceilings import find_ceilings
 from revisp.io.raw.rawimage import RawImage
 from revisp.prepare.camera_sheet import write_camera_sheet
-from revisp.prepare.partners import metadata_of
 from revisp.prepare.store import RENDERED_BY_CAMERA
 
 __all__ = ["write_cameras"]

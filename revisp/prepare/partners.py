@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,9 +20,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from revisp.errors import RevispError
-from revisp.io.exif import PhotoMetadata, read_metadata
+from revisp.io.exif import PhotoMetadata
 from revisp.io.file_names import RAW_ENDINGS
-from revisp.io.header import raw_header
+from revisp.io.header import metadata_of
 from revisp.io.photo import read_srgb
 from revisp.io.raw.preview import read_preview
 
@@ -32,7 +31,6 @@ __all__ = [
     "SAME_SECONDS",
     "Partners",
     "different_setting",
-    "metadata_of",
     "seconds_between",
     "shot",
 ]
@@ -218,24 +216,6 @@ def different_setting(one: PhotoMetadata, two: PhotoMetadata) -> str | None:
         if a and b and abs(math.log2(a / b)) > SAME_EXPOSURE_EV:
             return what
     return None
-
-
-def metadata_of(file: Path) -> PhotoMetadata:
-    """Return how a RAW or a photo was taken; all fields are None if it cannot be read."""
-    try:
-        state = file.stat()
-    except OSError:
-        return PhotoMetadata()
-    return _metadata(file, state.st_size, state.st_mtime_ns)
-
-
-@lru_cache(maxsize=16384)
-def _metadata(file: Path, size: int, time: int) -> PhotoMetadata:
-    """Read the header of a file in one state, which size and time tell."""
-    if file.suffix.lower() not in RAW_ENDINGS:
-        return read_metadata(file)
-    header = raw_header(file)
-    return PhotoMetadata() if header is None else header.metadata
 
 
 def seconds_between(one: PhotoMetadata, two: PhotoMetadata) -> float | None:

@@ -15,7 +15,10 @@ from pathlib import Path
 from string import Template
 
 from revisp.camera.profile import CameraProfile
+from revisp.evaluation.frame_errors import FrameErrors
+from revisp.evaluation.groups import Group
 from revisp.evaluation.report.axis import Axis
+from revisp.evaluation.report.frame_map import frame_section, group_section
 from revisp.evaluation.report.markup import amount, best_of, facts, figure_cell, html_table, row, small, words
 from revisp.evaluation.report.pictures import ReportImage, picture_sections
 from revisp.evaluation.report.plots import Point, Series, key, line_plot, pareto_plot
@@ -55,6 +58,8 @@ def write_report(
     configuration: str = "",
     versions: Mapping[str, str] | None = None,
     brightness: Mapping[str, BinErrors] | None = None,
+    frame: FrameErrors | None = None,
+    groups: Sequence[Group] = (),
     notes: Sequence[str] = (),
     quality: str = "psnr",
 ) -> Path:
@@ -72,6 +77,8 @@ def write_report(
         configuration: the full configuration as text.
         versions: versions of programs by name, and other facts about the run.
         brightness: errors by brightness of each method, as `revisp.metrics.bin_errors` gives them.
+        frame: errors by place in the frame, of a report of one method; None: not known.
+        groups: means over pictures that were taken under like conditions.
         notes: explanations of the figures, one sentence each.
         quality: name of the figure that is plotted and that sorts the pictures; higher is better.
 
@@ -101,6 +108,8 @@ def write_report(
         summary=_summary(rows, notes),
         pareto=_pareto(rows, quality),
         brightness=_brightness(brightness or {}),
+        frame="" if frame is None else frame_section(frame),
+        groups=group_section(groups),
         pictures=picture_sections(worst, profile, quality),
         run=_run(configuration, versions or {}),
     )
