@@ -20,6 +20,7 @@ from revisp.config import data_of_run
 from revisp.convert.load import load_model
 from revisp.data import create_data
 from revisp.errors import ConfigError, DataError
+from revisp.evaluation.prediction import fast_predictor
 from revisp.evaluation.score_model import score_sample
 from revisp.inference.predict import mask_of
 
@@ -123,6 +124,7 @@ class PairSet:
         if not hasattr(self._samples, "__len__"):
             raise DataError("a streamed data set has no order: take the data set that it was packed from")
         self.data, self.model = data, model
+        self._run = fast_predictor(model)
         self.key, self.task = secrets.token_urlsafe(12), Task()
         self.rows: list[dict[str, Any]] = []
         self._open: OrderedDict[int, OpenPair] = OrderedDict()
@@ -135,7 +137,7 @@ class PairSet:
             self.task.progress(index, total)
             sample: Sample = self._samples[index]
             with self._lock:  # hooks of networks that see the whole photo
-                scores = score_sample(self.model, sample)[1]
+                scores = score_sample(self._run, sample, cfa=self.model.cfa)[1]
             self.rows.append({"index": index, "name": sample.name, "scores": _known(scores)})
         self.task.progress(total, total)
 
@@ -167,7 +169,7 @@ class PairSet:
                 uploads.remove(self._open.popitem()[1].folder)
 
     def _predict(self, sample: Sample, folder: Path) -> OpenPair:
-        bayer, scores = score_sample(self.model, sample)
+        bayer, scores = score_sample(self._run, sample, cfa=self.model.cfa)
         truth, profile, cfa = sample.bayer.clamp(0, 1), self.data.profile, self.model.cfa
         bright = match_brightness(truth, sample.srgb, profile)
         known = development(profile, bright.gain + bright.rest)

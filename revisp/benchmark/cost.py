@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from revisp.inference.fast import optimise
 from revisp.inference.predict import predict
 from revisp.pipeline import ReverseISP
 
@@ -42,7 +43,7 @@ class Cost(NamedTuple):
 
 
 def measure_cost(model: ReverseISP, srgb: Tensor) -> Cost:
-    """Count the operations of a pipeline and measure its time.
+    """Count the operations of a pipeline, and measure its time on the fast path (`optimise`).
 
     Args:
         model: the pipeline, on the device whose time is measured.
@@ -55,10 +56,11 @@ def measure_cost(model: ReverseISP, srgb: Tensor) -> Cost:
         (3990, 2.5)
     """
     times: list[float] = []
-    predict(model, srgb)
+    fast = optimise(model)
+    predict(fast, srgb)
     while len(times) < 3 and sum(times) < MAX_TIMING_SECONDS:
         started = time.perf_counter()
-        predict(model, srgb)
+        predict(fast, srgb)
         times.append(time.perf_counter() - started)
     seconds = statistics.median(times) / (srgb.shape[-2] * srgb.shape[-1] / 1e6)
     return Cost(sum(p.numel() for p in model.parameters()), _gmac(model), seconds)

@@ -14,7 +14,7 @@ from revisp.cli._main import say
 from revisp.cli._progress import TerminalBar
 from revisp.cli._supervise import end_at_once, supervise
 from revisp.config import as_dict, config_dir
-from revisp.hardware import share_processors
+from revisp.hardware import keep_freed_memory, share_processors
 
 if TYPE_CHECKING:
     from revisp.evaluation.score_model import ModelEvaluation
@@ -74,6 +74,8 @@ def main() -> None:
 
 def _evaluate(cfg: DictConfig) -> None:
     from revisp.evaluation.run import evaluate
+
+    keep_freed_memory()
 
     with TerminalBar("pictures") as bar:
         result = evaluate(as_dict(cfg), bar.update)

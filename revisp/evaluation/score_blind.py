@@ -21,8 +21,8 @@ from revisp.camera.isp import apply_gains, inverse_tone_curve, srgb_to_linear
 from revisp.errors import DataError, ShapeError
 from revisp.evaluation.blind_pairs import BlindPair, Split, blind_pictures, read_blind_pair
 from revisp.evaluation.paired import Difference, camera_mean, paired_difference
+from revisp.evaluation.prediction import fast_predictor
 from revisp.evaluation.scores import Evaluation, ImageScores
-from revisp.inference.predict import predict
 from revisp.metrics.blind import BlindTruth, bin_picture, green_stops, in_units_of_truth, ladder
 from revisp.metrics.edits import edit_errors
 from revisp.metrics.highlights import HighlightErrors, highlight_errors, oracle_constant
@@ -178,7 +178,7 @@ def model_method(model: ReverseISP, *, tile: int | None = None) -> Method:
 
     Args:
         model: the pipeline; runs on the device it is on.
-        tile: pixels of a tile of the prediction (`revisp.predict`); None: as memory allows.
+        tile: as for `revisp.evaluation.prediction.fast_predictor`.
 
     Example:
         >>> from revisp.pipeline import ReverseISP
@@ -187,7 +187,8 @@ def model_method(model: ReverseISP, *, tile: int | None = None) -> Method:
         torch.Size([3, 32, 48])
     """
     gains = (1.0, 1.0, 1.0) if model.profile is None else model.profile.gains
-    return lambda photo: apply_gains(predict(model, photo, tile=tile).raw_rgb, gains)
+    run = fast_predictor(model, tile=tile)
+    return lambda photo: apply_gains(run(photo).raw_rgb, gains)
 
 
 def score_methods(methods: Mapping[str, Method], pair: BlindPair, *, styles: int = 8) -> dict[str, float]:

@@ -29,9 +29,9 @@ from revisp.camera.isp import srgb_to_linear
 from revisp.camera.profile import SRGB_TO_XYZ, CameraProfile
 from revisp.camera.simulate import SIMULATED, SimulatedCamera
 from revisp.errors import ConfigError, ImageError
+from revisp.evaluation.prediction import fast_predictor
 from revisp.evaluation.scores import Evaluation, ImageScores, score_srgb
 from revisp.inference.demosaic import demosaic_tiled
-from revisp.inference.predict import predict
 from revisp.io.camera_file import load_camera
 from revisp.io.photo import read_srgb
 from revisp.pipeline import ReverseISP
@@ -50,7 +50,7 @@ def score_cycle(
     photos: Sequence[str | Path],
     camera: str | Path | None = None,
     *,
-    tile: int | None = 512,
+    tile: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Predict the RAW of photos, develop it, and score it against the photos.
@@ -59,7 +59,7 @@ def score_cycle(
         model: the pipeline; it runs on its own device.
         photos: files that `revisp.io.read_srgb` reads.
         camera: a camera file of ``revisp-prepare``; None takes another forward ISP, see the top of this module.
-        tile: as for `revisp.predict`.
+        tile: as for `revisp.evaluation.prediction.fast_predictor`.
         progress: called with (photos done, all photos).
 
     Returns:
@@ -80,7 +80,7 @@ def score_cycle(
         >>> found.names[:2], found.notes
         (('cycle_psnr', 'cycle_psnr_oe'), ('forward ISP: that of the simulated camera Simulated A',))
     """
-    known = _known_camera(model, camera)
+    known, run = _known_camera(model, camera), fast_predictor(model, tile=tile)
     images = []
     for number, path in enumerate(photos, start=1):
         try:
@@ -90,7 +90,7 @@ def score_cycle(
                 raise
             warnings.warn(f"{error}: left out", stacklevel=2)
             continue
-        bayer = predict(model, srgb, tile=tile or max(srgb.shape[-2:])).bayer
+        bayer = run(srgb).bayer
         extra = {}
         if known is not None:
             developed = known.develop(_demosaic(bayer, known.profile)).clamp(0, 1)

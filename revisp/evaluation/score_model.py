@@ -10,16 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from revisp.cfa import pack
+from revisp.cfa import CFA, pack
 from revisp.data.conditions import Conditions
 from revisp.data.picture import Sample
 from revisp.errors import ConfigError
 from revisp.evaluation.frame_errors import FrameErrors, FrameErrorSums
 from revisp.evaluation.groups import Group, group_images, labels_of
 from revisp.evaluation.measures import DEFAULT_METRICS, choose_measures, notes_of
+from revisp.evaluation.prediction import Predictor, fast_predictor
 from revisp.evaluation.report.page import ReportImage
 from revisp.evaluation.scores import Evaluation, Figures, ImageScores, score_pair
-from revisp.inference.predict import predict
 from revisp.mask import overexposure_mask
 from revisp.metrics import BinErrors, BrightnessErrors
 
@@ -86,8 +86,7 @@ def score_model(
     Args:
         model: the pipeline; it runs on its own device.
         data: a data module, as `revisp.data.create_data` returns it.
-        tile: side of a tile of the prediction in pixels (`revisp.predict`); None predicts each picture in one
-            pass.
+        tile: as for `revisp.evaluation.prediction.fast_predictor`.
         keep: number of pictures to keep for a report: the worst by PSNR, or the first if ``metrics`` has no PSNR.
         metrics: names of `revisp.evaluation.measures.METRICS`.
         progress: called with (pictures done, all pictures).
@@ -127,13 +126,14 @@ def score_model(
     measures = choose_measures(metrics, data.profile)
     data.setup("test")
     loader = data.test_dataloader()
+    run, figures = fast_predictor(model, tile=tile), [measure.figures for measure in measures]
     total = len(loader)
     found: list[tuple[str, dict[str, float]]] = []
     brightness, frame = BrightnessErrors(cfa=cfa), FrameErrorSums()
     worst: list[tuple[int, ReportImage]] = []
     for index, batch in enumerate(loader):
         sample = Sample(*(each[0] for each in batch))
-        bayer, scores = score_sample(model, sample, tile=tile, figures=[measure.figures for measure in measures])
+        bayer, scores = score_sample(run, sample, cfa=cfa, figures=figures)
         found.append((sample.name, scores))
         brightness.update(bayer[None], batch.bayer, batch.valid)
         if sample.place.numel():
@@ -157,24 +157,23 @@ def score_model(
 
 
 def score_sample(
-    model: ReverseISP, sample: Sample, *, tile: int | None = None, figures: Sequence[Figures] = ()
+    run: Predictor, sample: Sample, *, cfa: CFA, figures: Sequence[Figures] = ()
 ) -> tuple[Tensor, dict[str, float]]:
     """Predict one picture of a data set and score it.
 
     Args:
-        model: the pipeline.
+        run: what predicts the picture.
         sample: the picture, without batch axis.
-        tile: as for `score_model`.
+        cfa: phase of what it predicts.
         figures: as for `revisp.evaluation.scores.score_pair`.
 
     Returns:
         The mosaic ``[1, H, W]`` in [0, 1], and the figures by name.
     """
     place = sample.place if sample.place.numel() else None
-    out = predict(model, sample.srgb, tile=tile or max(sample.srgb.shape[-2:]), place=place)
-    bayer = out.bayer.clamp(0, 1)
-    planes, truth = (pack(x, model.cfa) for x in (bayer, sample.bayer))
-    scores = score_pair(planes, truth, sample.srgb, cfa=model.cfa, valid=sample.valid, figures=figures)
+    bayer = run(sample.srgb, place=place).bayer.clamp(0, 1)
+    planes, truth = (pack(x, cfa) for x in (bayer, sample.bayer))
+    scores = score_pair(planes, truth, sample.srgb, cfa=cfa, valid=sample.valid, figures=figures)
     return bayer, scores
 
 

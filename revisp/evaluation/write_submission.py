@@ -10,8 +10,8 @@ from revisp.cfa import CFA
 from revisp.challenges import CHALLENGES, Challenge, by_photo
 from revisp.convert.formats import WRITERS, Choice, Origin
 from revisp.errors import ConfigError, OutputError
+from revisp.evaluation.prediction import Predictor, fast_predictor
 from revisp.evaluation.score_submissions import Problems, list_files
-from revisp.inference.predict import predict
 from revisp.io.atomic import write_text
 from revisp.io.header import photo_size
 from revisp.io.locking import begin_folder
@@ -78,10 +78,10 @@ def write_submission(
     bits = _bits(photos, problems)
     folder = Path(folder)
     _make_empty(folder)
-    written, seconds = [], 0.0
+    written, seconds, run = [], 0.0, fast_predictor(model, tile=tile)
     for name, path in photos.items():
         written.append(folder / f"{name}.npy")
-        seconds += _convert(model, path, written[-1], bits, tile)
+        seconds += _convert(run, model, path, written[-1], bits)
         if progress is not None:
             progress(len(written), len(photos))
     on_cpu = next(model.parameters()).device.type == "cpu"
@@ -91,11 +91,11 @@ def write_submission(
     return (*written, folder / README_FILE)
 
 
-def _convert(model: ReverseISP, photo: Path, output: Path, bits: int, tile: int | None) -> float:
+def _convert(run: Predictor, model: ReverseISP, photo: Path, output: Path, bits: int) -> float:
     """Write the array of a photo; return the seconds of the prediction."""
     picture = read_photo(photo)
     started = time.perf_counter()
-    bayer = predict(model, picture.srgb, tile=tile or max(picture.srgb.shape[-2:])).bayer
+    bayer = run(picture.srgb).bayer
     seconds = time.perf_counter() - started
     WRITERS[".npy"](output, bayer, model, Origin(picture.metadata), Choice(bits))
     return seconds
