@@ -168,6 +168,7 @@ class Batch:
         try:
             for picked in self:
                 self.convert(picked, progress)
+                del picked  # its pixels, before the RAW is written
                 yield from self.finished()
             yield from self.finished(wait=True)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from revisp.cfa import CFA
 from revisp.convert.settings import ModelFiles
 from revisp.convert.target import check_source, mosaic_of, planes_of, refined_rgb
 from revisp.inference.gain_level import GainLevel, level_of_gain, levels_by_gain
-from revisp.inference.predict import predict
+from revisp.inference.predict import predict, predict_bayer
 from revisp.inference.tiles import Progress
 from revisp.io.photo_gain import GainMap
 from revisp.pipeline import MINIMUM_SIZE, Reconstruction, ReverseISP
@@ -106,6 +106,8 @@ class TorchEngine:
 
     def bayer(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
         """Predict the mosaic ``[1, H, W]`` of a photo ``[3, H, W]``."""
+        if self.camera is None:
+            return predict_bayer(self.model, srgb, tile=tile, progress=progress, **self._known)
         return self._mosaic(self._predict(srgb, tile, progress))
 
     def raw_rgb(self, srgb: Tensor, *, tile: int | None = None, progress: Progress | None = None) -> Tensor:
@@ -146,16 +148,11 @@ class TorchEngine:
     def _predict(
         self, srgb: Tensor, tile: int | None, progress: Progress | None, gain: Tensor | None = None
     ) -> Reconstruction:
-        return predict(
-            self.model,
-            srgb,
-            tile=tile,
-            memory=self.memory,
-            headroom=self.headroom,
-            curve=self.curve,
-            gain=gain,
-            progress=progress,
-        )
+        return predict(self.model, srgb, tile=tile, gain=gain, progress=progress, **self._known)
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        return {"memory": self.memory, "headroom": self.headroom, "curve": self.curve}
 
     def _mosaic(self, predicted: Reconstruction) -> Tensor:
         if self.camera is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -17,20 +18,14 @@ from revisp.errors import ShapeError
 from revisp.hardware import release_freed_memory, resident_memory
 from revisp.inference.demosaic import demosaic_tiled
 from revisp.inference.plan import Limits, TilePlan, plan_stages
-from revisp.inference.tiles import Progress, Span, Tile, tile_apply
-from revisp.inference.whole_photo import PhotoStatistics
-from revisp.pipeline import Parts, Reconstruction, ReverseISP, check_photos
+from revisp.inference.tile_networks import TileNetworks, WholePhoto
+from revisp.inference.tiles import Progress, tile_apply
+from revisp.pipeline import Reconstruction, ReverseISP, check_photos
 
-__all__ = ["estimate_of", "mask_of", "predict"]
+__all__ = ["estimate_of", "mask_of", "predict", "predict_bayer"]
 
 MASK_TILE = 1024
 """Side of the tiles of the mask."""
-
-LEAST_PART = 64
-"""Least side of the part of a tile that a network runs on."""
-
-LARGEST_SHARE = 0.8
-"""Largest part of a tile that is run in place of all of it."""
 
 
 def predict(
@@ -98,10 +93,61 @@ def predict(
         >>> raw.bayer.shape, raw.raw_rgb.shape
         (torch.Size([1, 96, 64]), torch.Size([3, 96, 64]))
     """
+    run = partial(_run_networks, branches=branches)
+    limits, known = Limits(tile, overlap, memory), (headroom, curve, gain, place)
+    done = _predict_each(model, srgb, limits, known, run, progress, branches=branches)
+    return _join(done, _concatenate) if srgb.ndim == 4 else _join(done, lambda parts: parts[0][0])
+
+
+def predict_bayer(
+    model: ReverseISP,
+    srgb: Tensor,
+    *,
+    tile: int | None = None,
+    memory: int | None = None,
+    headroom: float | None = None,
+    curve: Sequence[float] | FittedCamera | None = None,
+    gain: Tensor | None = None,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Predict the mosaic ``[1, H, W]`` of a photo ``[3, H, W]`` alone, as `predict` does, in less memory.
+
+    The arguments and errors are those of `predict`.
+
+    Example:
+        >>> model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2})
+        >>> photo = torch.rand(3, 96, 64)
+        >>> torch.equal(predict_bayer(model, photo, tile=64), predict(model, photo, tile=64).bayer)
+        True
+    """
+    known = (headroom, curve, gain, None)
+    done = _predict_each(model, srgb[None], Limits(tile, None, memory), known, _run_to_bayer, progress)
+    return done[0][0]
+
+
+T = TypeVar("T")
+
+_Known = tuple[float | None, Sequence[float] | FittedCamera | None, Tensor | None, Tensor | None]
+"""What `predict` is told of the photos: headroom, curve, gain, place."""
+
+_Refine = Callable[[Tensor], Tensor]
+
+
+def _predict_each(
+    model: ReverseISP,
+    srgb: Tensor,
+    limits: Limits,
+    known: _Known,
+    run: Callable[[TileNetworks, Progress, _Refine], T],
+    progress: Progress | None,
+    *,
+    branches: bool = False,
+) -> list[T]:
+    """Call ``run`` with the networks, a callback after each tile, and the refinement, for each photo."""
     check_image(srgb, 3, "srgb")
     if srgb.ndim > 4:
         raise ShapeError(f"srgb must be [3, H, W] or [B, 3, H, W], got {list(srgb.shape)}")
-    limits = Limits(tile, overlap, memory)
+    headroom, curve, gain, place = known
     photos = srgb if srgb.ndim == 4 else srgb[None]
     check_photos(photos)
     model.check_gain(gain)
@@ -114,13 +160,14 @@ def predict(
             before = resident_memory()
             estimates = [estimate_of(model, photo, headroom, curve) for photo in photos.split(1)]
             stages = plan_stages(model, photos, limits, branches=branches)
-            done = [
-                _predict_one(model, _Whole(*whole), stages, branches, progress, before)
-                for whole in zip(photos.split(1), estimates, gains, places, strict=True)
-            ]
+            done = []
+            for whole in map(WholePhoto, photos.split(1), estimates, gains, places):
+                networks = TileNetworks(model, whole, mask_of(model, whole.srgb), stages[0])
+                refine = partial(_refine, model, stages[1], progress=progress, before=before)
+                done.append(run(networks, _tidying(progress, before + stages[0].rest), refine))
+            return done
     finally:
         model.train(was_training)
-    return _join(done, _concatenate) if srgb.ndim == 4 else _join(done, lambda parts: parts[0][0])
 
 
 def _join(photos: list[Reconstruction], join: Callable[[tuple[Tensor, ...]], Tensor]) -> Reconstruction:
@@ -167,40 +214,14 @@ def _of_each(x: Tensor | None, channels: int, name: str, srgb: Tensor) -> tuple[
     return (x if x.ndim == 4 else x[None]).split(1)
 
 
-class _Whole(NamedTuple):
-    """What tiles are cut from.
-
-    Attributes:
-        srgb: the photo ``[1, 3, H, W]``.
-        estimate: how it was rendered, for a model on an estimated base.
-        gain: what its gain map says ``[1, 1, H, W]``, if it has one.
-        place: its place in a larger photo ``[1, 3, H, W]``; None: it is whole.
-    """
-
-    srgb: Tensor
-    estimate: PhotoEstimate | None
-    gain: Tensor | None
-    place: Tensor | None
-
-
-def _predict_one(
-    model: ReverseISP,
-    whole: _Whole,
-    stages: tuple[TilePlan, TilePlan | None],
-    branches: bool,
-    progress: Progress | None,
-    before: int,
-) -> Reconstruction:
-    mask = mask_of(model, whole.srgb)
-    after = _tidying(progress, before + stages[0].rest)
-    networks = _Networks(model, whole, mask, stages[0])
-    out = _run_networks(networks, branches, after)
-    if stages[1] is None:
-        return out
-    stage, device = stages[1], next(model.parameters()).device
-    after = _tidying(progress, before + stage.rest)
-    bayer = stage.apply(lambda part: model.refined(part.to(device)), out.mosaiced, 1, after)
-    return out._replace(bayer=bayer)
+def _refine(
+    model: ReverseISP, stage: TilePlan | None, bayer: Tensor, *, progress: Progress | None, before: int
+) -> Tensor:
+    """Refine a mosaic ``[1, 1, H, W]`` by tiles; return it where the model has no refinement."""
+    if stage is None:
+        return bayer
+    device, after = next(model.parameters()).device, _tidying(progress, before + stage.rest)
+    return stage.apply(lambda part: model.refined(part.to(device)), bayer, 1, after)
 
 
 def mask_of(model: ReverseISP, srgb: Tensor) -> Tensor:
@@ -223,129 +244,25 @@ def _tidying(progress: Progress | None, limit: float) -> Progress:
     return after
 
 
-def _run_networks(networks: _Networks, branches: bool, progress: Progress) -> Reconstruction:
-    """Run all steps except the refinement."""
+def _run_to_bayer(networks: TileNetworks, progress: Progress, refine: _Refine) -> Tensor:
+    """Run all steps, and keep of each tile no more than its mosaic: ``[1, 1, H, W]``."""
+    tiles = networks.tiles
+    bayer = networks.srgb.new_zeros(1, 1, *networks.srgb.shape[-2:])
+    for done, tile in enumerate(tiles, start=1):
+        tile.paste(networks.run_to_bayer(tile), bayer)
+        progress(done, len(tiles))
+    return refine(bayer)
+
+
+def _run_networks(
+    networks: TileNetworks, progress: Progress, refine: _Refine, *, branches: bool
+) -> Reconstruction:
+    """Run all steps."""
     model, srgb, tiles = networks.model, networks.srgb, networks.tiles
     raw = srgb.new_zeros(1, model.raw_channels, *srgb.shape[-2:])
     kept = {part: torch.zeros_like(raw) for part in model.fused if branches}
     for done, tile in enumerate(tiles, start=1):
-        networks.paste(tile, raw, kept)
+        tile.paste(networks.run(tile, kept), raw)
         progress(done, len(tiles))
-    return model.finish(raw, networks.mask, kept, interpolate=demosaic_tiled)
-
-
-class _Networks:
-    """The networks of a pipeline on the tiles of a photo.
-
-    Args:
-        model: the pipeline.
-        whole: the photo.
-        mask: its mask ``[1, 1, H, W]``.
-        stage: how the photo is cut into tiles.
-    """
-
-    def __init__(self, model: ReverseISP, whole: _Whole, mask: Tensor, stage: TilePlan) -> None:
-        self.model = model
-        self.stage = stage
-        self.srgb, self.estimate, self.gain, self.place = whole
-        self.mask = mask
-        self.tiles = stage.tiles((self.srgb.shape[-2], self.srgb.shape[-1]))
-        self.device = next(model.parameters()).device
-        self.statistics = PhotoStatistics(model, self.srgb, None if len(self.tiles) == 1 else stage.tile)
-
-    def paste(self, tile: Tile, raw: Tensor, kept: dict[str, Tensor]) -> None:
-        """Run on a tile and copy the result into that of the photo.
-
-        All tensors of a tile are freed before the next tile starts. A tensor that stayed alive would fragment the
-        heap.
-
-        Args:
-            tile: the tile.
-            raw: fused RAW of the photo ``[1, C, H, W]``, before the mosaic.
-            kept: predictions of the photo by part, if the caller asks for them; then all networks run everywhere.
-        """
-        shares, seen = self._shares(tile), self._read(tile)
-        parts: Parts = {}
-        for name, heads in self.model.heads.items():
-            if kept or len(heads) == len(shares):  # one network that predicts all parts is needed everywhere
-                parts |= self._run(name, tile, seen)
-            else:
-                taken = torch.cat([shares[head] for head in heads], dim=1).amax(dim=1, keepdim=True)
-                parts |= self._run_where(name, tile, seen, taken > 0)
-        for part, result in kept.items():
-            tile.paste(parts[part], result)
-        tile.paste(self.model.mix(parts, shares), raw)
-
-    def _shares(self, tile: Tile) -> Parts:
-        """Return the fusion weight of each part, ``[1, 1, h, w]``, at the pixels that a tile contributes."""
-        widened = tile.widened(self.model.fusion.reach, (self.mask.shape[-2], self.mask.shape[-1]))
-        shares = self.model.shares(widened.read(self.mask).to(self.device))
-        return {part: share[..., *widened.used] for part, share in shares.items()}
-
-    def _read(self, tile: Tile) -> _Seen:
-        photo, mask = (tile.read(x).to(self.device) for x in (self.srgb, self.mask))
-        gain = None if self.gain is None else tile.read(self.gain).to(self.device)
-        if self.place is None:
-            place = self.model.place_of(photo, tile.place((self.srgb.shape[-2], self.srgb.shape[-1])))
-        else:
-            place = tile.read(self.place).to(photo)
-        return _Seen(photo, mask, self.model.base_raw(photo, mask, place), gain, place)
-
-    def _run(self, name: str, tile: Tile, seen: _Seen) -> Parts:
-        with self.statistics.of(name):
-            return self.model.run_branch(
-                name,
-                seen.photo,
-                seen.mask,
-                seen.base_raw,
-                part=tile.used,
-                estimate=self.estimate,
-                gain=seen.gain,
-                place=seen.place,
-            )
-
-    def _run_where(self, name: str, tile: Tile, seen: _Seen, needed: Tensor) -> Parts:
-        """Run one network only where it is needed.
-
-        Args:
-            name: its name in ``model.branches``.
-            tile: the tile.
-            seen: the input of the networks in the tile.
-            needed: mask over the pixels that the tile contributes, ``[1, 1, h, w]``.
-
-        Returns:
-            Its parts at all pixels that the tile contributes; they may be 0 where the network is not needed. Empty
-            if it is needed nowhere.
-        """
-        if not bool(needed.any()):
-            return {}
-        stage = self.stage
-        if stage.reach is None or tile.rows.weight is not None:
-            return self._run(name, tile, seen)
-        least = max(LEAST_PART, self.model.networks_reach.least)
-        part = tile.around(needed, stage.reach, align=stage.align, least=least)
-        if part.pixels > LARGEST_SHARE * tile.pixels:
-            return self._run(name, tile, seen)
-        rows, columns = (_within(inner.span, outer.span) for inner, outer in zip(part, tile, strict=True))
-        cut = _Seen(*(None if x is None else x[..., rows, columns] for x in seen))  # type: ignore[arg-type]
-        rows, columns = (_within(inner.kept, outer.kept) for inner, outer in zip(part, tile, strict=True))
-        found: Parts = {}
-        for key, value in self._run(name, part, cut).items():
-            found[key] = seen.photo.new_zeros(*value.shape[:2], *needed.shape[-2:])
-            found[key][..., rows, columns] = value
-        return found
-
-
-class _Seen(NamedTuple):
-    """The input of the networks for a tile: photo and mask; base, gain map and place as far as there are such."""
-
-    photo: Tensor
-    mask: Tensor
-    base_raw: Tensor | None
-    gain: Tensor | None
-    place: Tensor | None
-
-
-def _within(inner: Span, outer: Span) -> slice:
-    """Return the position of some rows (or columns) within others."""
-    return slice(inner[0] - outer[0], inner[1] - outer[0])
+    out = model.finish(raw, networks.mask, kept, interpolate=demosaic_tiled)
+    return out._replace(bayer=refine(out.mosaiced))

@@ -26,6 +26,9 @@ from revisp.pipeline.reconstruction import Auxiliary, Parts
 
 __all__ = ["PipelineNetworks"]
 
+STRIP_ROWS = 128
+"""Rows of a tile that are composed at once: what the dozen steps make of them fits into a processor's cache."""
+
 
 class PipelineNetworks(nn.Module):
     """The part of `ReverseISP` from photo and mask to the parts of the RAW: networks, and the base they add to.
@@ -175,7 +178,7 @@ class PipelineNetworks(nn.Module):
         if base_raw is not None:
             base_raw = base_raw[..., rows, columns]
         gain = None if gain is None else gain[..., rows, columns]
-        return self._clamped(self._parts(name, y, base_raw, estimate or self.estimate(srgb), gain))
+        return self._parts_by_strips(name, y, base_raw, estimate or self.estimate(srgb), gain)
 
     def place_of(self, srgb: Tensor, place: Place | None = None) -> Tensor | None:
         """Return the coordinates of pixels in their photos; None if nothing in the model takes them.
@@ -322,6 +325,25 @@ class PipelineNetworks(nn.Module):
         assert isinstance(self.base, Estimated)
         assert estimate is not None
         return self.base.compose(part, seen, change, estimate, gain)
+
+    def _parts_by_strips(
+        self,
+        name: str,
+        y: Tensor,
+        base_raw: Tensor | None,
+        estimate: PhotoEstimate | None,
+        gain: Tensor | None,
+    ) -> Parts:
+        """Return the result of `_parts`, clamped. What is computed of a strip stays in the processor's cache."""
+        found: Parts = {}
+        for top in range(0, y.shape[-2], STRIP_ROWS):
+            rows = (..., slice(top, top + STRIP_ROWS), slice(None))
+            base, told = (None if x is None else x[rows] for x in (base_raw, gain))
+            for part, value in self._clamped(self._parts(name, y[rows], base, estimate, told)).items():
+                if part not in found:
+                    found[part] = value.new_empty(*value.shape[:2], *y.shape[-2:])
+                found[part][rows] = value
+        return found
 
     def _clamped(self, parts: Parts) -> Parts:
         return parts if self.training else {part: value.clamp(0, 1) for part, value in parts.items()}
