@@ -42,9 +42,9 @@ JOBS: dict[str, tuple[tuple[int, int], int, Callable[[str, str], list[str]]]] = 
         1,
         lambda photos, out: ["evaluate", "--cycle", "model=default", f"photos={photos}", f"hydra.run.dir={out}"],
     ),
-    "--cycle, ten photos, 8 MP": (
+    "--cycle, three photos, 8 MP": (
         MIDDLE,
-        10,
+        3,
         lambda photos, out: ["evaluate", "--cycle", "model=default", f"photos={photos}", f"hydra.run.dir={out}"],
     ),
 }
