@@ -105,16 +105,16 @@ def main() -> None:
         job: {side: [] for side in checkouts} for job in arguments.jobs
     }
     with tempfile.TemporaryDirectory() as scratch:
-        for job in arguments.jobs:
+        folders = {job: Path(scratch, f"photos{index}") for index, job in enumerate(arguments.jobs)}
+        for job, folder in folders.items():
             size, count, _ = JOBS[job]
-            folder = Path(scratch, job)
             folder.mkdir()
             make_photo(size, folder / "0.jpg")
             for index in range(1, count):
                 shutil.copy(folder / "0.jpg", folder / f"{index}.jpg")
         for number, job, side in itertools.product(range(arguments.rounds), arguments.jobs, checkouts):
             _, count, words = JOBS[job]
-            photos = Path(scratch, job, "0.jpg") if count == 1 else Path(scratch, job)
+            photos = folders[job] / "0.jpg" if count == 1 else folders[job]
             out = Path(scratch, "out.dng" if count == 1 and "cycle" not in job else "out")
             rounds[job][side].append(run(checkouts[side], words(str(photos), str(out))))
             print(f"round {number + 1}: {job}, {side} {rounds[job][side][-1]}", file=sys.stderr, flush=True)

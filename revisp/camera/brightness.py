@@ -58,7 +58,7 @@ class Brightness:
 
     def apply(self, raw: Tensor) -> Tensor:
         """Multiply normalised values (black 0, white 1) by the gain, and clip them at white."""
-        return (raw * 2.0**self.gain).clamp(max=1) if self.gain else raw
+        return (raw * 2.0**self.gain).clamp_(max=1) if self.gain else raw
 
 
 def match_brightness(raw: Tensor, srgb: Tensor, profile: CameraProfile) -> Brightness:

@@ -139,10 +139,15 @@ class CameraProfile:
     def quantise(self, mosaic: Array) -> Array:
         """Map normalised values ``[H, W]`` to stored uint16: scaled, rounded and clipped to [0, white]."""
         black = self._black_mosaic(*mosaic.shape[-2:])
-        stored = np.rint(mosaic * (self.white_level - black) + black)
-        return np.clip(stored, 0, min(self.white_level, 2**self.bits - 1)).astype(np.uint16)
+        stored = mosaic * (self.white_level - black)
+        stored += black
+        np.rint(stored, out=stored)
+        return stored.clip(0, min(self.white_level, 2**self.bits - 1), out=stored).astype(np.uint16)
 
     def _black_mosaic(self, height: int, width: int) -> Array:
+        """Return the black level of each pixel; as one number ``[1, 1]`` where all are equal."""
+        if len(set(self.black_level)) == 1:
+            return np.full((1, 1), self.black_level[0], np.float32)
         tile = np.empty((2, 2), np.float32)
         for value, (row, column) in zip(self.black_level, self.cfa.offsets, strict=True):
             tile[row, column] = value
