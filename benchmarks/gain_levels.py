@@ -6,8 +6,8 @@ The scenes, the eight random renderings of a view and the truth are those of ``b
 larger, since the maps of cameras' photos have hundreds of pixels at a quarter of the width. Nothing is fitted:
 the scale is that of the canonical sensor, on which mid grey is known. A map is ideal: that of the light which the
 sensor read; or the same in 8 bits at a quarter of the width; or, stored so, that of a rendition as phones make it:
-nowhere darker than the photo, ending 3 EV above white, and linear to the light or 1.25 times as steep above mid grey.
-The page ``docs/how-to/own-photos.md`` quotes the table.
+nowhere darker than the photo, ending 3 EV above white, and linear to the light, or 1.25 times as steep above mid
+grey. The page ``docs/how-to/own-photos.md`` quotes the table.
 """
 
 from __future__ import annotations
