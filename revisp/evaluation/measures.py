@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 from revisp.camera.profile import CameraProfile
 from revisp.errors import ConfigError, UnknownNameError, WeightsError, near_miss
-from revisp.evaluation.scores import psnr_ssim
 from revisp.metrics import developed_delta_e, developed_lpips, noise_ratio, quantise
+from revisp.metrics.by_region import psnr_ssim
 from revisp.metrics.regions import ScoredPlanes
 
 __all__ = ["DEFAULT_METRICS", "METRICS", "Measure", "check_metrics", "choose_measures", "notes_of"]

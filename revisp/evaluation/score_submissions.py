@@ -20,11 +20,12 @@ from torch import Tensor
 from revisp.challenges import CHALLENGES, by_tile, challenge_scale
 from revisp.errors import ConfigError, DataError, ImageError
 from revisp.evaluation.measures import DEFAULT_METRICS, check_metrics, choose_measures, notes_of
-from revisp.evaluation.scores import Evaluation, ImageScores, psnr_ssim, score_pair
+from revisp.evaluation.scores import Evaluation, ImageScores, score_pair
 from revisp.io.file_names import PHOTO_ENDINGS, natural_key
 from revisp.io.npy import open_npy, read_npy
 from revisp.io.photo import read_srgb
 from revisp.metrics import quantise
+from revisp.metrics.by_region import psnr_ssim
 
 __all__ = ["Problems", "list_files", "score_submissions"]
 

@@ -19,29 +19,16 @@ from revisp.cfa import CFA
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ShapeError
 from revisp.mask import overexposure_mask
-from revisp.metrics.aim import IDENTICAL_PSNR, SSIM_BORDER, SSIM_REACH, ssim_map
-from revisp.metrics.base import double
+from revisp.metrics.by_region import psnr_ssim
 from revisp.metrics.regions import ScoredPlanes, scored_planes, split_regions
 
 __all__ = [
-    "SCORES",
     "Evaluation",
     "ImageScores",
-    "Stored",
     "mean_scores",
-    "psnr_ssim",
     "score_pair",
     "score_srgb",
 ]
-
-SCORES = ("psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe")
-"""Names of the figures: PSNR in dB (999 if nothing differs) and SSIM in [-1, 1], of all pixels, OE and NOE."""
-
-BAND_SAMPLES = 2**19
-"""Samples that are scored at once. What is computed of them then stays in the processor's cache."""
-
-Stored = Callable[[Tensor], Tensor]
-"""Returns values in float64 as a challenge stores them, before it scores them."""
 
 Figures = Callable[[ScoredPlanes], Mapping[str, float]]
 """Computes the figures of a picture by name."""
@@ -139,7 +126,8 @@ def score_pair(
         figures: the figures to compute; empty: PSNR and SSIM of AIM 2022.
 
     Returns:
-        By default ``psnr`` and ``ssim``, and with a photo all of `SCORES`; NaN if a region is empty.
+        By default ``psnr`` and ``ssim``, and with a photo all of `revisp.metrics.by_region.SCORES`; NaN if a
+        region is empty.
 
     Raises:
         ShapeError: shapes do not fit, the prediction is outside [0, 1], or values are not finite.
@@ -165,7 +153,7 @@ def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
         truth: the photo ``[3, H, W]`` in [0, 1]; its overexposed pixels define the regions.
 
     Returns:
-        All of `SCORES`; NaN if a region is empty.
+        All of `revisp.metrics.by_region.SCORES`; NaN if a region is empty.
 
     Raises:
         ShapeError: shapes do not fit, the prediction is outside [0, 1], or values are not finite.
@@ -181,46 +169,6 @@ def score_srgb(prediction: Tensor, truth: Tensor) -> dict[str, float]:
     counts = torch.ones_like(truth)
     regions = split_regions(counts, mask.expand(3, -1, -1))
     return psnr_ssim(ScoredPlanes(prediction, truth, regions))
-
-
-def psnr_ssim(planes: ScoredPlanes, stored: Stored = double) -> dict[str, float]:
-    """Return the PSNR and SSIM of a picture in each of its regions, in the order of `SCORES`.
-
-    The figures are those of `revisp.metrics.region_psnr` and `revisp.metrics.region_ssim`, of all regions in one
-    pass over the picture.
-
-    Args:
-        planes: prediction, truth and regions, each ``[C, h, w]``, h and w at least 11.
-        stored: turns both pictures into what is compared: `revisp.metrics.quantise` for NTIRE 2025.
-
-    Raises:
-        ShapeError: the planes are smaller.
-    """
-    channels, height, width = planes.truth.shape
-    if min(height, width) <= 2 * SSIM_BORDER:
-        raise ShapeError(
-            f"SSIM leaves out {SSIM_BORDER} border pixels and needs planes of 11 x 11, got {height} x {width}"
-        )
-    sums = {suffix: torch.zeros(4, dtype=torch.float64) for suffix in planes.regions}
-    rows = max(BAND_SAMPLES // (channels * width), 1)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        low, high = max(top - SSIM_REACH, 0), min(bottom + SSIM_REACH, height)
-        x, y = (stored(each[:, low:high]) for each in (planes.prediction, planes.truth))
-        here = slice(top - low, bottom - low)
-        error, similarity = (x - y)[:, here].square(), ssim_map(x, y)[:, here, SSIM_BORDER:-SSIM_BORDER]
-        inner = slice(max(SSIM_BORDER - top, 0), max(min(bottom, height - SSIM_BORDER) - top, 0))
-        for suffix, region in planes.regions.items():
-            weight = double(region[:, top:bottom])
-            inside = weight[:, inner, SSIM_BORDER:-SSIM_BORDER]
-            found = ((error * weight).sum(), weight.sum(), (similarity[:, inner] * inside).sum(), inside.sum())
-            sums[suffix] += torch.stack(found).cpu()
-    scores = {}
-    for suffix, (error, weight, similarity, inside) in sums.items():
-        mse = error / weight
-        scores[f"psnr{suffix}"] = IDENTICAL_PSNR if mse == 0 else (-10 * mse.log10()).item()
-        scores[f"ssim{suffix}"] = (similarity / inside).item()
-    return {name: scores[name] for name in SCORES if name in scores}
 
 
 def _check(prediction: Tensor, truth: Tensor, channels: int) -> None:

@@ -1,8 +1,8 @@
 """Scores of a reconstructed RAW: fidelity, errors by brightness, developed pictures, noise, unknown cameras.
 
-Each score is a function of a batch of images; ``revisp-evaluate metrics=`` offers them. `AIMPSNR` and `AIMSSIM`
-(logged by trainings) and `BrightnessErrors` (shown in reports) are `torchmetrics.Metric` objects, which take
-batches one by one and sum over processes. All scores share three conventions:
+Each score is a function of a batch of images; ``revisp-evaluate metrics=`` offers them. `AIMPSNR`, `AIMSSIM` and
+`BrightnessErrors` (shown in reports) are `torchmetrics.Metric` objects, which take batches one by one and sum over
+processes. All scores share three conventions:
 
 * RAW is a mosaic ``[B,1,H,W]`` or packed planes ``[B,4,h,w]`` (R, Gr, Gb, B), black 0, white 1; scores of
   developed pictures also take demosaiced RAW ``[B,3,H,W]``.

@@ -26,9 +26,9 @@ __all__ = [
     "SSIM_REACH",
     "aim_psnr",
     "aim_ssim",
+    "aim_ssim_map",
     "region_psnr",
     "region_ssim",
-    "ssim_map",
 ]
 
 IDENTICAL_PSNR = 999.0
@@ -42,7 +42,7 @@ SSIM_BORDER = 5
 """Rows and columns at each side that the mean of an SSIM leaves out."""
 
 SSIM_REACH = _WINDOW_RADIUS
-"""Distance in pixels to the farthest sample that a value of `ssim_map` depends on."""
+"""Distance in pixels to the farthest sample that a value of `aim_ssim_map` depends on."""
 
 _C1 = 0.01**2
 _C2 = 0.03**2
@@ -148,10 +148,10 @@ def region_ssim(prediction: Tensor, target: Tensor, region: Tensor | None) -> Te
             f"SSIM leaves out {SSIM_BORDER} border pixels and needs planes of 11 x 11, got {height} x {width}"
         )
     inner = (..., slice(SSIM_BORDER, height - SSIM_BORDER), slice(SSIM_BORDER, width - SSIM_BORDER))
-    return weighted_mean(ssim_map(prediction, target)[inner], weight[inner])
+    return weighted_mean(aim_ssim_map(prediction, target)[inner], weight[inner])
 
 
-def ssim_map(x: Tensor, y: Tensor) -> Tensor:
+def aim_ssim_map(x: Tensor, y: Tensor) -> Tensor:
     """Return the SSIM of `aim_ssim` at each sample, border included.
 
     Args:

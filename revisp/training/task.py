@@ -23,8 +23,8 @@ from revisp.data.scene_pairs import SceneDataModule
 from revisp.errors import ConfigError, DataError
 from revisp.losses.base import GIVEN
 from revisp.losses.composite import FusionLoss, LossResult, PlainLoss
-from revisp.metrics import AIMPSNR, AIMSSIM
-from revisp.metrics.regions import REGIONS, scored_planes
+from revisp.metrics.by_region import SCORES, psnr_ssim
+from revisp.metrics.regions import ScoredPlanes, scored_planes
 from revisp.mosaic import mosaic
 from revisp.pipeline import Reconstruction, ReverseISP
 from revisp.refine import yuv_loss
@@ -45,8 +45,6 @@ RIVALS = {
     "base": "estimated base alone",
 }
 """The rivals that are scored: prefix of the figure's name, and name in the table."""
-
-SCORED_METRICS = {"psnr": AIMPSNR, "ssim": AIMSSIM}
 
 DARKEST_TOLD = 1e-4
 """RAW below which EV are not told apart."""
@@ -345,9 +343,10 @@ class ReverseISPTask(pl.LightningModule):
         cfa = self.model.cfa
         planes, truth = (pack(x, cfa) for x in (bayer.clamp(0, 1), batch.bayer))
         scored = scored_planes(planes, truth, batch.srgb, batch.valid, cfa)
-        for suffix, region in scored.regions.items():
-            for metric in SCORED_METRICS:
-                self.scores[group][metric + suffix].update(scored.prediction, scored.truth, region)
+        for number, (prediction, truth) in enumerate(zip(scored.prediction, scored.truth, strict=True)):
+            regions = {suffix: region[number] for suffix, region in scored.regions.items()}
+            for name, value in psnr_ssim(ScoredPlanes(prediction, truth, regions)).items():
+                self.scores[group][name].update(value)
         if group in self.highlights:
             error = (scored.prediction.clamp_min(DARKEST_TOLD) / scored.truth.clamp_min(DARKEST_TOLD)).log2()
             overexposed = scored.regions["_oe"].flatten(1)
@@ -385,6 +384,4 @@ def _freeze_unasked(model: ReverseISP, needs: frozenset[str]) -> None:
 
 
 def _scores() -> nn.ModuleDict:
-    return nn.ModuleDict(
-        {name + suffix: metric() for name, metric in SCORED_METRICS.items() for suffix in REGIONS}
-    )
+    return nn.ModuleDict({name: MeanMetric(nan_strategy="ignore") for name in SCORES})

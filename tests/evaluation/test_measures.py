@@ -17,8 +17,9 @@ from revisp.cfa import pack
 from revisp.errors import ConfigError, UnknownNameError, WeightsError
 from revisp.evaluation.measures import METRICS, check_metrics, choose_measures
 from revisp.evaluation.score_submissions import score_submissions
-from revisp.evaluation.scores import SCORES, score_pair
+from revisp.evaluation.scores import score_pair
 from revisp.losses.perceptual import TRUNK_VARIABLE
+from revisp.metrics.by_region import SCORES
 
 PROFILE = typical_profile()
 SIZE = 160

@@ -13,10 +13,10 @@ import torch
 
 from revisp.cfa import pack
 from revisp.errors import ShapeError
-from revisp.evaluation import scores
-from revisp.evaluation.scores import SCORES, Evaluation, ImageScores, score_pair, score_srgb
+from revisp.evaluation.scores import Evaluation, ImageScores, score_pair, score_srgb
 from revisp.evaluation.write_scores import score_table, write_scores
-from revisp.metrics import region_psnr, region_ssim
+from revisp.metrics import by_region, region_psnr, region_ssim
+from revisp.metrics.by_region import SCORES
 
 NAN = math.nan
 
@@ -35,7 +35,7 @@ def test_bands_give_the_score_of_the_whole(planes, monkeypatch: pytest.MonkeyPat
     whole = score_pair(*planes)
     assert set(whole) == set(SCORES)
     for band in (1, 7, 16, 28, 44):
-        monkeypatch.setattr(scores, "BAND_SAMPLES", band * planes[0][:, 0].numel())
+        monkeypatch.setattr(by_region, "BAND_SAMPLES", band * planes[0][:, 0].numel())
         assert score_pair(*planes) == pytest.approx(whole, abs=1e-12), band
         none = score_pair(planes[0], planes[1], torch.zeros_like(planes[2]))
         assert math.isnan(none["ssim_oe"])

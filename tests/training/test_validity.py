@@ -76,7 +76,7 @@ def test_a_training_and_an_evaluation_give_one_score(cfa):
 def test_without_any_valid_pixel_a_picture_does_not_count():
     batch, task = _batch(torch.zeros(1, 1, 48, 64)), _task()
     task._score("val", batch.bayer * 0, batch)
-    assert all(metric.count == 0 for metric in task.scores["val"].values())
+    assert all(metric.weight == 0 for metric in task.scores["val"].values())
 
 
 @pytest.mark.parametrize("refine", [None, {"width": 4, "depth": 2}])
