@@ -76,6 +76,7 @@ class UNet(UShape):
         self.global_context = norm == "group"
         pixels = block * reach(depth, self.growth) + block - 1  # to the far side of the farthest tile
         self.receptive_field = None if self.global_context else 2 * pixels + 1
+        self.enter: nn.Module = nn.PixelUnshuffle(block)
         self.head = nn.Conv2d(width, out_channels * block**2, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ class UNet(UShape):
             ShapeError: wrong channel count, an integer input, or sides that are not multiples of ``multiple_of``.
         """
         check_input(x, self.in_channels, self.multiple_of, "unet")
-        output = self.head(self.features(F.pixel_unshuffle(x, self.block)))
+        output = self.head(self.features(self.enter(x)))
         return F.pixel_shuffle(output, self.block)
 
     def forward_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
@@ -104,10 +105,28 @@ class UNet(UShape):
         check_input(x, self.in_channels, self.multiple_of, "unet")
         block = self.block
         tiles = [slice(part.start // block, -(-part.stop // block)) for part in (rows, columns)]
-        output = self.head(self.features_part(F.pixel_unshuffle(x, block), *tiles))
+        output = self.head(self.features_part(x, *tiles, enter=self.enter, block=block))
         top, left = (part.start % block for part in (rows, columns))
         height, width = (part.stop - part.start for part in (rows, columns))
         return F.pixel_shuffle(output, block)[..., top : top + height, left : left + width]
+
+    def join_blocks(self) -> None:
+        """Join, in place, the division into blocks with the first convolution. The function stays the same.
+
+        One convolution, whose stride is the block, then reads the pixels themselves: half of the time of both
+        steps, and a tenth of that of an exported graph. The network's weights no longer fit others of its kind.
+        """
+        first = self.encoder[0].get_submodule("0.conv")
+        if self.block == 1 or isinstance(self.enter, nn.Identity) or not isinstance(first, nn.Conv2d):
+            return
+        block, channels = self.block, self.in_channels
+        joined = nn.Conv2d(channels, first.out_channels, 3 * block, stride=block, padding=block)
+        joined.to(first.weight)  # dtype and device
+        weight = first.weight.detach().unflatten(1, (channels, block, block))
+        joined.weight.data = weight.permute(0, 1, 4, 2, 5, 3).flatten(4).flatten(2, 3).contiguous()
+        joined.bias.data = first.bias.detach().clone()  # type: ignore[union-attr]
+        self.encoder[0].get_submodule("0").conv = joined
+        self.enter = nn.Identity()
 
 
 class _Up(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 import revisp
 from revisp.backbones.estimated import Estimated
+from revisp.backbones.unet import UNet
 from revisp.camera.place import Place, place_map
 from revisp.camera.profile import Profile
 from revisp.cfa import CFA, unpack
@@ -87,7 +89,10 @@ class PhotoToBayer(nn.Module):
 
     def __init__(self, model: ReverseISP, *, uint8: bool = False, gain: bool = False) -> None:
         super().__init__()
-        self.model = model
+        self.model = copy.deepcopy(model)
+        for network in self.model.modules():
+            if isinstance(network, UNet):
+                network.join_blocks()
         self.uint8 = uint8
         self.gain = gain
         if gain and not model.config["gain_channel"]:

@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from revisp.backbones.blocks.upconv import UpConv
+from revisp.backbones.unet import UNet
 
 __all__ = ["HalvingMax", "PhasedUpConv", "fold_norms", "rewrite"]
 
@@ -79,6 +80,8 @@ def rewrite(network: nn.Module) -> None:
         elif isinstance(child, UpConv):
             setattr(network, name, PhasedUpConv(child))
         else:
+            if isinstance(child, UNet):
+                child.join_blocks()
             rewrite(child)
 
 

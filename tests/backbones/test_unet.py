@@ -140,3 +140,18 @@ def test_the_skip_comes_before_the_upsampled_features():
 def test_settings_that_cannot_work_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         create_backbone("unet", **arguments)
+
+
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_blocks_joined_with_the_first_convolution_change_nothing(block):
+    torch.manual_seed(0)
+    network = UNet(in_channels=4, width=4, depth=2, block=block).eval()
+    photo = torch.rand(2, 4, 8 * block, 10 * block)
+    part = slice(3, 11), slice(2, 2 + 5 * block)
+    with torch.no_grad():
+        whole, piece = network(photo), network.forward_part(photo, *part)
+        network.join_blocks()
+        network.join_blocks()  # again: nothing is left to join
+        torch.testing.assert_close(network(photo), whole)
+        torch.testing.assert_close(network.forward_part(photo, *part), piece)
+    assert not any(isinstance(module, nn.PixelUnshuffle) and block > 1 for module in network.modules())

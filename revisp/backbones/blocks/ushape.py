@@ -41,19 +41,25 @@ class UShape(nn.Module):
             x = up(x, skips.pop())
         return x
 
-    def features_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
-        """Return ``features(x)[..., rows, columns]``; each level computes only the pixels that this part needs.
+    def features_part(
+        self, x: Tensor, rows: slice, columns: slice, *, enter: nn.Module | None = None, block: int = 1
+    ) -> Tensor:
+        """Return ``features(enter(x))[..., rows, columns]``; each level computes only what this part needs.
 
         Args:
             x: ``[B, C, H, W]``.
-            rows: first row and one past the last row, in 0 to H.
-            columns: first column and one past the last column, in 0 to W.
+            rows: first row of the features and one past the last row, in 0 to H / ``block``.
+            columns: first column and one past the last column, in 0 to W / ``block``.
+            enter: makes one pixel of each block of the input; None: the input itself is seen.
+            block: side of a block.
         """
-        seen, needed = self._plan(_Rectangle((rows.start, rows.stop), (columns.start, columns.stop)), x.shape[-2:])
+        part, size = _Rectangle((rows.start, rows.stop), (columns.start, columns.stop)), x.shape[-2:]
+        seen, needed = self._plan(part, [side // block for side in size])
         skips: list[Tensor] = []
-        x = seen[0].read(x)
-        for level, block in enumerate(self.encoder):
-            x = block(self.pool(x) if level else x)
+        x = seen[0].scaled(block).read(x)
+        x = x if enter is None else enter(x)
+        for level, layers in enumerate(self.encoder):
+            x = layers(self.pool(x) if level else x)
             if level < len(self.decoder):
                 skips.append(needed[level + 1].doubled().read(x, seen[level]))
                 x = seen[level + 1].doubled().read(x, seen[level])
@@ -100,8 +106,12 @@ class _Rectangle(NamedTuple):
 
     def doubled(self) -> _Rectangle:
         """Return the same rectangle in pixels of the level above."""
+        return self.scaled(2)
+
+    def scaled(self, by: int) -> _Rectangle:
+        """Return the same rectangle in pixels that are so many times smaller."""
         (top, bottom), (left, right) = self
-        return _Rectangle((2 * top, 2 * bottom), (2 * left, 2 * right))
+        return _Rectangle((by * top, by * bottom), (by * left, by * right))
 
     def halved(self) -> _Rectangle:
         """Return the smallest rectangle of the level below that contains it."""
