@@ -102,7 +102,9 @@ def shown(path: object) -> str:
 
 
 def say(text: object, stream: TextIO | None = None) -> None:
-    """Print a line, escaped by `printable`. A reader that has gone away stops the lines, and not the work.
+    """Print a line, escaped by `printable`.
+
+    A reader that has gone away, or a full disk, stops the lines and not the work.
 
     Args:
         text: the line, or several.
@@ -111,6 +113,8 @@ def say(text: object, stream: TextIO | None = None) -> None:
     stream = stream or sys.stdout
     try:
         print(printable(str(text)), file=stream, flush=True)
-    except BrokenPipeError:
-        with contextlib.suppress(OSError, ValueError):  # else Python reports the pipe again at its end
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):  # else Python reports it again at its end
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError) and stream is not sys.stderr:
+            say(f"warning: standard output: {error.strerror}; nothing more is printed", sys.stderr)

@@ -55,7 +55,7 @@ def main() -> None:
     take_limits()
     words = sys.argv[1:]
     if is_help():
-        print(USAGE + LIMIT_WORDS, end="")
+        say(USAGE + LIMIT_WORDS.rstrip("\n"))
     elif any(word.startswith("-") for word in words):  # options of Hydra, such as --cfg
         run_command(CONFIG_NAME, _job)
     else:

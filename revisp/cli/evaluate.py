@@ -64,7 +64,7 @@ def main() -> None:
     take_limits()
     if is_help():
         names = sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
-        print(USAGE.format(data=", ".join(names)) + LIMIT_WORDS, end="")
+        say(USAGE.format(data=", ".join(names)) + LIMIT_WORDS.rstrip("\n"))
     else:
         share_processors()
         supervise()

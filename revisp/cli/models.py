@@ -9,7 +9,7 @@ import typer
 
 from revisp.backbones import describe_backbones
 from revisp.cli._limits import LIMIT_SENTENCE, take_limits
-from revisp.cli._main import report_errors
+from revisp.cli._main import report_errors, say
 
 __all__ = ["main"]
 
@@ -35,12 +35,12 @@ def command(
     with report_errors():
         rows = describe_backbones(pattern)
         if as_json:
-            print(json.dumps(rows, indent=2))
+            say(json.dumps(rows, indent=2))
             return
         lines = [_line(row) for row in rows]
         widths = [max(map(len, column)) for column in zip(TABLE_HEADER, *lines, strict=True)]
         for line in (TABLE_HEADER, *lines):
-            print("  ".join(_pad(*cell) for cell in zip(line, widths, range(len(line)), strict=True)).rstrip())
+            say("  ".join(_pad(*cell) for cell in zip(line, widths, range(len(line)), strict=True)).rstrip())
 
 
 def main() -> None:

@@ -180,9 +180,9 @@ def command(
     Existing files are replaced, unless --resume is given. If some of several photos fail, they are named at the
     end, and the exit code is 1.
     """
-    from revisp.challenges import challenge_scale
-
     with report_errors():
+        from revisp.challenges import challenge_scale
+
         challenge_scale(bits)
         if tile is not None and tile < 16:
             raise ConfigError(f"--tile must be at least 16 pixels, got {tile}")

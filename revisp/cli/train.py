@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from revisp.cli._hydra import is_help, run_command
 from revisp.cli._limits import LIMIT_WORDS, take_limits
+from revisp.cli._main import say
 from revisp.config import config_dir
 
 __all__ = ["main"]
@@ -40,7 +41,7 @@ def main() -> None:
     """Run the command."""
     take_limits()
     if is_help():
-        print(USAGE.format(groups=_groups()) + LIMIT_WORDS, end="")
+        say(USAGE.format(groups=_groups()) + LIMIT_WORDS.rstrip("\n"))
     else:
         run_command("train", _train)
 

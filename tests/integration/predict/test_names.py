@@ -145,3 +145,13 @@ def test_the_result_of_a_strange_name_is_whole(run_here: RunHere, photos: Path, 
     run_here("revisp-predict", str(photos / os.fsdecode(NAMES[0])), "-o", "one.dng")
     assert read_raw(tmp_path / "one.dng").mosaic.shape == (48, 64)
     assert sys.getfilesystemencoding() == "utf-8"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_under_the_output_stops_the_lines_and_not_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        say("a.jpg -> a.dng", full)
+        say("b.jpg -> b.dng", full)
+    assert (
+        capsys.readouterr().err == "warning: standard output: No space left on device; nothing more is printed\n"
+    )
