@@ -150,7 +150,7 @@ def test_a_fault_of_ours_shows_its_traceback(photo: Path, model: Path, tmp_path:
     def fault(*_, **__):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("revisp.convert.engine.predict", fault)
+    monkeypatch.setattr("revisp.convert.engine.predict_bayer", fault)
     with pytest.raises(RuntimeError, match="a bug"):
         cli.app([str(photo), "-o", str(tmp_path / "x.dng"), "--model", str(model)])
 
@@ -158,7 +158,7 @@ def test_a_fault_of_ours_shows_its_traceback(photo: Path, model: Path, tmp_path:
 def test_one_fault_of_ours_does_not_stop_the_others(photo: Path, model: Path, tmp_path: Path, call, monkeypatch):
     from revisp.convert import engine
 
-    real, calls = engine.predict, []
+    real, calls = engine.predict_bayer, []
 
     def fault(*arguments, **rest):
         calls.append(arguments)
@@ -167,7 +167,7 @@ def test_one_fault_of_ours_does_not_stop_the_others(photo: Path, model: Path, tm
         return real(*arguments, **rest)
 
     (tmp_path / "dog.jpg").write_bytes(photo.read_bytes())
-    monkeypatch.setattr("revisp.convert.engine.predict", fault)
+    monkeypatch.setattr("revisp.convert.engine.predict_bayer", fault)
     code, _, err = call(photo, tmp_path / "dog.jpg", "-o", tmp_path / "o", "--model", model)
     assert code == 1
     assert "Traceback" in err
@@ -179,7 +179,7 @@ def test_an_interrupt_ends_with_130_and_leaves_nothing(photo: Path, model: Path,
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("revisp.convert.engine.predict", interrupt)
+    monkeypatch.setattr("revisp.convert.engine.predict_bayer", interrupt)
     code, out, err = call(photo, "-o", tmp_path / "x.dng", "--model", model)
     assert (code, out, err) == (130, "", "interrupted\n")
     assert files(tmp_path) == ["cat.jpg"]
