@@ -25,7 +25,7 @@ from typing_extensions import TypedDict
 from revisp.backbones import BACKBONES, family
 from revisp.errors import ConfigError, UnknownNameError, near_miss
 from revisp.io.boundary import decoding
-from revisp.schema import Json, Text, Whole, validated
+from revisp.schema import DEEPEST, Json, Text, Whole, validated
 
 __all__ = [
     "as_dict",
@@ -37,7 +37,7 @@ __all__ = [
     "normalise_overrides",
 ]
 
-MOST_YAML = 2**20
+MOST_YAML = 2**16
 """Most bytes of the configuration of a training."""
 
 OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
@@ -213,17 +213,23 @@ def data_of_run(folder: str | Path) -> dict[str, Any]:
 
 
 def _plain_yaml(file: BinaryIO) -> Any:
-    """Return the values of a YAML file without aliases, which can stand for gigabytes.
+    """Return the values of a YAML file.
 
     Raises:
-        ValueError: it has an alias, or is too large.
+        ValueError: it is too large, is nested too deeply (which takes the parser hours), or has an alias (a few of
+            which can stand for gigabytes).
     """
     with file:
         text = file.read(MOST_YAML + 1)
     if len(text) > MOST_YAML:
         raise ValueError(f"more than {MOST_YAML} bytes")
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-        raise ValueError("aliases are not read")
+    depth = 0
+    for event in yaml.parse(text, yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError("nested too deeply")
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError("aliases are not read")
     return yaml.safe_load(text)
 
 

@@ -31,7 +31,7 @@ from revisp.io.file_names import natural_key
 from revisp.io.locking import lock, make_folder
 from revisp.prepare.cameras import write_cameras
 from revisp.prepare.items import Item, picture_names
-from revisp.prepare.journal import Journal, Outcome
+from revisp.prepare.journal import JOURNAL, Journal, Outcome
 from revisp.prepare.needs import bytes_needed
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.pool import work
@@ -43,6 +43,9 @@ __all__ = ["ItemProgress", "Preparation", "prepare"]
 
 ItemProgress = Callable[[int, int, str], None]
 """Called with the number of finished items, the number of all items, and a line on the last one."""
+
+LOCK = ".lock"
+"""File in a data set by which one preparation keeps others away; it stays, and is there before all others."""
 
 ARRAY_FILE = re.compile(rf".+\.({'|'.join(ARRAYS)})\.npy")
 
@@ -117,6 +120,7 @@ def prepare(
     options, root = options or PrepareOptions(), Path(root)
     _check_settings(options)
     plan = recognise([Path(given) for given in inputs], options, root)
+    _require_ours(root)
     make_folder(root / "arrays")
     with _locked(root):
         state = _State(root, plan, options)
@@ -274,13 +278,28 @@ def _check_settings(options: PrepareOptions) -> None:
         load_camera(options.camera)
 
 
+def _require_ours(root: Path) -> None:
+    """Require that a folder is a data set, or holds nothing that a preparation replaces or removes.
+
+    Raises:
+        OutputError: it is another folder, with files of such names.
+    """
+    if any((root / name).exists() for name in (MANIFEST, JOURNAL, LOCK)):
+        return
+    arrays = (path for path in root.glob("arrays/*") if ARRAY_FILE.fullmatch(path.name))
+    for path in (*arrays, *root.glob("sheet*.png"), *root.glob("cameras/*")):
+        raise OutputError(
+            f"{root}: holds {path.relative_to(root)} and is no data set of revisp-prepare: choose another"
+        )
+
+
 @contextlib.contextmanager
 def _locked(root: Path) -> Iterator[None]:
     """Keep a second preparation of the same data set away; the lock ends with the process.
 
     Unfinished files of killed runs and workers are removed before and after.
     """
-    held = lock(root / ".lock", root, f"{root}: another revisp-prepare is at work on this data set")
+    held = lock(root / LOCK, root, f"{root}: another revisp-prepare is at work on this data set")
     try:
         _remove_parts(root)
         yield

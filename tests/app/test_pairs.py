@@ -98,7 +98,7 @@ def test_a_run_folder_shows_its_own_data_with_its_own_model(
         "data: [prepared]\nseed: 0\ndemosaic: {}",
         "data: {name: prepared}\nseed: -1\ndemosaic: {}",
         "data: {name: prepared}",
-        "data: " + "[" * 5000,
+        "data: " + "[" * 60_000,
         "#" * 2**20 + "\ndata: {}",
     ],
 )

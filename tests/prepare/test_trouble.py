@@ -72,6 +72,21 @@ def test_names_of_several_lines_and_without_utf_8_do_not_stop_a_folder(tmp_path)
     assert prepare([tmp_path / "in"], tmp_path / "set", FAST).made == ()
 
 
+@pytest.mark.parametrize(
+    "name", ["arrays/good.raw.npy", "arrays/other.srgb.npy", "sheet.png", "cameras/mine.json"]
+)
+def test_a_folder_of_the_user_with_such_names_is_left_alone(tmp_path, name):
+    photo(tmp_path / "in" / "good.png")
+    mine = tmp_path / "set" / name
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(OutputError, match=rf"set: holds {re.escape(name)} and is no data set"):
+        prepare([tmp_path / "in"], tmp_path / "set", FAST)
+    assert [path for path in (tmp_path / "set").rglob("*") if path.is_file()] == [mine]
+    mine.unlink()
+    assert prepare([tmp_path / "in"], tmp_path / "set", FAST).made == ("good",)
+
+
 def test_files_of_equal_name_size_and_time_are_not_taken_for_each_other(tmp_path, monkeypatch):
     for folder, level in (("one", 50), ("two", 51)):
         os.utime(photo(tmp_path / "in" / folder / "a.png", level), ns=(0, 0))
