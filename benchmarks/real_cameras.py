@@ -57,8 +57,9 @@ ADAPTING = (
     "data.oe_share=0.1",
     "optimizer.lr=5e-4",
 )
-"""Short trainings of few photos. PSNR is of linear values, so both branches learn these. Of the S40's photos that
-are learnt, one alone is overexposed: with half of the crops around overexposed pixels, it would be half of them."""
+"""Short trainings of few photos. PSNR is of linear values, so both branches learn these. Of the S40's photos
+that are learnt, one alone is overexposed: with half of the crops around overexposed pixels, it would be half of
+them."""
 S40_LEARNT = ("CRW_0101", "CRW_0117", "CRW_0105", "CRW_0119")
 S40_SCORED = ("CRW_0113", "CRW_0118")
 WAYS = {

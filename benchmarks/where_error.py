@@ -2,10 +2,10 @@
 
     python benchmarks/where_error.py DATASET
 
-DATASET is a folder of `revisp-prepare`, such as WORK/hero7 of `benchmarks/real_cameras.py`. The formula is fitted
-to its training pictures and scored on the others, in tiles of 512 pixels, as `revisp-train` scores it. The error
-of each tile is then smoothed and subtracted. What is left is what a perfect correction of shading, colour and local
-tone would leave.
+DATASET is a folder of `revisp-prepare`, such as WORK/hero7 of `benchmarks/real_cameras.py`. The formula is
+fitted to its training pictures and scored on the others, in tiles of 512 pixels, as `revisp-train` scores it.
+The error of each tile is then smoothed and subtracted. What is left is what a perfect correction of shading,
+colour and local tone would leave.
 """
 
 from __future__ import annotations
