@@ -36,7 +36,7 @@ def main() -> None:
     data.setup()
     pairs = fit_pairs(data.training_samples())
     camera = fit_camera(pairs, shading=all(pair.place is not None for pair in pairs))
-    found = defaultdict(list)
+    found: dict[str, list[float]] = defaultdict(list)
     for batch in data.test_dataloader():
         error = camera.unprocess(batch.srgb, place_in(batch)) - batch.target
         mean = (error * batch.valid).sum((-2, -1), keepdim=True) / batch.valid.sum()
