@@ -88,9 +88,9 @@ class Mosaic(nn.Module):
         super().__init__()
         self.cfa = CFA.parse(cfa)
 
-    def forward(self, raw_rgb: Tensor) -> Tensor:
-        """Apply `mosaic`."""
-        return mosaic(raw_rgb, self.cfa)
+    def forward(self, raw_rgb: Tensor, top: int = 0, left: int = 0) -> Tensor:
+        """Apply `mosaic` to a picture, or to the part of one that begins at a row and column."""
+        return mosaic(raw_rgb, self.cfa.crop(top, left))
 
     def extra_repr(self) -> str:
         """Show the phase."""

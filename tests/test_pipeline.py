@@ -123,7 +123,7 @@ def test_ones_padding_follows_the_released_code() -> None:
         ({"backbone": "unett"}, "'unet'"),
         ({"backbone_kwargs": {"widht": 3}}, "widht"),
         ({"cfa": "RGBW"}, "RGBW"),
-        ({"base": "unet"}, "base must be null, 'classical' or 'estimated'"),
+        ({"base": "unet"}, "base must be null, 'classical', 'fitted' or 'estimated'"),
         ({"backbone": "mialgo", "branches": "plain", "base": "classical"}, "predicts Bayer planes"),
     ],
 )

@@ -11,7 +11,6 @@ from revisp.backbones.estimated import PhotoEstimate
 from revisp.inference.plan import TilePlan
 from revisp.inference.tiles import Span, Tile
 from revisp.inference.whole_photo import PhotoStatistics
-from revisp.mosaic import mosaic
 from revisp.pipeline import Parts, ReverseISP
 
 __all__ = ["TileNetworks", "WholePhoto"]
@@ -80,8 +79,7 @@ class TileNetworks:
 
     def run_to_bayer(self, tile: Tile) -> Tensor:
         """Run on a tile; return the mosaic ``[1, 1, h, w]`` that it contributes."""
-        raw, top, left = self.run(tile, {}), tile.rows.kept[0], tile.columns.kept[0]
-        return raw if self.model.packed else mosaic(raw, self.model.cfa.crop(top, left))
+        return self.model.to_bayer(self.run(tile, {}), tile.rows.kept[0], tile.columns.kept[0])
 
     def _shares(self, tile: Tile) -> Parts:
         """Return the fusion weight of each part, ``[1, 1, h, w]``, at the pixels that a tile contributes."""

@@ -263,9 +263,15 @@ class ReverseISP(PipelineNetworks):
             return next(iter(parts.values()))
         return self.fusion.mix(parts["oe"], parts["noe"], shares["oe"])
 
-    def to_bayer(self, raw: Tensor) -> Tensor:
-        """Return the mosaic ``[B, 1, H, W]`` of the result of `mix`."""
-        return raw if self.packed else self.mosaic(raw)
+    def to_bayer(self, raw: Tensor, top: int = 0, left: int = 0) -> Tensor:
+        """Return the mosaic ``[B, 1, H, W]`` of the result of `mix`.
+
+        Args:
+            raw: RAW ``[B, C, H, W]`` with C = `raw_channels`: of a photo, or of a part of it.
+            top: row of the photo at which the part begins.
+            left: column of the photo at which the part begins.
+        """
+        return raw if self.packed else self.mosaic(raw, top, left)
 
     def finish(
         self,

@@ -26,6 +26,7 @@ from revisp.io.dng import write_dng
 
 RUN = "hydra.run.dir=run"
 SCORES = {"psnr", "psnr_oe", "psnr_noe", "ssim", "ssim_oe", "ssim_noe"}
+OF_FRAME = {"rmse/corners", "rmse/middle", "bias_ev/corners", "bias_ev/middle"}
 
 
 def scores(folder: Path) -> dict:
@@ -42,7 +43,7 @@ def test_a_model_scores_as_the_test_of_its_training_did(run, trained, dataset: P
     words = [f"model={trained.model_folder}", "data=prepared", f"data.root={dataset}"]
     done = run("revisp-evaluate", *words, RUN)
     found = scores(tmp_path)
-    assert set(found) == SCORES | {"images"}
+    assert set(found) == SCORES | OF_FRAME | {"images"}
     assert found["images"] == 1
     for name in SCORES:
         assert found[name] == pytest.approx(trained.metrics[f"val/{name}"], abs=2e-5), name
