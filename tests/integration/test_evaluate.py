@@ -50,6 +50,7 @@ def test_a_model_scores_as_the_test_of_its_training_did(run, trained, dataset: P
     with (tmp_path / "run" / "scores.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert row.pop("image") == "scene_2"
+    assert 2000 < float(row.pop("temperature")) < 10000
     assert {name: float(value) for name, value in row.items()} == {n: found[n] for n in SCORES}
     assert re.search(rf"^scene_2 +{found['psnr']:.3f} ", done.stdout, re.MULTILINE)
     assert not done.stderr
