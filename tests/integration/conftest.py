@@ -39,12 +39,12 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 def run_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """Do as `run`, in this process: a new one would import torch anew, which takes longer than a refusal."""
+    """Do as `run`, in this process: a new one would import torch anew, which takes seconds."""
     root = logging.getLogger()
     handlers, level, disabled = root.handlers[:], root.level, logging.root.manager.disable
     levels = {logger: logger.level for logger in _loggers()}
 
-    def call(*words: str) -> subprocess.CompletedProcess[str]:
+    def call(*words: str, check: bool = False) -> subprocess.CompletedProcess[str]:
         command = importlib.import_module("revisp.cli." + words[0].removeprefix("revisp-"))
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
@@ -56,6 +56,7 @@ def run_here(
         except SystemExit as end:
             code = int(end.code or 0)
         out, err = capfd.readouterr()
+        assert not check or code == 0, out + err
         return subprocess.CompletedProcess(words, code, out, err)
 
     yield call

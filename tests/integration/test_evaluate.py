@@ -71,21 +71,21 @@ def test_a_model_of_another_camera_is_told_and_one_of_another_phase_refused(data
 
 
 @pytest.mark.slow
-def test_the_small_model_on_the_embedded_photos(run, tmp_path: Path) -> None:
+def test_the_small_model_on_the_embedded_photos(run_here, tmp_path: Path) -> None:
     words = ["--blind", "model=default", "data=embedded", "+data.exposures=[0.3]", "styles=0"]
-    run("revisp-evaluate", *words, RUN)
+    run_here("revisp-evaluate", *words, RUN, check=True)
     found = scores(tmp_path)
     assert found["images"] == 2
     assert found["psnr_e3"] > max(29, found["srgb_psnr_e3"])  # a simulated camera, which it has not seen
 
 
-def test_what_a_submission_writes_can_be_scored(run, tmp_path: Path) -> None:
+def test_what_a_submission_writes_can_be_scored(run_here, tmp_path: Path) -> None:
     """Arrays for a server, judged against themselves changed by one step of 1024."""
     (tmp_path / "inputs").mkdir()
     for name in ("7_9", "7_10"):
         pixels = np.random.default_rng(0).integers(0, 256, (496, 496, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(tmp_path / "inputs" / f"{name}.jpg")
-    done = run("revisp-evaluate", "--submission", "model=default", "inputs=inputs", RUN)
+    done = run_here("revisp-evaluate", "--submission", "model=default", "inputs=inputs", RUN, check=True)
     written = tmp_path / "run" / "submission"
     assert sorted(path.name for path in written.iterdir()) == ["7_10.npy", "7_9.npy", "readme.txt"]
     assert "2 arrays and readme.txt in" in done.stdout
@@ -94,38 +94,47 @@ def test_what_a_submission_writes_can_be_scored(run, tmp_path: Path) -> None:
     (tmp_path / "truths").mkdir()
     for path in written.glob("*.npy"):
         np.save(tmp_path / "truths" / path.name, np.load(path) + np.uint16(1))
-    run("revisp-evaluate", f"submissions={written}", "truths=truths", "inputs=inputs", "hydra.run.dir=second")
+    run_here(
+        "revisp-evaluate",
+        f"submissions={written}",
+        "truths=truths",
+        "inputs=inputs",
+        "hydra.run.dir=second",
+        check=True,
+    )
     found = json.loads((tmp_path / "second" / "scores.json").read_text())
     assert found["psnr"] == pytest.approx(20 * np.log10(1024), abs=1e-9)
     assert found["images"] == 2
     assert found["psnr_oe"] is not None
 
 
-def test_metrics_add_figures_and_say_how_to_read_them(run, tmp_path: Path) -> None:
+def test_metrics_add_figures_and_say_how_to_read_them(run_here, tmp_path: Path) -> None:
     truth = torch.rand(96, 128, generator=torch.Generator().manual_seed(0)) * 0.8
     write_dng(tmp_path / "truth.dng", truth, SIMULATED.profile)
-    done = run("revisp-evaluate", "prediction=truth.dng", "truth=truth.dng", "metrics=[aim,ntire,colour]", RUN)
+    done = run_here(
+        "revisp-evaluate", "prediction=truth.dng", "truth=truth.dng", "metrics=[aim,ntire,colour]", RUN, check=True
+    )
     found = scores(tmp_path)
     assert (found["psnr"], found["ntire_psnr"], found["delta_e"]) == (999, 999, 0)
     assert found["note"] in done.stdout.replace("\n", "; ")
     assert "CIEDE2000 of RAW developed for revisp Simulated A" in found["note"]
 
 
-def test_a_dng_against_a_dng(run, tmp_path: Path) -> None:
+def test_a_dng_against_a_dng(run_here, tmp_path: Path) -> None:
     truth = torch.rand(96, 128, generator=torch.Generator().manual_seed(0)) * 0.8
     write_dng(tmp_path / "truth.dng", truth, SIMULATED.profile)
     write_dng(tmp_path / "guess.dng", truth + 0.1, SIMULATED.profile)
-    done = run("revisp-evaluate", "prediction=guess.dng", "truth=truth.dng", RUN)
+    done = run_here("revisp-evaluate", "prediction=guess.dng", "truth=truth.dng", RUN, check=True)
     assert scores(tmp_path)["psnr"] == pytest.approx(20, abs=0.02)
     assert done.stdout.splitlines()[1].startswith("guess  20.0")
 
 
-def test_the_cycle_needs_no_truth(run, tmp_path: Path) -> None:
+def test_the_cycle_needs_no_truth(run_here, tmp_path: Path) -> None:
     (tmp_path / "my photos").mkdir()
     for name in ("2.png", "10.png"):
         Image.linear_gradient("L").convert("RGB").resize((64, 64)).save(tmp_path / "my photos" / name)
     (tmp_path / "my photos" / "list.txt").touch()
-    done = run("revisp-evaluate", "--cycle", "model=default", "photos=my photos", RUN)
+    done = run_here("revisp-evaluate", "--cycle", "model=default", "photos=my photos", RUN, check=True)
     found = scores(tmp_path)
     assert "psnr" not in found  # a figure of developed pictures is not called as one of RAW
     assert found["cycle_psnr"] > 20
@@ -209,9 +218,9 @@ def test_help_names_modes_and_data_sets_and_needs_no_torch(run) -> None:
     subprocess.run([sys.executable, "-c", probe], check=True, capture_output=True)
 
 
-def test_a_model_gets_a_page_that_shows_where_it_is_wrong(run, dataset: Path, tmp_path: Path) -> None:
+def test_a_model_gets_a_page_that_shows_where_it_is_wrong(run_here, dataset: Path, tmp_path: Path) -> None:
     words = ["model=default", "data=prepared", f"data.root={dataset}", "data.val_tile=64", "report_photos=1"]
-    done = run("revisp-evaluate", *words, RUN)
+    done = run_here("revisp-evaluate", *words, RUN, check=True)
     page = (tmp_path / "run" / "report.html").read_text()
     assert f"Report: {tmp_path / 'run' / 'report.html'}" in done.stdout
     with (tmp_path / "run" / "scores.csv").open() as file:
@@ -220,5 +229,5 @@ def test_a_model_gets_a_page_that_shows_where_it_is_wrong(run, dataset: Path, tm
     assert not [row["image"] for row in better if row["image"] in page]
     assert "Error by brightness" in page
     assert "data:image/webp;base64," in page
-    run("revisp-evaluate", *words[:-1], "report_photos=0", "hydra.run.dir=bare")
+    run_here("revisp-evaluate", *words[:-1], "report_photos=0", "hydra.run.dir=bare", check=True)
     assert not (tmp_path / "bare" / "report.html").exists()

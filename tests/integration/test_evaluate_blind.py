@@ -121,9 +121,9 @@ def test_an_unknown_split_is_refused(dataset: Path) -> None:
         blind_pictures(create_data("prepared", root=dataset), "test")
 
 
-def test_the_command_leaves_table_and_files(run, dataset: Path, tmp_path: Path) -> None:
+def test_the_command_leaves_table_and_files(run_here, dataset: Path, tmp_path: Path) -> None:
     words = ["--blind", "model=default", "data=prepared", f"data.root={dataset}", "split=all", "styles=0"]
-    done = run("revisp-evaluate", *words, "hydra.run.dir=run")
+    done = run_here("revisp-evaluate", *words, "hydra.run.dir=run", check=True)
     assert "simulated (3)" in done.stdout
     assert "psnr_e3, default less upi:" in done.stdout
     summary = json.loads((tmp_path / "run" / "scores.json").read_text())
@@ -135,9 +135,9 @@ def test_the_command_leaves_table_and_files(run, dataset: Path, tmp_path: Path) 
     assert np.mean([float(row["psnr_e3"]) for row in rows]) == pytest.approx(summary["psnr_e3"])
 
 
-def test_the_command_takes_scenes(run, hdri: Path, tmp_path: Path) -> None:
+def test_the_command_takes_scenes(run_here, hdri: Path, tmp_path: Path) -> None:
     words = ["--blind", "model=upi", "data=scenes", f"data.scenes={hdri}", "data.val_size=128", "styles=0"]
-    run("revisp-evaluate", *words, "hydra.run.dir=run")
+    run_here("revisp-evaluate", *words, "hydra.run.dir=run", check=True)
     summary = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert (summary["images"], summary["cameras"]) == (4, 1)
 

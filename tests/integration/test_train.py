@@ -213,10 +213,10 @@ def test_two_processes_train_one_model(run, tiny: list[str], tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_multirun_sweeps_backbones(run, tiny: list[str], tmp_path: Path) -> None:
+def test_multirun_sweeps_backbones(run_here, tiny: list[str], tmp_path: Path) -> None:
     words = [word for word in tiny if "backbone" not in word]
     sweep = ["-m", "+backbone=unet,cycleisp", "trainer.max_epochs=1", "hydra.sweep.dir=sweep"]
-    run("revisp-train", *sweep, *words)
+    run_here("revisp-train", *sweep, *words, check=True)
     configs = [json.loads((tmp_path / "sweep" / n / "model" / "config.json").read_text()) for n in "01"]
     assert [config["pipeline"]["backbone"] for config in configs] == ["unet", "cycleisp"]
 
@@ -277,13 +277,12 @@ def test_values_of_the_wrong_kind_are_config_errors(tiny: list[str], tmp_path: P
     assert "\n" not in str(caught.value)
 
 
-def test_a_configuration_folder_of_ones_own_adds_choices(run, tiny: list[str], tmp_path: Path) -> None:
+def test_a_configuration_folder_of_ones_own_adds_choices(run_here, tiny: list[str], tmp_path: Path) -> None:
     (tmp_path / "my" / "backbone").mkdir(parents=True)
     (tmp_path / "my" / "backbone" / "slim.yaml").write_text("name: unet\nwidth: 3\ndepth: 2\nnorm: none\n")
     words = [word for word in tiny if "backbone" not in word]
-    run(
-        "revisp-train", "--config-dir", "my", "+backbone=slim", *words, "trainer.max_epochs=1", "hydra.run.dir=run"
-    )
+    words += ["+backbone=slim", "trainer.max_epochs=1", "hydra.run.dir=run"]
+    run_here("revisp-train", "--config-dir", "my", *words, check=True)
     config = json.loads((tmp_path / "run" / "model" / "config.json").read_text())
     assert config["pipeline"]["backbone_kwargs"]["width"] == 3
 

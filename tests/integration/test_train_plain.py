@@ -33,8 +33,10 @@ def logged(run_dir: Path) -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_published_network_of_planes_trains_alone(run, words: list[str], tmp_path: Path) -> None:
-    done = run("revisp-train", "+backbone=zeronoise", "backbone.channels=4", *words, "hydra.run.dir=run")
+def test_a_published_network_of_planes_trains_alone(run_here, words: list[str], tmp_path: Path) -> None:
+    done = run_here(
+        "revisp-train", "+backbone=zeronoise", "backbone.channels=4", *words, "hydra.run.dir=run", check=True
+    )
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     groups = ("val", "upi", "upi_fitted", "classical")
     assert set(metrics) == {f"{group}/{score}" for group in groups for score in SCORES}

@@ -53,10 +53,10 @@ def test_a_folder_of_panoramas_becomes_a_model(run, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_estimated_base_learns_first_and_is_kept(run, tmp_path: Path) -> None:
+def test_an_estimated_base_learns_first_and_is_kept(run_here, tmp_path: Path) -> None:
     write_panoramas(tmp_path / "hdri")
     estimate = ["estimate.views=6", "estimate.val_views=2", "estimate.steps=4", "estimate.batch_size=4"]
-    done = run("revisp-train", *TINY, "pipeline=fusion_estimated", "data.scenes=hdri", *estimate)
+    done = run_here("revisp-train", *TINY, "pipeline=fusion_estimated", "data.scenes=hdri", *estimate, check=True)
     assert "estimated base: mean curve: E3 " in done.stdout
     assert "estimated base alone" in done.stdout
     assert "overexposed pixels are too bright by " in done.stdout
@@ -66,7 +66,9 @@ def test_an_estimated_base_learns_first_and_is_kept(run, tmp_path: Path) -> None
     assert isinstance(model.base, Estimated)
     assert model.base.last.weight.abs().max() > 0  # it starts with none
     assert (model.base.deviation != 1).all()
-    resumed = run("revisp-train", *TINY, "pipeline=fusion_estimated", "data.scenes=hdri", "resume=last")
+    resumed = run_here(
+        "revisp-train", *TINY, "pipeline=fusion_estimated", "data.scenes=hdri", "resume=last", check=True
+    )
     assert "estimated base: " not in resumed.stdout
     again = revisp.from_pretrained(tmp_path / "run" / "model")
     assert isinstance(again.base, Estimated)
