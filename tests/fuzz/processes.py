@@ -94,7 +94,7 @@ def _run(words: tuple[str, ...], folder: Path, said: int) -> int:
     sys.argv = list(words)
     supervisor = importlib.import_module("revisp.cli._supervise")
     supervisor.sys = SimpleNamespace(  # it does nothing in programs that have loaded torch
-        platform=sys.platform, modules={}, stderr=sys.stderr, exit=sys.exit
+        platform=sys.platform, modules={}, stdout=sys.stdout, stderr=sys.stderr, exit=sys.exit
     )
     try:
         importlib.import_module(f"revisp.cli.{words[0].removeprefix('revisp-')}").main()

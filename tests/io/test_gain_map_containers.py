@@ -243,6 +243,16 @@ def whole_files() -> dict[str, bytes]:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("stated", [b"mime\0", b"application/rdf+xml\0"])
+def test_an_item_of_no_ascii_type_is_damage(tmp_path: Path, stated: bytes):
+    """Four letters and media types are ASCII by ISO/IEC 14496-12."""
+    whole = _heif("hdrgm")
+    assert whole.count(stated) == 1
+    (tmp_path / "a.heif").write_bytes(whole.replace(stated, b"\xca" + stated[1:]))
+    with pytest.raises(ImageError, match="ASCII"):
+        read_photo(tmp_path / "a.heif")
+
+
 @pytest.mark.parametrize("kind", ["jpeg", "avif", "heif", "jxl", "xmp", "apple"])
 def test_any_damage_is_an_image_error_or_no_map(tmp_path_factory, whole_files, kind: str):
     """Bytes changed where structure stands, cut off, or cut out: never another exception."""

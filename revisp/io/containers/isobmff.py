@@ -234,6 +234,8 @@ def _read_kinds(file: HeifFile, data: bytes, first: int, last: int) -> None:
         reader.text()  # its name
         if file.kinds[item] == b"mime":
             file.content_types[item] = reader.text()
+        if not (file.kinds[item] + file.content_types.get(item, b"")).isascii():
+            raise DamagedError("the type of an item is not ASCII")
         if len(file.kinds) > _MOST_ITEMS:
             raise DamagedError("too many items")
 
