@@ -66,7 +66,10 @@ def is_apple_map(xmp: bytes | None) -> bool:
 
 
 def apple_headroom(xmp: bytes | None, exif: Exif) -> float | None:
-    """Return the ratio of HDR to SDR white: of the map's XMP, else of the photo's maker note; None without one."""
+    """Return the ratio of HDR to SDR white: of the map's XMP, else of the photo's maker note.
+
+    None without one, or if it is beyond any display.
+    """
     try:
         stated = float(xmp_values(xmp, _GAIN_NAMESPACE)["HDRGainMapHeadroom"])
     except (KeyError, TypeError, ValueError):
@@ -81,7 +84,7 @@ def apple_headroom(xmp: bytes | None, exif: Exif) -> float | None:
         stops = 1.8 - 20 * gain if gain <= 0.01 else 1.601 - 0.101 * gain
     else:
         stops = 3.0 - 70 * gain if gain <= 0.01 else 2.303 - 0.303 * gain
-    return float(2 ** max(stops, 0.0))
+    return float(2 ** max(stops, 0.0)) if stops <= math.log2(_MOST) else None
 
 
 def _maker_note(note: Any) -> dict[int, float]:

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from revisp.errors import ImageError
 from revisp.io import read_photo, read_srgb
+from revisp.io.apple_gain import apple_headroom
+from revisp.io.exif import parse_exif
 
 
 def _containers() -> dict[str, bytes]:
@@ -202,6 +204,11 @@ def test_auxiliary_maps_of_heif_are_read(tmp_path: Path, kind: str):
     assert gain.headroom == pytest.approx({"apple": 2.65, "hdrgm": 3.0}[kind], abs=1e-3)
     assert gain.origin == {"apple": "Apple", "hdrgm": "Ultra HDR"}[kind]
     assert np.abs(gain.values[0].numpy() * 255 - np.rot90(smooth_map(64, 64), 3)).max() < 2
+
+
+@pytest.mark.parametrize("gain", [-0.2, -1000.0])
+def test_a_maker_note_beyond_any_display_tells_no_headroom(gain: float):
+    assert apple_headroom(None, parse_exif(writers.apple_exif(1.2, gain))) is None
 
 
 def test_a_jpeg_xl_has_its_map_in_a_box(tmp_path: Path):
