@@ -29,7 +29,7 @@ def assign_splits(entries: Iterable[Entry], before: Iterable[Entry], options: Pr
     if options.val is not None:
         require_scenes(options, scenes)
         chosen = set(options.val)
-        if chosen == scenes:
+        if scenes and chosen == scenes:
             raise DataError("all scenes are named to validate with, none is left to train with")
     else:
         chosen = _drawn(scenes, {entry.scene: entry.split for entry in before}, options.val_share)

@@ -1,8 +1,6 @@
-"""Models that see the gain map and the place in the photo: in tiles, and as exported graphs."""
+"""Models that see the gain map and the place in the photo: in tiles, and as exported programs."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,9 +9,7 @@ from revisp import predict
 from revisp.backbones.classical import Classical
 from revisp.camera.canonical import canonical_profile
 from revisp.camera.place import place_map
-from revisp.convert import OnnxPipeline
 from revisp.export.graph import PhotoToBayer
-from revisp.export.onnx import export_onnx
 from revisp.export.program import trace
 from revisp.pipeline import ReverseISP
 
@@ -60,16 +56,6 @@ def test_tiles_are_those_of_the_photo(base: str | None, photo: torch.Tensor, gai
     torch.testing.assert_close(predict(model, photo, gain=gain, tile=48).bayer, whole, atol=1e-5, rtol=0)
     assert (without_map - whole).abs().max() > 1e-3
     assert (elsewhere - whole).abs().max() > 1e-3
-
-
-def test_an_onnx_graph_takes_both(photo: torch.Tensor, gain: torch.Tensor, tmp_path: Path) -> None:
-    model = build("estimated")
-    export_onnx(model, tmp_path / "m.onnx", gain=True)
-    graph = OnnxPipeline(tmp_path / "m.onnx")
-    assert graph.info.inputs == ("srgb", "photo", "gain", "place")
-    for known in (gain, None):
-        expected = predict(model, photo, gain=known).bayer
-        torch.testing.assert_close(graph.bayer(photo, gain=known, tile=64), expected, atol=1e-4, rtol=0)
 
 
 def test_a_program_of_bytes_takes_both_as_keywords(photo: torch.Tensor, gain: torch.Tensor) -> None:

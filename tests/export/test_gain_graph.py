@@ -21,7 +21,7 @@ from revisp.pipeline import ReverseISP
 from tests.helpers.gain_maps import ramp_map
 
 
-def build(*, base: str | None, gain_channel: bool = True) -> ReverseISP:
+def build(*, base: str | None, gain_channel: bool = True, place: bool = False) -> ReverseISP:
     torch.manual_seed(0)
     kwargs = {"width": 4, "depth": 2, "norm": "none"}
     model = ReverseISP(
@@ -30,6 +30,7 @@ def build(*, base: str | None, gain_channel: bool = True) -> ReverseISP:
         branches="plain",
         base=base,  # type: ignore[arg-type]
         gain_channel=gain_channel,
+        place=place,
         profile=canonical_profile(),
     ).eval()
     for factor in model.gains.values():
@@ -43,12 +44,12 @@ def photo() -> torch.Tensor:
     return ((0.3 * noise + torch.linspace(-0.1, 1, 130)).clamp(0, 1) * 255).round() / 255
 
 
-def test_a_graph_sees_the_map_of_each_tile(photo: torch.Tensor, tmp_path: Path) -> None:
-    model, gain = build(base="estimated"), 4 * photo.mean(0, keepdim=True) - 1.5
+def test_a_graph_sees_the_map_and_the_place_of_each_tile(photo: torch.Tensor, tmp_path: Path) -> None:
+    model, gain = build(base="estimated", place=True), 4 * photo.mean(0, keepdim=True) - 1.5
     check = export_onnx(model, tmp_path / "model.onnx", gain=True)
     assert check.difference <= check.tolerance
     graph = OnnxPipeline(tmp_path / "model.onnx")
-    assert graph.info.inputs == ("srgb", "photo", "gain")
+    assert graph.info.inputs == ("srgb", "photo", "gain", "place")
     expected = predict(model, photo, gain=gain).bayer
     torch.testing.assert_close(graph.bayer(photo, gain=gain, tile=64), expected, rtol=0, atol=1e-4)
     torch.testing.assert_close(graph.bayer(photo, tile=64), predict(model, photo).bayer, rtol=0, atol=1e-4)

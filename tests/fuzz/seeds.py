@@ -24,13 +24,14 @@ import revisp
 from revisp.benchmark.results import RESULT_FILE, CellResult, write_result
 from revisp.camera.fitted import FittedCamera, as_tuples, plain_curve
 from revisp.camera.noise import NoiseLevels
-from revisp.camera.simulate import SIMULATED
+from revisp.camera.simulate import SIMULATED, simulate
 from revisp.data.manifest import Entry, Reject, array_path, write_manifest
 from revisp.io import write_dng
 from revisp.io.camera_file import IsoNoise, save_camera
 from revisp.io.dng.provenance import Provenance
 from revisp.io.exif import PhotoMetadata
 from revisp.io.mosaic_file import write_mosaic
+from revisp.io.photo import write_png
 
 from .photo_seeds import HEIGHT, PHOTOS, WIDTH, pixels
 
@@ -228,9 +229,11 @@ def _pairs(place: Path) -> None:
     for part in ("srgb", "raw"):
         (place / part).mkdir()
     (place / "profile.json").write_text(json.dumps(SIMULATED.profile.to_dict()))
-    for name in ("one", "two"):
-        Image.fromarray(pixels()).save(place / "srgb" / f"{name}.png")
-        write_mosaic(place / "raw" / f"{name}.png", _mosaic(), SIMULATED.profile)
+    for number, name in enumerate(("one", "two")):
+        photo = torch.from_numpy(pixels(seed=number)).permute(2, 0, 1) / 255
+        shot = simulate(photo, SIMULATED, generator=torch.Generator().manual_seed(number))
+        write_png(place / "srgb" / f"{name}.png", shot.srgb)
+        write_mosaic(place / "raw" / f"{name}.png", shot.bayer, SIMULATED.profile)
 
 
 def _run(place: Path) -> None:
