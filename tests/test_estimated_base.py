@@ -173,24 +173,18 @@ def test_a_model_folder_keeps_it(photo: Tensor, tmp_path: Path) -> None:
 
 
 def test_a_gain_map_leads_to_its_hdr_rendition(photo: Tensor) -> None:
-    """Before the networks have learnt, overexposed pixels are as far above mid grey as the HDR rendition is.
-
-    Where it is darker than the light of the curve, that light stays: nothing falls below pixels beside it.
-    """
+    """Before the networks have learnt, overexposed pixels are as far above mid grey as the HDR rendition is."""
     model = build(gain_channel=True)
     gain = (6 * photo.mean(1, keepdim=True) - 3).contiguous()
     gain[..., :40] = torch.nan
     out = model(photo, gain=gain)
     assert out.oe is not None
-    assert out.noe is not None
-    light, least = (raw_to_light(x).mean(1, keepdim=True) for x in (out.oe, out.noe))
-    assert (light >= least - 1e-4)[..., 40:].all()
+    light = raw_to_light(out.oe).mean(1, keepdim=True)
     shown = srgb_to_linear(photo).mean(1, keepdim=True)
     hdr = gain + ((shown + 1 / 64) / (0.18 + 1 / 64)).log2()
     seen = (hdr > -3) & (out.oe.amax(1, keepdim=True) < 1) & (out.oe.amin(1, keepdim=True) > 1e-4)
     assert seen.float().mean() > 0.3
-    torch.testing.assert_close(
-        (light / 0.18).log2()[seen], hdr.maximum((least / 0.18).log2())[seen], rtol=0, atol=0.02
-    )
+    torch.testing.assert_close((light / 0.18).log2()[seen], hdr[seen], rtol=0, atol=0.02)
     torch.testing.assert_close(out.oe[..., :40], model(photo).oe[..., :40])  # type: ignore[index]
+    assert out.noe is not None
     torch.testing.assert_close(out.noe, model(photo).noe)

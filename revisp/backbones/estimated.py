@@ -28,7 +28,7 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["GAIN_EV", "GREY", "HEADROOM_EV", "Estimated", "PhotoEstimate", "exceeding_by_map", "excess_by_map"]
+__all__ = ["GAIN_EV", "GREY", "HEADROOM_EV", "Estimated", "PhotoEstimate", "excess_by_map"]
 
 HEADROOM_EV = (0.0, 10.0)
 """Range of a known headroom: EV by which clipped pixels exceed the curve's white."""
@@ -244,7 +244,7 @@ class Estimated(nn.Module):
             return self.linearise(srgb + change.float(), estimate._replace(matrix=matrix))
         light, exceeding = self.linearise(srgb, estimate), change.float().clamp(*GAIN_EV)
         if gain is not None:
-            exceeding = exceeding_by_map(exceeding, excess_by_map(srgb, light, gain), gain)
+            exceeding = exceeding + excess_by_map(srgb, light, gain).clamp(*GAIN_EV)
         return light_to_raw(light * torch.exp2(exceeding))
 
     @property
@@ -281,20 +281,6 @@ class Estimated(nn.Module):
         light = torch.einsum("bij,bjhw->bihw", estimate.matrix, light)
         clipped = clipped_share(srgb.amin(dim=-3, keepdim=True), CLIP_START)  # of all three channels
         return light * torch.exp2(estimate.headroom.view(-1, 1, 1, 1) * clipped)
-
-
-def exceeding_by_map(change: Tensor, excess: Tensor, gain: Tensor) -> Tensor:
-    """Return the EV above the light of the curve that a network and a gain map say together.
-
-    Where a map is known, no channel falls below the curve. So no pixel becomes darker than clipped ones beside it.
-
-    Args:
-        change: the network's EV above the HDR rendition ``[B, 3, H, W]``, within `GAIN_EV`.
-        excess: the EV of the HDR rendition ``[B, 1, H, W]``, by `excess_by_map`.
-        gain: as for `excess_by_map`.
-    """
-    together = change + excess.clamp(*GAIN_EV)
-    return torch.where(gain.isnan(), together, together.clamp_min(0))
 
 
 def excess_by_map(srgb: Tensor, light: Tensor, gain: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from revisp.backbones.classical import Classical
-from revisp.backbones.estimated import GAIN_EV, GREY, exceeding_by_map, excess_by_map
+from revisp.backbones.estimated import GAIN_EV, GREY, excess_by_map
 from revisp.camera.fitted import decode
 from revisp.camera.scene_rendering import MID_GREY
 
@@ -60,7 +60,7 @@ class Fitted(Classical):
             return raw
         light, exceeding = self.shaded_light(x), change.float().clamp(*GAIN_EV)
         if gain is not None:
-            exceeding = exceeding_by_map(exceeding, self._excess_by_map(x[:, :3], gain), gain)
+            exceeding = exceeding + self._excess_by_map(x[:, :3], gain).clamp(*GAIN_EV)
         return F.conv2d(light * torch.exp2(exceeding), self.head.weight[:, :3], self.head.bias)
 
     def _excess_by_map(self, srgb: Tensor, gain: Tensor) -> Tensor:
