@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from revisp.io.atomic import atomic_write
+from revisp.io.atomic import write_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,6 +116,5 @@ def write_frame_errors(errors: FrameErrors, folder: str | Path) -> Path:
         samples, *figures = values[:, row, column].tolist()
         rows.writerow([row, column, int(samples), *("" if value != value else repr(value) for value in figures)])
     path = Path(folder) / FRAME_FILE
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+    write_text(path, text.getvalue())
     return path

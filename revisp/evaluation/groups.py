@@ -48,11 +48,9 @@ class Group(NamedTuple):
         """Its name in `scores.json`."""
         if math.isinf(self.high):
             return f"{self.condition}_from_{self.low:g}"
-        return (
-            f"{self.condition}_below_{self.high:g}"
-            if math.isinf(self.low)
-            else (f"{self.condition}_{self.low:g}_to_{self.high:g}")
-        )
+        if math.isinf(self.low):
+            return f"{self.condition}_below_{self.high:g}"
+        return f"{self.condition}_{self.low:g}_to_{self.high:g}"
 
 
 def labels_of(conditions: Conditions) -> dict[str, str]:
