@@ -62,6 +62,24 @@ that are learnt, one alone is overexposed: with half of the crops around overexp
 them."""
 S40_LEARNT = ("CRW_0101", "CRW_0117", "CRW_0105", "CRW_0119")
 S40_SCORED = ("CRW_0113", "CRW_0118")
+NATURAL_CROPS = {
+    "hero6_passage": ("gopro_hero6/gopro_hero6_passage.GPR", 0, 1700),
+    "hero8_church": ("gopro_hero8/gopro_hero8_church.GPR", 900, 600),
+    "d30_tree": ("canon_d30/canon_d30_tree.CRW", 0, 0),
+}
+"""Files, and top and left of a crop of 1024 x 1536 samples with a sky or bulbs; both even, so the phase stays."""
+D30 = CameraProfile(
+    "Canon",
+    "EOS D30",
+    "RGGB",
+    (127.0, 128.0, 128.0, 128.0),
+    3800.0,
+    12,
+    ((0.99, -0.2771, -0.1324), (-0.7072, 1.4229, 0.314), (-0.279, 0.3344, 0.8861)),
+    (0.938, 1.0, 0.514),
+)
+"""The file has no white balance, and a white level that no sample reaches. So the balance is by grey pixels of the
+camera's JPEG, and the white level is that at which its first colour piles up."""
 WAYS = {
     "from scratch": ("backbone=unet",),
     "from the shipped model": ("pretrained=default",),
@@ -166,8 +184,13 @@ def report_natural(files: Path, out: Path) -> Iterable[str]:
 
 
 def stage_natural(files: Path, folder: Path) -> Path:
-    """Lay four natural scenes out as mosaics with their camera profiles beside them."""
+    """Lay seven natural scenes out as mosaics with their camera profiles beside them."""
     folder.mkdir(exist_ok=True)
+    for name, (file, top, left) in NATURAL_CROPS.items():
+        shot = read_raw(files / file).upright()
+        mosaic = np.asarray(shot.mosaic)[top : top + 1024, left : left + 1536]
+        profile = D30 if name == "d30_tree" else shot.profile
+        _stage(folder / name, np.minimum(mosaic, int(profile.white_level)), profile)
     hero7 = read_raw(files / "gopro_hero7" / "GOPR9231.GPR").upright().profile
     fusion = read_raw(files / "gopro_fusion" / "GPFR7066.GPR").upright().profile
     ready = files / "pairs_ready"
