@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -142,24 +143,30 @@ def report_few(files: Path, out: Path) -> Iterable[str]:
     for count in (1, 2, 4):
         root = out / f"s40_{count}"
         chosen = [files / "canon_s40" / f"{name}.CRW" for name in (*S40_LEARNT[:count], *S40_SCORED)]
-        prepare(
-            chosen,
-            root,
-            "--preview",
-            "--min-preview",
-            "0.25",
-            *(word for name in S40_SCORED for word in ("--val", name)),
-        )
+        apart = [word for name in S40_SCORED for word in ("--val", name)]
+        prepare(chosen, root, "--preview", "--min-preview", "0.25", *apart)
         cells = []
         for number, settings in enumerate(WAYS.values()):
-            run = out / "runs" / f"s40_{count}_{number}"
-            metrics = train(run, *settings, f"data.root={root}", *ADAPTING)
-            cells.append(_psnr_and_oe(metrics, "val"))
-        yield f"| {count} | {' | '.join([*cells, _psnr_and_oe(metrics, 'classical')])} |"
+            runs = [
+                train(
+                    out / "runs" / f"s40_{count}_{number}_{seed}",
+                    *settings,
+                    *(f"data.root={root}", f"seed={seed}", *ADAPTING),
+                )
+                for seed in SEEDS
+            ]
+            cells.append(_psnr_and_oe(runs, "val"))
+        yield f"| {count} | {' | '.join([*cells, _psnr_and_oe(runs[:1], 'classical')])} |"
 
 
-def _psnr_and_oe(metrics: dict[str, float | None], group: str) -> str:
-    return f"{_cell(metrics[f'{group}/psnr'], 2)} / {_cell(metrics[f'{group}/psnr_oe'], 2)}"
+def _psnr_and_oe(runs: list[dict[str, float | None]], group: str) -> str:
+    """Return PSNR of all and of overexposed pixels: the mean over runs and, of several, their deviation."""
+    texts = []
+    for figure in (f"{group}/psnr", f"{group}/psnr_oe"):
+        values = [value for run in runs if (value := run[figure]) is not None]
+        text = _cell(statistics.mean(values) if values else None, 2)
+        texts.append(f"{text} ± {statistics.stdev(values):.2f}" if len(values) > 1 else text)
+    return " / ".join(texts)
 
 
 def report_natural(files: Path, out: Path) -> Iterable[str]:

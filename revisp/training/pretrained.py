@@ -1,12 +1,14 @@
 """Start a training from a model folder: its networks on the base of one camera, and which weights then learn.
 
-The scales and biases of channels are enough to adapt a network to another domain, as in S.-A. Rebuffi, H. Bilen,
-A. Vedaldi, "Learning multiple visual domains with residual adapters", NeurIPS 2017.
+The networks know photos of all cameras, and not this one. So `fit_shares` measures on its own photos how far they
+are right. The scales and biases of channels are enough to adapt a network to another domain, as in S.-A. Rebuffi,
+H. Bilen, A. Vedaldi, "Learning multiple visual domains with residual adapters", NeurIPS 2017.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,12 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from revisp.backbones.fitted import Fitted
 from revisp.camera.profile import CameraProfile
+from revisp.data.picture import Sample
 from revisp.errors import ConfigError
 from revisp.model_folder import from_pretrained
 from revisp.pipeline import ReverseISP
+from revisp.training.baselines import place_in
 
-__all__ = ["ADAPTED", "Adapted", "choose_learning", "fold_adapters", "start_from"]
+__all__ = ["ADAPTED", "Adapted", "choose_learning", "fit_shares", "fold_adapters", "start_from"]
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +32,12 @@ Adapted = Literal["adapters", "all"]
 """Weights of a pretrained model that learn."""
 
 ADAPTED: tuple[Adapted, ...] = ("adapters", "all")
+
+SHARE_SAMPLES = 16
+"""Samples that `fit_shares` looks at."""
+
+LEAST_OVEREXPOSED = 50
+"""Overexposed pixels below which nothing is known of their level."""
 
 
 class _ChannelScale(nn.Module):
@@ -74,7 +85,7 @@ def choose_learning(model: ReverseISP, learning: Adapted) -> None:
     """Let all weights of a pretrained pipeline learn, or small adapters alone.
 
     The adapters are a scale for each output channel of each convolution and linear layer, their biases, the
-    normalisations, and the gains of the branches. The base stays as it is fitted. `fold_adapters` ends this.
+    normalisations, and what `fit_shares` sets. The base stays as it is fitted. `fold_adapters` ends this.
 
     Args:
         model: the pipeline.
@@ -90,6 +101,8 @@ def choose_learning(model: ReverseISP, learning: Adapted) -> None:
     total = sum(p.numel() for p in model.parameters())
     model.requires_grad_(False)
     model.gains.requires_grad_(True)
+    if isinstance(model.base, Fitted):
+        model.base.share.requires_grad_(True)
     networks = [*model.branches.values(), *([] if model.refine is None else [model.refine.network])]
     for layer in [layer for network in networks for layer in network.modules()]:
         weight = getattr(layer, "weight", None)
@@ -105,6 +118,50 @@ def choose_learning(model: ReverseISP, learning: Adapted) -> None:
         parametrize.register_parametrization(layer, "weight", scale)
     count = sum(p.numel() for p in model.parameters() if p.requires_grad)
     log.info("Adapters: %s of %s parameters learn (%.1f %%)", f"{count:,}", f"{total:,}", 100 * count / total)
+
+
+@torch.no_grad()
+def fit_shares(model: ReverseISP, samples: Sequence[Sample]) -> None:
+    """Set how much of the networks' corrections a pipeline on a base `Fitted` takes, by least squares.
+
+    With a share of 0, a branch gives what the fitted camera alone gives, and with 1, the whole of its correction.
+    The error that counts is that over the branch's own pixels, relative to the fitted camera's in each sample:
+    PSNR is a mean over photos, too, and one that the camera explains badly must not decide alone.
+
+    Args:
+        model: the pipeline, whose base is fitted already.
+        samples: pairs of the camera. The `SHARE_SAMPLES` with most overexposed pixels count. Without
+            `LEAST_OVEREXPOSED` such pixels, the share of the OE branch stays.
+    """
+    base, training = model.base, model.training
+    assert isinstance(base, Fitted)
+    model.eval()
+    masked = [(sample, model.overexposure_mask(sample.srgb[None])) for sample in samples]
+    masked.sort(key=lambda each: float(each[1].sum()), reverse=True)
+    sums: dict[str, Tensor] = {}  # of each part: its pixels, what its change explains, and the change's squares
+    for sample, mask in masked[:SHARE_SAMPLES]:
+        srgb, place = sample.srgb[None], None if (place := place_in(sample)) is None else place[None]
+        formula = base(model.base_raw(srgb, mask, place)).clamp(0, 1)
+        for part, raw in model.run_branches(srgb, mask, place=place)[0].items():
+            weight, change = sample.valid * (mask if part == "oe" else 1 - mask), raw - formula
+            error = sample.target - formula
+            found = (weight, weight * change * error, weight * change.square())
+            scale = (weight * error.square()).sum().clamp_min(1e-12)
+            pixels, explained, squares = (each.sum() for each in found)
+            sums[part] = sums.get(part, torch.zeros(3)) + torch.stack([pixels, explained / scale, squares / scale])
+    shares = {
+        part: float((explained / squares).clamp(0, 1))
+        for part, (count, explained, squares) in sums.items()
+        if squares > 0 and (part != "oe" or count >= LEAST_OVEREXPOSED)
+    }
+    base.share.fill_(shares.get("oe", 1.0))
+    for name, heads in model.heads.items():
+        for part, gain in zip(heads, model.gains[name].split(3, dim=1), strict=True):
+            if part != "oe":
+                gain.mul_(shares.get(part, 1.0))
+    model.train(training)
+    told = ", ".join(f"{part} {share:.2f}" for part, share in shares.items())
+    log.info("Shares of the networks' corrections that suit this camera: %s", told or "not known")
 
 
 def fold_adapters(model: ReverseISP) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from revisp.backbones.estimated import Estimated, PhotoEstimate
+from revisp.backbones.fitted import Fitted
 from revisp.camera.fit import FitPair
 from revisp.camera.unprocess import UPIUnprocess
 from revisp.cfa import pack
@@ -30,6 +31,7 @@ from revisp.pipeline import Reconstruction, ReverseISP
 from revisp.refine import yuv_loss
 from revisp.training.baselines import Baseline, fit_pairs, fitted_baselines, place_in, without_place
 from revisp.training.estimate import EstimateTraining, train_estimate
+from revisp.training.pretrained import fit_shares
 
 __all__ = ["Fittable", "RefineTraining", "ReverseISPTask", "Schedule"]
 
@@ -194,6 +196,8 @@ class ReverseISPTask(pl.LightningModule):
                 if network is not self.model.base:
                     raise
                 log.warning("The base starts unfitted, as the inverse of the sRGB curve: %s", error)
+        if isinstance(self.model.base, Fitted):
+            fit_shares(self.model, samples)
 
     def train_base(self, data: SceneDataModule, device: torch.device) -> None:
         """Train an estimated base on whole views of scenes; the branches then stand on what it says.

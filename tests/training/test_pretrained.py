@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,12 @@ from revisp.camera.fitted import FittedCamera
 from revisp.camera.place import place_map
 from revisp.camera.simulate import SIMULATED
 from revisp.config import compose
+from revisp.data.picture import Sample
 from revisp.errors import ConfigError, WeightsError
 from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 from revisp.training.build import build_model
-from revisp.training.pretrained import choose_learning, fold_adapters, start_from
+from revisp.training.pretrained import choose_learning, fit_shares, fold_adapters, start_from
 
 GAMMA = tuple((np.linspace(0, 1, 65) ** 2.2).tolist())
 CAMERA = FittedCamera(
@@ -151,7 +153,69 @@ def test_adapters_of_the_default_are_few() -> None:
     total = sum(p.numel() for p in model.parameters())
     choose_learning(model, "adapters")
     assert 0.003 < sum(p.numel() for p in model.parameters() if p.requires_grad) / total < 0.02
-    assert not any(p.requires_grad for p in model.base.parameters())  # type: ignore[union-attr]
+    assert [name for name, p in model.named_parameters() if p.requires_grad and "base" in name] == ["base.share"]
+
+
+# How far its networks suit the camera ---------------------------------------------------------------------------
+
+
+def shared_model(folder: Path, oe: float, noe: float) -> ReverseISP:
+    """Return a pipeline on the fitted camera, with shares of its corrections."""
+    model = start_from(model_folder(folder, "estimated"), SIMULATED.profile)
+    assert isinstance(model.base, Fitted)
+    model.base.load(
+        replace(CAMERA, matrix=tuple(tuple(4 * x for x in row) for row in CAMERA.matrix))
+    )  # white: 0.25
+    with torch.no_grad():
+        model.gains["noe"].mul_(noe)
+        model.base.share.fill_(oe)
+    return model
+
+
+def sky(clipped: int) -> torch.Tensor:
+    photo = 0.6 * torch.rand(3, 48, 64, generator=torch.Generator().manual_seed(2))
+    photo[:, :clipped] = 1
+    return photo
+
+
+def sample_of(photo: torch.Tensor, raw: torch.Tensor) -> Sample:
+    return Sample(photo, raw[:1], raw, "x", torch.ones_like(photo[:1]), place=place_map(*photo.shape[-2:]))
+
+
+@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.4, 0.7), (1.0, 1.0)])
+def test_the_shares_of_the_corrections_are_found_in_the_photos_of_the_camera(
+    shares: tuple[float, float], tmp_path: Path
+) -> None:
+    photo = sky(16)
+    truth = shared_model(tmp_path / "a", *shares).eval()(photo[None]).raw_rgb[0].detach()
+    model = shared_model(tmp_path / "b", 1.0, 1.0)
+    whole = model.gains["noe"].detach().clone()
+    fit_shares(model, [sample_of(photo, truth)])
+    assert isinstance(model.base, Fitted)
+    assert model.base.share.item() == pytest.approx(shares[0], abs=1e-3)
+    torch.testing.assert_close(model.gains["noe"] / whole, torch.full_like(whole, shares[1]), atol=0.05, rtol=0)
+    torch.testing.assert_close(model.eval()(photo[None]).raw_rgb[0], truth, atol=2e-3, rtol=0)
+    assert model.train().training
+
+
+def test_without_overexposed_pixels_their_network_is_trusted_as_before(tmp_path: Path) -> None:
+    photo = sky(0)
+    model = shared_model(tmp_path / "a", 1.0, 1.0)
+    fit_shares(model, [sample_of(photo, shared_model(tmp_path / "b", 0.0, 0.0).eval()(photo[None]).raw_rgb[0])])
+    assert isinstance(model.base, Fitted)
+    assert model.base.share.item() == 1
+    assert model.gains["noe"].abs().max() < 1e-4
+
+
+def test_a_gain_map_is_trusted_whatever_the_share_is(base: Fitted) -> None:
+    x, change, gain = base_input(torch.ones(1, 3, 8, 12)), torch.ones(1, 3, 8, 12), torch.full((1, 1, 8, 12), 2.0)
+    gain[..., :6] = torch.nan
+    trusted = base.compose("oe", x, change, gain)
+    with torch.no_grad():
+        base.share.fill_(0.0)
+    found = base.compose("oe", x, change, gain)
+    assert torch.equal(found[..., 6:], trusted[..., 6:])
+    torch.testing.assert_close(found[..., :6], base(x)[..., :6])
 
 
 # For a user -----------------------------------------------------------------------------------------------------
