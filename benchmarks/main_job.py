@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import torch
 from _report import provenance
+from torch import Tensor
+
+import revisp
+from revisp.camera.target import as_camera
+from revisp.cfa import pack
+from revisp.data import create_data
+from revisp.evaluation.scores import score_pair
+from revisp.mask import overexposure_mask
+from revisp.mosaic import mosaic
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 JOB = ["revisp-train", "+backbone=unet"]
@@ -26,6 +38,7 @@ RIVALS = {
     "upi": "UPI unprocessing, true colour matrix and white balance",
     "upi_fitted": "UPI, its brightness fitted to the training pairs too",
     "classical": "fitted classical inverse: curve, matrix, headroom",
+    "package": "the model in the package, for any camera; true colour matrix, brightness fitted",
 }
 COLUMNS = {
     "psnr": "PSNR",
@@ -44,6 +57,36 @@ def run_job(folder: Path) -> tuple[dict[str, float | None], float]:
     command = Path(sys.executable).with_name(JOB[0])  # of this environment, activated or not
     subprocess.run([command, *JOB[1:], f"hydra.run.dir={folder}"], check=True)
     return json.loads((folder / "metrics.json").read_text()), time.monotonic() - started
+
+
+@torch.inference_mode()
+def score_package() -> dict[str, float]:
+    """Score the model in the package on the job's validation photographs.
+
+    Its RAW is that of the canonical sensor, and `as_camera` makes it the simulated camera's. A photo does not tell
+    the exposure: it is fitted to the training photographs.
+    """
+    model, data = revisp.from_pretrained(), create_data("embedded")
+    data.setup()
+
+    def predict(srgb: Tensor) -> Tensor:
+        assert model.profile is not None
+        return as_camera(revisp.predict(model, srgb).raw_rgb, model.profile, data.profile)
+
+    ratios = []
+    for sample in data.training_samples():
+        unclipped = (overexposure_mask(sample.srgb) == 0).expand_as(sample.target)
+        ratios.append(sample.target[unclipped].median() / predict(sample.srgb)[unclipped].median())
+    brightness = statistics.median(map(float, ratios))
+    found = [
+        score_pair(
+            pack(mosaic((predict(srgb) * brightness).clamp(max=1), cfa), cfa), pack(bayer, cfa), srgb, cfa=cfa
+        )
+        for srgb, bayer in ((batch.srgb[0], batch.bayer[0]) for batch in data.test_dataloader())
+        for cfa in [data.profile.cfa]
+    ]
+    known = {name: [scores[name] for scores in found if not math.isnan(scores[name])] for name in COLUMNS}
+    return {f"package/{name}": statistics.fmean(values) for name, values in known.items()}
 
 
 def table(metrics: dict[str, float | None], seconds: float) -> str:
@@ -71,7 +114,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        filled = table(*run_job(run))
+        metrics, seconds = run_job(run)
+        filled = table(metrics | score_package(), seconds)
         sys.stdout.write(filled)
         if arguments.readme:
             README.write_text(PLACE.sub(lambda _: filled, README.read_text()))
