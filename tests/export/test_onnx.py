@@ -26,13 +26,14 @@ from revisp.pipeline import ReverseISP
 
 PROFILE = SIMULATED.profile.replace(cfa="GRBG", black_level=(60, 64, 66, 62))
 UNET = {"width": 4, "depth": 2}
+SMALL = {"width": 4, "depth": 1}
 PIPELINES: dict[str, dict[str, Any]] = {
     "paper": {"backbone_kwargs": UNET, "padding": "ones4", "mask": {"dilation": 1}},
     "shared, refined": {
-        "backbone_kwargs": UNET,
+        "backbone_kwargs": SMALL,
         "branches": "shared",
         "base": "classical",
-        "refine": UNET,
+        "refine": SMALL,
         "fusion": {"kind": "feathered"},
     },
     "Bayer planes": {"backbone": "zeronoise", "backbone_kwargs": {"channels": 8}, "branches": "plain"},
@@ -56,16 +57,23 @@ def build(kind: str) -> ReverseISP:
     return model
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Each pipeline's graph."""
-    folder = tmp_path_factory.mktemp("onnx")
-    paths = {kind: folder / f"{number}.onnx" for number, kind in enumerate(PIPELINES)}
-    for kind, path in paths.items():
+class Exported(dict[str, Path]):
+    """Each pipeline's graph, made when it is asked for: the tests may be divided between processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __missing__(self, kind: str) -> Path:
+        self[kind] = path = self.folder / f"{len(self)}.onnx"
         check = export_onnx(build(kind), path, name=kind, uint8=kind in BYTES)
         assert check.difference <= check.tolerance
-    assert sorted(folder.iterdir()) == sorted(paths.values())
-    return paths
+        assert sorted(self.folder.iterdir()) == sorted(self.values())
+        return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return Exported(tmp_path_factory.mktemp("onnx"))
 
 
 def photo(batch: int, height: int, width: int) -> torch.Tensor:
@@ -83,7 +91,7 @@ def expected(model: ReverseISP, srgb: torch.Tensor) -> torch.Tensor:
 
 
 @kinds
-def test_onnxruntime_gives_what_the_model_gives_at_any_size(files: dict[str, Path], kind: str) -> None:
+def test_onnxruntime_gives_what_the_model_gives_at_any_size(files: Exported, kind: str) -> None:
     session, model = onnxruntime.InferenceSession(files[kind]), build(kind)
 
     @settings(max_examples=12, deadline=None, derandomize=True)
@@ -105,7 +113,7 @@ def test_onnxruntime_gives_what_the_model_gives_at_any_size(files: dict[str, Pat
 
 
 @kinds
-def test_the_file_says_what_an_engine_must_know(files: dict[str, Path], kind: str) -> None:
+def test_the_file_says_what_an_engine_must_know(files: Exported, kind: str) -> None:
     model = onnx.load(files[kind])
     (entry,) = model.metadata_props
     values = json.loads(entry.value)
@@ -121,7 +129,7 @@ def test_the_file_says_what_an_engine_must_know(files: dict[str, Path], kind: st
 
 @kinds
 @pytest.mark.parametrize("tile", [None, 96])
-def test_tiles_leave_no_seams(files: dict[str, Path], kind: str, tile: int | None) -> None:
+def test_tiles_leave_no_seams(files: Exported, kind: str, tile: int | None) -> None:
     pipeline, srgb = OnnxPipeline(files[kind]), photo(1, 203, 170)
     assert pipeline.info.reach is not None
     assert 2 * pipeline.info.reach < 96 - pipeline.info.align
@@ -134,13 +142,13 @@ def test_tiles_leave_no_seams(files: dict[str, Path], kind: str, tile: int | Non
     assert (pipeline.cfa, pipeline.profile) == ("GRBG", PROFILE)
 
 
-def test_narrow_tiles_are_blended(files: dict[str, Path]) -> None:
+def test_narrow_tiles_are_blended(files: Exported) -> None:
     kind, srgb = "paper", photo(1, 64, 90)
     bayer = OnnxPipeline(files[kind]).bayer(srgb[0], tile=16)
     assert (bayer - expected(build(kind), srgb)[0]).abs().mean() < 0.05
 
 
-def test_what_is_no_photo_is_refused(files: dict[str, Path]) -> None:
+def test_what_is_no_photo_is_refused(files: Exported) -> None:
     pipeline = OnnxPipeline(files["Bayer planes"])
     with pytest.raises(ShapeError, match=r"\[3, H, W\]"):
         pipeline.bayer(torch.rand(1, 3, 20, 20))
@@ -150,7 +158,7 @@ def test_what_is_no_photo_is_refused(files: dict[str, Path]) -> None:
         pipeline.bayer(torch.rand(3, 20, 20), tile=8)
 
 
-def test_what_is_no_export_is_refused(files: dict[str, Path], tmp_path: Path) -> None:
+def test_what_is_no_export_is_refused(files: Exported, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such file"):
         OnnxPipeline(tmp_path / "none.onnx")
     (tmp_path / "damaged.onnx").write_bytes(files["shared, refined"].read_bytes()[:5000])
