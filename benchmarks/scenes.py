@@ -1,12 +1,13 @@
 """Judge blind inverses on views of scenes that none has learnt, whose light above the photo's white is known.
 
-    python benchmarks/scenes.py SCENES [--model FOLDER ...] [--cache FOLDER] [--views 4] [--json OUT]
+    python benchmarks/scenes.py SCENES [--model FOLDER ...] [--branches] [--cache FOLDER] [--views 4] [--json OUT]
 
 SCENES is a folder of scenes, or its data set by revisp-prepare; its test scenes are shown. Each view is rendered
 in the same eight random renderings. Every method gets the 3x3 matrix that fits best where nothing is clipped (E3
 of docs/how-to/blind.md), so the colours in which it answers do not matter. Beside the models stand the inverse of
 the sRGB curve, UPI's, and the classical inverse (one curve, matrix and headroom), fitted to views of the training
-scenes in random renderings.
+scenes in random renderings. With --branches, each branch of a model also answers alone, so that one sees what
+their fusion gains.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from revisp.data.scene_pairs import rendered_pair
 from revisp.data.scene_views import SceneLibrary, random_view, view_any
 from revisp.evaluation.score_blind import BASELINES, Method, model_method
 from revisp.metrics.blind import CLIPPED, bin_picture, fit_colour, green_stops
+from revisp.pipeline import ReverseISP
 
 SIZE = 256
 """Side of a view in pixels."""
@@ -45,7 +47,7 @@ LEAST_OE = 50
 UNIT = 0.999
 """Quantile of the brightest channel of the light that counts as white in the PSNR."""
 
-COLUMNS = ("psnr", "psnr_oe", "psnr_noe", "ev", "ev_oe", "ev_noe", "bias_oe")
+COLUMNS = ("psnr", "psnr_oe", "psnr_noe", "ev", "ev_oe", "known_oe", "ev_noe", "bias_oe")
 
 Figures = dict[str, float]
 
@@ -55,13 +57,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scenes", type=Path)
     parser.add_argument("--model", type=Path, action="append", default=[], help="model folder to judge as well")
+    parser.add_argument("--branches", action="store_true", help="judge each branch alone as well")
     parser.add_argument("--cache", type=Path, help="folder that keeps decoded scenes")
     parser.add_argument("--views", type=int, default=4, help="views of each scene")
     parser.add_argument("--json", type=Path, help="keep all figures")
     arguments = parser.parse_args()
     library = SceneLibrary(arguments.scenes, cache=arguments.cache)
-    methods = {**BASELINES, "classical": classical(library), "default": model_method(revisp.from_pretrained())}
-    methods |= {folder.name: model_method(revisp.from_pretrained(folder)) for folder in arguments.model}
+    methods: dict[str, Method] = {**BASELINES, "classical": classical(library)}
+    for name, folder in {"default": None, **{folder.name: folder for folder in arguments.model}}.items():
+        model = revisp.from_pretrained(folder)
+        methods[name] = model_method(model)
+        if arguments.branches and not model.plain:
+            methods |= {f"{name}, {branch} alone": branch_method(model, branch) for branch in ("oe", "noe")}
     found: dict[str, dict[str, list[Figures]]] = {name: {} for name in methods}
     for number, scene in enumerate(library.parts["test"]):
         print(f"{scene.name} ({scene.kind})", flush=True)
@@ -71,6 +78,12 @@ def main() -> None:
                 for name, figures in judge(methods, photo, truth).items():
                     found[name].setdefault(scene.name, []).append({**figures, "rendering": rendering})
     keep(arguments.json, "\n\n".join(report(found)), found)
+
+
+def branch_method(model: ReverseISP, branch: str) -> Method:
+    """Return a branch alone as a method: white-balanced demosaiced RAW."""
+    gains = canonical_profile().gains if model.profile is None else model.profile.gains
+    return lambda srgb: apply_gains(getattr(revisp.predict(model, srgb, branches=True), branch), gains)
 
 
 def classical(library: SceneLibrary) -> Method:
@@ -116,6 +129,7 @@ def judge(methods: Mapping[str, Method], photo: Tensor, truth: Tensor) -> dict[s
                 ("psnr", -10 * (error[region].mean() + 1e-12).log10().item()),
                 ("ev", stops[region].abs().median().item()),
                 ("bias", stops[region].mean().item()),
+                ("known", (stops[region] - stops[region].mean()).abs().median().item()),
             )
         }
     return scores
@@ -139,7 +153,8 @@ def report(found: Mapping[str, Mapping[str, list[Figures]]]) -> Iterable[str]:
     yield (
         f"Means over {len(scenes)} scenes of {sum(map(len, scenes.values()))} photos, ± deviation between scenes. "
         "PSNR in dB, white is the 99.9th percentile of the light; ev: median absolute error of green in EV; "
-        "bias: mean error in EV; oe: all channels clipped; noe: none."
+        "bias: mean error in EV; known: ev if the bias of each photo were known; oe: all channels clipped; noe: "
+        "none."
     )
 
 
