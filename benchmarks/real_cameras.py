@@ -27,7 +27,8 @@ from _report import provenance
 from revisp.camera.cameras import known_cameras
 from revisp.camera.profile import CameraProfile
 from revisp.challenges import CHALLENGES
-from revisp.data.manifest import Entry, read_manifest
+from revisp.data.entry import Entry
+from revisp.data.manifest import read_manifest
 from revisp.io.converters import available_converters
 from revisp.io.raw.read import read_raw
 

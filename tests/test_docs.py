@@ -125,7 +125,7 @@ def test_a_data_set_opens_as_its_page_says(tmp_path: Path, monkeypatch: pytest.M
 def test_every_field_of_a_data_set_is_explained() -> None:
     from revisp.camera.fitted import FittedCamera
     from revisp.camera.profile import CameraProfile
-    from revisp.data.manifest import ARRAYS, KINDS, Entry, Reject
+    from revisp.data.entry import ARRAYS, KINDS, Entry, Reject
 
     page = (REPOSITORY / "docs" / "data-sets.md").read_text()
     fields = [field.name for kind in (Entry, Reject, CameraProfile, FittedCamera) for field in fields_of(kind)]

@@ -17,7 +17,8 @@ from revisp.camera.noise import NoiseLevels
 from revisp.camera.profile import CameraProfile
 from revisp.camera.scene_rendering import SceneRendering
 from revisp.camera.simulate import SIMULATED
-from revisp.data.manifest import MANIFEST, Entry, Reject, outcome_of, read_manifest, write_manifest
+from revisp.data.entry import Entry, Reject, outcome_of
+from revisp.data.manifest import MANIFEST, read_manifest, write_manifest
 from revisp.errors import ConfigError, DataError, RevispError
 from revisp.export.graph import GraphInfo
 from revisp.io.camera_file import load_camera, load_curve, load_profile, save_camera

@@ -13,7 +13,7 @@ from revisp.io.header import metadata_of
 
 if TYPE_CHECKING:
     from revisp.camera.profile import CameraProfile
-    from revisp.data.manifest import Entry
+    from revisp.data.entry import Entry
 
 __all__ = ["Conditions", "conditions_of"]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from revisp.data.picture import Sample, know_places, with_place
+from revisp.data.picture import PHASES, Sample, know_places, table_of, with_place
 from revisp.data.strata import Strata
 from revisp.errors import ConfigError, DataError
 from revisp.symmetry import SYMMETRIES, Symmetry
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from revisp.cfa import CFA
-    from revisp.data.picture import Picture
+    from revisp.data.picture import Picture, PictureTable
 
 __all__ = ["CropDataset", "CropSampler", "CropSpec"]
 
@@ -94,9 +94,9 @@ class CropSampler(Sampler[CropSpec]):
         _check(crop, length, oe_share, strata, rank, world_size)
         if not pictures:
             raise DataError("there are no images to crop from")
-        for picture in pictures:
-            _check_size(picture, cfa, crop)
         self.pictures = pictures
+        self.table = table_of(pictures)
+        _check_sizes(pictures, self.table, cfa, crop)
         self.cfa = cfa
         self.crop = crop
         self.length = length // world_size * world_size
@@ -106,10 +106,10 @@ class CropSampler(Sampler[CropSpec]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
-        areas = np.array([picture.height * picture.width for picture in pictures], float)
+        areas = self.table.height.astype(float) * self.table.width
         self._by_area = np.cumsum(areas / areas.sum())
         self._strata = None if strata is None else Strata(pictures, crop, strata)
-        self._with_oe = np.flatnonzero([picture.has_overexposed for picture in pictures])
+        self._with_oe = np.flatnonzero(self.table.overexposed)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iteration; Lightning calls this before each epoch."""
@@ -135,11 +135,14 @@ class CropSampler(Sampler[CropSpec]):
             index, top, left = self._strata.draw(image, pixel, row, column)
         else:
             index = min(int(np.searchsorted(self._by_area, image, side="right")), len(self.pictures) - 1)
-            picture = self.pictures[index]
-            top = int(row * (picture.height - self.crop + 1))
-            left = int(column * (picture.width - self.crop + 1))
+            height, width = self._size(index)
+            top = int(row * (height - self.crop + 1))
+            left = int(column * (width - self.crop + 1))
         chosen = SYMMETRIES[int(symmetry * len(SYMMETRIES))] if self.augment else SYMMETRIES[0]
         return self._fit(index, top, left, chosen, seed)
+
+    def _size(self, index: int) -> tuple[int, int]:
+        return int(self.table.height[index]), int(self.table.width[index])
 
     @staticmethod
     def _overexposed_pixel(picture: Picture, pixel: float) -> tuple[int, int]:
@@ -150,10 +153,9 @@ class CropSampler(Sampler[CropSpec]):
 
     def _fit(self, index: int, top: int, left: int, symmetry: Symmetry, seed: int) -> CropSpec:
         """Move a window into the picture, to the nearest position above and left whose phase fits the symmetry."""
-        picture = self.pictures[index]
-        offsets = symmetry.window_offset(picture.cfa, self.crop, self.cfa)
+        offsets = symmetry.window_offset(PHASES[self.table.cfa[index]], self.crop, self.cfa)
         place = []
-        for start, offset, side in zip((top, left), offsets, (picture.height, picture.width), strict=True):
+        for start, offset, side in zip((top, left), offsets, self._size(index), strict=True):
             start = min(max(start, 0), side - self.crop)
             start -= (start - offset) % 2
             if start < 0:
@@ -164,8 +166,13 @@ class CropSampler(Sampler[CropSpec]):
         return CropSpec(index, place[0], place[1], symmetry, seed)
 
 
-def _check_size(picture: Picture, cfa: CFA, crop: int) -> None:
+def _check_sizes(pictures: Sequence[Picture], table: PictureTable, cfa: CFA, crop: int) -> None:
     """Require room for a crop of the data set's phase, so that every window fits at least without symmetry."""
+    offsets = np.array([phase.offset_to(cfa) for phase in PHASES])[table.cfa]
+    small = (np.stack([table.height, table.width], axis=1) < crop + offsets).any(axis=1)
+    if not small.any():
+        return
+    picture = pictures[int(small.argmax())]
     for side, offset in zip((picture.height, picture.width), picture.cfa.offset_to(cfa), strict=True):
         if side < crop + offset:
             moved = " and the pixel by which its Bayer phase moves it" if offset else ""

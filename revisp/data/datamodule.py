@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from revisp.data.base import DataModule, check_whole
 from revisp.data.crops import CropDataset, CropSampler
-from revisp.data.picture import Picture, PictureSource, Sample, know_places
+from revisp.data.picture import Picture, PictureSource, Sample, know_places, table_of
 from revisp.data.tiles import TileDataset, picture_tiles, spread, spread_tiles
 from revisp.errors import ConfigError
 
@@ -204,10 +204,11 @@ class PairDataModule(DataModule):
 
     def _tile_loader(self, limit: int | None) -> DataLoader[Sample]:
         pictures = self.val_pictures
+        table = table_of(pictures)
         tiles = [
             tile
             for image in range(len(pictures))
-            for tile in spread(picture_tiles(pictures, image, self.profile.cfa, self.val_tile), limit)
+            for tile in spread(picture_tiles(table, image, self.profile.cfa, self.val_tile), limit)
         ]
         return DataLoader(TileDataset(pictures, tiles), batch_size=1)
 

@@ -3,6 +3,7 @@
 Layout::
 
     ROOT/manifest.jsonl            one JSON object a line, in natural order of names
+    ROOT/manifest.index            of a large manifest: its columns (`revisp.data.manifest_index`)
     ROOT/arrays/NAME.raw.npy       uint16 [H, W], the mosaic in the stored units of the entry's profile; H, W even
     ROOT/arrays/NAME.srgb.npy      uint8 or uint16 [H, W, 3], the photo on the RAW's grid
     ROOT/arrays/NAME.target.npy    float16 [3, H, W], the demosaiced RAW, normalised
@@ -14,205 +15,115 @@ All arrays open by ``numpy.load(path, mmap_mode="r", allow_pickle=False)``.
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import itertools
 import json
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, TypeVar, cast, overload
 
-from pydantic import AfterValidator, Field, PlainValidator
-from typing_extensions import TypedDict
+import numpy as np
 
-from revisp.camera.profile import Profile
+from revisp.data.columns import item_of, key_of
+from revisp.data.entry import Entry, Reject
+from revisp.data.manifest_index import INDEX, is_large, map_rows, read_rows
 from revisp.errors import DataError
 from revisp.io.atomic import atomic_write
 from revisp.io.file_names import natural_key
-from revisp.schema import Flag, Json, Share, Text, Whole, build, check_fields, one_of, parse
 
-__all__ = [
-    "ARRAYS",
-    "KINDS",
-    "MANIFEST",
-    "MAX_OE",
-    "MIN_SIDE",
-    "SPLITS",
-    "VALID_BLOCK",
-    "Entry",
-    "Manifest",
-    "Reject",
-    "Source",
-    "array_path",
-    "outcome_of",
-    "read_manifest",
-    "write_manifest",
-]
+__all__ = ["MANIFEST", "Items", "Manifest", "read_entries", "read_manifest", "write_manifest"]
 
 MANIFEST = "manifest.jsonl"
 """File name of the manifest in its data set's folder."""
 
-Array = Literal["raw", "srgb", "target", "valid", "oe"]
-ARRAYS: tuple[Array, ...] = get_args(Array)
-"""The stored arrays of an image, one file each. ``"valid"`` exists only if `Entry.has_valid` is true."""
+MOST_KEPT = 1024
+"""Items that are kept once they were read."""
 
-KINDS = ("raw+jpeg", "raw+preview", "raw+developer", "aim2022", "ntire2025", "pair", "simulated")
-"""The origins of the photo of a pair."""
+T = TypeVar("T", Entry, Reject)
 
-WHOLE_KINDS = ("raw+jpeg", "raw+preview", "raw+developer", "simulated")
-"""Those whose photo is the whole one that the camera took."""
-
-SPLITS = ("train", "val")
-
-VALID_BLOCK = 32
-"""Pixels at each side of a block of the map of valid pixels."""
-
-MIN_SIDE = 24
-"""Least pixels at each side of an image: SSIM needs planes of 11, and another Bayer phase costs two pixels."""
-
-MOST_SIDE = 2**20
-"""Most pixels at each side of an image."""
-
-MAX_OE = 4096
-"""Most overexposed positions that are stored for an image."""
-
-_FILE_NAME = re.compile(r"[^./\\:*?\"<>|\x00-\x1f\x7f][^/\\:*?\"<>|\x00-\x1f\x7f]*")
+Array = np.ndarray[Any, Any]
 
 
-def _file_name(value: Any) -> str:
-    """Require a plain file name: a name with a separator could leave the data set's folder."""
-    whole = isinstance(value, str) and _FILE_NAME.fullmatch(value)
-    if not whole or len(value.encode(errors="surrogatepass")) > 200:
-        raise ValueError("must be a file name without folder, of at most 200 bytes, not beginning with a dot")
-    return value
+class Items(Sequence[T]):
+    """Images or refused inputs of a manifest, in natural order of their names.
 
+    They are kept as columns. An item is read from its line when it is indexed, so that a million of them take
+    90 MB, which worker processes share.
 
-def _one_line(value: str) -> str:
-    if not value.strip() or "\n" in value:
-        raise ValueError("must be a text of one line, not empty")
-    return value
-
-
-def _even(value: int) -> int:
-    if value % 2:
-        raise ValueError("must be an even number of pixels")
-    return value
-
-
-Name = Annotated[str, PlainValidator(_file_name)]
-Line = Annotated[Text, AfterValidator(_one_line)]
-Side = Annotated[Whole, Field(ge=MIN_SIDE, le=MOST_SIDE), AfterValidator(_even)]
-Object = dict[Text, Json]
-
-
-class Source(TypedDict):
-    """A file that an item was made of, and its state then."""
-
-    path: Text
-    size: Whole
-    mtime_ns: Annotated[int, Field(strict=True, gt=-(2**63), lt=2**63)]
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One image of a prepared data set.
-
-    Attributes:
-        name: unique in its data set; the stem of its arrays.
-        kind: the origin of its photo, one of `KINDS`.
-        scene: name of the scene that it shows; all images of a scene are in the same split.
-        split: ``"train"`` or ``"val"``.
-        camera: make and model, such as ``"GoPro HERO7 Black"``.
-        profile: constants of the stored mosaic.
-        height: rows of the arrays, even, at least `MIN_SIDE`.
-        width: columns of the arrays, even, at least `MIN_SIDE`.
-        oe_share: share of overexposed pixels, in [0, 1].
-        sources: the files from which it was made: ``{"path": str, "size": int, "mtime_ns": int}`` each.
-        fingerprint: hash of sources and settings. If it differs, the image must be made again.
-        alignment: the registration of photo and RAW, or None.
-        developer: the program that developed the photo from the RAW, or None.
-        style: the style of that program, or None.
-        fitted: figures of the camera model fitted to the pair, such as ``{"psnr": dB}``, or None.
-        has_valid: whether some pixels do not count; a file then lists them by blocks.
-
-    Raises:
-        DataError: a value has the wrong type or is outside its range; the message names the field.
+    Args:
+        root: the data set's folder.
+        rows: all rows of the manifest (`revisp.data.columns.ROW`).
+        at: positions of the items in ``rows``.
     """
 
-    name: Name
-    kind: Annotated[Text, one_of(KINDS)]
-    scene: Line
-    split: Annotated[Text, one_of(SPLITS)]
-    camera: Line
-    profile: Profile
-    height: Side
-    width: Side
-    oe_share: Share
-    sources: tuple[Source, ...]
-    fingerprint: Line
-    alignment: Object | None = None
-    developer: Text | None = None
-    style: Text | None = None
-    fitted: Object | None = None
-    has_valid: Flag = False
-
-    def __post_init__(self) -> None:
-        check_fields(self, "", DataError)
+    def __init__(self, root: Path, rows: Array, at: Array) -> None:
+        self.root = root
+        self._rows = rows
+        self._at = at
+        self._read: Callable[[int], T] = functools.lru_cache(MOST_KEPT)(self._read_line)
 
     @property
-    def whole(self) -> bool:
-        """Whether it shows the whole photo that the camera took; the photos of challenges and pairs may be cut."""
-        return self.kind in WHOLE_KINDS
+    def columns(self) -> Array:
+        """The rows of the items, a copy: `revisp.data.columns.ROW`."""
+        return self._rows[self._at]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the entry as JSON values, with ``"status": "ok"``."""
-        return {"status": "ok", **_shallow(self), "profile": self.profile.to_dict(), "sources": list(self.sources)}
+    def select(self, which: Array) -> Items[T]:
+        """Return the items of a mask ``[len(self)]``."""
+        return self.at(np.flatnonzero(which))
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Entry:
-        """Build an entry from the result of `to_dict`.
+    def at(self, positions: Array) -> Items[T]:
+        """Return the items at these positions, in their order."""
+        return Items(self.root, self._rows, self._at[positions])
 
-        Raises:
-            DataError: a field is missing, unknown or wrong.
-        """
-        return build(cls, _fields(cls, values, "ok"), "", DataError)
+    def __len__(self) -> int:
+        return len(self._at)
+
+    @overload
+    def __getitem__(self, at: int) -> T: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> tuple[T, ...]: ...
+
+    def __getitem__(self, at: int | slice) -> T | tuple[T, ...]:
+        if isinstance(at, slice):
+            return tuple(self._read(row) for row in self._at[at].tolist())
+        return self._read(int(self._at[at]))
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self._read, self._at.tolist())
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str):
+            return NotImplemented
+        return len(self) == len(other) and all(one == two for one, two in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # as long as a manifest
+
+    def __repr__(self) -> str:
+        return f"Items({self.root}, {len(self)})"
+
+    def __reduce__(self) -> Any:
+        # Another process maps the index itself: the rows need not be sent.
+        index = self.root / INDEX if isinstance(self._rows, np.memmap) else None
+        return _items, (self.root, self._rows if index is None else index, self._at)
+
+    def _read_line(self, row: int) -> T:
+        start, length, line = (int(self._rows[name][row]) for name in ("start", "length", "line"))
+        path = self.root / MANIFEST
+        try:
+            with path.open("rb") as file:
+                file.seek(start)
+                item = item_of(file.read(length))
+        except (OSError, DataError) as error:
+            raise DataError(f"{path}:{line}: has changed since it was opened: {error}") from error
+        if item is None or key_of(item.name) != self._rows["name"][row]:
+            raise DataError(f"{path}:{line}: has changed since it was opened: begin again")
+        return cast("T", item)
 
 
-@dataclass(frozen=True)
-class Reject:
-    """An input that did not become an image.
-
-    Attributes:
-        name: the name that the image would have; unique in the data set.
-        sources: its files, as `Entry.sources`.
-        fingerprint: as `Entry.fingerprint`. While it is the same, the input is not tried again.
-        reason: the reason of the refusal, in one line.
-
-    Raises:
-        DataError: a value has the wrong type.
-    """
-
-    name: Name
-    sources: tuple[Source, ...]
-    fingerprint: Line
-    reason: Line
-
-    def __post_init__(self) -> None:
-        check_fields(self, "", DataError)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the rejection as JSON values, with ``"status": "rejected"``."""
-        return {"status": "rejected", **_shallow(self), "sources": list(self.sources)}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Reject:
-        """Build a rejection from the result of `to_dict`.
-
-        Raises:
-            DataError: a field is missing, unknown or wrong.
-        """
-        return build(cls, _fields(cls, values, "rejected"), "", DataError)
+def _items(root: Path, rows: Array | Path, at: Array) -> Items[Any]:
+    return Items(root, map_rows(rows) if isinstance(rows, Path) else rows, at)
 
 
 @dataclass(frozen=True)
@@ -226,37 +137,38 @@ class Manifest:
     """
 
     root: Path
-    entries: tuple[Entry, ...]
-    rejects: tuple[Reject, ...]
+    entries: Sequence[Entry]
+    rejects: Sequence[Reject]
 
 
 def read_manifest(root: str | Path) -> Manifest:
     """Read the manifest of a prepared data set.
 
+    Every line is checked. A large manifest gets an index beside it, by which it opens at once the next time.
+
     Raises:
         DataError: there is no manifest, or a line is not valid; the message gives file and line.
     """
+    rows = _read(root)
+    rejected = rows["rejected"]
+    entries, rejects = (Items[Any](Path(root), rows, np.flatnonzero(which)) for which in (~rejected, rejected))
+    return Manifest(Path(root), entries, rejects)
+
+
+def read_entries(root: str | Path) -> Items[Entry]:
+    """Read the images of a manifest, as `read_manifest` does, with their columns."""
+    rows = _read(root)
+    return Items(Path(root), rows, np.flatnonzero(~rows["rejected"]))
+
+
+def _read(root: str | Path) -> Array:
     path = Path(root) / MANIFEST
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        return read_rows(path)
     except FileNotFoundError:
         raise DataError(f"{root}: no prepared data set here ({MANIFEST} is missing)") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as UTF-8 text: {error}") from error
-    found: dict[str, Entry | Reject] = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            item = _parse(line)
-            if item.name in found:
-                raise DataError(f"the name {item.name!r} occurs twice")
-        except DataError as error:
-            raise DataError(f"{path}:{number}: {error}") from error
-        found[item.name] = item
-    items = [found[name] for name in sorted(found, key=natural_key)]
-    entries = tuple(item for item in items if isinstance(item, Entry))
-    return Manifest(Path(root), entries, tuple(item for item in items if isinstance(item, Reject)))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def write_manifest(root: str | Path, entries: Iterable[Entry], rejects: Iterable[Reject] = ()) -> Path:
@@ -270,56 +182,13 @@ def write_manifest(root: str | Path, entries: Iterable[Entry], rejects: Iterable
     for one, two in itertools.pairwise(items):
         if one.name == two.name:
             raise DataError(f"{root}: the name {one.name!r} occurs twice")
-    lines = []
-    for item in items:
-        try:
-            lines.append(json.dumps(item.to_dict(), allow_nan=False) + "\n")
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{root}: {item.name}: cannot be written as JSON: {error}") from error
     path = Path(root) / MANIFEST
     with atomic_write(path) as file:
-        file.write("".join(lines).encode())
+        for item in items:
+            try:
+                file.write(json.dumps(item.to_dict(), allow_nan=False).encode() + b"\n")
+            except (TypeError, ValueError) as error:
+                raise DataError(f"{root}: {item.name}: cannot be written as JSON: {error}") from error
+    if is_large(path):
+        read_rows(path)  # leaves the index
     return path
-
-
-def array_path(root: str | Path, name: str, what: Array) -> Path:
-    """Return the file of an image's array.
-
-    Args:
-        root: the data set's folder.
-        name: the image's name.
-        what: the array, one of `ARRAYS`.
-    """
-    return Path(root) / "arrays" / f"{name}.{what}.npy"
-
-
-def _parse(line: str) -> Entry | Reject:
-    try:
-        values = parse(line)
-    except ValueError as error:
-        raise DataError(str(error)) from error
-    return outcome_of(values)
-
-
-def outcome_of(values: Any) -> Entry | Reject:
-    """Build an entry or a rejection from JSON values, as their ``status`` says.
-
-    Raises:
-        DataError: neither; the message names the field.
-    """
-    if not isinstance(values, dict):
-        raise DataError("not a JSON object")
-    return Reject.from_dict(values) if values.get("status") == "rejected" else Entry.from_dict(values)
-
-
-def _fields(cls: type[Entry] | type[Reject], values: Mapping[str, Any], status: str) -> dict[str, Any]:
-    """Return the fields of a dictionary, which must be all those of the class."""
-    if values.get("status") != status:
-        raise DataError(f"status must be 'ok' or 'rejected', got {ascii(values.get('status'))[:60]}")
-    if missing := sorted({field.name for field in dataclasses.fields(cls)} - set(values)):
-        raise DataError(f"the field {missing[0]!r} is missing")
-    return {key: value for key, value in values.items() if key != "status"}
-
-
-def _shallow(item: Entry | Reject) -> dict[str, Any]:
-    return {field.name: getattr(item, field.name) for field in dataclasses.fields(item)}

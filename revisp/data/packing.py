@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors.numpy import save
 
-from revisp.data.manifest import MANIFEST, VALID_BLOCK
+from revisp.data.entry import VALID_BLOCK
+from revisp.data.manifest import MANIFEST
+from revisp.data.picture import table_of
 from revisp.data.prepared import PreparedPicture, PreparedSource
 from revisp.data.shards import SHARD_FORMAT, SHARD_PARTS, ShardInfo, require_litdata
 from revisp.data.tiles import PictureTile, picture_tiles
@@ -119,9 +121,10 @@ def _train_places(source: PreparedSource, side: int, overlap: int, seed: int) ->
 
 def _val_places(source: PreparedSource, side: int) -> Iterator[_Place]:
     pictures = source.val_pictures()
+    table = table_of(pictures)
     for index, picture in enumerate(pictures):
         found = picture.overexposed()
-        for tile in picture_tiles(pictures, index, source.profile.cfa, side):
+        for tile in picture_tiles(table, index, source.profile.cfa, side):
             yield _Place(picture, tile, _within(found, tile))
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from revisp.camera.isp import linear_to_srgb, srgb_to_linear
 from revisp.data.base import check_whole
-from revisp.data.manifest import MAX_OE, MIN_SIDE
+from revisp.data.entry import MAX_OE, MIN_SIDE
 from revisp.errors import ImageError, OutputError
 from revisp.io.atomic import atomic_write
 from revisp.io.header import photo_size

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import numpy as np
 import torch
 
 from revisp.camera.place import Place, place_map
+from revisp.cfa import CFA
 from revisp.checks import check_image, check_same_size
 from revisp.display import cfa_pattern, figure, rich_display, viewable
 from revisp.errors import ShapeError
@@ -16,22 +18,26 @@ from revisp.mosaic import sampled_phase
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from torch import Tensor
 
     from revisp.camera.profile import CameraProfile
-    from revisp.cfa import CFA
 
 __all__ = [
     "BRIGHTNESS_STEP",
+    "PHASES",
     "Pair",
     "PairSource",
     "Picture",
     "PictureSource",
+    "PictureTable",
     "Sample",
     "know_places",
+    "table_of",
     "with_place",
 ]
+
+PHASES = tuple(CFA)
+"""Bayer phases in the order of `PictureTable.cfa`."""
 
 BRIGHTNESS_STEP = 8
 """Rows and columns between the pixels of `Picture.brightness`."""
@@ -182,9 +188,39 @@ class PictureSource(Protocol):
         """Return the validation pictures. Their scenes are not in `train_pictures`."""
 
 
+class PictureTable(NamedTuple):
+    """What is known of many pictures without reading them, as arrays ``[n]``.
+
+    Attributes:
+        height: rows of each.
+        width: columns of each.
+        cfa: position of its Bayer phase in `PHASES`.
+        overexposed: whether any of its pixels is overexposed.
+    """
+
+    height: np.ndarray[Any, Any]
+    width: np.ndarray[Any, Any]
+    cfa: np.ndarray[Any, Any]
+    overexposed: np.ndarray[Any, Any]
+
+
+def table_of(pictures: Sequence[Picture]) -> PictureTable:
+    """Return what is known of pictures. A sequence that knows it at once has it as its attribute ``table``.
+
+    Args:
+        pictures: the pictures.
+    """
+    known: PictureTable | None = getattr(pictures, "table", None)
+    if known is not None:
+        return known
+    rows = [(p.height, p.width, PHASES.index(p.cfa), p.has_overexposed) for p in pictures]
+    return PictureTable(*(np.array(column) for column in (zip(*rows, strict=True) if rows else [()] * 4)))
+
+
 def know_places(pictures: Sequence[Picture]) -> bool:
-    """Return whether all pictures know where they lie in their photos."""
-    return all(picture.frame is not None for picture in pictures)
+    """Return whether all pictures know where they lie in their photos; a sequence may have it as ``placed``."""
+    known: bool | None = getattr(pictures, "placed", None)
+    return all(picture.frame is not None for picture in pictures) if known is None else known
 
 
 def with_place(sample: Sample, picture: Picture, top: int, left: int) -> Sample:

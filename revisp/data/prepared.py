@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import logging
-from collections import defaultdict
+import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from revisp.camera.cameras import typical_profile
 from revisp.camera.place import Place
+from revisp.data.columns import key_of
 from revisp.data.conditions import Conditions, conditions_of
-from revisp.data.manifest import MANIFEST, VALID_BLOCK, array_path, read_manifest
-from revisp.data.picture import BRIGHTNESS_STEP
+from revisp.data.entry import ARRAYS, KINDS, SPLITS, VALID_BLOCK, WHOLE_KINDS, array_path
+from revisp.data.manifest import MANIFEST, read_entries
+from revisp.data.picture import BRIGHTNESS_STEP, PictureTable
+from revisp.data.tiles import spread
 from revisp.data.window import StoredWindow
 from revisp.errors import DataError, near_miss
 from revisp.io.file_names import natural_key
 from revisp.io.npy import open_npy, read_npy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from collections.abc import Iterable
 
     from revisp.camera.profile import CameraProfile
     from revisp.cfa import CFA
-    from revisp.data.manifest import Array, Entry
+    from revisp.data.entry import Array, Entry
+    from revisp.data.manifest import Items
     from revisp.data.picture import Sample
 
-__all__ = ["PreparedPicture", "PreparedSource"]
+__all__ = ["PreparedPicture", "PreparedPictures", "PreparedSource"]
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +47,15 @@ _ARRAY_DTYPES: dict[Array, tuple[np.dtype[Any], ...]] = {
 }
 _SMALL: tuple[Array, ...] = ("valid", "oe")
 """Arrays that are read whole; the others are mapped into memory."""
+
+MOST_OPENED = 10_000
+"""Most images whose files are opened before a training. The files of the others are opened when they are read."""
+
+MOST_COMPARED = 10_000
+"""Most names that an unknown name is compared with."""
+
+MOST_SHOWN = 8
+"""Most cameras that are named."""
 
 
 class PreparedPicture:
@@ -169,6 +185,76 @@ class PreparedPicture:
         return array
 
 
+class PreparedPictures(Sequence[PreparedPicture]):
+    """Images of a prepared data set. Each is made when it is indexed, so that a million of them cost nothing.
+
+    Args:
+        entries: their lines of the manifest.
+    """
+
+    def __init__(self, entries: Items[Entry]) -> None:
+        self.entries = entries
+
+    @functools.cached_property
+    def table(self) -> PictureTable:
+        """What the manifest says of all of them."""
+        columns = self.entries.columns
+        return PictureTable(*(columns[name].copy() for name in ("height", "width", "cfa", "overexposed")))
+
+    @functools.cached_property
+    def placed(self) -> bool:
+        """Whether all of them know where they lie in their photos."""
+        return bool(np.isin(self.entries.columns["kind"], [KINDS.index(kind) for kind in WHOLE_KINDS]).all())
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __reduce__(self) -> Any:
+        return PreparedPictures, (self.entries,)  # another process tabulates anew, if it must
+
+    @overload
+    def __getitem__(self, at: int) -> PreparedPicture: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[PreparedPicture]: ...
+
+    def __getitem__(self, at: int | slice) -> PreparedPicture | list[PreparedPicture]:
+        if isinstance(at, slice):
+            return [PreparedPicture(self.entries.root, entry) for entry in self.entries[at]]
+        return PreparedPicture(self.entries.root, self.entries[at])
+
+    def check(self) -> None:
+        """Check that all files exist, and open those of at most `MOST_OPENED` images, spread evenly over all.
+
+        Raises:
+            DataError: as `PreparedPicture.check`.
+        """
+        if len(self) > MOST_OPENED:
+            self._require_files()
+        for at in spread(range(len(self)), MOST_OPENED):
+            self[at].check()
+
+    def _require_files(self) -> None:
+        """Require the files of all images by one listing of their folder."""
+        found: dict[str, list[int]] = {what: [] for what in ARRAYS}
+        folder = array_path(self.entries.root, "", "raw").parent
+        try:
+            with os.scandir(folder) as files:
+                for file in files:
+                    name, what, ending = file.name.rsplit(".", 2) if file.name.count(".") > 1 else ("", "", "")
+                    if what in found and ending == "npy":
+                        found[what].append(key_of(name))
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be listed: {error.strerror or error}") from error
+        columns = self.entries.columns
+        for what, keys in found.items():
+            missing = ~np.isin(columns["name"], np.array(keys, np.uint64))
+            if what == "valid":
+                missing &= columns["has_valid"]
+            if missing.any():
+                self[int(missing.argmax())].check()  # says which
+
+
 class PreparedSource:
     """Source of the images of a prepared data set.
 
@@ -187,11 +273,12 @@ class PreparedSource:
         self, root: str | Path, *, val: Sequence[str] | str | None = None, camera: str | None = None
     ) -> None:
         self.root = Path(root)
-        entries = list(read_manifest(self.root).entries)
+        entries = read_entries(self.root)
         if camera is not None:
-            cameras = {entry.camera for entry in entries}
-            self._require("camera", camera, cameras)
-            entries = [entry for entry in entries if entry.camera == camera]
+            of_camera = entries.columns["camera"] == key_of(camera)
+            if not of_camera.any():
+                raise self._unknown("camera", camera, (entry.camera for entry in _one_of_each(entries, "camera")))
+            entries = entries.select(of_camera)
         self.train_entries, self.val_entries = self._split(entries, val)
         if not self.train_entries or not self.val_entries:
             raise DataError(
@@ -202,19 +289,19 @@ class PreparedSource:
         self.profile = _profile(self.train_entries)
         self._report_mixture()
 
-    def train_pictures(self) -> list[PreparedPicture]:
+    def train_pictures(self) -> PreparedPictures:
         """Check the files of the training pictures and return these.
 
         Raises:
-            DataError: see `PreparedPicture.check`.
+            DataError: see `PreparedPictures.check`.
         """
         return self._pictures(self.train_entries)
 
-    def val_pictures(self) -> list[PreparedPicture]:
+    def val_pictures(self) -> PreparedPictures:
         """Check the files of the validation pictures and return these.
 
         Raises:
-            DataError: see `PreparedPicture.check`.
+            DataError: see `PreparedPictures.check`.
         """
         return self._pictures(self.val_entries)
 
@@ -223,69 +310,65 @@ class PreparedSource:
         """Under which conditions the validation pictures were taken, by their names."""
         return {entry.name: conditions_of(entry) for entry in self.val_entries}
 
-    def _split(self, entries: list[Entry], val: Sequence[str] | str | None) -> tuple[list[Entry], list[Entry]]:
+    def _split(self, entries: Items[Entry], val: Sequence[str] | str | None) -> tuple[Items[Entry], Items[Entry]]:
+        columns = entries.columns
         if val is None:
-            return [e for e in entries if e.split == "train"], [e for e in entries if e.split == "val"]
+            train, held = (columns["split"] == SPLITS.index(side) for side in ("train", "val"))
+            return entries.select(train), entries.select(held)
         chosen = {val} if isinstance(val, str) else {str(name) for name in val}
-        known = {entry.name for entry in entries} | {entry.scene for entry in entries}
+        held = np.zeros(len(entries), bool)
         for name in sorted(chosen):
-            self._require("scene or image", name, known)
-        held = [entry for entry in entries if entry.name in chosen or entry.scene in chosen]
-        scenes = {entry.scene for entry in held}
-        return [entry for entry in entries if entry.scene not in scenes], held
+            named = (columns["name"] == key_of(name)) | (columns["scene"] == key_of(name))
+            if not named.any():
+                known = (text for entry in entries for text in (entry.name, entry.scene))
+                raise self._unknown("scene or image", name, known)
+            held |= named
+        in_scenes = np.isin(columns["scene"], columns["scene"][held])
+        return entries.select(~in_scenes), entries.select(held)
 
-    def _require(self, kind: str, name: str, known: set[str]) -> None:
-        if name not in known:
-            raise DataError(f"{self.root}: {near_miss(kind, name, sorted(known, key=natural_key))}")
+    def _unknown(self, kind: str, name: str, known: Iterable[str]) -> DataError:
+        names = sorted(dict.fromkeys(itertools.islice(known, MOST_COMPARED)), key=natural_key)
+        return DataError(f"{self.root}: {near_miss(kind, name, names)}")
 
-    def _pictures(self, entries: Iterable[Entry]) -> list[PreparedPicture]:
-        pictures = [PreparedPicture(self.root, entry) for entry in entries]
-        for picture in pictures:
-            picture.check()
+    def _pictures(self, entries: Items[Entry]) -> PreparedPictures:
+        pictures = PreparedPictures(entries)
+        pictures.check()
         return pictures
 
     def _report_mixture(self) -> None:
-        pixels = _count_pixels(self.train_entries, lambda entry: entry.camera)
-        if len(pixels) > 1:
+        cameras = _one_of_each(self.train_entries, "camera")
+        if len(cameras) > 1:
             log.warning(
                 "Data of %d cameras are mixed: %s. The model is for %s. Set data.camera=NAME to train with one.",
-                len(pixels),
-                _some(set(pixels)),
+                len(cameras),
+                _some(cameras),
                 self.profile.name,
             )
 
 
-def _profile(entries: Sequence[Entry]) -> CameraProfile:
+def _profile(entries: Items[Entry]) -> CameraProfile:
     """Return the profile of the camera with most pixels, with the median of its white balances.
 
     Its other constants are those of most of its pixels: shots in portrait and landscape differ in phase. Data of
     many simulated cameras have no main camera; they get `revisp.camera.cameras.typical_profile`.
     """
-    if len({entry.camera for entry in entries}) > 1 and all(entry.kind == "simulated" for entry in entries):
+    columns = entries.columns
+    if len(np.unique(columns["camera"])) > 1 and (columns["kind"] == KINDS.index("simulated")).all():
         return typical_profile()
-
-    def constants(entry: Entry) -> CameraProfile:
-        return entry.profile.replace(as_shot_neutral=(1, 1, 1))
-
-    camera = _most(_count_pixels(entries, lambda entry: entry.camera))
-    shots = [entry for entry in entries if entry.camera == camera]
-    profile: CameraProfile = _most(_count_pixels(shots, constants))
-    neutrals = [entry.profile.as_shot_neutral for entry in shots]
-    red, green, blue = np.median(neutrals, axis=0).tolist()
-    return profile.replace(as_shot_neutral=(red, green, blue))
+    camera = _one_of_each(entries, "camera")[0].camera
+    shots = entries.select(columns["camera"] == key_of(camera))
+    red, green, blue = np.median(shots.columns["neutral"], axis=0).tolist()
+    return _one_of_each(shots, "constants")[0].profile.replace(as_shot_neutral=(red, green, blue))
 
 
-def _count_pixels(entries: Iterable[Entry], key: Callable[[Entry], Hashable]) -> dict[Any, int]:
-    pixels: defaultdict[Any, int] = defaultdict(int)
-    for entry in entries:
-        pixels[key(entry)] += entry.height * entry.width
-    return pixels
+def _one_of_each(entries: Items[Entry], column: str) -> Sequence[Entry]:
+    """Return the first of the images that are equal in a column; those with most pixels come first."""
+    columns = entries.columns
+    _, first, which = np.unique(columns[column], return_index=True, return_inverse=True)
+    pixels = np.bincount(which, columns["height"].astype(float) * columns["width"])
+    return entries.at(first[np.lexsort((first, -pixels))])
 
 
-def _most(pixels: dict[Any, int]) -> Any:
-    return max(pixels, key=lambda key: pixels[key])
-
-
-def _some(names: set[str]) -> str:
-    shown = sorted(names, key=natural_key)
-    return ", ".join(shown[:8]) + (f", ... ({len(shown)} in all)" if len(shown) > 8 else "")
+def _some(cameras: Sequence[Entry]) -> str:
+    shown = sorted((entry.camera for entry in cameras[:MOST_SHOWN]), key=natural_key)
+    return ", ".join(shown) + (f", ... ({len(cameras)} in all)" if len(cameras) > MOST_SHOWN else "")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from torch.utils.data import Dataset
 
-from revisp.data.picture import Sample, know_places, with_place
+from revisp.data.picture import PHASES, Sample, know_places, table_of, with_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from revisp.cfa import CFA
-    from revisp.data.picture import Picture
+    from revisp.data.picture import Picture, PictureTable
 
 __all__ = ["PictureTile", "TileDataset", "picture_tiles", "spread", "spread_tiles"]
 
@@ -38,22 +38,21 @@ class PictureTile(NamedTuple):
     width: int
 
 
-def picture_tiles(pictures: Sequence[Picture], image: int, cfa: CFA, side: int | None) -> list[PictureTile]:
+def picture_tiles(table: PictureTable, image: int, cfa: CFA, side: int | None) -> list[PictureTile]:
     """Cut a picture into tiles of about equal size that do not overlap.
 
     They cover the picture. If the picture has another Bayer phase than the data set, its outermost rows or columns
     are left out on both sides, so that every tile begins with the data set's phase.
 
     Args:
-        pictures: the pictures of the data set.
+        table: what is known of the pictures of the data set (`table_of`).
         image: index of the picture.
         cfa: the data set's Bayer phase.
         side: longest side of a tile in pixels, even; None takes the picture whole.
     """
-    picture = pictures[image]
-    top, left = picture.cfa.offset_to(cfa)
-    rows = _cuts(top, picture.height - 2 * top, side)
-    columns = _cuts(left, picture.width - 2 * left, side)
+    top, left = PHASES[table.cfa[image]].offset_to(cfa)
+    rows = _cuts(top, int(table.height[image]) - 2 * top, side)
+    columns = _cuts(left, int(table.width[image]) - 2 * left, side)
     return [PictureTile(image, y, x, height, width) for y, height in rows for x, width in columns]
 
 
@@ -68,7 +67,8 @@ def spread_tiles(pictures: Sequence[Picture], cfa: CFA, side: int | None, limit:
     """
     chosen = spread(range(len(pictures)), limit)
     each = limit // max(1, len(chosen))
-    return [tile for image in chosen for tile in spread(picture_tiles(pictures, image, cfa, side), each)]
+    table = table_of(pictures)
+    return [tile for image in chosen for tile in spread(picture_tiles(table, image, cfa, side), each)]
 
 
 def spread(items: Sequence[T], limit: int | None) -> list[T]:

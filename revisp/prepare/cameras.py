@@ -11,7 +11,8 @@ import numpy as np
 from revisp.camera.fit import FitPair, fit_camera
 from revisp.camera.noise import NoiseLevels, fit_noise
 from revisp.camera.profile import CameraProfile
-from revisp.data.manifest import Entry, Manifest
+from revisp.data.entry import Entry
+from revisp.data.manifest import Manifest
 from revisp.data.prepared import PreparedPicture
 from revisp.errors import OutputError, RevispError
 from revisp.io.camera_file import IsoNoise, read_camera, save_camera

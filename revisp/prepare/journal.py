@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
-from revisp.data.manifest import Entry, Reject, outcome_of
+from revisp.data.entry import Entry, Reject, outcome_of
 from revisp.errors import DataError, OutputError
 from revisp.schema import Text, parse, validated
 

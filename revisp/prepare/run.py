@@ -15,16 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from revisp.camera.profile import CameraProfile
-from revisp.data.manifest import (
-    ARRAYS,
-    MANIFEST,
-    Entry,
-    Manifest,
-    Reject,
-    array_path,
-    read_manifest,
-    write_manifest,
-)
+from revisp.data.entry import ARRAYS, Entry, Reject, array_path
+from revisp.data.manifest import MANIFEST, Manifest, read_manifest, write_manifest
 from revisp.errors import ConfigError, DataError, OutputError
 from revisp.io.atomic import remove_unfinished
 from revisp.io.file_names import natural_key

@@ -18,7 +18,8 @@ from torch import Tensor
 from revisp.align.alignment import FULL_SIZE
 from revisp.camera.develop import develop
 from revisp.camera.fit import FittedCamera
-from revisp.data.manifest import Entry, Manifest, array_path
+from revisp.data.entry import Entry, array_path
+from revisp.data.manifest import Manifest
 from revisp.errors import RevispError
 from revisp.io.contact_sheet import write_contact_sheet
 from revisp.io.npy import open_npy

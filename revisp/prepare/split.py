@@ -7,7 +7,7 @@ import hashlib
 import warnings
 from collections.abc import Iterable
 
-from revisp.data.manifest import Entry
+from revisp.data.entry import Entry
 from revisp.errors import DataError, near_miss
 from revisp.prepare.options import PrepareOptions
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from revisp.camera.fit import FitPair, FittedCamera, fit_camera
 from revisp.camera.profile import CameraProfile
-from revisp.data.manifest import MAX_OE, VALID_BLOCK, Array, Entry, Source, array_path
+from revisp.data.entry import MAX_OE, VALID_BLOCK, Array, Entry, Source, array_path
 from revisp.demosaic import DemosaicMethod, demosaic
 from revisp.errors import DataError, RevispError
 from revisp.io.atomic import atomic_write
@@ -39,7 +39,7 @@ class AlignedPair:
 
     Attributes:
         name: name of the picture.
-        kind: one of `revisp.data.manifest.KINDS`.
+        kind: one of `revisp.data.entry.KINDS`.
         profile: the camera; its CFA and levels are those of ``stored``.
         stored: the mosaic in stored units, uint16 ``[H, W]``.
         srgb: the photo ``[3, H, W]`` in [0, 1].

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from revisp.data.manifest import Reject, Source
+from revisp.data.entry import Reject, Source
 from revisp.errors import DataError, OutputError, RevispError
 from revisp.io.boundary import decoding
 from revisp.prepare.items import ChallengeTile, Item, LonelyPhoto, MosaicFile, PairFile, PlainPhoto, RawFile

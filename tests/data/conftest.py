@@ -13,7 +13,8 @@ from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SIMULATED
 from revisp.cfa import CFA
 from revisp.data import create_data
-from revisp.data.manifest import Entry, array_path, write_manifest
+from revisp.data.entry import Entry, array_path
+from revisp.data.manifest import write_manifest
 
 BLACKS = (60.0, 64.0, 66.0, 72.0)
 

@@ -14,7 +14,8 @@ import pytest
 from safetensors.numpy import load, save
 
 from revisp.data import create_data
-from revisp.data.manifest import Entry, write_manifest
+from revisp.data.entry import Entry
+from revisp.data.manifest import write_manifest
 from revisp.errors import ConfigError, DataError, OutputError
 
 from .conftest import image, levels, stream_data

@@ -9,15 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from revisp.data.manifest import (
-    ARRAYS,
-    MANIFEST,
-    Entry,
-    Reject,
-    array_path,
-    read_manifest,
-    write_manifest,
-)
+from revisp.data.entry import ARRAYS, Entry, Reject, array_path
+from revisp.data.manifest import MANIFEST, read_manifest, write_manifest
 from revisp.errors import DataError, OutputError
 from revisp.io.file_names import natural_key
 

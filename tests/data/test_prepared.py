@@ -17,7 +17,8 @@ from torch.utils.data import DataLoader
 from revisp.cfa import CFA
 from revisp.data import create_data
 from revisp.data.crops import CropDataset, CropSampler, CropSpec
-from revisp.data.manifest import Entry, array_path, read_manifest, write_manifest
+from revisp.data.entry import Entry, array_path
+from revisp.data.manifest import read_manifest, write_manifest
 from revisp.data.picture import Sample
 from revisp.data.prepared import PreparedPicture, PreparedSource
 from revisp.errors import DataError

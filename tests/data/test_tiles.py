@@ -10,15 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from revisp.cfa import CFA
+from revisp.data.picture import PHASES, PictureTable
 from revisp.data.tiles import picture_tiles, spread, spread_tiles
 
 phases = st.sampled_from(list(CFA))
 
 
+def _table(height: int, width: int, cfa: CFA) -> PictureTable:
+    return PictureTable(*(np.array([value]) for value in (height, width, PHASES.index(cfa), False)))
+
+
 @given(phases, phases, st.integers(12, 150), st.integers(12, 150), st.integers(32, 60))
 def test_tiles_cover_a_picture_once_in_phase(stored, cfa, half_height, half_width, half_side):
     picture = SimpleNamespace(height=2 * half_height, width=2 * half_width, cfa=stored)
-    tiles = picture_tiles([picture], 0, cfa, 2 * half_side)
+    tiles = picture_tiles(_table(picture.height, picture.width, stored), 0, cfa, 2 * half_side)
     seen = np.zeros((picture.height, picture.width), int)
     for tile in tiles:
         assert stored.crop(tile.top, tile.left) is cfa
@@ -34,10 +39,10 @@ def test_tiles_cover_a_picture_once_in_phase(stored, cfa, half_height, half_widt
 
 
 def test_without_a_limit_a_picture_is_whole():
-    picture = SimpleNamespace(height=3000, width=4000, cfa=CFA.GRBG)
-    assert picture_tiles([None, picture], 1, CFA.GRBG, None) == [(1, 0, 0, 3000, 4000)]
-    assert picture_tiles([picture], 0, CFA.BGGR, None) == [(0, 1, 0, 2998, 4000)]
-    assert len(picture_tiles([picture], 0, CFA.GRBG, 512)) == 6 * 8
+    table = _table(3000, 4000, CFA.GRBG)
+    assert picture_tiles(table, 0, CFA.GRBG, None) == [(0, 0, 0, 3000, 4000)]
+    assert picture_tiles(table, 0, CFA.BGGR, None) == [(0, 1, 0, 2998, 4000)]
+    assert len(picture_tiles(table, 0, CFA.GRBG, 512)) == 6 * 8
 
 
 @pytest.mark.parametrize(
@@ -56,7 +61,7 @@ def test_few_are_spread_over_many(count, limit, expected):
 
 
 def test_tiles_are_spread_over_pictures_first():
-    pictures = [SimpleNamespace(height=400, width=400, cfa=CFA.RGGB) for _ in range(10)]
+    pictures = [SimpleNamespace(height=400, width=400, cfa=CFA.RGGB, has_overexposed=False) for _ in range(10)]
     few = spread_tiles(pictures, CFA.RGGB, 100, 5)
     assert [tile.image for tile in few] == [1, 3, 5, 7, 9]
     assert {(tile.top, tile.left) for tile in few} == {(200, 0)}

@@ -25,7 +25,8 @@ from revisp.benchmark.results import RESULT_FILE, CellResult, write_result
 from revisp.camera.fitted import FittedCamera, as_tuples, plain_curve
 from revisp.camera.noise import NoiseLevels
 from revisp.camera.simulate import SIMULATED, simulate
-from revisp.data.manifest import Entry, Reject, array_path, write_manifest
+from revisp.data.entry import Entry, Reject, array_path
+from revisp.data.manifest import write_manifest
 from revisp.io import write_dng
 from revisp.io.camera_file import IsoNoise, save_camera
 from revisp.io.dng.provenance import Provenance

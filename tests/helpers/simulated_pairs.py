@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from revisp.camera.simulate import SIMULATED, simulate
-from revisp.data.manifest import Entry, array_path, write_manifest
+from revisp.data.entry import Entry, array_path
+from revisp.data.manifest import write_manifest
 from revisp.demosaic import demosaic
 from revisp.mask import overexposure_mask
 

@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 
 from revisp.camera.simulate import SIMULATED, simulate
 from revisp.cli.prepare import app
-from revisp.data.manifest import MANIFEST, array_path, read_manifest
+from revisp.data.entry import array_path
+from revisp.data.manifest import MANIFEST, read_manifest
 from revisp.io.dng import write_dng
 from revisp.prepare.journal import JOURNAL
 

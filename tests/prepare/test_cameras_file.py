@@ -13,7 +13,8 @@ from PIL import Image
 
 from revisp.camera.profile import CameraProfile
 from revisp.camera.simulate import SIMULATED, simulate
-from revisp.data.manifest import array_path, read_manifest
+from revisp.data.entry import array_path
+from revisp.data.manifest import read_manifest
 from revisp.errors import OutputError
 from revisp.io.camera_file import load_camera, read_camera
 from revisp.io.mosaic_file import write_mosaic

@@ -13,7 +13,8 @@ from PIL import Image
 
 from revisp.camera.simulate import SIMULATED, simulate
 from revisp.cfa import CFA, pack
-from revisp.data.manifest import MANIFEST, array_path, read_manifest
+from revisp.data.entry import array_path
+from revisp.data.manifest import MANIFEST, read_manifest
 from revisp.errors import DataError, OutputError
 from revisp.mosaic import mosaic
 from revisp.prepare import PrepareOptions, prepare, run

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from revisp.camera.simulate import SIMULATED
-from revisp.data.manifest import Entry
+from revisp.data.entry import Entry
 from revisp.errors import DataError
 from revisp.prepare.options import PrepareOptions
 from revisp.prepare.split import assign_splits

@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 
 from revisp.camera.simulate import SIMULATED, simulate
-from revisp.data.manifest import array_path, read_manifest
+from revisp.data.entry import array_path
+from revisp.data.manifest import read_manifest
 from revisp.errors import DataError, OutputError
 from revisp.io.dng import Provenance, write_dng
 from revisp.io.raw.read import read_raw
