@@ -63,10 +63,10 @@ class Items(Sequence[T]):
         self._at = at
         self._read: Callable[[int], T] = functools.lru_cache(MOST_KEPT)(self._read_line)
 
-    @property
-    def columns(self) -> Array:
-        """The rows of the items, a copy: `revisp.data.columns.ROW`."""
-        return self._rows[self._at]
+    def column(self, name: str) -> Array:
+        """Return a column of the items, a copy ``[len(self)]``: one of `revisp.data.columns.ROW`."""
+        values: Array = self._rows[name][self._at]
+        return values
 
     def select(self, which: Array) -> Items[T]:
         """Return the items of a mask ``[len(self)]``."""

@@ -109,13 +109,12 @@ def _header(file: Any) -> dict[str, Any]:
 
 def _fit(rows: Array, size: int) -> bool:
     """Whether rows can be those of a manifest of this size."""
-    taken = rows[~rows["rejected"]]
+    rejected = rows["rejected"]
     return bool(
         (rows["start"] + rows["length"] <= size).all()
         and (rows["start"] < size).all()
-        and (taken["height"] >= MIN_SIDE).all()
-        and (taken["width"] >= MIN_SIDE).all()
-        and (taken["split"] < len(SPLITS)).all()
-        and (taken["kind"] < len(KINDS)).all()
-        and (taken["cfa"] < len(PHASES)).all()
+        and all((rejected | (rows[side] >= MIN_SIDE)).all() for side in ("height", "width"))
+        and (rows["split"] < len(SPLITS)).all()
+        and (rows["kind"] < len(KINDS)).all()
+        and (rows["cfa"] < len(PHASES)).all()
     )

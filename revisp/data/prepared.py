@@ -6,6 +6,7 @@ import functools
 import itertools
 import logging
 import os
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -48,7 +49,7 @@ _ARRAY_DTYPES: dict[Array, tuple[np.dtype[Any], ...]] = {
 _SMALL: tuple[Array, ...] = ("valid", "oe")
 """Arrays that are read whole; the others are mapped into memory."""
 
-MOST_OPENED = 10_000
+MOST_OPENED = 1000
 """Most images whose files are opened before a training. The files of the others are opened when they are read."""
 
 MOST_COMPARED = 10_000
@@ -198,13 +199,12 @@ class PreparedPictures(Sequence[PreparedPicture]):
     @functools.cached_property
     def table(self) -> PictureTable:
         """What the manifest says of all of them."""
-        columns = self.entries.columns
-        return PictureTable(*(columns[name].copy() for name in ("height", "width", "cfa", "overexposed")))
+        return PictureTable(*map(self.entries.column, ("height", "width", "cfa", "overexposed")))
 
     @functools.cached_property
     def placed(self) -> bool:
         """Whether all of them know where they lie in their photos."""
-        return bool(np.isin(self.entries.columns["kind"], [KINDS.index(kind) for kind in WHOLE_KINDS]).all())
+        return bool(np.isin(self.entries.column("kind"), [KINDS.index(kind) for kind in WHOLE_KINDS]).all())
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -236,7 +236,7 @@ class PreparedPictures(Sequence[PreparedPicture]):
 
     def _require_files(self) -> None:
         """Require the files of all images by one listing of their folder."""
-        found: dict[str, list[int]] = {what: [] for what in ARRAYS}
+        found: dict[str, array[int]] = {what: array("Q") for what in ARRAYS}
         folder = array_path(self.entries.root, "", "raw").parent
         try:
             with os.scandir(folder) as files:
@@ -246,11 +246,11 @@ class PreparedPictures(Sequence[PreparedPicture]):
                         found[what].append(key_of(name))
         except OSError as error:
             raise DataError(f"{folder}: cannot be listed: {error.strerror or error}") from error
-        columns = self.entries.columns
+        names = self.entries.column("name")
         for what, keys in found.items():
-            missing = ~np.isin(columns["name"], np.array(keys, np.uint64))
+            missing = ~np.isin(names, np.frombuffer(keys, np.uint64))
             if what == "valid":
-                missing &= columns["has_valid"]
+                missing &= self.entries.column("has_valid")
             if missing.any():
                 self[int(missing.argmax())].check()  # says which
 
@@ -275,7 +275,7 @@ class PreparedSource:
         self.root = Path(root)
         entries = read_entries(self.root)
         if camera is not None:
-            of_camera = entries.columns["camera"] == key_of(camera)
+            of_camera = entries.column("camera") == key_of(camera)
             if not of_camera.any():
                 raise self._unknown("camera", camera, (entry.camera for entry in _one_of_each(entries, "camera")))
             entries = entries.select(of_camera)
@@ -311,19 +311,18 @@ class PreparedSource:
         return {entry.name: conditions_of(entry) for entry in self.val_entries}
 
     def _split(self, entries: Items[Entry], val: Sequence[str] | str | None) -> tuple[Items[Entry], Items[Entry]]:
-        columns = entries.columns
         if val is None:
-            train, held = (columns["split"] == SPLITS.index(side) for side in ("train", "val"))
+            train, held = (entries.column("split") == SPLITS.index(side) for side in ("train", "val"))
             return entries.select(train), entries.select(held)
         chosen = {val} if isinstance(val, str) else {str(name) for name in val}
         held = np.zeros(len(entries), bool)
         for name in sorted(chosen):
-            named = (columns["name"] == key_of(name)) | (columns["scene"] == key_of(name))
+            named = (entries.column("name") == key_of(name)) | (entries.column("scene") == key_of(name))
             if not named.any():
                 known = (text for entry in entries for text in (entry.name, entry.scene))
                 raise self._unknown("scene or image", name, known)
             held |= named
-        in_scenes = np.isin(columns["scene"], columns["scene"][held])
+        in_scenes = np.isin(entries.column("scene"), entries.column("scene")[held])
         return entries.select(~in_scenes), entries.select(held)
 
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> DataError:
@@ -352,20 +351,18 @@ def _profile(entries: Items[Entry]) -> CameraProfile:
     Its other constants are those of most of its pixels: shots in portrait and landscape differ in phase. Data of
     many simulated cameras have no main camera; they get `revisp.camera.cameras.typical_profile`.
     """
-    columns = entries.columns
-    if len(np.unique(columns["camera"])) > 1 and (columns["kind"] == KINDS.index("simulated")).all():
+    if len(np.unique(entries.column("camera"))) > 1 and (entries.column("kind") == KINDS.index("simulated")).all():
         return typical_profile()
     camera = _one_of_each(entries, "camera")[0].camera
-    shots = entries.select(columns["camera"] == key_of(camera))
-    red, green, blue = np.median(shots.columns["neutral"], axis=0).tolist()
+    shots = entries.select(entries.column("camera") == key_of(camera))
+    red, green, blue = np.median(shots.column("neutral"), axis=0).tolist()
     return _one_of_each(shots, "constants")[0].profile.replace(as_shot_neutral=(red, green, blue))
 
 
 def _one_of_each(entries: Items[Entry], column: str) -> Sequence[Entry]:
     """Return the first of the images that are equal in a column; those with most pixels come first."""
-    columns = entries.columns
-    _, first, which = np.unique(columns[column], return_index=True, return_inverse=True)
-    pixels = np.bincount(which, columns["height"].astype(float) * columns["width"])
+    _, first, which = np.unique(entries.column(column), return_index=True, return_inverse=True)
+    pixels = np.bincount(which, entries.column("height").astype(float) * entries.column("width"))
     return entries.at(first[np.lexsort((first, -pixels))])
 
 
