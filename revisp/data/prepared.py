@@ -21,7 +21,7 @@ from revisp.data.entry import ARRAYS, KINDS, SPLITS, VALID_BLOCK, WHOLE_KINDS, a
 from revisp.data.manifest import MANIFEST, read_entries
 from revisp.data.picture import BRIGHTNESS_STEP, PictureTable
 from revisp.data.tiles import spread
-from revisp.data.window import StoredWindow
+from revisp.data.window import Neutral, StoredWindow
 from revisp.errors import DataError, near_miss
 from revisp.io.file_names import natural_key
 from revisp.io.npy import open_npy, read_npy
@@ -68,10 +68,12 @@ class PreparedPicture:
     Args:
         root: the data set's folder.
         entry: the image's line of the manifest.
+        neutral: the light under which `read` puts the RAW, as for `StoredWindow.sample`; None: as shot.
     """
 
-    def __init__(self, root: str | Path, entry: Entry) -> None:
+    def __init__(self, root: str | Path, entry: Entry, neutral: Neutral | None = None) -> None:
         self.root = Path(root)
+        self.neutral = neutral
         self.entry = entry
         self.name = entry.name
         self.height = entry.height
@@ -130,7 +132,7 @@ class PreparedPicture:
         Raises:
             DataError: as `check`.
         """
-        return self.window(top, left, height, width).sample()
+        return self.window(top, left, height, width).sample(self.neutral)
 
     def window(self, top: int, left: int, height: int, width: int) -> StoredWindow:
         """Read a window as it is stored.
@@ -191,10 +193,12 @@ class PreparedPictures(Sequence[PreparedPicture]):
 
     Args:
         entries: their lines of the manifest.
+        neutral: as for `PreparedPicture`.
     """
 
-    def __init__(self, entries: Items[Entry]) -> None:
+    def __init__(self, entries: Items[Entry], neutral: Neutral | None = None) -> None:
         self.entries = entries
+        self.neutral = neutral
 
     @functools.cached_property
     def table(self) -> PictureTable:
@@ -210,7 +214,7 @@ class PreparedPictures(Sequence[PreparedPicture]):
         return len(self.entries)
 
     def __reduce__(self) -> Any:
-        return PreparedPictures, (self.entries,)  # another process tabulates anew, if it must
+        return PreparedPictures, (self.entries, self.neutral)  # another process tabulates anew, if it must
 
     @overload
     def __getitem__(self, at: int) -> PreparedPicture: ...
@@ -220,8 +224,8 @@ class PreparedPictures(Sequence[PreparedPicture]):
 
     def __getitem__(self, at: int | slice) -> PreparedPicture | list[PreparedPicture]:
         if isinstance(at, slice):
-            return [PreparedPicture(self.entries.root, entry) for entry in self.entries[at]]
-        return PreparedPicture(self.entries.root, self.entries[at])
+            return [PreparedPicture(self.entries.root, entry, self.neutral) for entry in self.entries[at]]
+        return PreparedPicture(self.entries.root, self.entries[at], self.neutral)
 
     def check(self) -> None:
         """Check that all files exist, and open those of at most `MOST_OPENED` images, spread evenly over all.
@@ -290,15 +294,18 @@ class PreparedSource:
         self._report_mixture()
 
     def train_pictures(self) -> PreparedPictures:
-        """Check the files of the training pictures and return these.
+        """Check the files of the training pictures and return these, under the light of `profile`.
+
+        Two shots of a camera under different light have photos alike, which the camera has balanced, and RAWs that
+        are not. The photo does not tell which RAW is its own, and a network that learns both learns a mixture.
 
         Raises:
             DataError: see `PreparedPictures.check`.
         """
-        return self._pictures(self.train_entries)
+        return self._pictures(self.train_entries, self.profile.as_shot_neutral)
 
     def val_pictures(self) -> PreparedPictures:
-        """Check the files of the validation pictures and return these.
+        """Check the files of the validation pictures and return these, as shot.
 
         Raises:
             DataError: see `PreparedPictures.check`.
@@ -329,8 +336,8 @@ class PreparedSource:
         names = sorted(dict.fromkeys(itertools.islice(known, MOST_COMPARED)), key=natural_key)
         return DataError(f"{self.root}: {near_miss(kind, name, names)}")
 
-    def _pictures(self, entries: Items[Entry]) -> PreparedPictures:
-        pictures = PreparedPictures(entries)
+    def _pictures(self, entries: Items[Entry], neutral: Neutral | None = None) -> PreparedPictures:
+        pictures = PreparedPictures(entries, neutral)
         pictures.check()
         return pictures
 

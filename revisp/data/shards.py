@@ -31,7 +31,7 @@ from typing_extensions import TypedDict
 from revisp.camera.place import Place
 from revisp.camera.profile import Profile
 from revisp.data.picture import BRIGHTNESS_STEP
-from revisp.data.window import StoredWindow
+from revisp.data.window import Neutral, StoredWindow
 from revisp.errors import ConfigError, DataError
 from revisp.io.boundary import decoding
 from revisp.schema import Text, Whole, build, check_fields, own_name, parse, parse_file, part, validated
@@ -141,11 +141,18 @@ class ShardTile:
         overexposed: (row, column) of overexposed pixels, ``[n, 2]``.
         info: the facts of its data set.
         frame: where it lies in its photo; None if that was not known when it was packed.
+        neutral: as for `PreparedPicture`.
     """
 
     def __init__(
-        self, window: StoredWindow, overexposed: Array, info: ShardInfo, frame: Place | None = None
+        self,
+        window: StoredWindow,
+        overexposed: Array,
+        info: ShardInfo,
+        frame: Place | None = None,
+        neutral: Neutral | None = None,
     ) -> None:
+        self.neutral = neutral
         self._window = window
         self._overexposed = overexposed
         self.info = info
@@ -173,15 +180,16 @@ class ShardTile:
 
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
         """Return a window, as `PreparedPicture.read` does."""
-        return self._window.crop(top, left, height, width).sample()
+        return self._window.crop(top, left, height, width).sample(self.neutral)
 
 
-def read_tile(blob: bytes | memoryview, where: str) -> ShardTile:
+def read_tile(blob: bytes | memoryview, where: str, *, balanced: bool = False) -> ShardTile:
     """Decode a sample of a shard.
 
     Args:
         blob: its bytes.
         where: its name in an error message.
+        balanced: whether its RAW stands under the light of the data set, as in training; else as shot.
 
     Raises:
         DataError: the sample is damaged or has another format.
@@ -196,7 +204,8 @@ def read_tile(blob: bytes | memoryview, where: str) -> ShardTile:
         _check_tile(raw, srgb, target, arrays.get("valid"), oe)
         window = StoredWindow(about.name, about.profile, raw, srgb, target, arrays.get("valid"))
         frame = None if about.photo is None else Place(*about.place, *about.photo)
-        return ShardTile(window, oe.astype(np.int32), about.data, frame)
+        neutral = about.data.profile.as_shot_neutral if balanced else None
+        return ShardTile(window, oe.astype(np.int32), about.data, frame, neutral)
 
 
 @dataclass(frozen=True)
@@ -265,8 +274,8 @@ class Shards:
         return self._open(part, shuffle=True, seed=seed)
 
     def random_access(self, part: str) -> TileReader:
-        """Return the tiles of a part. Each is read when it is indexed."""
-        return TileReader(self._open(part), f"{self.root}/{part}")
+        """Return the tiles of a part, read on demand: of training as they are learnt, of validation as shot."""
+        return TileReader(self._open(part), f"{self.root}/{part}", balanced=part != "val")
 
     def _open(self, part: str, **options: Any) -> Any:
         where = f"{self.root}/{part}"
@@ -286,13 +295,14 @@ class Shards:
 class TileReader:
     """Tiles by index, through LitData's random access."""
 
-    def __init__(self, dataset: Any, where: str) -> None:
+    def __init__(self, dataset: Any, where: str, *, balanced: bool = False) -> None:
         self.dataset = dataset
         self.where = where
+        self.balanced = balanced
 
     def __getitem__(self, index: int) -> ShardTile:
         with reading(self.where):
-            return read_tile(self.dataset[index], self.where)
+            return read_tile(self.dataset[index], self.where, balanced=self.balanced)
 
 
 @contextmanager

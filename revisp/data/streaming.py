@@ -112,7 +112,7 @@ class ShardCrops(IterableDataset[Sample]):
             blob = None
             with reading(self.where):
                 for blob in dataset:
-                    yield read_tile(blob, self.where)
+                    yield read_tile(blob, self.where, balanced=True)
             if blob is None:
                 return
 

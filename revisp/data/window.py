@@ -10,6 +10,7 @@ import torch
 
 from revisp.data.picture import Sample
 from revisp.demosaic import write_back
+from revisp.mosaic import mosaic
 
 if TYPE_CHECKING:
     from revisp.camera.profile import CameraProfile
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["StoredWindow"]
 
 Array = np.ndarray[Any, Any]
+Neutral = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,16 @@ class StoredWindow:
             valid=None if self.valid is None else self.valid[rows, columns],
         )
 
-    def sample(self) -> Sample:
+    def sample(self, neutral: Neutral | None = None) -> Sample:
         """Return the window as tensors; ``mosaic(target) == bayer`` exactly, for the window's own phase.
 
         The RAW is normalised by the levels of its planes, unclamped. The target is stored in half precision, so
         the RAW's samples are written into it.
+
+        Args:
+            neutral: camera RGB of a neutral object under the light in which the scene shall stand. The RAW is
+                scaled to it, at most to saturation. None, or a picture that does not tell its own neutral
+                (which is 1, 1, 1 then): as shot.
         """
         bayer = torch.from_numpy(self.profile.normalise(self.raw))[None]
         target = torch.from_numpy(self.target.astype(np.float32))
@@ -63,10 +70,10 @@ class StoredWindow:
         valid = (
             torch.ones_like(bayer) if self.valid is None else torch.from_numpy(self.valid.astype(np.float32))[None]
         )
-        return Sample(
-            srgb / np.iinfo(self.srgb.dtype).max,
-            bayer,
-            write_back(target, bayer, self.profile.cfa),
-            self.name,
-            valid,
-        )
+        target = write_back(target, bayer, self.profile.cfa)
+        own = self.profile.as_shot_neutral
+        if neutral is not None and neutral != own and own != (1, 1, 1):
+            scaled = target * torch.tensor(neutral).view(3, 1, 1) / torch.tensor(own).view(3, 1, 1)
+            target = torch.minimum(scaled, target.clamp_min(1))
+            bayer = mosaic(target, self.profile.cfa)
+        return Sample(srgb / np.iinfo(self.srgb.dtype).max, bayer, target, self.name, valid)
