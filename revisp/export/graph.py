@@ -20,6 +20,7 @@ from revisp.backbones.unet import UNet
 from revisp.camera.place import Place, place_map
 from revisp.camera.profile import Profile
 from revisp.cfa import CFA, unpack
+from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, WeightsError
 from revisp.io.boundary import decoding, first_line
 from revisp.pipeline.build import Branches
@@ -145,7 +146,12 @@ class PhotoToBayer(nn.Module):
         estimate = None if photo is None else model.estimate(photo)
         there = None if place is None else place_map(srgb.shape[-2], srgb.shape[-1], place)
         parts, _ = model.run_branches(srgb, mask, estimate=estimate, gain=gain, place=there)
-        return model.refined(model.to_bayer(model.mix(parts, model.shares(mask))))
+        raw = model.mix(parts, model.shares(mask))
+        bayer = model.to_bayer(raw)
+        if gain is not None:
+            raw_rgb = demosaic(raw, model.cfa) if model.packed else raw
+            bayer = model.least_level(raw_rgb, mask, gain).raised(bayer)
+        return model.refined(bayer)
 
     def expected(self, srgb: Tensor) -> Tensor:
         """Return the expected output of the graph, computed by the pipeline."""
@@ -215,7 +221,7 @@ class GraphInfo:
             branches=model.config["branches"],
             cfa=model.cfa,
             profile=model.profile,
-            reach=model.reach.pixels,
+            reach=model.reach_by_gain.pixels if gain else model.reach.pixels,
             align=model.reach.align,
             uint8=uint8,
             photo=isinstance(model.base, Estimated),

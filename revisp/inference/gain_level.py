@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from revisp.io.photo_gain import GainMap
 from revisp.pipeline import Reconstruction
+from revisp.pipeline.least_level import least_level
 
 __all__ = ["GainLevel", "level_of_gain", "levels_by_gain"]
 
@@ -63,7 +64,8 @@ def levels_by_gain(
 ) -> GainLevel | None:
     """Give the overexposed pixels of a reconstruction the level that the photo's gain map states.
 
-    A pixel becomes no darker than its clipped neighbours. Each channel saturates at 1, as in a sensor.
+    A pixel becomes no darker than unclipped ones beside it (`least_level`). Each channel saturates at 1, as in a
+    sensor.
 
     Args:
         out: prediction of the photo, ``[3, H, W]`` and ``[1, H, W]``.
@@ -82,12 +84,11 @@ def levels_by_gain(
     offset = _calibrate(level, light, srgb, mask)
     if offset is None:
         return None
-    wanted = light * 2.0**offset * _texture(level, mask)
-    neighbours = F.max_pool2d((level * (mask <= 0.5))[None], 3, stride=1, padding=1)[0]
-    wanted = torch.maximum(wanted, neighbours).clamp_min(2.0**offset)
+    wanted = (light * 2.0**offset * _texture(level, mask)).clamp_min(2.0**offset)
     scale = torch.exp2(mask * (wanted / level).log2())
-    raised = {name: (getattr(out, name) * scale).clamp(0, 1) for name in ("raw_rgb", "bayer", "mosaiced")}
-    return _measured(out._replace(**raised), balance, offset)
+    told = {name: (getattr(out, name) * scale).clamp(0, 1) for name in ("raw_rgb", "bayer", "mosaiced")}
+    least = least_level(told["raw_rgb"], mask, neutral)
+    return _measured(out._replace(**{name: least.raised(x) for name, x in told.items()}), balance, offset)
 
 
 def level_of_gain(

@@ -150,7 +150,7 @@ class _Demand:
 
 
 def plan_stages(
-    model: ReverseISP, photos: Tensor, limits: Limits, *, branches: bool = False
+    model: ReverseISP, photos: Tensor, limits: Limits, *, branches: bool = False, margin: int = 0
 ) -> tuple[TilePlan, TilePlan | None]:
     """Plan the tiles of the networks, and of the refinement if there is one.
 
@@ -159,12 +159,13 @@ def plan_stages(
         photos: ``[B, 3, H, W]``.
         limits: the settings of the caller.
         branches: whether the result holds the prediction of each branch.
+        margin: pixels around those that a tile contributes whose prediction it must give, too.
 
     Raises:
         ConfigError: the overlap does not fit, or the memory is too small; the message says how much is needed.
     """
     height, width = photos.shape[-2:]
-    demands = _demands(model)
+    demands = _demands(model, margin)
     if limits.tile is not None:
         stages = [demand.grid.fixed(limits.tile, limits.overlap) for demand in demands]
     elif limits.memory is None and max(height, width) <= min(demand.trial() for demand in demands):
@@ -201,7 +202,7 @@ def _held(model: ReverseISP, photos: Tensor, branches: bool) -> int:
     return channels * copies * photos.shape[-2] * photos.shape[-1] * photos.element_size()
 
 
-def _demands(model: ReverseISP) -> list[_Demand]:
+def _demands(model: ReverseISP, margin: int) -> list[_Demand]:
     """Return the demand of the networks, and of the refinement if there is one."""
     network, refine = next(iter(model.branches.values())), model.refine
     usual = model.base.usual if isinstance(model.base, Estimated) else None  # tiles do not judge the photo
@@ -210,7 +211,7 @@ def _demands(model: ReverseISP) -> list[_Demand]:
         photo = _blank(network, 3, side)
         return model.compose(photo, model.overexposure_mask(photo), estimate=usual)
 
-    demands = [_Demand(Grid(*model.networks_reach), network, run_networks)]
+    demands = [_Demand(Grid(*model.networks_reach.after(margin)), network, run_networks)]
     if refine is not None and model.refinement_reach is not None:
         demands.append(
             _Demand(Grid(*model.refinement_reach), refine, lambda side: model.refined(_blank(refine, 1, side)))

@@ -21,11 +21,15 @@ from revisp.inference.plan import Limits, TilePlan, plan_stages
 from revisp.inference.tile_networks import TileNetworks, WholePhoto
 from revisp.inference.tiles import Progress, tile_apply
 from revisp.pipeline import Reconstruction, ReverseISP, check_photos
+from revisp.pipeline.least_level import LEAST_LEVEL_REACH
 
 __all__ = ["estimate_of", "mask_of", "predict", "predict_bayer"]
 
 MASK_TILE = 1024
 """Side of the tiles of the mask."""
+
+LEVEL_ROWS = 256
+"""Rows of a photo that are raised to their least level at once."""
 
 
 def predict(
@@ -120,7 +124,7 @@ def predict_bayer(
         >>> torch.equal(predict_bayer(model, photo, tile=64), predict(model, photo, tile=64).bayer)
         True
     """
-    known = (headroom, curve, gain, None)
+    known = (headroom, curve, None if gain is None else gain[None], None)
     done = _predict_each(model, srgb[None], Limits(tile, None, memory), known, _run_to_bayer, progress)
     return done[0][0]
 
@@ -159,7 +163,8 @@ def _predict_each(
         with torch.inference_mode():
             before = resident_memory()
             estimates = [estimate_of(model, photo, headroom, curve) for photo in photos.split(1)]
-            stages = plan_stages(model, photos, limits, branches=branches)
+            margin = 0 if gain is None else LEAST_LEVEL_REACH
+            stages = plan_stages(model, photos, limits, branches=branches, margin=margin)
             done = []
             for whole in map(WholePhoto, photos.split(1), estimates, gains, places):
                 networks = TileNetworks(model, whole, mask_of(model, whole.srgb), stages[0])
@@ -245,8 +250,14 @@ def _tidying(progress: Progress | None, limit: float) -> Progress:
 
 
 def _run_to_bayer(networks: TileNetworks, progress: Progress, refine: _Refine) -> Tensor:
-    """Run all steps, and keep of each tile no more than its mosaic: ``[1, 1, H, W]``."""
+    """Run all steps, and keep of each tile no more than its mosaic: ``[1, 1, H, W]``.
+
+    With a gain map, the least level of a pixel needs the demosaiced RAW around it. Tiles that are blended, and
+    networks that predict mosaics, have it only when the photo is complete.
+    """
     tiles = networks.tiles
+    if networks.gain is not None and (networks.model.packed or tiles[0].rows.weight is not None):
+        return _run_networks(networks, progress, refine, branches=False).bayer
     bayer = networks.srgb.new_zeros(1, 1, *networks.srgb.shape[-2:])
     for done, tile in enumerate(tiles, start=1):
         tile.paste(networks.run_to_bayer(tile), bayer)
@@ -265,4 +276,24 @@ def _run_networks(
         tile.paste(networks.run(tile, kept), raw)
         progress(done, len(tiles))
     out = model.finish(raw, networks.mask, kept, interpolate=demosaic_tiled)
+    if networks.gain is not None:
+        _raise_to_least_level(model, out, networks.gain)
     return out._replace(bayer=refine(out.mosaiced))
+
+
+def _raise_to_least_level(model: ReverseISP, out: Reconstruction, gain: Tensor) -> None:
+    """Raise the overexposed pixels of a photo in place, strip by strip.
+
+    A strip reads a row above and below. What these rows give, their unclipped pixels, does not change.
+    """
+    height = out.mask.shape[-2]
+    for top in range(0, height, LEVEL_ROWS):
+        bottom = min(top + LEVEL_ROWS, height)
+        seen = (..., slice(max(top - LEAST_LEVEL_REACH, 0), bottom + LEAST_LEVEL_REACH), slice(None))
+        if not bool((out.mask[seen] > 0.5).any()):
+            continue
+        least = model.least_level(out.raw_rgb[seen], out.mask[seen], gain[seen].to(out.raw_rgb))
+        first = min(top, LEAST_LEVEL_REACH)
+        for raw in (out.raw_rgb, out.mosaiced):
+            raised = least.raised(raw[seen])
+            raw[..., top:bottom, :] = raised[..., first : first + bottom - top, :]

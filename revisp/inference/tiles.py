@@ -83,6 +83,10 @@ class Tile(NamedTuple):
         """
         return Tile(*(_widened(cut, margin, extent) for cut, extent in zip(self, size, strict=True)))
 
+    def grown(self, margin: int) -> Tile:
+        """Return a tile that reads the same pixels and contributes a margin more, as far as it reads."""
+        return Tile(*(cut._replace(kept=_grown(cut.kept, margin, cut.span)) for cut in self))
+
     def around(self, needed: Tensor, reach: int, *, align: int, least: int) -> Tile:
         """Return the part of this tile that gives the result at some of its pixels.
 
@@ -119,8 +123,12 @@ class Tile(NamedTuple):
 
 
 def _widened(cut: Cut, margin: int, extent: int) -> Cut:
-    first, last = cut.kept
-    return Cut((max(first - margin, 0), min(last + margin, extent)), cut.kept, None)
+    return Cut(_grown(cut.kept, margin, (0, extent)), cut.kept, None)
+
+
+def _grown(span: Span, margin: int, limits: Span) -> Span:
+    """Return rows (or columns) with a margin on both sides, within limits."""
+    return max(span[0] - margin, limits[0]), min(span[1] + margin, limits[1])
 
 
 def _around(cut: Cut, needed: Tensor, reach: int, align: int, least: int) -> Cut:

@@ -28,12 +28,16 @@ from revisp.mask import OverexposureMask
 from revisp.mosaic import Mosaic
 from revisp.pipeline.build import Base, build_refiner, check_choice, resolve_camera
 from revisp.pipeline.frame import Padding
+from revisp.pipeline.least_level import LEAST_LEVEL_REACH, LeastLevel, least_level
 from revisp.pipeline.networks import PipelineNetworks
 from revisp.pipeline.reach import Reach
 from revisp.pipeline.reconstruction import Auxiliary, Parts, Reconstruction, check_photos
 from revisp.refine import BayerRefiner
 
 __all__ = ["ReverseISP"]
+
+_BILINEAR_REACH = 1
+"""Reach of the interpolation of a network of Bayer planes."""
 
 
 class ReverseISP(PipelineNetworks):
@@ -165,7 +169,7 @@ class ReverseISP(PipelineNetworks):
         """Run the branches on photos and compose the RAW, in one piece and without the refinement.
 
         The steps can also be called one by one, as `revisp.predict` does for the tiles of a large photo:
-        `run_branch` for each of ``branches``, `shares`, `mix`, `finish`.
+        `run_branch` for each of ``branches``, `shares`, `mix`, `finish`, and `least_level` if there is a gain map.
 
         Args:
             srgb: ``[B, 3, H, W]`` in [0, 1].
@@ -191,7 +195,12 @@ class ReverseISP(PipelineNetworks):
             True
         """
         parts, more = self.run_branches(srgb, mask, auxiliary=auxiliary, estimate=estimate, gain=gain, place=place)
-        return self.finish(self.mix(parts, self.shares(mask)), mask, parts), more
+        out = self.finish(self.mix(parts, self.shares(mask)), mask, parts)
+        if gain is None or self.training:
+            return out, more
+        least = self.least_level(out.raw_rgb, mask, gain)
+        bayer = least.raised(out.mosaiced)
+        return out._replace(raw_rgb=least.raised(out.raw_rgb), bayer=bayer, mosaiced=bayer), more
 
     # Composition ------------------------------------------------------------------------------------------------
 
@@ -226,10 +235,15 @@ class ReverseISP(PipelineNetworks):
 
     @property
     def reach(self) -> Reach:
-        """Reach of the whole pipeline, from the photo to ``bayer``."""
+        """Reach of the whole pipeline, from the photo to ``bayer``, without a gain map."""
         fusion = 0 if self.plain else self.fusion.reach
         first = self.networks_reach.beside(fusion).after(self.overexposure_mask.reach)
         return first if self.refinement_reach is None else first.then(self.refinement_reach)
+
+    @property
+    def reach_by_gain(self) -> Reach:
+        """Reach of the whole pipeline with a gain map: it includes `least_level`."""
+        return self.reach.after(LEAST_LEVEL_REACH + (_BILINEAR_REACH if self.packed else 0))
 
     # Steps ------------------------------------------------------------------------------------------------------
 
@@ -292,6 +306,19 @@ class ReverseISP(PipelineNetworks):
         bayer = self.to_bayer(raw)
         raw_rgb = interpolate(raw, self.cfa) if self.packed else raw
         return Reconstruction(raw_rgb, bayer, mask, parts.get("oe"), parts.get("noe"), bayer)
+
+    def least_level(self, raw_rgb: Tensor, mask: Tensor, gain: Tensor) -> LeastLevel:
+        """Return what raises overexposed pixels to their unclipped neighbours, where a gain map is known.
+
+        The RAW of a photo without a map stays as it is, and so does that of a model in training.
+
+        Args:
+            raw_rgb: demosaiced RAW in [0, 1], ``[B, 3, H, W]``.
+            mask: ``[B, 1, H, W]`` in [0, 1].
+            gain: as for `run_branches`.
+        """
+        neutral = (1.0, 1.0, 1.0) if self.profile is None else self.profile.as_shot_neutral
+        return least_level(raw_rgb, mask, neutral, ~gain.isnan())
 
     def refined(self, bayer: Tensor) -> Tensor:
         """Refine a mosaic ``[B, 1, H, W]``, clamped in evaluation mode; a model without refinement returns it."""
