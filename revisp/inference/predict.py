@@ -18,6 +18,7 @@ from revisp.errors import ShapeError
 from revisp.hardware import release_freed_memory, resident_memory
 from revisp.inference.demosaic import demosaic_tiled
 from revisp.inference.plan import Limits, TilePlan, plan_stages
+from revisp.inference.raise_level import raise_to_least_level
 from revisp.inference.tile_networks import TileNetworks, WholePhoto
 from revisp.inference.tiles import Progress, tile_apply
 from revisp.pipeline import Reconstruction, ReverseISP, check_photos
@@ -27,9 +28,6 @@ __all__ = ["estimate_of", "mask_of", "predict", "predict_bayer"]
 
 MASK_TILE = 1024
 """Side of the tiles of the mask."""
-
-LEVEL_ROWS = 256
-"""Rows of a photo that are raised to their least level at once."""
 
 
 def predict(
@@ -277,23 +275,5 @@ def _run_networks(
         progress(done, len(tiles))
     out = model.finish(raw, networks.mask, kept, interpolate=demosaic_tiled)
     if networks.gain is not None:
-        _raise_to_least_level(model, out, networks.gain)
+        raise_to_least_level(model, out.mask, networks.gain, out.raw_rgb, out.mosaiced)
     return out._replace(bayer=refine(out.mosaiced))
-
-
-def _raise_to_least_level(model: ReverseISP, out: Reconstruction, gain: Tensor) -> None:
-    """Raise the overexposed pixels of a photo in place, strip by strip.
-
-    A strip reads a row above and below. What these rows give, their unclipped pixels, does not change.
-    """
-    height = out.mask.shape[-2]
-    for top in range(0, height, LEVEL_ROWS):
-        bottom = min(top + LEVEL_ROWS, height)
-        seen = (..., slice(max(top - LEAST_LEVEL_REACH, 0), bottom + LEAST_LEVEL_REACH), slice(None))
-        if not bool((out.mask[seen] > 0.5).any()):
-            continue
-        least = model.least_level(out.raw_rgb[seen], out.mask[seen], gain[seen].to(out.raw_rgb))
-        first = min(top, LEAST_LEVEL_REACH)
-        for raw in (out.raw_rgb, out.mosaiced):
-            raised = least.raised(raw[seen])
-            raw[..., top:bottom, :] = raised[..., first : first + bottom - top, :]

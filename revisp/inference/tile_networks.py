@@ -9,10 +9,11 @@ from torch import Tensor
 
 from revisp.backbones.estimated import PhotoEstimate
 from revisp.inference.plan import TilePlan
+from revisp.inference.raise_level import raise_to_least_level
 from revisp.inference.tiles import Span, Tile
 from revisp.inference.whole_photo import PhotoStatistics
 from revisp.pipeline import Parts, ReverseISP
-from revisp.pipeline.least_level import LEAST_LEVEL_REACH, LeastLevel
+from revisp.pipeline.least_level import LEAST_LEVEL_REACH
 
 __all__ = ["TileNetworks", "WholePhoto"]
 
@@ -84,17 +85,14 @@ class TileNetworks:
         With a gain map, its overexposed pixels are raised to their least level. For this the plan of the tiles has
         a margin of `LEAST_LEVEL_REACH`, and the tile belongs to no network that predicts mosaics.
         """
+        place = tile.rows.kept[0], tile.columns.kept[0]
         if self.gain is None:
-            return self._bayer(self.run(tile, {}), tile)
+            return self.model.to_bayer(self.run(tile, {}), *place)
         wide = tile.grown(LEAST_LEVEL_REACH)
+        raw = self.run(wide, {})
+        raise_to_least_level(self.model, self.mask[..., *wide.kept], self.gain[..., *wide.kept], raw)
         rows, columns = (_within(cut.kept, wider.kept) for cut, wider in zip(tile, wide, strict=True))
-        raw, inner = self.run(wide, {}), (..., rows, columns)
-        told = (x[..., *wide.kept].to(raw) for x in (self.mask, self.gain))
-        least = LeastLevel(*(each[inner] for each in self.model.least_level(raw, *told)))
-        return least.raised(self._bayer(raw[inner], tile))
-
-    def _bayer(self, raw: Tensor, tile: Tile) -> Tensor:
-        return self.model.to_bayer(raw, tile.rows.kept[0], tile.columns.kept[0])
+        return self.model.to_bayer(raw[..., rows, columns], *place)
 
     def _shares(self, tile: Tile) -> Parts:
         """Return the fusion weight of each part, ``[1, 1, h, w]``, at the pixels that a tile contributes."""

@@ -63,10 +63,17 @@ def least_level(
     balance = raw_rgb.new_tensor([1 / (3 * value) for value in neutral]).view(3, 1, 1)
     level = (raw_rgb * balance).sum(dim=-3, keepdim=True)
     overexposed = mask > 0.5
-    least = F.max_pool2d(torch.where(overexposed, 0, level), 3, stride=1, padding=1)
+    least = _greatest_around(torch.where(overexposed, 0, level))
     raises = overexposed if known is None else overexposed & known
     least = torch.where(raises, least, 0)
     scale = (least / level.clamp_min(_BLACK)).clamp_min(1)
     reached = ((raw_rgb * scale).clamp(max=1) * balance).sum(dim=-3, keepdim=True)
     missing = torch.where(raises, least - reached, 0).clamp_min(0)
     return LeastLevel(scale, missing / (balance.sum() - reached).clamp_min(_BLACK))
+
+
+def _greatest_around(x: Tensor) -> Tensor:
+    """Return the greatest value of each pixel and its neighbours; pooling takes ten times as long on a CPU."""
+    wide = F.pad(x, (1, 1, 1, 1))
+    rows = torch.maximum(torch.maximum(wide[..., :-2, :], wide[..., 2:, :]), wide[..., 1:-1, :])
+    return torch.maximum(torch.maximum(rows[..., :-2], rows[..., 2:]), rows[..., 1:-1])
