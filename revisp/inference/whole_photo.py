@@ -3,8 +3,9 @@
 Some networks average over the picture (channel attention, instance normalisation, attention over channels). Their
 result for a tile differs from that for the whole photo, and a step appears between neighbouring tiles. Every such
 statistic passes through a module `revisp.backbones.blocks.whole_image.WholeImage`, and this file hooks these
-modules. The network first runs on the whole photo, reduced to the pixels of one tile. The statistics of that run
-then replace those of the tiles. The rest of the network looks only at its neighbourhood, so tiles agree.
+modules. The network first runs on the whole photo and its gain map, reduced to the pixels of one tile. The
+statistics of that run then replace those of the tiles. The rest of the network looks only at its neighbourhood, so
+tiles agree.
 
 The finest detail of a reduced photo differs from that of the photo. Three ways were tried: means over all tiles, a
 sample of crops at full resolution, and the reduced photo. The last was nearest to the photo in one piece. Networks
@@ -33,12 +34,14 @@ class PhotoStatistics:
     Args:
         model: the pipeline, in evaluation mode.
         srgb: the photo ``[1, 3, H, W]``.
+        gain: what its gain map says ``[1, 1, H, W]``; None: it has none.
         tile: height and width of the tiles; None if the photo is a single tile and keeps its own statistics.
     """
 
-    def __init__(self, model: ReverseISP, srgb: Tensor, tile: tuple[int, int] | None) -> None:
+    def __init__(self, model: ReverseISP, srgb: Tensor, gain: Tensor | None, tile: tuple[int, int] | None) -> None:
         self.model = model
         self.srgb = srgb
+        self.gain = gain
         self.tile = tile
         self._found: dict[str, dict[WholeImage, Tensor]] = {}
 
@@ -63,9 +66,13 @@ class PhotoStatistics:
         scale = math.sqrt(math.prod(tile) / (height * width))
         size = [max(MINIMUM_SIZE, math.floor(scale * extent)) for extent in (height, width)]
         device = next(self.model.parameters()).device
-        small = F.interpolate(self.srgb, size=size, mode="area").to(device)
+        small, gain = (
+            None if x is None else F.interpolate(x, size=size, mode="area").to(device)
+            for x in (self.srgb, self.gain)
+        )
+        assert small is not None
         with _watched(places, note):
-            self.model.run_branch(name, small, self.model.overexposure_mask(small))
+            self.model.run_branch(name, small, self.model.overexposure_mask(small), gain=gain)
         return found
 
 

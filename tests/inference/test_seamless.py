@@ -166,10 +166,11 @@ def scene(height: int, width: int) -> Tensor:
     return torch.stack(planes).clamp(0, 1)
 
 
-def global_model(name: str) -> ReverseISP:
+def global_model(name: str, *, gain_channel: bool = False) -> ReverseISP:
     torch.manual_seed(0)
+    kwargs = dict(BACKBONES.spec(name).small)
     model = ReverseISP(
-        name, backbone_kwargs=dict(BACKBONES.spec(name).small), branches="plain", mask_channel=False
+        name, backbone_kwargs=kwargs, branches="plain", mask_channel=False, gain_channel=gain_channel
     )
     for key, parameter in model.named_parameters():
         if key.endswith((".beta", ".gamma")):  # blocks of NAFNet start as the identity
@@ -219,6 +220,27 @@ def test_the_photos_statistics_bring_tiles_nearer_to_the_photo_in_one_piece(
     monkeypatch.setattr("revisp.inference.whole_photo.WholeImage", ReverseISP)  # nothing is found
     alone = revisp.predict(model, srgb, tile=128, overlap=32).raw_rgb
     assert (shared - whole).square().mean() < 0.8 * (alone - whole).square().mean()
+
+
+def test_the_photos_statistics_are_taken_with_its_gain_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, srgb = global_model("nafnet", gain_channel=True), scene(96, 200)
+    gain = 6 * srgb.mean(dim=0, keepdim=True)
+
+    def error() -> float:
+        return (
+            (revisp.predict(model, srgb, gain=gain, tile=128, overlap=32).raw_rgb - whole).square().mean().item()
+        )
+
+    whole = revisp.predict(model, srgb, gain=gain, tile=1000).raw_rgb
+    shared, run = error(), ReverseISP.run_branch
+
+    def blind(self: ReverseISP, name: str, photo: Tensor, *rest: object, **told: object) -> object:
+        if "part" not in told:  # the reduced photo
+            told["gain"] = None
+        return run(self, name, photo, *rest, **told)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ReverseISP, "run_branch", blind)
+    assert shared < 0.5 * error()
 
 
 def test_group_normalisation_with_given_moments_is_that_of_torch() -> None:
