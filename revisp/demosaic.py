@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from revisp.cfa import CFA, sample_mask
+from revisp.cfa import CFA, pack, sample_mask, unpack
 from revisp.checks import check_image, check_same_size
 from revisp.demosaicnet import DemosaicNet
 from revisp.errors import ConfigError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Demosaic", "DemosaicMethod", "Gains", "demosaic", "write_back"]
 
 DemosaicMethod = Literal["bilinear", "malvar", "demosaicnet"]
+Array = np.ndarray[Any, Any]
 Gains = tuple[float, float, float]
 
 NETWORK_GAMMA = 2.2
@@ -80,16 +82,13 @@ def demosaic(
     check_image(bayer, 1, "bayer")
     cfa = CFA.parse(cfa)
     _check_options(method, gains)
-    if method == "bilinear":
-        return write_back(_bilinear(bayer, cfa), bayer, cfa)
+    if method != "demosaicnet":
+        return _by_filters(bayer, cfa, method, (1.0, 1.0, 1.0) if method == "bilinear" else gains)
     balance = bayer.new_tensor(gains)[:, None, None] / max(gains)
     sampled = sample_mask(cfa, *bayer.shape[-2:], device=bayer.device)
     balanced = bayer * (balance * sampled).sum(dim=0, keepdim=True)
-    if method == "malvar":
-        estimate = _malvar(balanced, cfa)
-    else:
-        network = network if network is not None else _published_network(bayer.device, bayer.dtype)
-        estimate = _signed_power(network(_signed_power(balanced, 1 / NETWORK_GAMMA), cfa), NETWORK_GAMMA)
+    network = network if network is not None else _published_network(bayer.device, bayer.dtype)
+    estimate = _signed_power(network(_signed_power(balanced, 1 / NETWORK_GAMMA), cfa), NETWORK_GAMMA)
     return write_back(estimate / balance, bayer, cfa)
 
 
@@ -189,58 +188,69 @@ def _signed_power(x: Tensor, exponent: float) -> Tensor:
 
 Filter = tuple[tuple[float, ...], ...]
 
-# Means of the nearest samples, in quarters, named as those below.
-_MEAN_AT_OTHER = ((0, 1, 0), (1, 0, 1), (0, 1, 0))
-_MEAN_BESIDE = ((0, 0, 0), (2, 0, 2), (0, 0, 0))
-_MEAN_ACROSS = ((1, 0, 1), (0, 0, 0), (1, 0, 1))
+REACH = 2
+"""Half the window of the filters, in pixels."""
 
+PLANE_COLOURS = (0, 1, 1, 2)
+"""Colour of the packed planes R, Gr, Gb, B."""
 
-def _bilinear(bayer: Tensor, cfa: CFA) -> Tensor:
-    return _filtered(bayer, cfa, (_MEAN_AT_OTHER, _MEAN_BESIDE, _MEAN_ACROSS), 4)
+ESTIMATED = tuple((colour, plane) for colour in range(3) for plane in range(4) if PLANE_COLOURS[plane] != colour)
+"""Colour and plane of each of the eight values of a 2x2 tile that are not measured."""
 
-
-# Filters of Malvar et al. (their figure 2, in eighths), named by the estimated and the measured colour.
-_GREEN_AT_OTHER = ((0, 0, -1, 0, 0), (0, 0, 2, 0, 0), (-1, 2, 4, 2, -1), (0, 0, 2, 0, 0), (0, 0, -1, 0, 0))
-_BESIDE_AT_GREEN = ((0, 0, 0.5, 0, 0), (0, -1, 0, -1, 0), (-1, 4, 5, 4, -1), (0, -1, 0, -1, 0), (0, 0, 0.5, 0, 0))
-_ACROSS_AT_OTHER = (
-    (0, 0, -1.5, 0, 0),
-    (0, 2, 0, 2, 0),
-    (-1.5, 0, 6, 0, -1.5),
-    (0, 2, 0, 2, 0),
-    (0, 0, -1.5, 0, 0),
+# Each method has three filters: for green at red and blue; for red or blue at green, along the row that has it;
+# for red at blue and blue at red. First the means of the nearest samples, in quarters.
+_MEANS = (
+    ((0, 0, 0, 0, 0), (0, 0, 1, 0, 0), (0, 1, 0, 1, 0), (0, 0, 1, 0, 0), (0, 0, 0, 0, 0)),
+    ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), (0, 2, 0, 2, 0), (0, 0, 0, 0, 0), (0, 0, 0, 0, 0)),
+    ((0, 0, 0, 0, 0), (0, 1, 0, 1, 0), (0, 0, 0, 0, 0), (0, 1, 0, 1, 0), (0, 0, 0, 0, 0)),
 )
 
+# Filters of Malvar et al. (their figure 2, in eighths).
+_MALVAR = (
+    ((0, 0, -1, 0, 0), (0, 0, 2, 0, 0), (-1, 2, 4, 2, -1), (0, 0, 2, 0, 0), (0, 0, -1, 0, 0)),
+    ((0, 0, 0.5, 0, 0), (0, -1, 0, -1, 0), (-1, 4, 5, 4, -1), (0, -1, 0, -1, 0), (0, 0, 0.5, 0, 0)),
+    ((0, 0, -1.5, 0, 0), (0, 2, 0, 2, 0), (-1.5, 0, 6, 0, -1.5), (0, 2, 0, 2, 0), (0, 0, -1.5, 0, 0)),
+)
 
-def _malvar(bayer: Tensor, cfa: CFA) -> Tensor:
-    return _filtered(bayer, cfa, (_GREEN_AT_OTHER, _BESIDE_AT_GREEN, _ACROSS_AT_OTHER), 8)
+_FILTERS: dict[str, tuple[tuple[Filter, Filter, Filter], int]] = {"bilinear": (_MEANS, 4), "malvar": (_MALVAR, 8)}
 
 
-def _filtered(bayer: Tensor, cfa: CFA, filters: tuple[Filter, Filter, Filter], total: int) -> Tensor:
-    """Estimate each colour where it is not measured.
+def _by_filters(bayer: Tensor, cfa: CFA, method: str, gains: Gains) -> Tensor:
+    """Estimate the missing colours of white-balanced values, without the balance in the result.
 
-    Args:
-        bayer: mosaic ``[..., 1, H, W]``.
-        cfa: its Bayer phase.
-        filters: for green at red and blue; for red or blue at green, along the row that has it; for red at blue
-            and blue at red.
-        total: what the filters are divided by.
+    The filters run on the packed planes. Each value is then computed only where it is missing, and the measured
+    samples are copied.
     """
-    height, width = bayer.shape[-2:]
-    other, beside, across = (bayer.new_tensor(each) for each in filters)
-    radius = len(other) // 2
-    flat = reflect_pad(bayer.reshape(-1, 1, height, width), radius, radius, radius, radius)
-    weights = torch.stack([other, beside, beside.T, across])[:, None] / total
-    estimates = F.conv2d(flat, weights).reshape(*bayer.shape[:-3], 4, height, width)
-    green, row_mean, column_mean, across = estimates.split(1, dim=-3)
-    at_red, at_green, at_blue = sample_mask(cfa, height, width, device=bayer.device).split(1)
-    on_red_row = at_red.any(dim=-1, keepdim=True)
-    red_at_green = torch.where(on_red_row, row_mean, column_mean)
-    blue_at_green = torch.where(on_red_row, column_mean, row_mean)
-    return torch.cat(
-        [
-            torch.where(at_red, bayer, torch.where(at_green, red_at_green, across)),
-            torch.where(at_green, bayer, green),
-            torch.where(at_blue, bayer, torch.where(at_green, blue_at_green, across)),
-        ],
-        dim=-3,
-    )
+    *lead, _, height, width = bayer.shape
+    flat = bayer.reshape(-1, 1, height, width)
+    planes = pack(reflect_pad(flat, REACH, REACH + height % 2, REACH, REACH + width % 2), cfa)
+    weights = bayer.new_tensor(_packed_weights(cfa, method))
+    balance = bayer.new_tensor(gains)
+    weights = weights * balance[list(PLANE_COLOURS)].view(-1, 1, 1)
+    weights = weights / balance[[colour for colour, _ in ESTIMATED]].view(-1, 1, 1, 1)
+    estimates = dict(zip(ESTIMATED, F.conv2d(planes, weights).split(1, dim=1), strict=True))
+    measured = planes[..., 1:-1, 1:-1].split(1, dim=1)
+    values = [estimates.get((colour, plane), measured[plane]) for colour in range(3) for plane in range(4)]
+    colours = torch.cat(values, dim=1).unflatten(1, (3, 4))
+    return unpack(colours, cfa)[..., :height, :width].reshape(*lead, 3, height, width)
+
+
+@cache
+def _packed_weights(cfa: CFA, method: str) -> Array:
+    """Return the filters over packed planes, ``[8, 4, 3, 3]`` in the order of `ESTIMATED`."""
+    filters, total = _FILTERS[method]
+    green_at_other, beside, across = (np.array(each) / total for each in filters)
+    weights = np.zeros((len(ESTIMATED), 4, 3, 3))
+    for number, (colour, plane) in enumerate(ESTIMATED):
+        row, column = cfa.offsets[plane]
+        if colour == 1:
+            kernel = green_at_other
+        elif PLANE_COLOURS[plane] == 1:
+            in_row = cfa.offsets[3 if colour == 2 else 0][0] == row
+            kernel = beside if in_row else beside.T
+        else:
+            kernel = across
+        for (y, x), weight in np.ndenumerate(kernel):
+            (down, odd_row), (along, odd_column) = divmod(row + y, 2), divmod(column + x, 2)
+            weights[number, cfa.offsets.index((odd_row, odd_column)), down, along] += weight
+    return weights
