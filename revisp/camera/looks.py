@@ -15,11 +15,17 @@ from revisp.errors import ConfigError, ShapeError
 from revisp.schema import Number, check_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 __all__ = ["ColourLook", "Waves", "apply_look", "luminance", "scale_chroma"]
 
 Waves = tuple[Number, Number, Number, Number, Number]
+
+
+SHORTEST = 1e-30
+"""Chroma below which a colour counts as grey, whose hue does not matter."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +86,10 @@ def apply_look(rgb: Tensor, look: ColourLook) -> Tensor:
     red, green, blue = rgb.unbind(-3)
     across = (red - green) * math.sqrt(0.5)
     along = (red + green - 2 * blue) * math.sqrt(1 / 6)
-    theta = torch.atan2(along, across)
-    waves = torch.stack(
-        [torch.ones_like(theta), theta.sin(), theta.cos(), (2 * theta).sin(), (2 * theta).cos()], -1
-    )
-    turn = waves @ rgb.new_tensor(look.hue) * (math.pi / 180)
-    scale = torch.exp2(waves @ rgb.new_tensor(look.saturation))
+    length = torch.hypot(across, along).clamp_min(SHORTEST)
+    sine, cosine = along / length, across / length
+    waves = (sine, cosine, 2 * sine * cosine, (cosine - sine) * (cosine + sine))
+    turn, scale = _around(look.hue, waves) * (math.pi / 180), _around(look.saturation, waves).exp2()
     cos, sin = turn.cos() * scale, turn.sin() * scale
     across, along = across * cos - along * sin, across * sin + along * cos
     # Chroma without its share of grey, then the grey that restores the luminance.
@@ -96,6 +100,15 @@ def apply_look(rgb: Tensor, look: ColourLook) -> Tensor:
     )
     turned = torch.stack(chroma, dim=-3)
     return turned + (luminance(rgb) - luminance(turned))
+
+
+def _around(amount: Waves, waves: Sequence[Tensor]) -> Tensor:
+    """Return an amount that varies with the hue, for given sines and cosines of it and of twice the hue."""
+    constant, *weights = amount
+    total = waves[0] * weights[0] + constant
+    for wave, weight in zip(waves[1:], weights[1:], strict=True):
+        total = torch.add(total, wave, alpha=weight)
+    return total
 
 
 def luminance(rgb: Tensor) -> Tensor:
