@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.nn import functional as F
 
 from revisp.camera.profile import SRGB_TO_XYZ
 from revisp.checks import check_image
@@ -19,7 +20,7 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["MID_GREY", "check_detail", "denoise", "local_tone", "sharpen"]
+__all__ = ["MID_GREY", "check_detail", "denoise", "gaussian_blur", "local_tone", "sharpen", "window_sums"]
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of R, G, B in the luma of JPEG files (ITU-R BT.601)."""
@@ -113,17 +114,65 @@ def sharpen(srgb: Tensor, amount: float, radius: float = 1.0) -> Tensor:
         ShapeError: not a floating tensor of three channels.
         ConfigError: amount is negative, or radius is not positive.
     """
-    from kornia.filters import gaussian_blur2d
-
     check_image(srgb, 3, "srgb")
     check_detail(0.0, amount, radius)
     if amount == 0:
         return srgb
     luma = _weighted(srgb, LUMA_WEIGHTS)
-    taps = 2 * max(1, round(3 * radius)) + 1
-    flat = luma.reshape(-1, 1, *luma.shape[-2:])
-    blurred = gaussian_blur2d(flat, (taps, taps), (radius, radius), border_type="replicate").reshape(luma.shape)
-    return srgb + amount * (luma - blurred)
+    return torch.add(srgb, luma - gaussian_blur(luma, radius), alpha=amount)
+
+
+def gaussian_blur(x: Tensor, deviation: float) -> Tensor:
+    """Blur by a Gaussian that is cut off at 3 deviations; pixels of the border are repeated.
+
+    Args:
+        x: ``[..., C, H, W]``.
+        deviation: standard deviation in pixels.
+
+    Returns:
+        ``[..., C, H, W]``.
+
+    Example:
+        >>> gaussian_blur(torch.ones(1, 8, 8), 2.0).allclose(torch.ones(1, 8, 8))
+        True
+    """
+    reach = max(1, round(3 * deviation))
+    weights = [math.exp(-0.5 * (away / deviation) ** 2) for away in range(reach + 1)]
+    total = weights[0] + 2 * sum(weights[1:])
+    blurred = F.pad(x.reshape(-1, *x.shape[-3:]), (reach,) * 4, mode="replicate")
+    for axis in (-2, -1):  # sums of shifted pictures: a convolution of one channel is several times slower
+        side = blurred.shape[axis] - 2 * reach
+        centre = blurred.narrow(axis, reach, side) * (weights[0] / total)
+        for away in range(1, reach + 1):
+            beside = blurred.narrow(axis, reach - away, side) + blurred.narrow(axis, reach + away, side)
+            centre = centre.add_(beside, alpha=weights[away] / total)
+        blurred = centre
+    return blurred.reshape(x.shape)
+
+
+def window_sums(x: Tensor, axis: int, count: int) -> Tensor:
+    """Return the sum of each ``count`` neighbours along an axis, which becomes shorter by ``count - 1``.
+
+    Sums of 2, 4, 8, ... neighbours are sums of two shifted pictures.
+
+    Example:
+        >>> window_sums(torch.tensor([1, 2, 3, 4, 5]), 0, 3).tolist()
+        [6, 9, 12]
+    """
+    length = x.shape[axis] - count + 1
+    part, wide, done = x, 1, 0
+    total: Tensor | None = None
+    while True:
+        if count & wide:
+            piece = part.narrow(axis, done, length)
+            total = piece if total is None else total + piece
+            done += wide
+        if 2 * wide > count:
+            assert total is not None
+            return total
+        side = part.shape[axis] - wide
+        part = part.narrow(axis, 0, side) + part.narrow(axis, wide, side)
+        wide *= 2
 
 
 def check_detail(denoise: float, sharpening: float, radius: float) -> None:
@@ -140,15 +189,54 @@ def check_detail(denoise: float, sharpening: float, radius: float) -> None:
 
 
 def _guided_filter(guide: Tensor, x: Tensor, radius: int, eps: float, coarser: int) -> Tensor:
-    """Filter on a grid coarser by a factor that must divide the radius, so that the window has a centre."""
-    from kornia.filters import guided_blur
+    """Filter on a grid coarser by a factor that must divide the radius, so that the window has a centre.
 
-    flat_guide = guide.reshape(-1, *guide.shape[-3:])
-    flat = flat_guide if x is guide else x.reshape(-1, *x.shape[-3:])
-    filtered: Tensor = guided_blur(
-        flat_guide, flat, 2 * radius + 1, eps, border_type="replicate", subsample=coarser, separable=True
-    )
-    return filtered.reshape(x.shape)
+    Args:
+        guide: ``[..., 1, H, W]``.
+        x: what is filtered, ``[..., C, H, W]``; it may be the guide.
+        radius: half the window, in pixels.
+        eps: variance of the guide at which an edge is kept by half.
+        coarser: every such row and column is looked at.
+    """
+    if x is guide:
+        small = _every(x, coarser)
+        planes = torch.cat([small, small * small], dim=-3)
+    else:
+        small = _every(torch.cat([guide, x], dim=-3), coarser)
+        planes = torch.cat([small, small * small[..., :1, :, :]], dim=-3)
+    means, products = _window_means(planes, radius // coarser).chunk(2, dim=-3)
+    level = means[..., :1, :, :]
+    covariances = torch.addcmul(products, means, level, value=-1)
+    variance = covariances[..., :1, :, :]
+    if x is not guide:
+        means, covariances = means[..., 1:, :, :], covariances[..., 1:, :, :]
+    slopes = covariances / (variance + eps)
+    line = torch.cat([slopes, torch.addcmul(means, slopes, level, value=-1)], dim=-3)
+    lines = _window_means(line, radius // coarser).reshape(-1, *line.shape[-3:])
+    if coarser > 1:
+        lines = F.interpolate(lines, size=guide.shape[-2:], mode="bilinear", align_corners=False)
+    slope, offset = lines.reshape(*line.shape[:-2], *guide.shape[-2:]).chunk(2, dim=-3)
+    return torch.addcmul(offset, slope, guide)
+
+
+def _every(x: Tensor, coarser: int) -> Tensor:
+    """Return rows and columns at about equal distances, one of ``coarser``."""
+    for axis in (-2, -1):
+        side = x.shape[axis]
+        count = max(side // coarser, 1)
+        if side == count * coarser:
+            x = x[..., ::coarser, :] if axis == -2 else x[..., ::coarser]
+        else:  # those nearest to where the enlargement puts them back
+            twice = (2 * torch.arange(count, device=x.device) + 1) * side + count * (1 - coarser)
+            x = x.index_select(axis, twice.div(2 * count, rounding_mode="floor").clamp_(0, side - 1))
+    return x
+
+
+def _window_means(x: Tensor, radius: int) -> Tensor:
+    """Return means over windows of ``2 radius + 1`` rows and columns; pixels of the border are repeated."""
+    count = 2 * radius + 1
+    padded = F.pad(x.reshape(-1, *x.shape[-3:]), (radius,) * 4, mode="replicate")
+    return (window_sums(window_sums(padded, -2, count), -1, count) / count**2).reshape(x.shape)
 
 
 def _weighted(rgb: Tensor, weights: Any) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
 from torch.nn import functional as F
 
+from revisp.camera.detail import gaussian_blur
 from revisp.checks import check_image
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ HIGHLIGHT_START = 0.7
 BLUR_SIGMA = 12.0
 """Standard deviation in pixels of the blur that separates the middle of a highlight from its rim."""
 
-BLUR_BLOCK = 16
-"""Neighbouring pixels that the blur computes together as channels; this is several times faster."""
+LEAST_DEVIATION = 3.0
+"""Least deviation of the blur in pixels of the grid that it runs on, which is the coarsest that has it."""
 
 
 def expand_highlights(
@@ -102,20 +102,26 @@ def spread_gain(share: Tensor, factor: float | Tensor, spread: float = BLUR_SIGM
 
 
 def _blur(x: Tensor, deviation: float) -> Tensor:
-    """Blur ``[B, 1, H, W]`` by a Gaussian cut off at 3 deviations; borders are repeated.
+    """Blur ``[B, 1, H, W]`` by a Gaussian on a coarser grid; borders are repeated.
 
-    A convolution of one channel is slow. Here the pixels of a block become `BLUR_BLOCK` channels. Each uses the
-    same kernel, shifted by one more pixel.
+    Means over the cells of the grid, and the linear interpolation between them, blur a little. The Gaussian on the
+    grid blurs that much less. The result differs from a blur on the full grid by less than a hundredth.
     """
-    from kornia.filters import get_gaussian_kernel1d
-
-    reach = math.ceil(3 * deviation)
-    kernel = get_gaussian_kernel1d(2 * reach + 1, deviation, device=x.device, dtype=x.dtype)[0]
-    band = torch.stack([F.pad(kernel, (at, BLUR_BLOCK - 1 - at)) for at in range(BLUR_BLOCK)])
+    cell = 2 ** math.floor(math.log2(max(deviation / LEAST_DEVIATION, 1)))
+    if cell == 1:
+        return gaussian_blur(x, deviation)
     height, width = x.shape[-2:]
-    padded = F.pad(x, (reach, reach - width % -BLUR_BLOCK, reach, reach - height % -BLUR_BLOCK), mode="replicate")
-    rows = (
-        F.conv2d(padded, band[:, None, None, :], stride=(1, BLUR_BLOCK)).permute(0, 2, 3, 1).flatten(-2)[:, None]
-    )
-    both = F.conv2d(rows, band[:, None, :, None], stride=(BLUR_BLOCK, 1)).transpose(1, 2).flatten(1, 2)[:, None]
-    return both[..., :height, :width]
+    cells = math.ceil(3 * deviation / cell)
+    reach = cells * cell
+    blurred = F.pad(x, (reach, reach + -width % cell, reach, reach + -height % cell), mode="replicate")
+    between = ((cell**2 - 1) + (2 * cell**2 + 1)) / 12  # variances of the means and of the lines
+    blurred = gaussian_blur(_means(blurred, cell), math.sqrt(deviation**2 - between) / cell)
+    inside = slice(cells - 1, 1 - cells)  # the lines of the outermost pixels begin one cell further out
+    enlarged = F.interpolate(blurred[..., inside, inside], scale_factor=cell, mode="bilinear", align_corners=False)
+    return enlarged[..., cell : cell + height, cell : cell + width]
+
+
+def _means(x: Tensor, cell: int) -> Tensor:
+    """Return the mean of each cell of ``[..., H, W]``, whose sides are multiples of ``cell``."""
+    rows = sum((x[..., row::cell, :] for row in range(1, cell)), x[..., ::cell, :])
+    return sum((rows[..., column::cell] for column in range(1, cell)), rows[..., ::cell]) / cell**2

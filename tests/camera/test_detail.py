@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from revisp.camera.detail import denoise, local_tone, sharpen
+from revisp.camera.expansion import spread_gain
+from revisp.camera.profile import SRGB_TO_XYZ
 from revisp.errors import ConfigError, ShapeError
 
 
@@ -78,6 +80,34 @@ def test_unsharp_mask_agrees_with_scipy():
     luma = np.einsum("c,chw->hw", [0.299, 0.587, 0.114], x.numpy())
     expected = x.numpy() + 0.7 * (luma - ndimage.gaussian_filter(luma, 1.5, mode="nearest", radius=4))
     np.testing.assert_allclose(sharpen(x, 0.7, 1.5).numpy(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(64, 48), (61, 43)])
+def test_guided_filters_agree_with_kornia(size):
+    """Its filter has no means by doubling, and convolves instead."""
+    from kornia.filters import guided_blur
+
+    x = torch.rand(1, 3, *size, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    luma = torch.einsum("c,bchw->bhw", x.new_tensor([0.299, 0.587, 0.114]), x)[:, None]
+    expected = guided_blur(luma, x, 9, 0.04**2, border_type="replicate", subsample=2)
+    torch.testing.assert_close(denoise(x, 0.04), expected)
+    light = x.clamp_min(0.01)
+    stops = torch.einsum("c,bchw->bhw", x.new_tensor(SRGB_TO_XYZ[1]), light)[:, None].log2()
+    base = guided_blur(stops, stops, 17, 0.5**2, border_type="replicate", subsample=4)
+    expected = light * torch.exp2(0.3 * (np.log2(0.18) - base).clamp_min(0))
+    torch.testing.assert_close(local_tone(light, 0.3, 8), expected)
+
+
+@pytest.mark.parametrize("size", [(101, 90), (40, 64)])
+def test_highlights_spread_by_a_gaussian(size):
+    """The blur on a coarser grid is one of the full grid but for less than a hundredth."""
+    ndimage = pytest.importorskip("scipy.ndimage")
+    share = (torch.rand(1, *size, generator=torch.Generator().manual_seed(0)) > 0.97).double()
+    share[0, 10:30, 20:44] = 1
+    for deviation in (2.0, 5.0, 12.0):
+        blurred = ndimage.gaussian_filter(share[0].numpy(), deviation, mode="nearest", truncate=3)
+        gain = spread_gain(share, 2.0, deviation)[0].numpy()
+        np.testing.assert_allclose(gain, 1 + share[0].numpy() * blurred, atol=0.01)
 
 
 def test_batches_are_pictures_side_by_side():
