@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from revisp.augment.light import as_float, even, packed_light
-from revisp.augment.sensor import add_noise_, store_
 from revisp.augment.shots import MOST_EV, Noise, Range, Shot, check_range, draw_shot, with_phase
 from revisp.camera.cameras import EXPOSURES
 from revisp.camera.noise import NoiseLevels
+from revisp.camera.packed_light import as_float, even, packed_light
+from revisp.camera.packed_sensor import add_noise_, store_
 from revisp.camera.simulate import SimulatedCamera
 from revisp.cfa import CFA, pack, unpack
 from revisp.demosaic import demosaic
@@ -194,7 +194,9 @@ class RGBToRAW(v2.Transform):
             profiles = [camera.profile for camera in cameras]
         levels = [shot.noise for shot in shots if shot.noise is not None]
         if levels:
-            add_noise_(planes, levels, _on(generator, planes.device))
+            source = _on(generator, planes.device)
+            noise = torch.randn(planes.shape, generator=source, device=planes.device, dtype=planes.dtype)
+            add_noise_(planes, levels, noise)
         if known := [profile for profile in profiles if profile is not None]:
             store_(planes, known, quantise=self.quantise)
         else:

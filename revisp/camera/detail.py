@@ -20,7 +20,17 @@ from revisp.errors import ConfigError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["MID_GREY", "check_detail", "denoise", "gaussian_blur", "local_tone", "sharpen", "window_sums"]
+__all__ = [
+    "DENOISE_REACH",
+    "MID_GREY",
+    "check_detail",
+    "denoise",
+    "gaussian_blur",
+    "local_tone",
+    "sharpen",
+    "sharpen_reach",
+    "window_sums",
+]
 
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 """Weights of R, G, B in the luma of JPEG files (ITU-R BT.601)."""
@@ -37,6 +47,10 @@ EDGE_EV = 0.5
 
 DENOISE_RADIUS = 4
 """Half the window of `denoise`, in pixels: it removes fine grain and costs little texture."""
+
+
+DENOISE_REACH = 14
+"""Pixels beyond a window that decide about `denoise` in it: two windows of means, the grid, its enlargement."""
 
 
 def local_tone(
@@ -122,6 +136,11 @@ def sharpen(srgb: Tensor, amount: float, radius: float = 1.0) -> Tensor:
     return torch.add(srgb, luma - gaussian_blur(luma, radius), alpha=amount)
 
 
+def sharpen_reach(radius: float) -> int:
+    """Return how many pixels beyond a window decide about `sharpen` in it."""
+    return max(1, round(3 * radius))
+
+
 def gaussian_blur(x: Tensor, deviation: float) -> Tensor:
     """Blur by a Gaussian that is cut off at 3 deviations; pixels of the border are repeated.
 
@@ -136,7 +155,7 @@ def gaussian_blur(x: Tensor, deviation: float) -> Tensor:
         >>> gaussian_blur(torch.ones(1, 8, 8), 2.0).allclose(torch.ones(1, 8, 8))
         True
     """
-    reach = max(1, round(3 * deviation))
+    reach = sharpen_reach(deviation)
     weights = [math.exp(-0.5 * (away / deviation) ** 2) for away in range(reach + 1)]
     total = weights[0] + 2 * sum(weights[1:])
     blurred = F.pad(x.reshape(-1, *x.shape[-3:]), (reach,) * 4, mode="replicate")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Literal, get_args
 
+import imagecodecs
 import numpy as np
 import torch
-from PIL import Image
 
 from revisp.checks import check_image
 from revisp.errors import ConfigError, ShapeError
@@ -31,7 +30,7 @@ def compress_jpeg(srgb: Tensor, quality: int, subsampling: ChromaSubsampling = "
 
     Args:
         srgb: ``[3, H, W]`` in [0, 1].
-        quality: quality of Pillow's encoder (libjpeg's scale), 1 to 95.
+        quality: quality on libjpeg's scale, as Pillow's, 1 to 95.
         subsampling: subsampling of the chroma.
 
     Returns:
@@ -45,11 +44,11 @@ def compress_jpeg(srgb: Tensor, quality: int, subsampling: ChromaSubsampling = "
     if srgb.ndim != 3:
         raise ShapeError(f"srgb must be a single image [3, H, W], got {list(srgb.shape)}")
     check_jpeg(quality, subsampling)
-    pixels = (srgb.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=subsampling)
-    with Image.open(file) as decoded:
-        return torch.from_numpy(np.array(decoded)).permute(2, 0, 1).to(srgb.dtype) / 255
+    planes = (srgb.detach() * 255).round_().clamp_(0, 255).cpu().numpy().astype(np.uint8)
+    pixels = np.stack(list(planes), axis=-1)
+    file = imagecodecs.jpeg8_encode(pixels, level=quality, subsampling=subsampling.replace(":", ""))
+    decoded = imagecodecs.jpeg8_decode(file).transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(decoded)).to(srgb.dtype).div_(255).to(srgb.device)
 
 
 def check_jpeg(quality: int, subsampling: str) -> None:

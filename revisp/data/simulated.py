@@ -23,7 +23,7 @@ from revisp.camera.draw import generator_of
 from revisp.camera.isp import srgb_to_linear
 from revisp.camera.place import Place
 from revisp.camera.profile import CameraProfile
-from revisp.camera.simulate import simulate
+from revisp.camera.shot_window import JPEG_GRID, Window, shoot_window
 from revisp.data.base import taken_by
 from revisp.data.datamodule import PairDataModule
 from revisp.data.photo_cache import PhotoCache
@@ -46,9 +46,6 @@ log = logging.getLogger(__name__)
 
 SIMULATED_MARGIN = 32
 """Pixels around a window that are simulated with it: DemosaicNet and local tone mapping depend on them."""
-
-JPEG_GRID = 16
-"""Simulated windows begin at a multiple of it, so that JPEG blocks lie as in the whole photo."""
 
 VAL_SHARE = 0.2
 
@@ -116,33 +113,30 @@ class SimulatedPhoto:
         whole photo.
         """
         y, x = (max(0, start - SIMULATED_MARGIN) // JPEG_GRID * JPEG_GRID for start in (top, left))
-        bottom, right = (
-            min(top + height + SIMULATED_MARGIN, self.height),
-            min(left + width + SIMULATED_MARGIN, self.width),
-        )
-        stored = open_npy(self._pixels)
-        photo = torch.from_numpy(stored[y:bottom, x:right].astype(np.float32) / 255).permute(2, 0, 1)
-        window = (..., slice(top - y, top - y + height), slice(left - x, left - x + width))
+        pixels = open_npy(self._pixels)[y : top + height + SIMULATED_MARGIN, x : left + width + SIMULATED_MARGIN]
+        photo = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        window = Window(top - y, left - x, height, width)
         drawn = () if self.fixed else (seed, top, left)
         camera, exposure = self._shot(_generator(self.name, *drawn))
-        shot = simulate(
+        shot = shoot_window(
             photo,
             camera,
+            window,
             exposure=exposure,
             place=self.frame.crop(y, x),
             generator=_generator(self.name, seed, top, left, 1),
         )
-        target = demosaic(
-            shot.bayer,
-            self.cfa,
-            self.demosaic.method,
-            gains=camera.profile.gains,
-            network=self.demosaic.network,
-        )
-        bayer = shot.bayer[window].contiguous()
-        return Sample(
-            shot.srgb[window].contiguous(), bayer, target[window].contiguous(), self.name, torch.ones_like(bayer)
-        )
+        target = shot.raw_rgb
+        if self.demosaic.method != "malvar":
+            target = demosaic(
+                shot.bayer,
+                self.cfa,
+                self.demosaic.method,
+                gains=camera.profile.gains,
+                network=self.demosaic.network,
+            )
+        bayer = shot.bayer[window.of].contiguous()
+        return Sample(shot.srgb, bayer, target[window.of].contiguous(), self.name, torch.ones_like(bayer))
 
     def _shot(self, generator: torch.Generator) -> tuple[SimulatedCamera, float]:
         low, high = self.exposures

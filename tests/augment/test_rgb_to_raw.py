@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from revisp.augment import RGBToRAW
-from revisp.augment.light import packed_light
 from revisp.camera.cameras import random_simulated_camera
 from revisp.camera.isp import ISPSettings
 from revisp.camera.noise import NoiseLevels, amplified
+from revisp.camera.packed_light import packed_light
 from revisp.camera.simulate import SIMULATED, SimulatedCamera, sensor_light, simulate
 from revisp.cfa import CFA, pack, unpack
 from revisp.data.embedded import TRAIN_PHOTOS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
     from revisp.camera.noise import NoiseLevels
     from revisp.camera.profile import CameraProfile
@@ -16,15 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["add_noise_", "store_"]
 
 
-def add_noise_(planes: Tensor, levels: Sequence[NoiseLevels], generator: Generator) -> Tensor:
+def add_noise_(planes: Tensor, levels: Sequence[NoiseLevels], noise: Tensor) -> Tensor:
     """Add Gaussian noise to light in place, as `revisp.camera.noise.add_noise` does to one picture.
 
     Args:
         planes: normalised ``[B, 4, h, w]``, at least 0.
         levels: shot and read variance of each picture.
-        generator: source of the noise, on the device of ``planes``.
+        noise: of deviation 1, of the shape of ``planes``. It is overwritten.
     """
-    noise = torch.randn(planes.shape, generator=generator, device=planes.device, dtype=planes.dtype)
     shot, read = (_column(values, planes) for values in zip(*levels, strict=True))
     return planes.add_(noise.mul_(torch.addcmul(read, planes, shot).sqrt_()))
 

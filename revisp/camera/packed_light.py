@@ -19,23 +19,25 @@ from revisp.camera.isp import inverse_tone_curve, srgb_to_linear
 from revisp.camera.place import Place
 from revisp.camera.shading import shading_gain
 from revisp.camera.simulate import SimulatedCamera, sensor_light
+from revisp.camera.tables import FINE_INTERVALS, read_tables
 from revisp.cfa import CFA, pack
 from revisp.mosaic import mosaic
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FINE_INTERVALS", "as_float", "even", "packed_light"]
-
-FINE_INTERVALS = 16384
-"""Intervals of a table for floating point, with linear interpolation. The error is at most 5e-4 of the light."""
+__all__ = ["as_float", "even", "packed_light"]
 
 PLANE_COLOURS = [0, 1, 1, 2]
 """Colour of the packed planes R, Gr, Gb, B."""
 
 
 def packed_light(
-    photos: Tensor, cameras: Sequence[SimulatedCamera], exposures: Sequence[float], cfa: CFA
+    photos: Tensor,
+    cameras: Sequence[SimulatedCamera],
+    exposures: Sequence[float],
+    cfa: CFA,
+    place: Place | None = None,
 ) -> Tensor:
     """Return the light at each photosite, before clip and noise.
 
@@ -44,20 +46,21 @@ def packed_light(
         cameras: one for each photo; their own phase is ignored.
         exposures: exposure of each shot, in EV.
         cfa: the Bayer phase.
+        place: where the photos lie in their frames, for the lens's shading; None: they are whole.
 
     Returns:
         Planes R, Gr, Gb, B ``[B, 4, ceil(H / 2), ceil(W / 2)]``, float32, the sensor's saturation at 1. At an odd
         size the photos' last row or column is repeated.
     """
-    whole = Place(0, 0, *photos.shape[-2:])
+    place = place or Place(0, 0, *photos.shape[-2:])
     photos = even(photos)
     if any(camera.rendering is not None for camera in cameras):
         lights = [
-            sensor_light(photo, camera, exposure=exposure, place=whole)
+            sensor_light(photo, camera, exposure=exposure, place=place)
             for photo, camera, exposure in zip(as_float(photos), cameras, exposures, strict=True)
         ]
         return pack(mosaic(torch.stack(lights), cfa), cfa)
-    return _by_tables(photos, cameras, exposures, cfa, whole)
+    return _by_tables(photos, cameras, exposures, cfa, place)
 
 
 def even(x: Tensor) -> Tensor:
@@ -80,12 +83,12 @@ def _by_tables(
     ramp = torch.arange(256) / 255 if photos.dtype == torch.uint8 else torch.linspace(0, 1, FINE_INTERVALS + 1)
     tables = torch.stack([_curves(camera, ramp) for camera in cameras]).to(photos.device)
     brightest = photos.amax(dim=1, keepdim=True)
-    values = _read(tables[:, 0], pack(photos.unsqueeze(2), cfa))  # [B, colour, plane, h, w]
+    values = read_tables(tables[:, 0], pack(photos.unsqueeze(2), cfa))  # [B, colour, plane, h, w]
     if any(_desaturates(camera) for camera in cameras):
         peak = pack(brightest, cfa).unsqueeze(1)
-        values = values.sub_(_read(tables[:, 1], peak)).clamp_min_(0).mul_(_read(tables[:, 2], peak))
+        values = values.sub_(read_tables(tables[:, 1], peak)).clamp_min_(0).mul_(read_tables(tables[:, 2], peak))
     light = _mix(values, _matrices(cameras, exposures).to(values))
-    share = _read(tables[:, 3], brightest)
+    share = read_tables(tables[:, 3], brightest)
     if share.any():
         factor = light.new_tensor([camera.expansion for camera in cameras]).view(-1, 1, 1, 1)
         light.mul_(pack(spread_gain(share, factor), cfa))
@@ -139,19 +142,3 @@ def _mix(values: Tensor, matrices: Tensor) -> Tensor:
     for colour in (1, 2):
         light.addcmul_(values[:, colour], columns[colour])
     return light
-
-
-def _read(tables: Tensor, values: Tensor) -> Tensor:
-    """Read each picture's table ``[B, n]`` at values ``[B, ...]``: uint8 indices, or floats in [0, 1]."""
-    count = tables.shape[-1]
-    first = torch.arange(0, tables.numel(), count, dtype=torch.int32, device=values.device)
-    first = first.view(-1, *(1,) * (values.ndim - 1))
-    flat = tables.flatten()
-    if values.dtype == torch.uint8:
-        return flat.index_select(0, (values + first).flatten()).view(values.shape)
-    position = values * (count - 1)
-    knot = position.to(torch.int32).clamp_(0, count - 2)  # a NaN too must give a valid index
-    rest = position.sub_(knot)
-    at = (knot + first).flatten()
-    slopes = torch.cat([flat.diff(), flat.new_zeros(1)])
-    return rest.mul_(slopes.index_select(0, at).view_as(rest)).add_(flat.index_select(0, at).view_as(rest))
