@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,10 +19,11 @@ from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import one_line, report_errors, say, shown
 from revisp.cli._progress import TerminalBar
 from revisp.cli._supervise import end_at_once, supervise
-from revisp.convert.jobs import left_out, plan_conversions
+from revisp.convert.jobs import left_out, parse_part, plan_conversions, share
 from revisp.errors import ConfigError, RevispError
 from revisp.hardware import share_processors
 from revisp.io.crash_record import crashes
+from revisp.io.storage import is_address
 
 if TYPE_CHECKING:
     from revisp.convert.batch import Batch, Converted
@@ -88,14 +91,16 @@ class Processes:
 
 @app.command(epilog=LIMIT_SENTENCE)
 def command(
+    context: typer.Context,
     photos: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="PHOTO", help="Photos, folders of photos, .txt files that name photos; - is a pipe."
+            metavar="PHOTO",
+            help="Photos, folders of photos, .txt files that name photos; - is a pipe. Or addresses (s3://...).",
         ),
     ],
     out: Annotated[
-        Path,
+        str,
         typer.Option("-o", "--out", help="Output file (one photo; its ending chooses the format), or folder."),
     ],
     model: Annotated[
@@ -169,6 +174,9 @@ def command(
     engine: Annotated[
         EngineName | None, typer.Option(help="Program that runs the model.", show_default="by the model")
     ] = None,
+    part: Annotated[
+        str | None, typer.Option(metavar="I/N", help="Convert the I-th of N parts of the photos, such as 2/8.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=0, help="Threads that read and write photos.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Processes, or GPUs, to divide the photos among.")] = 1,
@@ -188,8 +196,16 @@ def command(
             raise ConfigError(f"--tile must be at least 16 pixels, got {tile}")
         if tile is not None and memory is not None:
             raise ConfigError("give --tile or --memory, not both")
-        jobs = plan_conversions(photos, out, format, preview=preview)
-        notes = left_out(photos)
+        if is_address(out) or any(map(is_address, photos)):
+            from revisp.convert.remote import plan_addresses
+
+            jobs = plan_addresses(photos, out, Path(context.obj), format, preview=preview)
+        else:
+            jobs = plan_conversions(map(Path, photos), Path(out), format, preview=preview)
+        if part is not None:
+            number, count = parse_part(part)
+            jobs = share(jobs, number - 1, count)
+        notes = left_out(Path(photo) for photo in photos if not is_address(photo))
         from revisp.convert.batch import Batch
         from revisp.convert.formats import Choice
         from revisp.convert.sensor_noise import parse_noise
@@ -217,9 +233,20 @@ def main() -> None:
     """Run the command."""
     take_limits()
     share_processors()
-    supervise()
-    with end_at_once():
-        app()
+    with _scratch() as folder:
+        supervise()
+        with end_at_once():
+            app(obj=folder)
+
+
+def _scratch() -> AbstractContextManager[str | None]:
+    """Return a temporary folder for photos and results at addresses, if there are any.
+
+    A process that decodes a file again after a crash finds it under the same name.
+    """
+    if any(map(is_address, sys.argv[1:])):
+        return tempfile.TemporaryDirectory(prefix="revisp-predict-")
+    return nullcontext()
 
 
 def _load(
@@ -279,9 +306,9 @@ def _say(outcome: Converted) -> None:
     if outcome.files:
         names = ", ".join(map(shown, outcome.files))
         note = outcome.note and f"; {outcome.note}"
-        say(f"{shown(outcome.job.photo)} -> {names} ({outcome.seconds:.1f} s){note}")
-    elif outcome.skipped and str(outcome.job.output) not in crashes().finished:
-        say(f"{shown(outcome.job.output)} is finished")
+        say(f"{shown(outcome.job.origin)} -> {names} ({outcome.seconds:.1f} s){note}")
+    elif outcome.skipped and outcome.job.destination not in crashes().finished:
+        say(f"{shown(outcome.job.destination)} is finished")
 
 
 def _conclude(outcomes: Sequence[Converted], notes: Sequence[str]) -> None:
@@ -306,5 +333,5 @@ def _conclude(outcomes: Sequence[Converted], notes: Sequence[str]) -> None:
 def _reason(outcome: Converted) -> str:
     """Return why a photo failed, in one line that names the photo or its output."""
     text = one_line(outcome.error)
-    named = any(one_line(path) in text for path in (outcome.job.photo, outcome.job.output))
-    return text if named else f"{shown(outcome.job.photo)}: {text}"
+    named = any(one_line(path) in text for path in (outcome.job.origin, outcome.job.destination))
+    return text if named else f"{shown(outcome.job.origin)}: {text}"

@@ -15,6 +15,7 @@ from revisp.cli._main import report_errors, say
 from revisp.cli._progress import TerminalBar
 from revisp.cli._supervise import supervise
 from revisp.errors import ConfigError
+from revisp.io.storage import require_on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,8 @@ def command(
     unchanged files it changes nothing.
     """
     with report_errors():
+        for path in (*inputs, out):
+            require_on_disk(path, "revisp-prepare")
         from revisp.prepare import PrepareOptions, prepare, prepare_scenes, scene_inputs, write_sheets
         from revisp.prepare.conclusion import describe_preparation, require_use
 

@@ -17,11 +17,13 @@ from torch import Tensor
 from revisp.convert.engine import Engine, as_engine
 from revisp.convert.formats import Choice, Origin, check_writable, origin_of, predict_raw, write_raw
 from revisp.convert.jobs import Conversion, share
+from revisp.convert.remote import deliver, is_delivered, receive, renamed
 from revisp.inference.tiles import Progress
 from revisp.io.atomic import remove_unfinished
 from revisp.io.crash_record import crashes, tell_finished
 from revisp.io.locking import lock, lock_beside, make_folder
 from revisp.io.photo import Photo, read_photo
+from revisp.io.storage import is_newer
 from revisp.pipeline import ReverseISP
 
 __all__ = ["Batch", "Converted", "Picked", "convert_photos"]
@@ -33,7 +35,7 @@ class Converted:
 
     Attributes:
         job: the photo and its output.
-        files: the files written; empty if the conversion failed or was finished before.
+        files: paths or addresses of the files written; empty if the conversion failed or was finished before.
         seconds: time to read, predict and write.
         error: the reason of a failure, else None.
         note: what the gain map has changed; empty if nothing.
@@ -47,7 +49,7 @@ class Converted:
     """
 
     job: Conversion
-    files: tuple[Path, ...] = ()
+    files: tuple[str | Path, ...] = ()
     seconds: float = 0.0
     error: Exception | None = None
     note: str = ""
@@ -205,7 +207,7 @@ class Batch:
             origin = origin_of(outcome.job.photo, photo, raw, self.engine)
         except Exception as error:
             self._release(picked.lock)
-            self._writing.append(_done(replace(outcome, error=error)))
+            self._writing.append(_done(replace(outcome, error=_told(error, outcome.job))))
             return
         outcome = replace(outcome, note=note, seconds=outcome.seconds + time.monotonic() - started)
         self._writing.append(self._submit(self._write, outcome, raw, origin, picked.lock))
@@ -231,32 +233,40 @@ class Batch:
         started = time.monotonic()
         held = None
         try:
-            if str(job.output) in crashes().finished:
+            if job.destination in crashes().finished:
                 return Picked(Converted(job))
             self._locks.add(held := _acquire(job.output))
             if self.resume and self._is_finished(job):
                 self._release(held)
                 return Picked(Converted(job))
+            receive(job)
             photo = read_photo(job.photo, damaged=self.choice.damaged)
         except Exception as error:
             self._release(held)
-            return Picked(Converted(job, error=error))
+            return Picked(Converted(job, error=_told(error, job)))
         return Picked(Converted(job, seconds=time.monotonic() - started), photo, held)
 
     def _is_finished(self, job: Conversion) -> bool:
+        if job.target is not None:
+            return is_delivered(job, preview=self.choice.preview)
         from revisp.convert.finished import is_finished  # imports the readers of RAW files
 
-        return is_finished(job, self.choice, self.engine)
+        return is_finished(job, self.choice, self.engine) and (
+            job.source is None or is_newer(str(job.output), job.source)
+        )
 
     def _write(self, outcome: Converted, raw: Tensor, origin: Origin, held: FileLock) -> Converted:
         started = time.monotonic()
         try:
-            files = write_raw(outcome.job.output, raw, self.engine, origin, self.choice)
-            tell_finished(str(outcome.job.output))
+            written = write_raw(outcome.job.output, raw, self.engine, origin, self.choice)
+            files = deliver(outcome.job, written)
+            tell_finished(outcome.job.destination)
         except Exception as error:
-            return replace(outcome, error=error)
+            return replace(outcome, error=_told(error, outcome.job))
         finally:
             self._release(held)
+            if outcome.job.source is not None:
+                outcome.job.photo.unlink(missing_ok=True)
         return replace(outcome, files=files, seconds=outcome.seconds + time.monotonic() - started)
 
     def _release(self, held: FileLock | None) -> None:
@@ -266,6 +276,10 @@ class Batch:
             with contextlib.suppress(OSError):
                 Path(held.lock_file).unlink()
             held.release()
+
+
+def _told(error: Exception, job: Conversion) -> Exception:
+    return renamed(error, {job.photo: job.source, job.output: job.target})
 
 
 def _done(value: Any) -> Future[Any]:

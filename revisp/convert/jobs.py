@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from revisp.errors import ImageError, OutputError
+from revisp.errors import ConfigError, ImageError, OutputError
 from revisp.io.file_names import OUTPUT_ENDINGS, PREVIEW_ENDING
 from revisp.io.photo_folder import read_photo_folder
 
@@ -16,6 +16,7 @@ __all__ = [
     "Conversion",
     "left_out",
     "named_photos",
+    "parse_part",
     "plan_conversions",
     "preview_path",
     "read_photo_list",
@@ -33,6 +34,8 @@ class Conversion:
     Attributes:
         photo: file to read.
         output: RAW file to write.
+        source: address that the photo is fetched from (`revisp.io.storage`); None if it is on the disk.
+        target: address that the RAW goes to; None if it stays on the disk.
 
     Example:
         >>> job = Conversion(Path("photo.jpg"), Path("raw/photo.dng"))
@@ -42,6 +45,18 @@ class Conversion:
 
     photo: Path
     output: Path
+    source: str | None = None
+    target: str | None = None
+
+    @property
+    def origin(self) -> str:
+        """Where the photo comes from: its address or path."""
+        return self.source or str(self.photo)
+
+    @property
+    def destination(self) -> str:
+        """Where the RAW goes: its address or path."""
+        return self.target or str(self.output)
 
 
 def preview_path(output: Path) -> Path:
@@ -114,6 +129,23 @@ def read_photo_list(path: Path) -> list[Path]:
     if not photos:
         raise ImageError(f"{path}: names no photo; write one path a line")
     return photos
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """Return number and count of a part such as ``2/8``, the second of eight.
+
+    Raises:
+        ConfigError: not of this form, or there is no such part.
+
+    Example:
+        >>> parse_part("2/8")
+        (2, 8)
+    """
+    number, _, count = text.partition("/")
+    whole = number.isascii() and number.isdigit() and count.isascii() and count.isdigit() and len(text) < 20
+    if not (whole and 1 <= int(number) <= int(count)):
+        raise ConfigError(f"--part takes a number and a count, from 1/8 to 8/8 for eight jobs, got {text!r}")
+    return int(number), int(count)
 
 
 def share(jobs: Sequence[Conversion], rank: int, world_size: int) -> list[Conversion]:

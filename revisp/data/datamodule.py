@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -11,10 +12,10 @@ from revisp.data.crops import CropDataset, CropSampler
 from revisp.data.picture import Picture, PictureSource, Sample, know_places, table_of
 from revisp.data.tiles import TileDataset, picture_tiles, spread, spread_tiles
 from revisp.errors import ConfigError
+from revisp.io.storage import require_on_disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from revisp.camera.profile import CameraProfile
     from revisp.data.conditions import Conditions
@@ -269,4 +270,5 @@ def prepared(
     """
     from revisp.data.prepared import PreparedSource
 
+    require_on_disk(Path(root), "data=prepared (data=stream takes shards at an address)")
     return PairDataModule(PreparedSource(root, val=val, camera=camera), **options)
