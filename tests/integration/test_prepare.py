@@ -58,7 +58,9 @@ def camera_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_camera_files_become_a_data_set_that_trains(run: Run, camera_files: Path, tmp_path: Path) -> None:
+def test_camera_files_become_a_data_set_that_trains(
+    run: Run, run_here: Run, camera_files: Path, tmp_path: Path
+) -> None:
     done = run("revisp-prepare", str(camera_files), "-o", "set", "--preview", "--workers", "1")
     assert "3 made, 0 kept, 0 rejected" in done.stdout
     entries = read_manifest(tmp_path / "set").entries
@@ -74,7 +76,7 @@ def test_camera_files_become_a_data_set_that_trains(run: Run, camera_files: Path
     words = ["+backbone=unet", "backbone.width=4", "backbone.depth=2", "data=prepared", "data.root=set",
              "data.crop=32", "data.batch_size=2", "data.crops_per_epoch=4", "demosaic=bilinear",
              "trainer.max_epochs=1", "trainer.precision=32-true", "hydra.run.dir=run"]  # fmt: skip
-    run("revisp-train", *words)
+    run_here("revisp-train", *words, check=True)
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
 
 
