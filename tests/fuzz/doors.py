@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -45,6 +46,9 @@ from revisp.io import (
 )
 from revisp.io.apple_gain import apple_headroom
 from revisp.io.camera_file import load_camera, load_curve, load_profile
+from revisp.io.containers.av1 import av1_colours
+from revisp.io.containers.damage import DamagedError
+from revisp.io.containers.hevc import hevc_colours
 from revisp.io.crash_record import Crashes, listen
 from revisp.io.dng.linear import read_linear_dng
 from revisp.io.dng.provenance import read_provenance
@@ -245,6 +249,11 @@ def _apple_gain(path: Path) -> None:
     assert headroom is None or 1 <= headroom < 1000
 
 
+def _coded_colours(path: Path) -> None:
+    with contextlib.suppress(DamagedError):
+        (av1_colours if path.name == "av1" else hevc_colours)(path.read_bytes())
+
+
 def _submissions(place: Path) -> None:
     score_submissions(place / "given", place / "true", bits=12, metrics="aim")
 
@@ -289,6 +298,7 @@ DOORS: tuple[Door, ...] = (
         _one(f"Apple's gain map: {name}", seed, _apple_gain, file=name)
         for name, seed in (("xmp", "apple xmp"), ("exif", "apple exif"))
     ),
+    *(_one(f"coded colours: {name}", name, _coded_colours, file=name) for name in ("av1", "hevc")),
     _one("read_packet", "xmp", lambda path: read_packet(path.read_bytes())),
     _in_folder("data_of_run", "yaml run", data_of_run, (".yaml",)),
     _in_folder("data of a run", "run", _data_of_run, (".yaml",)),

@@ -114,7 +114,11 @@ PHOTOS: dict[str, Callable[[], bytes]] = {
     "tiff.jpeg": lambda: _pillow("TIFF", compression="jpeg"),
     "avif": lambda: writers.item_file([writers.av1_item(pixels(), turn=1)], brands=b"avifmif1miaf"),
     "map.avif": _avif_with_map,
+    "coded.avif": lambda: bytes(imagecodecs.avif_encode(pixels(), primaries=12, transfer=13)).replace(
+        b"colr", b"free"
+    ),
     "heif": _heif,
+    "coded.heif": lambda: _heif().replace(b"colr", b"free"),
     "jxl": lambda: bytes(imagecodecs.jpegxl_encode(pixels(), lossless=True, usecontainer=True)),
     "apple.jpeg": _apple_jpeg,
     "map.heif": _heif_with_map,

@@ -296,6 +296,8 @@ _FILES: dict[str, Callable[[], bytes]] = {
     "apple xmp": lambda: writers.apple_xmp(2.5).encode(),
     "apple exif": lambda: writers.apple_exif(1.2, 0.005),
     "iso map": lambda: writers.iso_metadata(writers.Fields()),
+    "av1": lambda: writers.av1_item(pixels()).data,
+    "hevc": lambda: dict(writers.hevc_item(np.tile(pixels(), (2, 2, 1))[:64, :64]).properties)[b"hvcC"],
     "wish": lambda: json.dumps({"model": "default", "camera": "", "headroom": 2.0, "linear": False}).encode(),
     "download": lambda: json.dumps({"ending": ".npy", "bits": 12, "compression": "jpeg"}).encode(),
     "crash record": lambda: b'["begin", "a.jpg"]\n["finished", "b.dng"]\n["end", "a.jpg"]\n["begin", "c.jpg"]\n',

@@ -13,7 +13,9 @@ import numpy as np
 from revisp.errors import ImageError
 from revisp.io.apple_gain import APPLE_AUXILIARY, AppleGain, apple_headroom
 from revisp.io.colour import Colour, colour_of_cicp, colour_of_exif
+from revisp.io.containers.av1 import av1_colours
 from revisp.io.containers.damage import DamagedError
+from revisp.io.containers.hevc import hevc_colours
 from revisp.io.containers.isobmff import HeifFile, parse_heif
 from revisp.io.decoders.decoded import DecodedPhoto, StoredGain, check_size, mode_of
 from revisp.io.exif import Exif, parse_exif
@@ -28,6 +30,14 @@ _LIBRARIES = ("pi_heif", "pillow_heif")
 """Bindings of libheif; the first only reads, and its wheels have no encoder under the GPL."""
 
 _AUXILIARY_MAP = b":aux:hdrgainmap"
+
+_DERIVED = (b"grid", b"iden", b"iovl")
+_MOST_DERIVATIONS = 4
+_UNSPECIFIED = 2
+"""The number of ITU-T H.273 for colour primaries or a transfer function that are not known."""
+
+_USUAL_PRIMARIES, _USUAL_TRANSFERS = (1, 5, 6), (1, 6, 13)
+"""BT.709 or sRGB, and BT.601, in a bitstream: phones write them beside a profile for Display P3, too."""
 
 
 def decode_heif(data: bytes, path: Path, *, avif: bool, gain: bool) -> DecodedPhoto:
@@ -103,18 +113,58 @@ def _library(path: Path) -> Any:
 
 
 def _colour(file: HeifFile, item: int, path: Path) -> Colour | None:
-    """Return the colours of an item by its profile, or by its numbers of H.273; None where there are neither."""
+    """Return the colours of an item by its profile, or by its numbers of H.273; None where there are neither.
+
+    Numbers that the box colr leaves unspecified are those of the bitstream.
+    """
     stated = [each.data for each in file.properties.get(item, []) if each.kind == b"colr"]
     for kind in (b"prof", b"rICC"):
         for each in stated:
             if each[:4] == kind and len(each) > 132:
                 return Colour(icc=each[4:])
+    numbers = _UNSPECIFIED, _UNSPECIFIED
     for each in stated:
         if each[:4] == b"nclx" and len(each) >= 8:
-            primaries, transfer = int.from_bytes(each[4:6], "big"), int.from_bytes(each[6:8], "big")
-            if (primaries, transfer) != (2, 2):  # the decoder has applied matrix and range
-                return colour_of_cicp(primaries, transfer, full_range=True, path=path)
-    return None
+            numbers = int.from_bytes(each[4:6], "big"), int.from_bytes(each[6:8], "big")
+            break
+    if _UNSPECIFIED in numbers:
+        primaries, transfer = _coded_colours(file, item, path)
+        numbers = (
+            primaries if numbers[0] == _UNSPECIFIED else numbers[0],
+            transfer if numbers[1] == _UNSPECIFIED else numbers[1],
+        )
+    if numbers == (_UNSPECIFIED, _UNSPECIFIED):
+        return None
+    return colour_of_cicp(*numbers, full_range=True, path=path)  # the decoder has applied matrix and range
+
+
+def _coded_colours(file: HeifFile, item: int, path: Path) -> tuple[int, int]:
+    """Return what the bitstream of an item says of its colours, or that of the first picture it is made of.
+
+    Encoders put the numbers of sRGB and of SDR video there by themselves, beside any profile. They say nothing.
+    """
+    try:
+        found = _coded_numbers(file, item)
+    except DamagedError as error:
+        warnings.warn(f"{path}: the colours in its bitstream are left out ({error})", stacklevel=6)
+        found = None
+    primaries, transfer = found or (_UNSPECIFIED, _UNSPECIFIED)
+    return (
+        _UNSPECIFIED if primaries in _USUAL_PRIMARIES else primaries,
+        _UNSPECIFIED if transfer in _USUAL_TRANSFERS else transfer,
+    )
+
+
+def _coded_numbers(file: HeifFile, item: int) -> tuple[int, int] | None:
+    for _ in range(_MOST_DERIVATIONS):
+        if file.kinds.get(item) not in _DERIVED:
+            break
+        item = next(iter(file.targets(item, b"dimg")), 0)
+    if file.kinds.get(item) == b"av01":
+        inside = (file.property(item, b"av1C") or b"")[4:]
+        return av1_colours(inside) or av1_colours(file.payload(item))
+    configuration = file.property(item, b"hvcC")
+    return None if configuration is None else hevc_colours(configuration)
 
 
 def _gain(file: HeifFile, exif: Exif, path: Path, *, avif: bool, wanted: bool) -> StoredGain | None:
