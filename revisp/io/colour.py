@@ -118,9 +118,7 @@ class Colour:
         return standard and self.full_range and self.primaries.same(REC709)
 
     def linear(self, encoded: Array) -> Array:
-        """Return the linear light of encoded values in [0, 1], by the curve of the numbers."""
-        if not self.full_range:
-            encoded = np.clip((encoded * 255 - 16) / 219, 0, 1)
+        """Return the linear light of encoded values in [0, 1], black 0 and white 1, by the curve of the numbers."""
         if self.gamma is not None:
             return np.asarray(encoded**self.gamma)
         function = transfer_function(self.transfer_number)
@@ -301,11 +299,17 @@ def _by_profile(pixels: Array, mode: str, white: int, icc: bytes) -> tuple[Array
 def _by_numbers(rgb: Array, white: int, colour: Colour) -> Array:
     """Convert ``[H, W, 3]`` by primaries and a curve: float32 in [0, 1]."""
     matrix = colour.primaries.to_srgb().T.astype(np.float32)
-    table = colour.linear(np.arange(white + 1) / white).astype(np.float32) if white <= _LONGEST_TABLE else None
+    unit = (white + 1) / 256  # of a value of 8 bits (ITU-T H.273, 8.3)
+    black, span = (0, white) if colour.full_range else (16 * unit, 219 * unit)
+
+    def decode(values: Array) -> Array:
+        return colour.linear(np.clip((values - black) / span, 0, 1)).astype(np.float32)
+
+    table = decode(np.arange(white + 1)) if white <= _LONGEST_TABLE else None
     found = np.empty(rgb.shape, np.float32)
     for top in range(0, len(rgb), _ROWS):
         part = rgb[top : top + _ROWS]
-        light = colour.linear(part / white).astype(np.float32) if table is None else table[part]
+        light = decode(part) if table is None else table[part]
         found[top : top + _ROWS] = linear_to_srgb(torch.from_numpy(light @ matrix).clamp_(0, 1)).numpy()
     return found
 

@@ -105,10 +105,12 @@ def test_reserved_numbers_are_refused(tmp_path: Path, numbers):
         _first(tmp_path, _png(_flat(), (b"cICP", bytes([*numbers, 0, 1]))))
 
 
-def test_narrow_range_is_widened(tmp_path: Path):
-    pixels = np.tile(np.array([16, 235, 110], np.uint8), (16, 16, 1))
-    found = _first(tmp_path, _png(pixels, (b"cICP", bytes([1, 13, 0, 0]))))
-    assert found == pytest.approx([0, 1, 94 / 219], abs=0.002)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_narrow_range_is_widened(tmp_path: Path, bits: int):
+    """Black is 16 and white 235 times 2 to the power of bits - 8."""
+    values = np.array([16, 235, 110], f"u{bits // 8}") << np.array(bits - 8, f"u{bits // 8}")
+    found = _first(tmp_path, _png(np.tile(values, (16, 16, 1)), (b"cICP", bytes([1, 13, 0, 0]))))
+    assert found == pytest.approx([0, 1, 94 / 219], abs=1e-5)
 
 
 def test_a_png_takes_the_first_of_its_declarations(tmp_path: Path):

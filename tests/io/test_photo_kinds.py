@@ -235,6 +235,43 @@ def test_a_small_copy_that_does_not_say_so_is_passed_over(tmp_path: Path):
     assert _read(tmp_path / "a.tif").shape == full.shape
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "YCbCr", "P", "1"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_a_later_page_is_read_as_if_it_stood_alone(tmp_path: Path, mode: str, orientation: int):
+    full = Image.fromarray(_stored(8)).convert(mode)
+    small, alone = Image.new("RGB", (full.width // 2, full.height // 2)), Image.Exif()
+    alone[0x0112] = orientation
+    full.save(tmp_path / "alone.tif", exif=alone)
+    full.encoderinfo = {"tiffinfo": {0x0112: orientation}}
+    small.save(tmp_path / "later.tif", save_all=True, append_images=[full])
+    found = _read(tmp_path / "later.tif")
+    assert np.array_equal(found, _read(tmp_path / "alone.tif"))
+    assert found.std() > 0.05
+
+
+@pytest.mark.parametrize(("extra", "opaque"), [(["unspecified"], True), (["unassalpha"], False), ([0, 0], True)])
+@pytest.mark.parametrize("grey", [False, True])
+def test_only_samples_that_say_so_are_alpha(tmp_path: Path, extra: list[str | int], opaque: bool, grey: bool):
+    full = _stored(16)
+    full = full[..., :1] if grey else full
+    pixels = np.dstack([full, np.zeros((*full.shape[:2], len(extra)), np.uint16)])
+    photometric = "minisblack" if grey else "rgb"
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric=photometric, planarconfig="contig", extrasamples=extra
+    )
+    if opaque:
+        assert np.abs(_read(tmp_path / "a.tif") - full / 65535).max() < 1e-6
+    else:
+        with pytest.raises(ImageError, match="transparent"):
+            _read(tmp_path / "a.tif")
+
+
+def test_deep_luminance_and_chroma_are_refused(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.tif", _stored(16), photometric="ycbcr")
+    with pytest.raises(ImageError, match="a TIFF of this kind"):
+        _read(tmp_path / "a.tif")
+
+
 # --- damage ----------------------------------------------------------------------------------------------------
 
 

@@ -31,10 +31,12 @@ Array = np.ndarray[Any, Any]
 _WIDTH, _HEIGHT, _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 262, 274, 277
 _SUBFILE, _OLD_SUBFILE, _SUB_DIRECTORIES, _SAMPLE_FORMAT, _SOFTWARE, _ICC = 254, 255, 330, 339, 305, 34675
 _REDUCED, _MASK, _OLD_REDUCED = 1, 4, 2
-_COMPRESSION, _UNCOMPRESSED = 259, 1
+_COMPRESSION, _UNCOMPRESSED, _JPEGS = 259, 1, (6, 7)
+_EXTRA_SAMPLES, _ALPHA = 338, (1, 2)
 _ROWS, _PLANAR, _STRIPS, _TILES = 278, 284, (273, 279), (324, 325)
-_WHITE_IS_ZERO, _CMYK = 0, 5
-_DEEP_PHOTOMETRICS = (0, 1, 2, 5, 6)
+_WHITE_IS_ZERO, _CMYK, _YCBCR = 0, 5, 6
+_COLOUR_SAMPLES = {_WHITE_IS_ZERO: 1, 1: 1, 2: 3, _CMYK: 4, _YCBCR: 3}
+"""Samples of a pixel that are colours, by photometric interpretation; further ones are alpha or unspecified."""
 _UNSIGNED = 1
 _PILLOW_GREY_BITS = (1, 2, 4, 8)
 
@@ -173,8 +175,9 @@ def _pixels(file: BinaryIO, page: _Page, path: Path) -> tuple[Array, str, int]:
     samples = page.first(_SAMPLES, 1)
     shallow = set(bits) == {8} or (samples == 1 and bits[0] in _PILLOW_GREY_BITS)
     file.seek(0)
-    if shallow and not page.place and page.below is None:
+    if shallow and page.below is None:
         with pixel_limit(), Image.open(file, formats=("TIFF",)) as image:
+            image.seek(page.place)
             image.load()
             return *pillow_pixels(ImageOps.exif_transpose(image), path), 255
     with tifffile.TiffFile(file) as tiff:
@@ -191,7 +194,8 @@ def _deep(stored: Any, page: _Page, path: Path) -> tuple[Array, str, int]:
     if (
         len(bits) != 1
         or page.first(_SAMPLE_FORMAT, _UNSIGNED) not in (_UNSIGNED, 4)
-        or photometric not in _DEEP_PHOTOMETRICS
+        or photometric not in _COLOUR_SAMPLES
+        or (photometric == _YCBCR and page.first(_COMPRESSION) not in _JPEGS)  # tifffile converts only these
         or kind is None
         or kind.kind != "u"
     ):
@@ -202,9 +206,20 @@ def _deep(stored: Any, page: _Page, path: Path) -> tuple[Array, str, int]:
         raise ValueError(f"its pixels have the axes {stored.axes}")
     if stored.axes.startswith("S"):
         pixels = pixels.transpose(1, 2, 0)
-    if pixels.shape[-1] == 1 and pixels.ndim == 3:
-        pixels = pixels[..., 0]
+    if pixels.ndim == 3:
+        pixels = _without_extra(pixels, page)
     if photometric == _WHITE_IS_ZERO:
         pixels = white - pixels
     pixels = upright(pixels, page.first(_ORIENTATION, 1))
     return pixels, "CMYK" if photometric == _CMYK else mode_of(pixels), white
+
+
+def _without_extra(pixels: Array, page: _Page) -> Array:
+    """Return the colours of ``[H, W, S]``, and alpha if there is one; grey without alpha as ``[H, W]``."""
+    colours = _COLOUR_SAMPLES[page.first(_PHOTOMETRIC)]
+    kinds = page.tags.get(_EXTRA_SAMPLES, ())
+    alpha = [colours + place for place, kind in enumerate(kinds) if kind in _ALPHA and colours != 4][:1]
+    kept = [*range(colours), *alpha]
+    if len(kept) == 1:
+        return pixels[..., 0]
+    return pixels if len(kept) == pixels.shape[-1] else pixels[..., kept]
