@@ -118,7 +118,7 @@ class Colour:
         return standard and self.full_range and self.primaries.same(REC709)
 
     def linear(self, encoded: Array) -> Array:
-        """Return the linear light of encoded values in [0, 1], black 0 and white 1, by the curve of the numbers."""
+        """Return the linear light of values from black 0 to white 1, by the curve of the numbers."""
         if self.gamma is not None:
             return np.asarray(encoded**self.gamma)
         function = transfer_function(self.transfer_number)

@@ -90,15 +90,17 @@ def test_the_box_counts_more_than_the_bitstream(tmp_path: Path) -> None:
     assert _read(tmp_path, srgb) == pytest.approx(PIXELS[0, 0] / 255, abs=0.01)
 
 
+@pytest.mark.parametrize("where", ["bitstream", "colr"])
 @pytest.mark.parametrize("kind", ["avif", "heic"])
-def test_a_grid_has_the_colours_of_its_pictures(tmp_path: Path, kind: str) -> None:
-    data = _written(kind, 9, 16)
+def test_a_grid_has_the_colours_of_its_pictures(tmp_path: Path, kind: str, where: str) -> None:
+    data = _written(kind, 9, 16 if where == "bitstream" else 13)
+    colr = [(b"colr", writers.nclx(9, 16))] if where == "colr" else []
     coded = writers.av1_item(PIXELS) if kind == "avif" else writers.hevc_item(PIXELS)
     name = b"av1C" if kind == "avif" else b"hvcC"
     found = writers._properties_of(data)
     size = struct.pack(">III", 0, 64, 64)
     start = data.index(b"mdat") + 4
-    tile = writers.Item(coded.kind, data[start:], [(b"ispe", size), (name, found[name])], hidden=True)
+    tile = writers.Item(coded.kind, data[start:], [(b"ispe", size), (name, found[name]), *colr], hidden=True)
     shape = struct.pack(">BBBBHH", 0, 0, 0, 0, 64, 64)
     grid = writers.Item(b"grid", shape, [(b"ispe", size)], [(b"dimg", [2])])
     brands = b"avifmif1miaf" if kind == "avif" else b"heicmif1miaf"

@@ -115,9 +115,14 @@ def _library(path: Path) -> Any:
 def _colour(file: HeifFile, item: int, path: Path) -> Colour | None:
     """Return the colours of an item by its profile, or by its numbers of H.273; None where there are neither.
 
+    Where a derived picture, such as a grid, states none, they are those of the first picture that it is made of.
     Numbers that the box colr leaves unspecified are those of the bitstream.
     """
-    stated = [each.data for each in file.properties.get(item, []) if each.kind == b"colr"]
+    coded = _coded_item(file, item)
+    own, inner = (
+        [each.data for each in file.properties.get(place, []) if each.kind == b"colr"] for place in (item, coded)
+    )
+    stated = own or inner
     for kind in (b"prof", b"rICC"):
         for each in stated:
             if each[:4] == kind and len(each) > 132:
@@ -128,7 +133,7 @@ def _colour(file: HeifFile, item: int, path: Path) -> Colour | None:
             numbers = int.from_bytes(each[4:6], "big"), int.from_bytes(each[6:8], "big")
             break
     if _UNSPECIFIED in numbers:
-        primaries, transfer = _coded_colours(file, item, path)
+        primaries, transfer = _coded_colours(file, coded, path)
         numbers = (
             primaries if numbers[0] == _UNSPECIFIED else numbers[0],
             transfer if numbers[1] == _UNSPECIFIED else numbers[1],
@@ -139,7 +144,7 @@ def _colour(file: HeifFile, item: int, path: Path) -> Colour | None:
 
 
 def _coded_colours(file: HeifFile, item: int, path: Path) -> tuple[int, int]:
-    """Return what the bitstream of an item says of its colours, or that of the first picture it is made of.
+    """Return what the bitstream of an item says of its colours.
 
     Encoders put the numbers of sRGB and of SDR video there by themselves, beside any profile. They say nothing.
     """
@@ -155,11 +160,16 @@ def _coded_colours(file: HeifFile, item: int, path: Path) -> tuple[int, int]:
     )
 
 
-def _coded_numbers(file: HeifFile, item: int) -> tuple[int, int] | None:
+def _coded_item(file: HeifFile, item: int) -> int:
+    """Return the first coded picture that an item is made of: mostly itself."""
     for _ in range(_MOST_DERIVATIONS):
         if file.kinds.get(item) not in _DERIVED:
             break
         item = next(iter(file.targets(item, b"dimg")), 0)
+    return item
+
+
+def _coded_numbers(file: HeifFile, item: int) -> tuple[int, int] | None:
     if file.kinds.get(item) == b"av01":
         inside = (file.property(item, b"av1C") or b"")[4:]
         return av1_colours(inside) or av1_colours(file.payload(item))
