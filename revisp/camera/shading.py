@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["apply_shading", "check_shading", "correct_shading", "shading_at", "shading_gain"]
 
 
+_SQUARES = np.linspace(0, 1, 257)
+"""Squares of the distance from the middle, at which a gain is checked."""
+
+
 def shading_gain(
     height: int,
     width: int,
@@ -60,16 +64,19 @@ def shading_gain(
     top, left, full_height, full_width = place or Place(0, 0, height, width)
     y = (torch.arange(height, dtype=torch.float64, device=device) + top + 0.5) * 2 - full_height
     x = (torch.arange(width, dtype=torch.float64, device=device) + left + 0.5) * 2 - full_width
-    square = (y.square()[:, None] + x.square()[None, :]) / (full_height**2 + full_width**2)
-    return shading_at(square, coefficients).to(dtype).unsqueeze(0)
+    down, along = ((side.square() / (full_height**2 + full_width**2)).to(dtype) for side in (y, x))
+    return shading_at(down[:, None] + along, coefficients).unsqueeze(0)
 
 
 def shading_at(square: Tensor, coefficients: Sequence[float] | Tensor) -> Tensor:
     """Return the gain of `shading_gain` at given squares of the distance from the middle, of the same shape."""
-    gain = torch.zeros_like(square)
-    for coefficient in reversed(list(coefficients)):
+    if not len(coefficients):
+        return torch.ones_like(square)
+    *others, last = coefficients
+    gain = square * last
+    for coefficient in reversed(others):
         gain = (gain + coefficient) * square
-    return 1 + gain
+    return gain + 1
 
 
 def correct_shading(raw: Tensor, coefficients: Sequence[float], place: Place | None = None) -> Tensor:
@@ -98,8 +105,7 @@ def check_shading(coefficients: Sequence[float]) -> None:
     Raises:
         ConfigError: the gain is not positive everywhere.
     """
-    square = np.linspace(0, 1, 257)
-    gain = np.polynomial.polynomial.polyval(square, [1.0, *coefficients])
+    gain = np.polynomial.polynomial.polyval(_SQUARES, [1.0, *coefficients])
     if not gain.min() > 0:
         raise ConfigError(
             f"shading coefficients {tuple(coefficients)} give a gain that is not positive everywhere"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -103,7 +104,7 @@ class SimulatedCamera:
         check_shading(self.shading)
         noise_levels(self.shot_noise)
 
-    @property
+    @cached_property
     def settings(self) -> ISPSettings:
         """The rendering: exposure that puts the JPEG's white ``headroom`` below saturation, contrast, and isp."""
         return replace(self.isp, exposure=math.log2(self.headroom), contrast=self.contrast)

@@ -31,14 +31,19 @@ def read_tables(tables: Tensor, values: Tensor) -> Tensor:
         [[1.0, 5.0]]
     """
     count = tables.shape[-1]
-    first = torch.arange(0, tables.numel(), count, dtype=torch.int32, device=values.device)
-    first = first.view(-1, *(1,) * (values.ndim - 1))
     flat = tables.flatten()
     if values.dtype == torch.uint8:
-        return flat.index_select(0, (values + first).flatten()).view(values.shape)
+        return _of_own(flat, values.to(torch.int32), count)
     position = values * (count - 1)
     knot = position.to(torch.int32).clamp_(0, count - 2)  # a NaN too must give a valid index
-    rest = position.sub_(knot)
-    at = (knot + first).flatten()
     slopes = torch.cat([flat.diff(), flat.new_zeros(1)])
-    return rest.mul_(slopes.index_select(0, at).view_as(rest)).add_(flat.index_select(0, at).view_as(rest))
+    rest = position.sub_(knot).mul_(_of_own(slopes, knot, count))
+    return rest.add_(_of_own(flat, knot, count))
+
+
+def _of_own(flat: Tensor, entries: Tensor, count: int) -> Tensor:
+    """Return entries ``[B, ...]`` of tables that follow each other, each of ``count`` entries."""
+    if len(entries) > 1:
+        first = torch.arange(0, len(flat), count, dtype=torch.int32, device=flat.device)
+        entries = entries + first.view(-1, *(1,) * (entries.ndim - 1))
+    return flat.index_select(0, entries.flatten()).view(entries.shape)
