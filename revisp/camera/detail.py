@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DENOISE_REACH",
     "MID_GREY",
+    "cell_means",
     "check_detail",
     "denoise",
     "gaussian_blur",
@@ -192,6 +193,18 @@ def window_sums(x: Tensor, axis: int, count: int) -> Tensor:
         side = part.shape[axis] - wide
         part = part.narrow(axis, 0, side) + part.narrow(axis, wide, side)
         wide *= 2
+
+
+def cell_means(x: Tensor, cell: int) -> Tensor:
+    """Return the mean of each square of pixels, of ``[..., H, W]`` whose sides are multiples of ``cell``.
+
+    Example:
+        >>> cell_means(torch.arange(8.0).view(2, 4), 2).tolist()
+        [[2.5, 4.5]]
+    """
+    rows = sum((x[..., row::cell, :] for row in range(1, cell)), x[..., ::cell, :])
+    sums: Tensor = sum((rows[..., column::cell] for column in range(1, cell)), rows[..., ::cell])
+    return sums / cell**2
 
 
 def check_detail(denoise: float, sharpening: float, radius: float) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from torch.nn import functional as F
 
-from revisp.camera.detail import gaussian_blur
+from revisp.camera.detail import cell_means, gaussian_blur
 from revisp.checks import check_image
 
 if TYPE_CHECKING:
@@ -115,13 +115,7 @@ def _blur(x: Tensor, deviation: float) -> Tensor:
     reach = cells * cell
     blurred = F.pad(x, (reach, reach + -width % cell, reach, reach + -height % cell), mode="replicate")
     between = ((cell**2 - 1) + (2 * cell**2 + 1)) / 12  # variances of the means and of the lines
-    blurred = gaussian_blur(_means(blurred, cell), math.sqrt(deviation**2 - between) / cell)
+    blurred = gaussian_blur(cell_means(blurred, cell), math.sqrt(deviation**2 - between) / cell)
     inside = slice(cells - 1, 1 - cells)  # the lines of the outermost pixels begin one cell further out
     enlarged = F.interpolate(blurred[..., inside, inside], scale_factor=cell, mode="bilinear", align_corners=False)
     return enlarged[..., cell : cell + height, cell : cell + width]
-
-
-def _means(x: Tensor, cell: int) -> Tensor:
-    """Return the mean of each cell of ``[..., H, W]``, whose sides are multiples of ``cell``."""
-    rows = sum((x[..., row::cell, :] for row in range(1, cell)), x[..., ::cell, :])
-    return sum((rows[..., column::cell] for column in range(1, cell)), rows[..., ::cell]) / cell**2

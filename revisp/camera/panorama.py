@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from revisp.camera.detail import cell_means
 from revisp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -106,20 +107,23 @@ def look(levels: Sequence[Array], where: Look, size: tuple[int, int]) -> Tensor:
     samples = min(MOST_SAMPLES, max(1, math.ceil(pitch_of_pixel * level.shape[1] / math.pi)))
     latitude, longitude = _directions(where, size, samples)
     height, width = level.shape[:2]
-    rows = (0.5 - latitude / math.pi) * height - 0.5
-    columns = (longitude + math.radians(where.yaw) + math.pi) * (width / (2 * math.pi)) - 0.5
-    top, left = max(0, math.floor(rows.min())), math.floor(columns.min())
-    bottom, right = min(height, math.floor(rows.max()) + 2), math.floor(columns.max()) + 2
-    part = _part(level, top, bottom, left, right)
-    place = torch.stack(
-        [
-            (columns - left) * (2 / max(1, right - left - 1)) - 1,
-            (rows - top) * (2 / max(1, bottom - top - 1)) - 1,
-        ],
-        dim=-1,
+    rows = latitude.mul_(-height / math.pi).add_(0.5 * height - 0.5)
+    turned = (math.radians(where.yaw) + math.pi) * (width / (2 * math.pi)) - 0.5
+    columns = longitude.mul_(width / (2 * math.pi)).add_(turned)
+    (first_row, last_row), (first_column, last_column) = (
+        (float(bound) for bound in torch.aminmax(places)) for places in (rows, columns)
     )
-    seen = F.grid_sample(part[None], place[None], "bilinear", "border", align_corners=True)
-    return F.avg_pool2d(seen, samples)[0] if samples > 1 else seen[0]
+    top, left = max(0, math.floor(first_row)), math.floor(first_column)
+    bottom, right = min(height, math.floor(last_row) + 2), math.floor(last_column) + 2
+    part = _part(level, top, bottom, left, right)
+    place = torch.stack(  # columns and rows each in one piece, which grid_sample reads faster than pairs
+        [
+            columns.sub_(left).mul_(2 / max(1, right - left - 1)).sub_(1),
+            rows.sub_(top).mul_(2 / max(1, bottom - top - 1)).sub_(1),
+        ]
+    ).permute(1, 2, 0)
+    seen = F.grid_sample(part[None], place[None], "bilinear", "border", align_corners=True)[0]
+    return cell_means(seen, samples)
 
 
 def _part(level: Array, top: int, bottom: int, left: int, right: int) -> Tensor:
@@ -131,7 +135,7 @@ def _part(level: Array, top: int, bottom: int, left: int, right: int) -> Tensor:
         stop -= width
         pieces.append(level[top:bottom, :stop])
     part = np.concatenate(pieces, axis=1) if len(pieces) > 1 else pieces[0]
-    return torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1), dtype=np.float32))
+    return torch.from_numpy(np.array(part)).float().permute(2, 0, 1).contiguous()
 
 
 def _directions(where: Look, size: tuple[int, int], samples: int) -> tuple[Tensor, Tensor]:
@@ -142,6 +146,7 @@ def _directions(where: Look, size: tuple[int, int], samples: int) -> tuple[Tenso
     roll, pitch = math.radians(where.roll), math.radians(where.pitch)
     right = x * math.cos(roll) - y * math.sin(roll)
     down = x * math.sin(roll) + y * math.cos(roll)
-    up = math.sin(pitch) - down * math.cos(pitch)
-    ahead = math.cos(pitch) + down * math.sin(pitch)
-    return torch.atan2(up, torch.hypot(right, ahead)), torch.atan2(right, ahead)
+    up = (down * -math.cos(pitch)).add_(math.sin(pitch))
+    ahead = down.mul_(math.sin(pitch)).add_(math.cos(pitch))
+    level = (right * right).addcmul_(ahead, ahead).sqrt_()
+    return torch.atan2(up, level), torch.atan2(right, ahead)
