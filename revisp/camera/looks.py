@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from revisp.camera.detail import LUMA_WEIGHTS
+from revisp.camera.isp import apply_ccm
 from revisp.camera.profile import SRGB_TO_XYZ
 from revisp.checks import check_image
 from revisp.errors import ConfigError, ShapeError
@@ -26,6 +28,18 @@ Waves = tuple[Number, Number, Number, Number, Number]
 
 SHORTEST = 1e-30
 """Chroma below which a colour counts as grey, whose hue does not matter."""
+
+
+_TO_CHROMA = np.array(
+    [
+        [math.sqrt(1 / 2), -math.sqrt(1 / 2), 0.0],
+        [math.sqrt(1 / 6), math.sqrt(1 / 6), -2 * math.sqrt(1 / 6)],
+        SRGB_TO_XYZ[1],
+    ]
+)
+"""Two axes across grey, and the luminance."""
+
+_FROM_CHROMA = np.linalg.inv(_TO_CHROMA)
 
 
 @dataclass(frozen=True)
@@ -83,23 +97,14 @@ def apply_look(rgb: Tensor, look: ColourLook) -> Tensor:
     check_image(rgb, 3, "rgb")
     if look.neutral:
         return rgb
-    red, green, blue = rgb.unbind(-3)
-    across = (red - green) * math.sqrt(0.5)
-    along = (red + green - 2 * blue) * math.sqrt(1 / 6)
+    across, along, grey = apply_ccm(rgb, _TO_CHROMA).unbind(-3)
     length = torch.hypot(across, along).clamp_min(SHORTEST)
     sine, cosine = along / length, across / length
     waves = (sine, cosine, 2 * sine * cosine, (cosine - sine) * (cosine + sine))
     turn, scale = _around(look.hue, waves) * (math.pi / 180), _around(look.saturation, waves).exp2()
     cos, sin = turn.cos() * scale, turn.sin() * scale
-    across, along = across * cos - along * sin, across * sin + along * cos
-    # Chroma without its share of grey, then the grey that restores the luminance.
-    chroma = (
-        across * math.sqrt(0.5) + along * math.sqrt(1 / 6),
-        along * math.sqrt(1 / 6) - across * math.sqrt(0.5),
-        along * -2 * math.sqrt(1 / 6),
-    )
-    turned = torch.stack(chroma, dim=-3)
-    return turned + (luminance(rgb) - luminance(turned))
+    turned = torch.stack([across * cos - along * sin, across * sin + along * cos, grey], dim=-3)
+    return apply_ccm(turned, _FROM_CHROMA)
 
 
 def _around(amount: Waves, waves: Sequence[Tensor]) -> Tensor:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import torch
 
 from revisp.camera.detail import MID_GREY, check_detail, denoise, local_tone, sharpen
-from revisp.camera.fitted import decode, encode, plain_curve
+from revisp.camera.fitted import decode, plain_curve
 from revisp.camera.isp import apply_ccm, linear_to_srgb, srgb_to_linear
 from revisp.camera.jpeg import ChromaSubsampling, check_jpeg, compress_jpeg
 from revisp.camera.looks import ColourLook, apply_look, luminance, scale_chroma
 from revisp.camera.noise import NoiseLevels, add_noise
 from revisp.camera.profile import MOST_COEFFICIENT
+from revisp.camera.tables import read_tables
 from revisp.checks import check_image
 from revisp.errors import ConfigError
 from revisp.schema import Matrix, Number, Numbers, Whole, build, check_fields, part
@@ -35,6 +37,9 @@ HIGHLIGHT_QUANTILE = 0.99
 
 DARKEST_METERED = 1e-6
 """Luminance, relative to the picture's mean, that metering takes black for."""
+
+TABLE_LIGHT = np.linspace(0, 1, 2049) ** 2
+"""Light of the entries of a table: dense towards black, where encoded values rise steeply."""
 
 SHARE_ENDS = {"protection": 1.0, "by_luminance": 1.0, "lift": 0.999, "shadows": 0.999, "lights": 0.999}
 """Fields that begin at 0, and where they end."""
@@ -131,7 +136,7 @@ class SceneRendering:
         if self.jpeg_quality is not None:
             check_jpeg(self.jpeg_quality, self.jpeg_chroma)
 
-    @property
+    @cached_property
     def mid_grey(self) -> float:
         """Light that the curve renders as mid grey, white 1."""
         grey = linear_to_srgb(torch.tensor([MID_GREY], dtype=torch.float64))
@@ -157,10 +162,12 @@ class SceneRendering:
         if not 0 < mean < math.inf:
             raise ConfigError(f"scene rendering: a scene of this mean luminance cannot be exposed: {mean}")
         key = values.clamp_min(DARKEST_METERED * mean).log2().mean().item()
+        by_mean = math.log2(self.mid_grey) + self.exposure - key
+        if self.protection == 0:
+            return 2.0**by_mean
         bright = light.amax(dim=-3).flatten().float()
         rank = max(1, math.ceil(HIGHLIGHT_QUANTILE * bright.numel()))
         highlights = math.log2(max(bright.kthvalue(rank).values.item(), DARKEST_METERED * mean))
-        by_mean = math.log2(self.mid_grey) + self.exposure - key
         return 2.0 ** ((1 - self.protection) * by_mean - self.protection * highlights)
 
     def scene(self, light: Tensor, gain: float | None = None) -> Tensor:
@@ -179,7 +186,12 @@ class SceneRendering:
 
     @torch.no_grad()
     def render(
-        self, light: Tensor, gain: float | None = None, *, generator: torch.Generator | None = None
+        self,
+        light: Tensor,
+        gain: float | None = None,
+        *,
+        generator: torch.Generator | None = None,
+        margin: int = 0,
     ) -> Tensor:
         """Make the photo of a scene.
 
@@ -187,9 +199,10 @@ class SceneRendering:
             light: ``[3, H, W]`` or ``[B, 3, H, W]``, linear sRGB primaries, of any scale.
             gain: as for `scene`.
             generator: source of the noise; None makes none.
+            margin: pixels on each side that the photo is made without, a multiple of 16. They are only looked at.
 
         Returns:
-            sRGB in [0, 1] of the same shape; in steps of 1/255 with a JPEG quality.
+            sRGB in [0, 1] of the same shape, without the margin; in steps of 1/255 with a JPEG quality.
 
         Raises:
             ShapeError: not a floating tensor of three channels.
@@ -199,7 +212,12 @@ class SceneRendering:
         exposed = light * (self.meter(light) if gain is None else gain)
         if generator is not None and max(self.shot_noise, self.read_noise) > 0:
             exposed = add_noise(exposed, NoiseLevels(self.shot_noise, self.read_noise), generator)
-        return self._store(self._finish(self._tone(self._prepare(exposed))))
+        height, width = light.shape[-2:]
+        inside = (..., slice(margin, height - margin), slice(margin, width - margin))
+        prepared = self._prepare(exposed)
+        if self.jpeg_quality is None and self.denoise == self.sharpening == 0:
+            return self._finish(self._tone(prepared[inside]))
+        return self._store(self._finish(self._tone(prepared)))[inside]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rendering as JSON values."""
@@ -226,22 +244,24 @@ class SceneRendering:
         return local_tone(light, self.shadows, radius, lights=self.lights, mid_grey=mid)
 
     def _tone(self, light: Tensor) -> Tensor:
-        """Clip and apply the curve: encoded values without lift."""
-        curve = torch.tensor(self.curve, dtype=light.dtype, device=light.device)
-        encoded = encode(light, curve)
-        if self.by_luminance == 0:
-            return encoded
-        level = luminance(light).clamp(1e-6, 1)
-        ratio = srgb_to_linear(encode(level, curve)) / level
-        display = torch.lerp(srgb_to_linear(encoded), (light * ratio).clamp(0, 1), self.by_luminance)
-        return linear_to_srgb(display)
+        """Clip, apply the curve and the colour look of the photo: encoded values without lift."""
+        encoded = torch.from_numpy(np.interp(TABLE_LIGHT, self.curve, np.linspace(0, 1, len(self.curve))))
+        if self.photo_look.neutral and self.by_luminance == 0:
+            return _read(encoded, light.clamp(0, 1))
+        shown = srgb_to_linear(encoded)
+        display = _read(shown, light.clamp(0, 1))
+        if self.by_luminance:
+            level = luminance(light).clamp_(1e-6, 1)
+            ratio = _read(shown, level.clone()).div_(level)
+            display = display.lerp_((light * ratio).clamp_(0, 1), self.by_luminance)
+        if not self.photo_look.neutral:
+            display = apply_look(display, self.photo_look).clamp_(0, 1)
+        return _read(_srgb_table(), display)
 
     def _finish(self, srgb: Tensor) -> Tensor:
-        """Do all that comes after the curve, but the file."""
-        if not self.photo_look.neutral:
-            srgb = linear_to_srgb(apply_look(srgb_to_linear(srgb), self.photo_look).clamp(0, 1))
+        """Do all that comes after the colour look, but the file."""
         if self.chroma != (1.0, 1.0):
-            srgb = scale_chroma(srgb, srgb.new_tensor(self.chroma)).clamp(0, 1)
+            srgb = scale_chroma(srgb, srgb.new_tensor(self.chroma)).clamp_(0, 1)
         if self.lift:
             srgb = self.lift + (1 - self.lift) * srgb
         srgb = denoise(srgb, self.denoise)
@@ -254,3 +274,14 @@ class SceneRendering:
             return compress_jpeg(srgb, self.jpeg_quality, self.jpeg_chroma)
         photos = [compress_jpeg(photo, self.jpeg_quality, self.jpeg_chroma) for photo in srgb.flatten(0, -4)]
         return torch.stack(photos).view_as(srgb)
+
+
+def _read(table: Tensor, light: Tensor) -> Tensor:
+    """Read a table over `TABLE_LIGHT` at light in [0, 1] of any shape, which is overwritten."""
+    read = read_tables(table.to(torch.float32)[None].to(light.device), light.sqrt_().float()[None])
+    return read[0].to(light.dtype)
+
+
+@cache
+def _srgb_table() -> Tensor:
+    return linear_to_srgb(torch.from_numpy(TABLE_LIGHT))

@@ -126,16 +126,16 @@ class ScenePicture:
     def _sample(self, seed: int) -> Sample:
         generator = generator_of(self.number, seed)
         view = self.view(generator)
-        inside = (
-            ...,
-            slice(RENDERED_MARGIN, RENDERED_MARGIN + self.height),
-            slice(RENDERED_MARGIN, RENDERED_MARGIN + self.width),
-        )
-        whole, whole_raw, whole_clean = rendered_pair(view, generator)
-        photo, raw_rgb, clean = (plane[inside] for plane in (whole, whole_raw, whole_clean))
+        if self.gain_maps:  # a map may be smaller than the photo, and is then enlarged as a whole
+            whole, whole_raw, whole_clean = rendered_pair(view, generator)
+            side = slice(RENDERED_MARGIN, RENDERED_MARGIN + self.height)
+            photo, raw_rgb, clean = (plane[..., side, side] for plane in (whole, whole_raw, whole_clean))
+            gain = self._gain(whole, whole_raw, generator)[..., side, side]
+        else:
+            photo, raw_rgb, clean = rendered_pair(view, generator, margin=RENDERED_MARGIN)
+            gain = torch.empty(0)
         bayer = mosaic(raw_rgb, self.cfa)
         name = self.name if self.fixed else view.name
-        gain = self._gain(whole, whole_raw, generator)[inside] if self.gain_maps else torch.empty(0)
         return Sample(photo, bayer, raw_rgb, name, torch.ones_like(bayer), clean, gain)
 
     def _gain(self, photo: torch.Tensor, raw_rgb: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -146,12 +146,15 @@ class ScenePicture:
         return rendition.above_mid_grey(raw_to_light(raw_rgb), photo) + error
 
 
-def rendered_pair(view: SceneView, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def rendered_pair(
+    view: SceneView, generator: torch.Generator, *, margin: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Render a view at random.
 
     Args:
         view: light of a scene.
         generator: source of randomness, on the CPU.
+        margin: pixels on each side that are only looked at (`SceneRendering.render`).
 
     Returns:
         Photo, sRGB ``[3, h, w]`` in [0, 1]; RAW of the canonical sensor with all colours, ``[3, h, w]``, in
@@ -159,9 +162,10 @@ def rendered_pair(view: SceneView, generator: torch.Generator) -> tuple[torch.Te
     """
     rendering = random_rendering(generator)
     gain = rendering.meter(view.light)
-    photo = rendering.render(view.light, gain, generator=generator)
-    raw_rgb = sensor_reading(rendering, view.light, gain)
-    return photo, raw_rgb, rendering.clean.render(view.light, gain)
+    photo = rendering.render(view.light, gain, generator=generator, margin=margin)
+    height, width = view.light.shape[-2:]
+    light = view.light[:, margin : height - margin, margin : width - margin]
+    return photo, sensor_reading(rendering, light, gain), rendering.clean.render(view.light, gain, margin=margin)
 
 
 class SceneSource:

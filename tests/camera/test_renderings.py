@@ -156,3 +156,15 @@ def test_wrong_fields_are_named(values: dict[str, object], message: str) -> None
 def test_a_black_scene_cannot_be_exposed() -> None:
     with pytest.raises(ConfigError, match="cannot be exposed"):
         SceneRendering().render(torch.zeros(3, 16, 16))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_margin_is_looked_at_and_left_out(seed):
+    """Also where the rendering alone would need none of it."""
+    light = torch.rand(3, 96, 112, generator=torch.Generator().manual_seed(seed)) ** 3
+    rendering = random_rendering(torch.Generator().manual_seed(seed))
+    for one in (rendering, rendering.clean):
+        whole, inside = (
+            one.render(light, 1.5, generator=torch.Generator().manual_seed(1), margin=margin) for margin in (0, 16)
+        )
+        torch.testing.assert_close(inside, whole[:, 16:-16, 16:-16], atol=1e-6, rtol=0)
