@@ -211,7 +211,7 @@ def expose(
     profile = camera.profile
     noisy = add_noise(mosaic(light.clamp(0, camera.full_well), profile.cfa), camera.noise, generator)
     stored = profile.quantise(noisy[0].cpu().numpy())
-    bayer = torch.from_numpy(profile.normalise(stored)).unsqueeze(0)
+    bayer = torch.from_numpy(profile.normalise(stored)).unsqueeze(0).to(light.device)
     srgb = camera.develop(demosaic(bayer, profile.cfa, "malvar", gains=profile.gains), place)
     if camera.jpeg_quality is None:
         return SimulatedPair(round_to_8_bits(srgb), bayer)

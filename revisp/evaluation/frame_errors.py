@@ -85,7 +85,8 @@ class FrameErrorSums:
             ((place[axis] + 1) / 2 * count).long().clamp(0, count - 1) for axis, count in ((0, COLUMNS), (1, ROWS))
         )
         cell = (row * COLUMNS + column).flatten()
-        predicted, true, counts = (x[0].double().flatten() for x in (prediction, truth, valid))
+        cell = cell.to(self._sums.device)
+        predicted, true, counts = (x[0].to(self._sums).flatten() for x in (prediction, truth, valid))
         quantities = (counts, (predicted - true).square() * counts, predicted * counts, true * counts)
         for sums, quantity in zip(self._sums, quantities, strict=True):
             sums.index_add_(0, cell, quantity)

@@ -79,7 +79,7 @@ def levels_by_gain(
     mask = out.mask
     if not bool((mask > 0.5).any()):
         return None
-    balance = torch.tensor(neutral, dtype=out.raw_rgb.dtype).view(3, 1, 1)
+    balance = out.raw_rgb.new_tensor(neutral).view(3, 1, 1)
     level, light = _level(out.raw_rgb, balance), _light(srgb, gain)
     offset = _calibrate(level, light, srgb, mask)
     if offset is None:
@@ -107,7 +107,7 @@ def level_of_gain(
     """
     if not bool((out.mask > 0.5).any()):
         return None
-    balance = torch.tensor(neutral, dtype=out.raw_rgb.dtype).view(3, 1, 1)
+    balance = out.raw_rgb.new_tensor(neutral).view(3, 1, 1)
     offset = _calibrate(_level(out.raw_rgb, balance), _light(srgb, gain), srgb, out.mask)
     return _measured(out, balance, offset)
 
@@ -160,7 +160,7 @@ def _calibrate(level: Tensor, light: Tensor, srgb: Tensor, mask: Tensor) -> floa
 
 def _quantiles(values: Tensor, *shares: float) -> list[float]:
     some = values[:: max(1, values.numel() // 1_000_000)]
-    found: list[float] = torch.quantile(some, torch.tensor(shares)).tolist()
+    found: list[float] = torch.quantile(some, some.new_tensor(shares)).tolist()
     return found
 
 
