@@ -137,6 +137,7 @@ def _end_as(code: int) -> None:
         sys.exit(code)
     if -code in FAULTS:
         say(f"error: ended by {signal.Signals(-code).name}, while no file was decoded", sys.stderr)
-    signal.signal(-code, signal.SIG_DFL)
+    with contextlib.suppress(OSError):  # SIGKILL has no handler
+        signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)
     sys.exit(1)

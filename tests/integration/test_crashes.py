@@ -49,6 +49,13 @@ supervise()
 """
 
 
+def test_a_command_whose_child_was_killed_ends_as_the_child_did(program: Callable[..., subprocess.Popen[str]]):
+    """As for lack of memory; nothing else is printed."""
+    killed = program("os.kill(os.getpid(), signal.SIGKILL)")
+    assert killed.communicate()[1] == ""
+    assert killed.returncode == -signal.SIGKILL
+
+
 @pytest.fixture
 def program(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     def start(body: str) -> subprocess.Popen[str]:
