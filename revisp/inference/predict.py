@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -96,8 +96,8 @@ def predict(
         (torch.Size([1, 96, 64]), torch.Size([3, 96, 64]))
     """
     run = partial(_run_networks, branches=branches)
-    limits, known = Limits(tile, overlap, memory), (headroom, curve, gain, place)
-    done = _predict_each(model, srgb, limits, known, run, progress, branches=branches)
+    limits, told = Limits(tile, overlap, memory), _Told(headroom, curve, gain, place)
+    done = _predict_each(model, srgb, limits, told, run, progress, branches=branches)
     return _join(done, _concatenate) if srgb.ndim == 4 else _join(done, lambda parts: parts[0][0])
 
 
@@ -122,15 +122,22 @@ def predict_bayer(
         >>> torch.equal(predict_bayer(model, photo, tile=64), predict(model, photo, tile=64).bayer)
         True
     """
-    known = (headroom, curve, None if gain is None else gain[None], None)
-    done = _predict_each(model, srgb[None], Limits(tile, None, memory), known, _run_to_bayer, progress)
+    told = _Told(headroom, curve, None if gain is None else gain[None])
+    done = _predict_each(model, srgb[None], Limits(tile, None, memory), told, _run_to_bayer, progress)
     return done[0][0]
 
 
 T = TypeVar("T")
 
-_Known = tuple[float | None, Sequence[float] | FittedCamera | None, Tensor | None, Tensor | None]
-"""What `predict` is told of the photos: headroom, curve, gain, place."""
+
+class _Told(NamedTuple):
+    """What `predict` is told of the photos, beside their pixels."""
+
+    headroom: float | None
+    curve: Sequence[float] | FittedCamera | None
+    gain: Tensor | None
+    place: Tensor | None = None
+
 
 _Refine = Callable[[Tensor], Tensor]
 
@@ -139,7 +146,7 @@ def _predict_each(
     model: ReverseISP,
     srgb: Tensor,
     limits: Limits,
-    known: _Known,
+    told: _Told,
     run: Callable[[TileNetworks, Progress, _Refine], T],
     progress: Progress | None,
     *,
@@ -149,19 +156,18 @@ def _predict_each(
     check_image(srgb, 3, "srgb")
     if srgb.ndim > 4:
         raise ShapeError(f"srgb must be [3, H, W] or [B, 3, H, W], got {list(srgb.shape)}")
-    headroom, curve, gain, place = known
     photos = srgb if srgb.ndim == 4 else srgb[None]
     check_photos(photos)
-    model.check_gain(gain)
-    gains = _of_each(gain, 1, "gain", srgb)
-    places = _of_each(place, PLACE_CHANNELS, "place", srgb)
+    model.check_gain(told.gain)
+    gains = _of_each(told.gain, 1, "gain", srgb)
+    places = _of_each(told.place, PLACE_CHANNELS, "place", srgb)
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
             before = resident_memory()
-            estimates = [estimate_of(model, photo, headroom, curve) for photo in photos.split(1)]
-            margin = 0 if gain is None else LEAST_LEVEL_REACH
+            estimates = [estimate_of(model, photo, told.headroom, told.curve) for photo in photos.split(1)]
+            margin = 0 if told.gain is None else LEAST_LEVEL_REACH
             stages = plan_stages(model, photos, limits, branches=branches, margin=margin)
             done = []
             for whole in map(WholePhoto, photos.split(1), estimates, gains, places):
