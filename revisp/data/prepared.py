@@ -353,16 +353,20 @@ class PreparedSource:
 
 
 def _profile(entries: Items[Entry]) -> CameraProfile:
-    """Return the profile of the camera with most pixels, with the median of its white balances.
+    """Return the profile of the camera with most pixels, with the median of all white balances that are known.
 
-    Its other constants are those of most of its pixels: shots in portrait and landscape differ in phase. Data of
-    many simulated cameras have no main camera; they get `revisp.camera.cameras.typical_profile`.
+    Training puts the shots of all cameras under that light (`PreparedSource.train_pictures`), and a single camera
+    may have had an unusual one. Its other constants are those of most of its pixels: shots in portrait and
+    landscape differ in phase. Data of many simulated cameras have no main camera; they get
+    `revisp.camera.cameras.typical_profile`.
     """
     if len(np.unique(entries.column("camera"))) > 1 and (entries.column("kind") == KINDS.index("simulated")).all():
         return typical_profile()
     camera = _one_of_each(entries, "camera")[0].camera
     shots = entries.select(entries.column("camera") == key_of(camera))
-    red, green, blue = np.median(shots.column("neutral"), axis=0).tolist()
+    neutrals = entries.column("neutral")
+    known = (neutrals != 1).any(axis=1)
+    red, green, blue = np.median(neutrals[known], axis=0).tolist() if known.any() else (1.0, 1.0, 1.0)
     return _one_of_each(shots, "constants")[0].profile.replace(as_shot_neutral=(red, green, blue))
 
 

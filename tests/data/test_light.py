@@ -60,6 +60,22 @@ def test_training_sees_one_object_as_one_whatever_the_light(lights: Path) -> Non
         assert colours(sample) == pytest.approx(expected, abs=2e-3)  # stored in ten bits
 
 
+def test_the_light_is_the_middle_one_of_all_cameras_that_tell_theirs(tmp_path: Path) -> None:
+    entries = [
+        shot(tmp_path, "large", WARM, height=80),
+        shot(tmp_path, "middle", MIDDLE, camera="Maker Two"),
+        shot(tmp_path, "cold", COLD, camera="Maker Three"),
+        *(shot(tmp_path, f"old{n}", UNKNOWN, camera="Maker Four") for n in range(3)),
+        shot(tmp_path, "val", COLD, split="val"),
+    ]
+    write_manifest(tmp_path, entries)
+    data = create_data("prepared", root=tmp_path)
+    data.setup()
+    assert data.profile.as_shot_neutral == MIDDLE
+    found = {sample.name: colours(sample) for sample in data.training_samples()}
+    assert found["large"] == pytest.approx(found["cold"], abs=4e-3)
+
+
 def test_validation_and_the_judge_see_what_was_shot(lights: Path) -> None:
     data = create_data("prepared", root=lights)
     data.setup()

@@ -128,7 +128,9 @@ def test_one_camera_can_be_taken_and_a_mixture_is_told(tmp_path, make_image, cap
         ],
     )
     source = PreparedSource(tmp_path)
-    assert source.profile == large.replace(as_shot_neutral=(0.5, 1, 0.6))  # most pixels, median white balance
+    balances = [small.as_shot_neutral, (0.5, 1, 0.5), (0.6, 1, 0.8), (0.4, 1, 0.6)]
+    middle = tuple(np.median(balances, axis=0).tolist())
+    assert source.profile == large.replace(as_shot_neutral=middle)  # most pixels, median white balance of all
     assert "2 cameras are mixed: Large, Small" in caplog.text
     caplog.clear()
     alone = PreparedSource(tmp_path, camera="Small")
