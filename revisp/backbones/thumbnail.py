@@ -81,14 +81,18 @@ def colour_statistics(photo: Tensor) -> Tensor:
     luma = (colours * colours.new_tensor(LUMA)[:, None]).sum(1)
     peak, floor = colours.amax(1), colours.amin(1)
     measures = torch.stack([*colours.unbind(1), luma, peak, peak - floor], dim=1)
-    shares = _levels(measures, BINS).mean(-1)
-    at_level = _levels(luma, CHROMA_LEVELS)
+    shares = _by_level(measures, torch.ones_like(measures), BINS) / measures.shape[-1]
     colourful = (peak - floor) / (peak + 0.02)
-    chroma = (at_level * colourful[:, None]).sum(-1) / (at_level.sum(-1) + RARE)
+    chroma, pixels = (_by_level(luma, x, CHROMA_LEVELS) for x in (colourful, torch.ones_like(luma)))
+    chroma = chroma / (pixels + RARE)
     return torch.cat([shares.sqrt().flatten(1), shares.cumsum(-1).flatten(1), chroma], dim=1)
 
 
-def _levels(values: Tensor, count: int) -> Tensor:
-    """Divide each value between the two levels next to it: ``[..., n]`` to ``[..., count, n]``."""
-    level = torch.arange(count, dtype=values.dtype, device=values.device)[:, None]
-    return (1 - (values.unsqueeze(-2) * (count - 1) - level).abs()).clamp_min(0)
+def _by_level(values: Tensor, amounts: Tensor, count: int) -> Tensor:
+    """Divide each amount ``[..., n]`` between the two levels next to its value, and add up: ``[..., count]``."""
+    at = values * (count - 1)
+    low = at.floor().clamp(0, count - 2)
+    upper = (at - low).clamp(0, 1) * amounts
+    sums = values.new_zeros(*values.shape[:-1], count)
+    level = low.long()
+    return sums.scatter_add(-1, level, amounts - upper).scatter_add(-1, level + 1, upper)
