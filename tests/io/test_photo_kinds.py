@@ -266,6 +266,12 @@ def test_only_samples_that_say_so_are_alpha(tmp_path: Path, extra: list[str | in
             _read(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("compression", ["webp", "jpegxl", "jpeg2000", "png", "zstd", "lzma", "lerc", "packbits"])
+def test_compressions_of_8_bits_are_read(tmp_path: Path, compression: str):
+    tifffile.imwrite(tmp_path / "a.tif", _stored(8), photometric="rgb", compression=compression)
+    assert np.abs(_read(tmp_path / "a.tif") - _smooth()).max() < 1 / 250
+
+
 def test_deep_luminance_and_chroma_are_refused(tmp_path: Path):
     tifffile.imwrite(tmp_path / "a.tif", _stored(16), photometric="ycbcr")
     with pytest.raises(ImageError, match="a TIFF of this kind"):

@@ -39,6 +39,8 @@ _COLOUR_SAMPLES = {_WHITE_IS_ZERO: 1, 1: 1, 2: 3, _CMYK: 4, _YCBCR: 3}
 """Samples of a pixel that are colours, by photometric interpretation; further ones are alpha or unspecified."""
 _UNSIGNED = 1
 _PILLOW_GREY_BITS = (1, 2, 4, 8)
+_PILLOW_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32773, 32946)
+"""None, of fax, LZW, JPEG, Deflate, PackBits. Its libtiff may lack others, or print that it does."""
 
 
 class _Page(NamedTuple):
@@ -174,8 +176,9 @@ def _pixels(file: BinaryIO, page: _Page, path: Path) -> tuple[Array, str, int]:
     bits = page.tags.get(_BITS, (1,))
     samples = page.first(_SAMPLES, 1)
     shallow = set(bits) == {8} or (samples == 1 and bits[0] in _PILLOW_GREY_BITS)
+    known = page.first(_COMPRESSION, _UNCOMPRESSED) in _PILLOW_COMPRESSIONS
     file.seek(0)
-    if shallow and page.below is None:
+    if shallow and known and page.below is None:
         with pixel_limit(), Image.open(file, formats=("TIFF",)) as image:
             image.seek(page.place)
             image.load()
