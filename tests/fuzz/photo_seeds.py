@@ -117,6 +117,7 @@ PHOTOS: dict[str, Callable[[], bytes]] = {
     "coded.avif": lambda: bytes(imagecodecs.avif_encode(pixels(), primaries=12, transfer=13)).replace(
         b"colr", b"free"
     ),
+    "sequence.avif": lambda: _pillow("AVIF", save_all=True, append_images=[Image.new("RGB", (WIDTH, HEIGHT))]),
     "heif": _heif,
     "coded.heif": lambda: _heif().replace(b"colr", b"free"),
     "jxl": lambda: bytes(imagecodecs.jpegxl_encode(pixels(), lossless=True, usecontainer=True)),

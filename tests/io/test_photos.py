@@ -222,6 +222,20 @@ def test_only_the_first_frame_is_read_and_said(tmp_path: Path):
             assert torch.equal(read_srgb(tmp_path / name), _expected(_corners()))
 
 
+@pytest.mark.parametrize("brand", [b"avis", b"avif"])
+def test_the_still_picture_of_an_avif_sequence_is_read(tmp_path: Path, brand: bytes):
+    """libavif would give its frames, and imagecodecs 2026.3 writes all of them to the memory of one."""
+    first, second = Image.fromarray(_corners()), Image.new("RGB", (40, 24))
+    file = io.BytesIO()
+    first.save(file, "AVIF", save_all=True, append_images=[second] * 3, quality=100, subsampling="4:4:4")
+    data = file.getvalue()
+    assert data[8:12] == b"avis"
+    (tmp_path / "a.avif").write_bytes(data[:8] + brand + data[12:])
+    with pytest.warns(UserWarning, match="an image sequence, only its still picture"):
+        found = read_srgb(tmp_path / "a.avif")
+    assert (found - _expected(_corners())).abs().mean() < 0.02
+
+
 def _bad_files(folder: Path) -> dict[str, str]:
     """File name to what its error must say."""
     (folder / "empty.jpg").write_bytes(b"")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from revisp.io.containers.damage import DamagedError
 
-__all__ = ["HeifFile", "ItemProperty", "boxes", "parse_heif"]
+__all__ = ["HeifFile", "ItemProperty", "boxes", "parse_heif", "without_sequence"]
 
 _MOST_ITEMS = 1 << 16
 _MOST_BYTES = 1 << 28
@@ -39,6 +39,7 @@ class HeifFile:
         properties: of each item, in their order.
         references: kind and target items of each item.
         alternatives: groups of items of which one is shown, the preferred one first.
+        sequence: whether the file also holds an image sequence.
     """
 
     data: bytes
@@ -49,6 +50,7 @@ class HeifFile:
     properties: dict[int, list[ItemProperty]] = field(default_factory=dict)
     references: dict[int, list[tuple[bytes, list[int]]]] = field(default_factory=dict)
     alternatives: list[list[int]] = field(default_factory=list)
+    sequence: bool = False
     places: dict[int, tuple[int, list[tuple[int, int]]]] = field(default_factory=dict)
     idat: bytes = b""
     primary_at: int = 0
@@ -182,6 +184,22 @@ def boxes(data: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple
         start += size
 
 
+def without_sequence(data: bytes) -> bytes:
+    """Return a file without its image sequence, of which decoders would take the frames in place of the items.
+
+    Raises:
+        DamagedError: a box has an impossible size.
+    """
+    copy = bytearray(data)
+    for kind, start, end in boxes(data):
+        if kind == b"moov":
+            at = start - 4 if data[start - 4 : start] == kind else start - 12  # before a size of 64 bits
+            copy[at : at + 4] = b"free"
+        elif kind == b"ftyp":
+            copy[start:end] = data[start:end].replace(b"avis", b"avif")
+    return bytes(copy)
+
+
 def parse_heif(data: bytes) -> HeifFile:
     """Read the items of a HEIF or AVIF file.
 
@@ -193,7 +211,7 @@ def parse_heif(data: bytes) -> HeifFile:
         raise DamagedError("no items")
     start, end = top[b"ftyp"]
     brands = data[start : start + 4], *(data[at : at + 4] for at in range(start + 8, end - 3, 4))
-    file = HeifFile(data, brands)
+    file = HeifFile(data, brands, sequence=b"moov" in top)
     start, end = top[b"meta"]
     for kind, first, last in boxes(data, start + 4, end):
         if kind == b"pitm":

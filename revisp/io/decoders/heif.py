@@ -16,7 +16,7 @@ from revisp.io.colour import Colour, colour_of_cicp, colour_of_exif
 from revisp.io.containers.av1 import av1_colours
 from revisp.io.containers.damage import DamagedError
 from revisp.io.containers.hevc import hevc_colours
-from revisp.io.containers.isobmff import HeifFile, parse_heif
+from revisp.io.containers.isobmff import HeifFile, parse_heif, without_sequence
 from revisp.io.decoders.decoded import DecodedPhoto, StoredGain, check_size, mode_of
 from revisp.io.exif import Exif, parse_exif
 from revisp.io.gain_fields import HDRGM, GainFields, xmp_values
@@ -50,6 +50,9 @@ def decode_heif(data: bytes, path: Path, *, avif: bool, gain: bool) -> DecodedPh
     """
     try:
         file = parse_heif(data)
+        if avif and file.sequence:
+            warnings.warn(f"{path}: an image sequence, only its still picture is read", stacklevel=4)
+            file = parse_heif(without_sequence(data))
         exif = parse_exif(heif_exif(file))
     except DamagedError as error:
         raise ValueError(str(error)) from error
