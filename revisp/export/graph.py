@@ -20,7 +20,6 @@ from revisp.backbones.unet import UNet
 from revisp.camera.place import Place, place_map
 from revisp.camera.profile import Profile
 from revisp.cfa import CFA, unpack
-from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, WeightsError
 from revisp.io.boundary import decoding, first_line
 from revisp.pipeline.build import Branches
@@ -147,11 +146,9 @@ class PhotoToBayer(nn.Module):
         there = None if place is None else place_map(srgb.shape[-2], srgb.shape[-1], place)
         parts, _ = model.run_branches(srgb, mask, estimate=estimate, gain=gain, place=there)
         raw = model.mix(parts, model.shares(mask))
-        bayer = model.to_bayer(raw)
-        if gain is not None:
-            raw_rgb = demosaic(raw, model.cfa) if model.packed else raw
-            bayer = model.least_level(raw_rgb, mask, gain).raised(bayer)
-        return model.refined(bayer)
+        if gain is None:
+            return model.refined(model.to_bayer(raw))
+        return model.refined(model.raised(model.finish(raw, mask, {}), gain).mosaiced)
 
     def expected(self, srgb: Tensor) -> Tensor:
         """Return the expected output of the graph, computed by the pipeline."""

@@ -260,7 +260,7 @@ def _run_to_bayer(networks: TileNetworks, progress: Progress, refine: _Refine) -
     networks that predict mosaics, have it only when the photo is complete.
     """
     tiles = networks.tiles
-    if networks.gain is not None and (networks.model.packed or tiles[0].rows.weight is not None):
+    if networks.gain is not None and (networks.model.raw_channels == 1 or tiles[0].rows.weight is not None):
         return _run_networks(networks, progress, refine, branches=False).bayer
     bayer = networks.srgb.new_zeros(1, 1, *networks.srgb.shape[-2:])
     for done, tile in enumerate(tiles, start=1):

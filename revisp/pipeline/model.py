@@ -169,7 +169,7 @@ class ReverseISP(PipelineNetworks):
         """Run the branches on photos and compose the RAW, in one piece and without the refinement.
 
         The steps can also be called one by one, as `revisp.predict` does for the tiles of a large photo:
-        `run_branch` for each of ``branches``, `shares`, `mix`, `finish`, and `least_level` if there is a gain map.
+        `run_branch` for each of ``branches``, `shares`, `mix`, `finish`, and `raised` if there is a gain map.
 
         Args:
             srgb: ``[B, 3, H, W]`` in [0, 1].
@@ -196,11 +196,7 @@ class ReverseISP(PipelineNetworks):
         """
         parts, more = self.run_branches(srgb, mask, auxiliary=auxiliary, estimate=estimate, gain=gain, place=place)
         out = self.finish(self.mix(parts, self.shares(mask)), mask, parts)
-        if gain is None or self.training:
-            return out, more
-        least = self.least_level(out.raw_rgb, mask, gain)
-        bayer = least.raised(out.mosaiced)
-        return out._replace(raw_rgb=least.raised(out.raw_rgb), bayer=bayer, mosaiced=bayer), more
+        return (out if gain is None or self.training else self.raised(out, gain)), more
 
     # Composition ------------------------------------------------------------------------------------------------
 
@@ -310,8 +306,6 @@ class ReverseISP(PipelineNetworks):
     def least_level(self, raw_rgb: Tensor, mask: Tensor, gain: Tensor) -> LeastLevel:
         """Return what raises overexposed pixels to their unclipped neighbours, where a gain map is known.
 
-        The RAW of a photo without a map stays as it is, and so does that of a model in training.
-
         Args:
             raw_rgb: demosaiced RAW in [0, 1], ``[B, 3, H, W]``.
             mask: ``[B, 1, H, W]`` in [0, 1].
@@ -319,6 +313,15 @@ class ReverseISP(PipelineNetworks):
         """
         neutral = (1.0, 1.0, 1.0) if self.profile is None else self.profile.as_shot_neutral
         return least_level(raw_rgb, mask, neutral, ~gain.isnan())
+
+    def raised(self, out: Reconstruction, gain: Tensor) -> Reconstruction:
+        """Raise overexposed pixels of a reconstruction from `finish` to their `least_level`.
+
+        Values must lie in [0, 1], as they do in evaluation mode.
+        """
+        least = self.least_level(out.raw_rgb, out.mask, gain)
+        bayer = least.raised(out.mosaiced)
+        return out._replace(raw_rgb=least.raised(out.raw_rgb), bayer=bayer, mosaiced=bayer)
 
     def refined(self, bayer: Tensor) -> Tensor:
         """Refine a mosaic ``[B, 1, H, W]``, clamped in evaluation mode; a model without refinement returns it."""
