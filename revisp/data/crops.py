@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -166,10 +167,15 @@ class CropSampler(Sampler[CropSpec]):
         return CropSpec(index, place[0], place[1], symmetry, seed)
 
 
+@functools.cache
+def _offsets(cfa: CFA) -> np.ndarray[Any, Any]:
+    """Return (row, column) by which pictures of each of `PHASES` are moved to have this phase."""
+    return np.array([phase.offset_to(cfa) for phase in PHASES])
+
+
 def _check_sizes(pictures: Sequence[Picture], table: PictureTable, cfa: CFA, crop: int) -> None:
     """Require room for a crop of the data set's phase, so that every window fits at least without symmetry."""
-    offsets = np.array([phase.offset_to(cfa) for phase in PHASES])[table.cfa]
-    small = (np.stack([table.height, table.width], axis=1) < crop + offsets).any(axis=1)
+    small = (np.stack([table.height, table.width], axis=1) < crop + _offsets(cfa)[table.cfa]).any(axis=1)
     if not small.any():
         return
     picture = pictures[int(small.argmax())]
