@@ -61,6 +61,9 @@ _NAMED_PRIMARIES = {
 _SRGB_GAMMA = (0.452, 0.457)
 """PNG gAMA of this range says sRGB: its specification tells writers of sRGB to store 0.45455 beside it."""
 
+_TRANSFER_FUNCTION = 0x012D
+_TRANSFER_LENGTHS = {channels << bits for channels in (1, 3) for bits in range(8, 17)}
+
 _UNCALIBRATED, _ADOBE_COLOUR_SPACE, _SRGB_COLOUR_SPACE = 0xFFFF, 2, 1
 _LONGEST_TABLE = 65535
 _LONGEST_NAME = 80
@@ -77,6 +80,7 @@ class Colour:
         primaries: of the red, green and blue of the pixels, with their white.
         transfer: number of the transfer function in ITU-T H.273.
         gamma: exponent from encoded to linear values, instead of ``transfer``.
+        curve: linear light in [0, 1] at evenly spaced values, instead of both.
         full_range: whether black is 0 and white the greatest value; else they are 16 and 235 of 8 bits.
     """
 
@@ -85,6 +89,7 @@ class Colour:
     transfer: int = SRGB_TRANSFER
     gamma: float | None = None
     full_range: bool = True
+    curve: tuple[float, ...] | None = None
 
     @property
     def transfer_number(self) -> int:
@@ -106,19 +111,23 @@ class Colour:
         named = next(
             (name for name, known in _NAMED_PRIMARIES.items() if known.same(self.primaries)), "own primaries"
         )
-        curve = (
-            f"gamma {self.gamma:.3g}" if self.gamma is not None else f"transfer function {self.transfer_number}"
-        )
-        return f"{named}, {curve}"
+        if self.curve is not None:
+            return f"{named}, own curve"
+        if self.gamma is not None:
+            return f"{named}, gamma {self.gamma:.3g}"
+        return f"{named}, transfer function {self.transfer_number}"
 
     @property
     def is_srgb(self) -> bool:
         """Whether nothing is to be converted."""
-        standard = self.icc is None and self.gamma is None and self.transfer in (2, SRGB_TRANSFER)
+        own = (self.icc, self.gamma, self.curve) != (None, None, None)
+        standard = not own and self.transfer in (2, SRGB_TRANSFER)
         return standard and self.full_range and self.primaries.same(REC709)
 
     def linear(self, encoded: Array) -> Array:
         """Return the linear light of values from black 0 to white 1, by the curve of the numbers."""
+        if self.curve is not None:
+            return np.interp(encoded, np.linspace(0, 1, len(self.curve)), self.curve)
         if self.gamma is not None:
             return np.asarray(encoded**self.gamma)
         function = transfer_function(self.transfer_number)
@@ -187,16 +196,30 @@ def colour_of_exif(exif: Exif) -> Colour:
 
 
 def colour_of_primaries(directory: Directory, gamma: float | None = None) -> Colour:
-    """Return the colours of the tags WhitePoint and PrimaryChromaticities of TIFF 6.0 (section 20) and EXIF."""
+    """Return the colours of the tags of TIFF 6.0 (section 20) and EXIF.
+
+    They are WhitePoint, PrimaryChromaticities and TransferFunction.
+    """
     stated = (*directory.get(0x013F, ()), *directory.get(0x013E, ()))
-    if len(stated) != 8 or None in stated:
-        return Colour()
-    primaries = Primaries.of([float(value) for value in stated])
+    primaries = None
+    if len(stated) == 8 and None not in stated:
+        primaries = Primaries.of([float(value) for value in stated])
     if primaries is None:
-        return Colour()
+        return Colour(curve=_stated_curve(directory))
     if gamma is None and primaries.same(_ADOBE_RGB):
         gamma = _ADOBE_GAMMA
-    return Colour(primaries=primaries, gamma=gamma if gamma and 0.1 < gamma < 10 else None)
+    gamma = gamma if gamma and 0.1 < gamma < 10 else None
+    return Colour(primaries=primaries, gamma=gamma, curve=_stated_curve(directory))
+
+
+def _stated_curve(directory: Directory) -> tuple[float, ...] | None:
+    """Return the tag TransferFunction, of three channels their mean; None if it does not rise to white."""
+    table = np.array(directory.get(_TRANSFER_FUNCTION, ()), np.float64)
+    if len(table) not in _TRANSFER_LENGTHS:
+        return None
+    mean = table.reshape(3 if len(table) % 3 == 0 else 1, -1).mean(axis=0) / 65535
+    rises = mean[0] < 0.1 and mean[-1] > 0.9 and (np.diff(mean) >= 0).all()
+    return tuple(mean.tolist()) if rises else None
 
 
 def to_srgb(pixels: Array, mode: str, white: int, colour: Colour, path: Path) -> tuple[Array, int]:

@@ -16,7 +16,7 @@ import tifffile
 from PIL import Image
 
 from revisp.errors import ImageError
-from revisp.io import read_srgb
+from revisp.io import read_photo, read_srgb
 
 CODE = np.array([230, 120, 60]) / 255
 SPACES = {  # numbers of ITU-T H.273: name in colour-science, decoding of its values
@@ -259,6 +259,25 @@ def test_primaries_of_a_deep_tiff_are_converted(tmp_path: Path):
     tifffile.imwrite(tmp_path / "photo", _flat(), photometric="rgb", extratags=tags)
     wanted = _srgb("Adobe RGB (1998)", CODE ** (563 / 256))
     assert read_srgb(tmp_path / "photo")[:, 8, 8].numpy() == pytest.approx(wanted, abs=0.003)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_the_curve_of_a_tiff_is_applied(tmp_path: Path, bits: int, channels: int):
+    table = np.rint(65535 * np.linspace(0, 1, 2**bits) ** 1.5).astype(int).tolist() * channels
+    tifffile.imwrite(
+        tmp_path / "photo.tif", _flat(bits == 16), photometric="rgb", extratags=[(301, 3, len(table), table, True)]
+    )
+    found = read_photo(tmp_path / "photo.tif")
+    assert found.srgb[:, 8, 8].numpy() == pytest.approx(_srgb("sRGB", CODE**1.5), abs=0.002)
+    assert found.colours == "sRGB primaries, own curve"
+
+
+def test_a_curve_that_does_not_rise_is_no_curve(tmp_path: Path):
+    table = [65535] * 256
+    options = {"photometric": "rgb", "extratags": [(301, 3, 256, table, True)]}
+    tifffile.imwrite(tmp_path / "photo.tif", _flat(False), **options)
+    assert read_srgb(tmp_path / "photo.tif")[:, 8, 8].numpy() == pytest.approx(CODE, abs=1e-5)
 
 
 def test_a_profile_that_says_pq_is_refused(tmp_path: Path):
