@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 __all__ = ["TOE_END", "to_gamma"]
 
@@ -29,7 +32,24 @@ def to_gamma(x: Tensor, gamma: float = 2.2) -> Tensor:
         >>> [round(v, 3) for v in to_gamma(torch.tensor([0.0, 0.18, 1.0])).tolist()]
         [0.024, 0.459, 1.0]
     """
-    x = x.to(torch.promote_types(x.dtype, torch.float32))
-    power = x.clamp_min(TOE_END) ** (1 / gamma)
-    slope = TOE_END ** (1 / gamma - 1) / gamma
-    return power + slope * (x - TOE_END).clamp_max(0)
+    x = x.to(torch.promote_types(x.dtype, torch.float32), memory_format=torch.contiguous_format)
+    value: Tensor = _Gamma.apply(x, gamma)  # type: ignore[no-untyped-call]
+    return value
+
+
+class _Gamma(torch.autograd.Function):
+    """`to_gamma`, whose derivative is the power over γ x above the toe, and below it what that is at its end."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gamma: float) -> Tensor:
+        above = x.clamp_min(TOE_END)
+        power = above ** (1 / gamma)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(power.div(above).div_(gamma))
+        return power.add_(x - above, alpha=TOE_END ** (1 / gamma - 1) / gamma)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (derivative,) = ctx.saved_tensors
+        return gradient * derivative, None

@@ -79,6 +79,12 @@ def test_gamma_is_smooth_increasing_and_has_finite_gradients():
     assert torch.equal(to_gamma(torch.tensor([-0.5, 0.0, 0.7]), 1.0), torch.tensor([-0.5, 0.0, 0.7]))
 
 
+@given(gamma=st.floats(1, 4))
+def test_gamma_has_the_gradient_of_its_differences(gamma):
+    x = torch.tensor([-0.1, 0.0, 0.5 * TOE_END, 2 * TOE_END, 0.1, 1.2], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda y: to_gamma(y, gamma), x, eps=1e-7)
+
+
 def test_branch_loss_compares_in_its_domain_within_its_region():
     x, y, mask = batch()
     linear = BranchLoss({"l1": 1.0}, domain="linear", full_image=0)(x, y, mask)
