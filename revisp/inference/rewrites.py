@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from revisp.backbones.blocks.upconv import UpConv
+from revisp.backbones.blocks.upconv import UpConv, phase_weights
 from revisp.backbones.unet import UNet
 
 __all__ = ["HalvingMax", "PhasedUpConv", "fold_norms", "rewrite"]
@@ -34,9 +34,7 @@ class HalvingMax(nn.Module):
 class PhasedUpConv(nn.Module):
     """`UpConv` with four ninths of its arithmetic, computed on the small picture.
 
-    After doubling by nearest neighbour, at most four of the nine pixels under a 3x3 convolution differ. So at each
-    of the four positions in a 2x2 block the result is a 2x2 convolution of the small picture; its weights are sums
-    of the 3x3 weights. All four are computed as one convolution, and then interleaved.
+    All four positions of a 2x2 block are computed as one convolution (`phase_weights`), and then interleaved.
 
     Args:
         up: the module to replace; its weights are copied.
@@ -46,9 +44,7 @@ class PhasedUpConv(nn.Module):
         super().__init__()
         conv: nn.Conv2d = up.conv  # type: ignore[assignment]
         self.conv = nn.Conv2d(conv.in_channels, 4 * conv.out_channels, kernel_size=2, padding=1)
-        weight = conv.weight.detach()
-        rows = _phases(weight, 2)
-        self.conv.weight.data = torch.cat([part for row in rows for part in _phases(row, 3)])
+        self.conv.weight.data = phase_weights(conv.weight.detach())
         self.conv.bias.data = conv.bias.detach().repeat(4)  # type: ignore[union-attr]
         self.rest = nn.Sequential(up.norm, up.act)  # type: ignore[arg-type]
 
@@ -64,12 +60,6 @@ class PhasedUpConv(nn.Module):
             out[..., down::2, right::2] = phases[:, phase, :, down : down + height, right : right + width]
         activated: Tensor = self.rest(out)
         return activated
-
-
-def _phases(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """Sum three taps along an axis to two taps, for the first and for the second pixel of a doubled pair."""
-    first, middle, last = weight.unbind(axis)
-    return torch.stack([first, middle + last], axis), torch.stack([first + middle, last], axis)
 
 
 def rewrite(network: nn.Module) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from revisp.backbones import create_backbone
 from revisp.backbones.blocks import make_norm
+from revisp.backbones.blocks.upconv import UpConv
 from revisp.backbones.unet import UNet
 from revisp.errors import ConfigError
 
@@ -155,3 +156,18 @@ def test_blocks_joined_with_the_first_convolution_change_nothing(block):
         torch.testing.assert_close(network(photo), whole)
         torch.testing.assert_close(network.forward_part(photo, *part), piece)
     assert not any(isinstance(module, nn.PixelUnshuffle) and block > 1 for module in network.modules())
+
+
+@pytest.mark.parametrize("size", [(4, 6), (1, 1)])
+def test_enlarging_is_the_same_in_training(size):
+    """Results and gradients of one convolution of the small picture, and of one of the doubled picture."""
+    torch.manual_seed(0)
+    enlarge = UpConv(6, 5).double()
+    torch.nn.init.normal_(enlarge.conv.bias)
+    x = torch.randn(2, 6, *size, dtype=torch.float64, requires_grad=True)
+    results = []
+    for training in (True, False):
+        out = enlarge.train(training)(x)
+        gradients = torch.autograd.grad(out.square().sum(), [x, *enlarge.parameters()])
+        results.append([out, *gradients])
+    torch.testing.assert_close(*results)

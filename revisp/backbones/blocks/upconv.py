@@ -2,18 +2,67 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from revisp.backbones.blocks.basic import ConvNormAct
 
-__all__ = ["UpConv"]
+__all__ = ["UpConv", "phase_weights"]
 
 
 class UpConv(ConvNormAct):
-    """Doubling by nearest neighbour, then a `ConvNormAct`: ``[B, in, h, w]`` to ``[B, out, 2h, 2w]``."""
+    """Doubling by nearest neighbour, then a `ConvNormAct`: ``[B, in, h, w]`` to ``[B, out, 2h, 2w]``.
+
+    In training both are one convolution of the small picture, of four ninths of the arithmetic (`phase_weights`).
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Enlarge and convolve."""
-        enlarged: Tensor = super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        conv: nn.Conv2d = self.conv  # type: ignore[assignment]
+        if self.training:
+            assert conv.bias is not None
+            phases = F.conv2d(x, phase_weights(conv.weight), conv.bias.repeat(4), padding=1)
+            convolved = _interleaved(phases)
+        else:
+            convolved = conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        enlarged: Tensor = self.get_submodule("act")(self.get_submodule("norm")(convolved))
         return enlarged
+
+
+def phase_weights(weight: Tensor) -> Tensor:
+    """Return the 2x2 weights that do on a small picture what 3x3 weights do on the doubled one.
+
+    After doubling by nearest neighbour, at most four of the nine pixels under a 3x3 convolution differ. So at each
+    of the four positions in a 2x2 block the result is a 2x2 convolution of the small picture. Its weights are sums
+    of the 3x3 weights.
+
+    Args:
+        weight: ``[out, in, 3, 3]``.
+
+    Returns:
+        ``[4 * out, in, 2, 2]``, first all channels of the upper left position, then those of the upper right, the
+        lower left and the lower right one. With a padding of 1, the position in row i and column j of a block is
+        found i rows and j columns further on.
+    """
+    rows = _pair_sums(weight, 2)
+    return torch.cat([part for row in rows for part in _pair_sums(row, 3)])
+
+
+def _pair_sums(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Sum three taps along an axis to two taps, for the first and for the second pixel of a doubled pair."""
+    first, middle, last = weight.unbind(axis)
+    return torch.stack([first, middle + last], axis), torch.stack([first + middle, last], axis)
+
+
+def _interleaved(phases: Tensor) -> Tensor:
+    """Join the four positions ``[B, 4 * out, h + 1, w + 1]`` to ``[B, out, 2h, 2w]``, channels last."""
+    batch, channels, height, width = phases.shape
+    channels, height, width = channels // 4, height - 1, width - 1
+    places = phases.permute(0, 2, 3, 1).unflatten(-1, (2, 2, channels))
+    rows = [
+        torch.cat([places[:, row : row + height, column : column + width, row, column] for column in range(2)], -1)
+        for row in range(2)
+    ]
+    joined = torch.stack(rows, dim=2).reshape(batch, 2 * height, 2 * width, channels)
+    return joined.permute(0, 3, 1, 2)
