@@ -33,7 +33,7 @@ def to_gamma(x: Tensor, gamma: float = 2.2) -> Tensor:
         [0.024, 0.459, 1.0]
     """
     x = x.to(torch.promote_types(x.dtype, torch.float32), memory_format=torch.contiguous_format)
-    value: Tensor = _Gamma.apply(x, gamma)  # type: ignore[no-untyped-call]
+    value: Tensor = _Gamma.apply(x, gamma)
     return value
 
 
