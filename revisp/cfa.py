@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -174,20 +174,31 @@ def unpack(packed: A, cfa: CFA | str) -> A:
     if x.ndim < 3 or x.shape[-3] != 4:
         raise ShapeError(f"packed RAW must have shape [..., 4, h, w], got {list(x.shape)}")
     offsets = CFA.parse(cfa).offsets
+    *lead, _, height, width = x.shape
+    shape = (*lead, 1, 2 * height, 2 * width)
     mosaic: Any
     if isinstance(x, np.ndarray):
-        *lead, _, height, width = x.shape
-        mosaic = np.empty((*lead, 1, 2 * height, 2 * width), dtype=x.dtype)
-        for plane, (row, column) in enumerate(offsets):
-            mosaic[..., 0, row::2, column::2] = x[..., plane, :, :]
-    else:
+        mosaic = np.empty(shape, dtype=x.dtype)
+    elif _is_recorded(x):
         mosaic = _interleave(x, [offsets.index((at // 2, at % 2)) for at in range(4)])
+        return cast("A", mosaic)
+    else:
+        mosaic = x.new_empty(shape)
+    for plane, (row, column) in enumerate(offsets):
+        mosaic[..., 0, row::2, column::2] = x[..., plane, :, :]
     result: A = mosaic
     return result
 
 
+def _is_recorded(x: Tensor) -> bool:
+    """Return whether steps are recorded: for a gradient, or for a graph, where assignments are slow."""
+    import torch
+
+    return x.requires_grad or torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined]
+
+
 def _interleave(planes: Tensor, order: list[int]) -> Tensor:
-    """Interleave planes ``[..., 4, h, w]`` given in reading order, without assignments: these are slow in ONNX."""
+    """Interleave planes ``[..., 4, h, w]`` given in reading order, without assignments."""
     import torch
 
     first, second, third, last = (planes.select(-3, plane) for plane in order)

@@ -98,7 +98,7 @@ def spread_gain(share: Tensor, factor: float | Tensor, spread: float = BLUR_SIGM
         Gain ``[..., 1, H, W]`` in [1, factor].
     """
     blurred = _blur(share.reshape(-1, 1, *share.shape[-2:]), spread).reshape(share.shape)
-    return 1 + (factor - 1) * share * blurred
+    return (blurred * share).mul_(factor - 1).add_(1)
 
 
 def _blur(x: Tensor, deviation: float) -> Tensor:

@@ -89,7 +89,7 @@ def _by_tables(
         values = values.sub_(read_tables(tables[:, 1], peak)).clamp_min_(0).mul_(read_tables(tables[:, 2], peak))
     light = _mix(values, _matrices(cameras, exposures).to(values))
     share = read_tables(tables[:, 3], brightest)
-    if share.any():
+    if share.amax() > 0:  # several times faster than any()
         factor = light.new_tensor([camera.expansion for camera in cameras]).view(-1, 1, 1, 1)
         light.mul_(pack(spread_gain(share, factor), cfa))
     if any(camera.shading for camera in cameras):
