@@ -11,7 +11,7 @@ from revisp.errors import ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["next_multiple", "pad_to_multiple", "reflect_pad"]
+__all__ = ["append_mirrored", "next_multiple", "pad_to_multiple", "reflect_pad"]
 
 
 def reflect_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tensor:
@@ -39,6 +39,22 @@ def reflect_pad(x: Tensor, top: int, bottom: int, left: int, right: int) -> Tens
         [[3, 2, 1, 2, 3, 2, 1, 2]]
     """
     return _extended(_extended(x, -2, top, bottom), -1, left, right)
+
+
+def append_mirrored(x: Tensor, bottom: int, right: int) -> Tensor:
+    """Add mirrored rows and columns as `reflect_pad` does, in exported graphs by a copy of the image.
+
+    Graphs of `reflect_pad` gather every pixel anew, which is slow. This needs an export that is traced without a
+    look at the example's sizes (`revisp.export.program.symbolic_sizes`), since both counts may be 0.
+
+    Example:
+        >>> append_mirrored(torch.tensor([[1, 2, 3]]), 0, 2).tolist()
+        [[1, 2, 3, 2, 1]]
+    """
+    for axis, after in ((-2, bottom), (-1, right)):
+        size = x.shape[axis]
+        x = torch.cat([x, x.index_select(axis, _mirrored(size, size, size + after, x.device))], dim=axis)
+    return x
 
 
 def pad_to_multiple(x: Tensor, multiple: int) -> Tensor:

@@ -22,6 +22,7 @@ from revisp.camera.profile import Profile
 from revisp.cfa import CFA, unpack
 from revisp.errors import ConfigError, WeightsError
 from revisp.io.boundary import decoding, first_line
+from revisp.padding import append_mirrored
 from revisp.pipeline.build import Branches
 from revisp.schema import Flag, Text, Whole, build, check_fields, parse
 
@@ -77,6 +78,7 @@ class PhotoToBayer(nn.Module):
         uint8: take and return integers, as in files.
         gain: take what the photos' gain maps say as another input: EV ``[B, 1, H, W]``, NaN where there is none.
             Otherwise photos have no maps.
+        parts: also return, of two networks, both parts of the RAW and whether any pixel takes the first.
 
     Shape:
         ``[B, 3, H, W]`` in [0, 1] to ``[B, 1, H, W]`` in [0, 1]; or, with ``uint8``, bytes ``[B, H, W, 3]`` to
@@ -87,9 +89,11 @@ class PhotoToBayer(nn.Module):
             is set and the model does not see gain maps.
     """
 
-    def __init__(self, model: ReverseISP, *, uint8: bool = False, gain: bool = False) -> None:
+    def __init__(self, model: ReverseISP, *, uint8: bool = False, gain: bool = False, parts: bool = False) -> None:
         super().__init__()
+        self.parts = parts and len(model.branches) > 1
         self.model = copy.deepcopy(model)
+        self.model.frame.pad = append_mirrored
         for network in self.model.modules():
             if isinstance(network, UNet):
                 network.join_blocks()
@@ -125,12 +129,19 @@ class PhotoToBayer(nn.Module):
         photo: Tensor | None = None,
         gain: Tensor | None = None,
         place: Tensor | None = None,
-    ) -> Tensor:
-        """Return the mosaic of photos, or of tiles of photos."""
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Return the mosaic of photos, or of tiles of photos; after it the parts, if they are asked for."""
+        if self.uint8:
+            srgb, photo = _from_bytes(srgb), None if photo is None else _from_bytes(photo)
+        mosaic, *parts = self._mosaic(srgb, photo, gain, place)
+        stored = self._stored(mosaic)
+        return (stored, *parts) if self.parts else stored
+
+    def _stored(self, mosaic: Tensor) -> Tensor:
+        """Return a mosaic as the graph gives it."""
         profile = self.model.profile
         if not self.uint8 or profile is None:
-            return self._mosaic(srgb, photo, gain, place)
-        mosaic = self._mosaic(_from_bytes(srgb), None if photo is None else _from_bytes(photo), gain, place)
+            return mosaic
         height, width = mosaic.shape[-2:]
         planes = self.get_buffer("black").expand(4, (height + 1) // 2, (width + 1) // 2)
         black = unpack(planes, profile.cfa)[..., :height, :width]
@@ -138,17 +149,22 @@ class PhotoToBayer(nn.Module):
         top = min(float(profile.white_level), 2.0**profile.bits - 1)
         return stored.clamp(0.0, top)[:, 0].to(torch.uint16)
 
-    def _mosaic(self, srgb: Tensor, photo: Tensor | None, gain: Tensor | None, place: Tensor | None) -> Tensor:
-        """Run only those steps of the pipeline that lead to ``bayer``."""
+    def _mosaic(
+        self, srgb: Tensor, photo: Tensor | None, gain: Tensor | None, place: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Run the steps of the pipeline that lead to ``bayer``; return it and, of two networks, the parts."""
         model = self.model
         mask = model.overexposure_mask(srgb)
         estimate = None if photo is None else model.estimate(photo)
         there = None if place is None else place_map(srgb.shape[-2], srgb.shape[-1], place)
         parts, _ = model.run_branches(srgb, mask, estimate=estimate, gain=gain, place=there)
-        raw = model.mix(parts, model.shares(mask))
+        shares = model.shares(mask)
+        raw = model.mix(parts, shares)
         if gain is None:
-            return model.refined(model.to_bayer(raw))
-        return model.refined(model.raised(model.finish(raw, mask, {}), gain).mosaiced)
+            bayer = model.refined(model.to_bayer(raw))
+        else:
+            bayer = model.refined(model.raised(model.finish(raw, mask, {}), gain).mosaiced)
+        return (bayer, parts["oe"], parts["noe"], (shares["oe"] > 0).any()) if self.parts else (bayer,)
 
     def expected(self, srgb: Tensor) -> Tensor:
         """Return the expected output of the graph, computed by the pipeline."""

@@ -108,10 +108,10 @@ def export_int8(
     """
     check_packages()
     calibrate, measure = samples()
-    content, check = build_onnx(model, str(path), name=name, uint8=uint8, gain=gain)
+    content, check, whole = build_onnx(model, str(path), name=name, uint8=uint8, gain=gain)
     info = replace(GraphInfo.of(model, name, uint8=uint8, gain=gain), precision="int8")
     with quiet():
-        quantised = _quantise(content, info, calibrate, path)
+        quantised = _quantise(whole, info, calibrate, path)
     loss = _measure(content, quantised, info, measure)
     with atomic_write(path) as file:
         file.write(quantised)
@@ -192,9 +192,8 @@ class _Feed:
         return {name: value.numpy() for name, value in inputs.items()}
 
 
-def _quantise(content: bytes, info: GraphInfo, samples: Sequence[CalibrationPiece], path: str | Path) -> bytes:
+def _quantise(model: Any, info: GraphInfo, samples: Sequence[CalibrationPiece], path: str | Path) -> bytes:
     onnx, quantization = require("onnx"), require("onnxruntime.quantization")
-    model = onnx.load_model_from_string(content)
     inside = _inside_networks(model.graph)
     if not inside:
         raise ConfigError(f"{info.backbone} has no convolutions that int8 would speed up: export it without int8")

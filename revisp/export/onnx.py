@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from revisp.errors import ConfigError, OutputError, WeightsError
 from revisp.export.graph import GAIN_NAME, OUTPUT_NAME, PHOTO_NAME, Check, GraphInfo, PhotoToBayer, check_graph
 from revisp.export.program import symbolic_sizes, trace
 from revisp.export.runtime import METADATA_KEY, open_session, require, run_session
+from revisp.export.skipping import OTHER_NAME, PART_NAME, TAKEN_NAME, skip_part
 from revisp.io.atomic import atomic_write
 from revisp.io.boundary import first_line
 
@@ -54,7 +55,7 @@ def export_onnx(
         WeightsError: the graph differs from the pipeline or fails; no file is written.
         OutputError: the file cannot be written, or would exceed the 2 GiB that ONNX allows.
     """
-    content, check = build_onnx(model, str(path), name=name, uint8=uint8, gain=gain)
+    content, check, _ = build_onnx(model, str(path), name=name, uint8=uint8, gain=gain)
     with atomic_write(path) as file:
         file.write(content)
     return check
@@ -62,20 +63,27 @@ def export_onnx(
 
 def build_onnx(
     model: ReverseISP, path: str, *, name: str = "", uint8: bool = False, gain: bool = False
-) -> tuple[bytes, Check]:
-    """Return the bytes that `export_onnx` writes, and the check; ``path`` is only for messages."""
+) -> tuple[bytes, Check, Any]:
+    """Return the bytes that `export_onnx` writes, the check, and the graph before it skips a part.
+
+    ``path`` is only for messages.
+    """
     check_packages()
-    graph = PhotoToBayer(model.eval(), uint8=uint8, gain=gain).eval()
+    graph = PhotoToBayer(model.eval(), uint8=uint8, gain=gain, parts=True).eval()
     info = GraphInfo.of(model, name, uint8=uint8, gain=gain)
     with quiet(), symbolic_sizes():
         traced = trace(graph)
         try:
-            content = pack_metadata(_translate(traced), info, path)
+            told = [PART_NAME, OTHER_NAME, TAKEN_NAME] if graph.parts else []
+            translated = _translate(traced, told)
+            whole = type(translated)()
+            whole.CopyFrom(translated)
+            content = pack_metadata(translated, info, path)
             session = open_session(content, ["CPUExecutionProvider"])
         except (torch.onnx.OnnxExporterError, WeightsError) as error:
             reason = first_line(error.__cause__ or error)
             raise ConfigError(f"{info.backbone} cannot be exported to ONNX: {reason}") from error
-    return content, check_graph(graph, lambda inputs: run_session(session, inputs), path)
+    return content, check_graph(graph, lambda inputs: run_session(session, inputs), path), whole
 
 
 def check_packages() -> None:
@@ -88,13 +96,13 @@ def check_packages() -> None:
         require(package)
 
 
-def _translate(program: ExportedProgram) -> Any:
-    """Return a traced pipeline as an ``onnx.ModelProto``."""
+def _translate(program: ExportedProgram, told: Sequence[str]) -> Any:
+    """Return a traced pipeline as an ``onnx.ModelProto``; ``told`` are outputs after the mosaic."""
     translated: Any = torch.onnx.export(
         program,
         dynamo=True,
         input_names=[*program.graph_signature.user_inputs],
-        output_names=[OUTPUT_NAME],
+        output_names=[OUTPUT_NAME, *told],
         opset_version=OPSET,
         verbose=False,
     )
@@ -114,6 +122,7 @@ def pack_metadata(model: Any, info: GraphInfo, path: str) -> bytes:
         ConfigError: the graph holds an operation that ONNX does not have.
     """
     onnx, protobuf = require("onnx"), require("google.protobuf.message")
+    skip_part(model)
     _clean(model, uint8=info.uint8)
     entry = model.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, info.to_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, cast
 
 import torch
@@ -27,11 +28,13 @@ class PaddedFrame:
 
     Attributes:
         margin: padded rows above the photo, and padded columns on its left.
+        pad: adds mirrored rows below and columns to the right; an export takes `append_mirrored`.
     """
 
     def __init__(self, spec: BackboneSpec, padding: Padding) -> None:
         self.spec = spec
         self.margin = 4 if padding == "ones4" else 0
+        self.pad: Callable[[Tensor, int, int], Tensor] = _reflect
 
     def put_around(self, x: Tensor) -> Tensor:
         """Return ``x``, ``[B, C, H, W]``, with its frame."""
@@ -40,7 +43,7 @@ class PaddedFrame:
         down, right = height - x.shape[-2] - margin, width - x.shape[-1] - margin
         if margin:
             return F.pad(x, (margin, right, margin, down), value=1.0)
-        return reflect_pad(x, 0, down, 0, right)
+        return self.pad(x, down, right)
 
     def shift(self, span: slice) -> slice:
         """Return the rows, or columns, of the frame that hold these rows, or columns, of the photo."""
@@ -63,3 +66,7 @@ class PaddedFrame:
             return allowed
         at_least = torch.sym_max(allowed, next_multiple(least, multiple))  # max, also of an export's open sizes
         return cast("int", at_least)
+
+
+def _reflect(x: Tensor, down: int, right: int) -> Tensor:
+    return reflect_pad(x, 0, down, 0, right)

@@ -128,7 +128,7 @@ def test_bad_photos_are_refused(photos: list[Path], tmp_path: Path) -> None:
 def test_what_has_no_convolutions_gains_nothing(photos: list[Path], tmp_path: Path, monkeypatch) -> None:
     value = onnx.helper.make_tensor_value_info("srgb", onnx.TensorProto.FLOAT, [1, 3, 16, 16])
     content = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [value], [value])).SerializeToString()
-    monkeypatch.setattr(int8, "build_onnx", lambda *_, **__: (content, None))
+    monkeypatch.setattr(int8, "build_onnx", lambda *_, **__: (content, None, onnx.load_model_from_string(content)))
     with pytest.raises(ConfigError, match="classical has no convolutions"):
         export_int8(build("classical", branches="plain"), tmp_path / "x.onnx", partial(photo_samples, photos))
     assert not (tmp_path / "x.onnx").exists()

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import pytest
@@ -257,3 +258,26 @@ def test_a_graph_beyond_what_onnx_allows_is_an_output_error() -> None:
     model = onnx.helper.make_model(onnx.helper.make_graph([], "empty", [value], [value]))
     with pytest.raises(OutputError, match=r"cannot write x\.onnx: its graph exceeds the 2 GiB that ONNX allows"):
         pack_metadata(Large(), GraphInfo.of(build("shared, refined"), "x"), "x.onnx")
+
+
+def test_the_network_for_overexposed_pixels_runs_only_where_there_are_some(tmp_path: Path) -> None:
+    """Its weights are poisoned in the file: a photo without such pixels must not notice."""
+    torch.manual_seed(0)
+    model = ReverseISP(backbone_kwargs=UNET, fusion={"kind": "feathered"}, profile=PROFILE).eval()
+    export_onnx(model, tmp_path / "a.onnx")
+    graph = onnx.load(tmp_path / "a.onnx")
+    assert [value.name for value in graph.graph.output] == ["bayer"]
+    (choice,) = (node for node in graph.graph.node if node.op_type == "If")
+    (branch,) = (part.g for part in choice.attribute if part.name == "then_branch")
+    weights = [weight for weight in branch.initializer if len(weight.dims) == 4]
+    assert len(weights) == sum(weight.ndim == 4 for weight in model.branches["oe"].parameters())
+    for weight in weights:
+        weight.CopyFrom(onnx.numpy_helper.from_array(np.full(tuple(weight.dims), np.nan, np.float32), weight.name))
+    onnx.save(graph, tmp_path / "b.onnx")
+    exact, poisoned = (OnnxPipeline(tmp_path / name) for name in ("a.onnx", "b.onnx"))
+    srgb = 0.9 * torch.rand(3, 80, 96, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(poisoned.bayer(srgb), exact.bayer(srgb))
+    torch.testing.assert_close(exact.bayer(srgb)[None], expected(model, srgb[None]), atol=1e-4, rtol=0)
+    srgb[:, 30:34, 40:44] = 1
+    assert poisoned.bayer(srgb).isnan().any()
+    torch.testing.assert_close(exact.bayer(srgb)[None], expected(model, srgb[None]), atol=1e-4, rtol=0)

@@ -1,0 +1,92 @@
+"""Graphs that skip the network for overexposed pixels where there are none: an ``If`` of ONNX around its nodes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from revisp.export.runtime import require
+
+__all__ = ["OTHER_NAME", "PART_NAME", "TAKEN_NAME", "skip_part"]
+
+PART_NAME, OTHER_NAME, TAKEN_NAME = "oe", "noe", "any_oe"
+"""Names of what a graph tells before it skips: both parts of the RAW, and whether any pixel takes the first."""
+
+
+def skip_part(model: Any) -> None:
+    """Let a graph compute the part `PART_NAME` only if `TAKEN_NAME` is true; else the part is 0.
+
+    Nodes that nothing else needs move into the ``If``, with their weights. The three outputs are removed.
+
+    Args:
+        model: an ``onnx.ModelProto`` with these outputs, which is changed; one without them stays as it is.
+    """
+    graph = model.graph
+    outputs = {value.name: value for value in graph.output}
+    if not {PART_NAME, OTHER_NAME, TAKEN_NAME} <= set(outputs):
+        return
+    for name in (PART_NAME, OTHER_NAME, TAKEN_NAME):
+        graph.output.remove(outputs[name])
+    inside = _nodes_of(graph, PART_NAME)
+    helper = require("onnx").helper
+    moved = [node for node in graph.node if node.name in inside]
+    for node in moved:
+        node.output[:] = [f"{name}_computed" if name == PART_NAME else name for name in node.output]
+    outer = Counter(name for node in graph.node if node.name not in inside for name in node.input)
+    weights = [weight for weight in graph.initializer if outer[weight.name] == 0 and _uses(moved, weight.name)]
+    kind = outputs[PART_NAME].type.tensor_type.elem_type
+    compute = helper.make_graph(
+        moved, "compute_part", [], [helper.make_tensor_value_info(f"{PART_NAME}_computed", kind, None)], weights
+    )
+    size = helper.make_node("Shape", [OTHER_NAME], [f"{PART_NAME}_size"], name="part_size")
+    zeros = helper.make_node("ConstantOfShape", [f"{PART_NAME}_size"], [f"{PART_NAME}_skipped"], name="part_zeros")
+    skip = helper.make_graph(
+        [size, zeros], "skip_part", [], [helper.make_tensor_value_info(f"{PART_NAME}_skipped", kind, None)]
+    )
+    choose = helper.make_node(
+        "If", [TAKEN_NAME], [PART_NAME], name="choose_part", then_branch=compute, else_branch=skip
+    )
+    known = {value.name for value in graph.input} | {weight.name for weight in graph.initializer}
+    waiting = [*(node for node in graph.node if node.name not in inside), choose]
+    needs = {"choose_part": {name for node in moved for name in node.input} - {n for m in moved for n in m.output}}
+    needs["choose_part"] |= {TAKEN_NAME, OTHER_NAME}
+    ordered = _in_order(waiting, known, needs)
+    kept = [weight for weight in graph.initializer if weight not in weights]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(ordered)
+    graph.initializer.extend(kept)
+
+
+def _nodes_of(graph: Any, part: str) -> set[str]:
+    """Return the names of the nodes that only one tensor depends on."""
+    users: dict[str, set[str]] = {}
+    for node in graph.node:
+        for name in node.input:
+            users.setdefault(name, set()).add(node.name)
+    told = {value.name for value in graph.output}
+    inside: set[str] = set()
+    for node in reversed(graph.node):
+        makes_part = part in node.output
+        needed = {user for name in node.output if name != part for user in users.get(name, ())}
+        if told.isdisjoint(node.output) and needed <= inside and (needed or makes_part):
+            inside.add(node.name)
+    return inside
+
+
+def _uses(nodes: list[Any], name: str) -> bool:
+    return any(name in node.input for node in nodes)
+
+
+def _in_order(nodes: list[Any], known: set[str], needs: dict[str, set[str]]) -> list[Any]:
+    """Return nodes in an order in which each finds what it needs; as they were where that does not matter."""
+    ordered, ready, waiting = [], set(known) | {""}, list(nodes)
+    while waiting:
+        later = []
+        for node in waiting:
+            if needs.get(node.name, set(node.input)) <= ready:
+                ordered.append(node)
+                ready.update(node.output)
+            else:
+                later.append(node)
+        waiting = later
+    return ordered
