@@ -64,6 +64,7 @@ _SRGB_GAMMA = (0.452, 0.457)
 _TRANSFER_FUNCTION = 0x012D
 _TRANSFER_LENGTHS = {channels << bits for channels in (1, 3) for bits in range(8, 17)}
 
+_UNSPECIFIED_CICP = (2, 2, 0, 1)
 _UNCALIBRATED, _ADOBE_COLOUR_SPACE, _SRGB_COLOUR_SPACE = 0xFFFF, 2, 1
 _LONGEST_TABLE = 65535
 _LONGEST_NAME = 80
@@ -166,7 +167,7 @@ def colour_of_png(png: PngFile, exif: Exif, path: Path) -> Colour:
     Raises:
         ImageError: reserved numbers.
     """
-    if png.cicp is not None:
+    if png.cicp is not None and png.cicp != _UNSPECIFIED_CICP:
         primaries, transfer, _, full = png.cicp
         return colour_of_cicp(primaries, transfer, full_range=bool(full), path=path)
     if png.icc is not None:

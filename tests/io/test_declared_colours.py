@@ -105,6 +105,11 @@ def test_reserved_numbers_are_refused(tmp_path: Path, numbers):
         _first(tmp_path, _png(_flat(), (b"cICP", bytes([*numbers, 0, 1]))))
 
 
+def test_numbers_that_are_unspecified_leave_it_to_the_next_declaration(tmp_path: Path):
+    open_, linear = (b"cICP", bytes([2, 2, 0, 1])), (b"gAMA", struct.pack(">I", 100_000))
+    assert _first(tmp_path, _png(_flat(), open_, linear)) == pytest.approx(_srgb("sRGB", CODE), abs=0.002)
+
+
 @pytest.mark.parametrize("bits", [8, 16])
 def test_narrow_range_is_widened(tmp_path: Path, bits: int):
     """Black is 16 and white 235 times 2 to the power of bits - 8."""
