@@ -108,6 +108,16 @@ def test_a_grid_has_the_colours_of_its_pictures(tmp_path: Path, kind: str, where
         _read(tmp_path, writers.item_file([grid, tile], brands=brands))
 
 
+@pytest.mark.parametrize(("numbers", "kept"), [((5, 1), True), ((1, 13), True), ((12, 13), False)])
+def test_usual_numbers_of_a_tile_say_nothing(tmp_path: Path, numbers: tuple[int, int], kept: bool) -> None:
+    """A phone of Nokia writes BT.601 and BT.709 at its tiles, and nothing at the grid."""
+    size = (b"ispe", struct.pack(">III", 0, 64, 64))
+    tile = writers.hevc_item(PIXELS, colour=writers.nclx(*numbers, 6))._replace(hidden=True)
+    grid = writers.Item(b"grid", struct.pack(">BBBBHH", 0, 0, 0, 0, 64, 64), [size], [(b"dimg", [2])])
+    found = _read(tmp_path, writers.item_file([grid, tile], brands=b"heicmif1miaf"))
+    assert (np.abs(found - PIXELS[0, 0] / 255).max() < 0.02) == kept
+
+
 @pytest.mark.parametrize(
     ("name", "numbers"),
     [("iphone13pro_chart.heic", (12, 1)), ("samsung_s25ultra.heic", (5, 6)), ("nokia83_dusk.heif", (5, 6))],

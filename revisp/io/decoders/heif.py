@@ -119,7 +119,7 @@ def _colour(file: HeifFile, item: int, path: Path) -> Colour | None:
     """Return the colours of an item by its profile, or by its numbers of H.273; None where there are neither.
 
     Where a derived picture, such as a grid, states none, they are those of the first picture that it is made of.
-    Numbers that the box colr leaves unspecified are those of the bitstream.
+    Numbers that the box colr leaves unspecified are those of the bitstream. Of both, `_meant` is taken.
     """
     coded = _coded_item(file, item)
     own, inner = (
@@ -134,9 +134,10 @@ def _colour(file: HeifFile, item: int, path: Path) -> Colour | None:
     for each in stated:
         if each[:4] == b"nclx" and len(each) >= 8:
             numbers = int.from_bytes(each[4:6], "big"), int.from_bytes(each[6:8], "big")
+            numbers = numbers if own else _meant(numbers)
             break
     if _UNSPECIFIED in numbers:
-        primaries, transfer = _coded_colours(file, coded, path)
+        primaries, transfer = _meant(_coded_numbers(file, coded, path))
         numbers = (
             primaries if numbers[0] == _UNSPECIFIED else numbers[0],
             transfer if numbers[1] == _UNSPECIFIED else numbers[1],
@@ -146,17 +147,12 @@ def _colour(file: HeifFile, item: int, path: Path) -> Colour | None:
     return colour_of_cicp(*numbers, full_range=True, path=path)  # the decoder has applied matrix and range
 
 
-def _coded_colours(file: HeifFile, item: int, path: Path) -> tuple[int, int]:
-    """Return what the bitstream of an item says of its colours.
+def _meant(numbers: tuple[int, int]) -> tuple[int, int]:
+    """Return numbers of a bitstream, or of a tile, without those that say nothing.
 
-    Encoders put the numbers of sRGB and of SDR video there by themselves, beside any profile. They say nothing.
+    Encoders put the numbers of sRGB and of SDR video there by themselves, beside any profile.
     """
-    try:
-        found = _coded_numbers(file, item)
-    except DamagedError as error:
-        warnings.warn(f"{path}: the colours in its bitstream are left out ({error})", stacklevel=6)
-        found = None
-    primaries, transfer = found or (_UNSPECIFIED, _UNSPECIFIED)
+    primaries, transfer = numbers
     return (
         _UNSPECIFIED if primaries in _USUAL_PRIMARIES else primaries,
         _UNSPECIFIED if transfer in _USUAL_TRANSFERS else transfer,
@@ -172,12 +168,18 @@ def _coded_item(file: HeifFile, item: int) -> int:
     return item
 
 
-def _coded_numbers(file: HeifFile, item: int) -> tuple[int, int] | None:
-    if file.kinds.get(item) == b"av01":
-        inside = (file.property(item, b"av1C") or b"")[4:]
-        return av1_colours(inside) or av1_colours(file.payload(item))
-    configuration = file.property(item, b"hvcC")
-    return None if configuration is None else hevc_colours(configuration)
+def _coded_numbers(file: HeifFile, item: int, path: Path) -> tuple[int, int]:
+    """Return what the bitstream of an item says of its colours."""
+    found = None
+    try:
+        if file.kinds.get(item) == b"av01":
+            inside = (file.property(item, b"av1C") or b"")[4:]
+            found = av1_colours(inside) or av1_colours(file.payload(item))
+        elif (configuration := file.property(item, b"hvcC")) is not None:
+            found = hevc_colours(configuration)
+    except DamagedError as error:
+        warnings.warn(f"{path}: the colours in its bitstream are left out ({error})", stacklevel=6)
+    return found or (_UNSPECIFIED, _UNSPECIFIED)
 
 
 def _gain(file: HeifFile, exif: Exif, path: Path, *, avif: bool, wanted: bool) -> StoredGain | None:
