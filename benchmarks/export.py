@@ -5,10 +5,13 @@ python benchmarks/export.py unet mialgo --size 1024
 python benchmarks/export.py unet --published       # as published, in the paper's fused pipeline
 python benchmarks/export.py --default --int8       # the model in the package, fp32 and int8
 python benchmarks/export.py --default --json export.json
+python benchmarks/export.py --default --int8 --megapixels 12    # a whole photo in tiles, as revisp-predict
 
 Each way runs in a process of its own, on one photo of noise after one that warms up, on as many threads as torch
-uses; the ways take turns, and rounds over them are repeated. "x torch" is how many times faster than torch (eager,
-fp32) in the same round. A network that cannot be exported stays in the table, with the reason.
+uses; the ways take turns, and rounds over them are repeated. With ``--megapixels``, a photo of that size with a
+hundredth of overexposed pixels in a corner is predicted in tiles by each engine, torch by its fast path. "x torch"
+is how many times faster than torch (fp32; eager without ``--megapixels``) in the same round. A network that cannot
+be exported stays in the table, with the reason.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import sys
 import tempfile
 import time
@@ -27,6 +31,8 @@ from typing import TYPE_CHECKING, Any
 from _report import child, keep, medians, ratio, spread, timed, to_table
 
 if TYPE_CHECKING:
+    import torch
+
     from revisp.pipeline import ReverseISP
 
 WAYS = {"torch": "model", "onnx": "model.onnx", "int8": "int8.onnx"}
@@ -75,10 +81,16 @@ def export(model: ReverseISP, folder: Path, *, int8: bool) -> dict[str, Any]:
     return facts
 
 
-def measure(way: str, path: Path, size: int) -> dict[str, float]:
-    """Time one way in this process."""
+def measure(way: str, path: Path, size: int, megapixels: float) -> dict[str, float]:
+    """Time one way in this process: on a square of ``size``, or on a photo of so many megapixels."""
     import torch
 
+    if megapixels:
+        from revisp.convert.load import load_engine
+
+        engine = load_engine(path, **({"device": "cpu", "precision": "fp32"} if way == "torch" else {}))
+        photo = clipped_photo(megapixels)
+        return timed(lambda: engine.bayer(photo))
     srgb = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     if way == "torch":
         from revisp.model_folder import from_pretrained
@@ -86,13 +98,24 @@ def measure(way: str, path: Path, size: int) -> dict[str, float]:
         model = from_pretrained(path)
         with torch.inference_mode():
             return timed(lambda: model(srgb))
-    from revisp.export.runtime import open_session, run_session
+    from revisp.export.runtime import named_inputs, open_session, read_info, run_session
 
     session = open_session(path, ["CPUExecutionProvider"])
-    return timed(lambda: run_session(session, {"srgb": srgb}))
+    inputs = named_inputs(read_info(session, path), srgb)
+    return timed(lambda: run_session(session, inputs))
 
 
-def examine(model: ReverseISP, size: int, rounds: int, *, int8: bool) -> dict[str, Any]:
+def clipped_photo(megapixels: float) -> torch.Tensor:
+    """Return a noisy photo ``[3, H, W]`` of this size, a hundredth of it overexposed."""
+    import torch
+
+    height = round(math.sqrt(megapixels * 1e6 * 3 / 4))
+    photo = 0.9 * torch.rand(3, height, height * 4 // 3, generator=torch.Generator().manual_seed(0))
+    photo[:, : height // 10, : height * 4 // 30] = 1
+    return photo
+
+
+def examine(model: ReverseISP, size: int, rounds: int, *, int8: bool, megapixels: float) -> dict[str, Any]:
     """Return all figures of a pipeline, or why it has none."""
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -102,7 +125,7 @@ def examine(model: ReverseISP, size: int, rounds: int, *, int8: bool) -> dict[st
         ways = [way for way in WAYS if (Path(folder) / WAYS[way]).exists()]
         row["rounds"] = {way: [] for way in ways}
         for _, way in itertools.product(range(rounds), ways):
-            row["rounds"][way].append(child(way, Path(folder) / WAYS[way], size))
+            row["rounds"][way].append(child(way, Path(folder) / WAYS[way], size, megapixels))
     return row
 
 
@@ -136,13 +159,14 @@ def main() -> None:
     parser.add_argument("--default", action="store_true", help="the model in the package")
     parser.add_argument("--int8", action="store_true", help="in 8-bit integers too")
     parser.add_argument("--size", type=int, default=256, help="height and width of the photo that is timed")
+    parser.add_argument("--megapixels", type=float, default=0, help="time a whole photo of this size in tiles")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write all figures here")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
-        way, path, size = options.one
-        print(json.dumps(measure(way, Path(path), int(size))))
+        way, path, size, megapixels = options.one
+        print(json.dumps(measure(way, Path(path), int(size), float(megapixels))))
         return
     from revisp.backbones import list_backbones
     from revisp.model_folder import from_pretrained
@@ -151,9 +175,10 @@ def main() -> None:
     models = pipelines(names, published=options.published)
     rows: dict[str, dict[str, Any]] = {}
     for name, model in itertools.chain([("default", from_pretrained())] if options.default else [], models):
-        rows[name] = examine(model, options.size, options.rounds, int8=options.int8)
+        rows[name] = examine(model, options.size, options.rounds, int8=options.int8, megapixels=options.megapixels)
         print(name, json.dumps(rows[name]), file=sys.stderr, flush=True)
-    title = f"One photo of {options.size} x {options.size}, {options.rounds} rounds"
+    size = f"{options.megapixels:g} megapixels" if options.megapixels else f"{options.size} x {options.size}"
+    title = f"One photo of {size}, {options.rounds} rounds"
     keep(options.json, f"{title}\n\n{table(rows)}", rows, "onnx", "onnxscript", "onnxruntime")
 
 
