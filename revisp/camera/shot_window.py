@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from revisp.camera.place import Place
     from revisp.camera.simulate import SimulatedCamera
 
-__all__ = ["JPEG_GRID", "Window", "WindowShot", "shoot_window"]
+__all__ = ["JPEG_GRID", "CropArea", "WindowShot", "shoot_window"]
 
 JPEG_GRID = 16
 """Blocks of a JPEG begin at multiples of it, those of reduced chroma included."""
@@ -40,7 +40,7 @@ INTERVALS = 4096
 """Intervals of the table from light to encoded values."""
 
 
-class Window(NamedTuple):
+class CropArea(NamedTuple):
     """A rectangle of a picture.
 
     Attributes:
@@ -60,7 +60,7 @@ class Window(NamedTuple):
         """Index of the rectangle in ``[..., H, W]``."""
         return ..., slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
-    def grown(self, pixels: int, multiples: tuple[int, int], size: tuple[int, int]) -> Window:
+    def grown(self, pixels: int, multiples: tuple[int, int], size: tuple[int, int]) -> CropArea:
         """Return the least rectangle with some pixels around that begins and ends at multiples, or at the border.
 
         Args:
@@ -72,9 +72,9 @@ class Window(NamedTuple):
         for start, length, multiple, side in zip(self[:2], self[2:], multiples, size, strict=True):
             starts.append(max(0, start - pixels) // multiple * multiple)
             ends.append(min(side, -((start + length + pixels) // -multiple) * multiple))
-        return Window(starts[0], starts[1], ends[0] - starts[0], ends[1] - starts[1])
+        return CropArea(starts[0], starts[1], ends[0] - starts[0], ends[1] - starts[1])
 
-    def within(self, other: Window) -> Window:
+    def within(self, other: CropArea) -> CropArea:
         """Return the same rectangle, counted from the first pixel of another."""
         return self._replace(top=self.top - other.top, left=self.left - other.left)
 
@@ -97,7 +97,7 @@ class WindowShot(NamedTuple):
 def shoot_window(
     photo: Tensor,
     camera: SimulatedCamera,
-    window: Window,
+    window: CropArea,
     *,
     exposure: float = 0.0,
     place: Place | None = None,
@@ -119,7 +119,7 @@ def shoot_window(
     Example:
         >>> from revisp.camera.simulate import SIMULATED
         >>> photo, generator = torch.randint(256, (3, 64, 80), dtype=torch.uint8), torch.Generator().manual_seed(0)
-        >>> shot = shoot_window(photo, SIMULATED, Window(16, 20, 32, 32), generator=generator)
+        >>> shot = shoot_window(photo, SIMULATED, CropArea(16, 20, 32, 32), generator=generator)
         >>> shot.srgb.shape, shot.bayer.shape
         (torch.Size([3, 32, 32]), torch.Size([1, 64, 80]))
     """
@@ -140,7 +140,7 @@ def shoot_window(
     return WindowShot(decoded[window.within(blocks).of].contiguous(), bayer, raw_rgb)
 
 
-def _developed(raw_rgb: Tensor, camera: SimulatedCamera, place: Place | None, window: Window) -> Tensor:
+def _developed(raw_rgb: Tensor, camera: SimulatedCamera, place: Place | None, window: CropArea) -> Tensor:
     """Return a window of what `SimulatedCamera.develop` makes of a RAW."""
     if camera.rendering is not None:
         return camera.develop(raw_rgb, place)[window.of]

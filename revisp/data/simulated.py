@@ -23,7 +23,7 @@ from revisp.camera.draw import generator_of
 from revisp.camera.isp import srgb_to_linear
 from revisp.camera.place import Place
 from revisp.camera.profile import CameraProfile
-from revisp.camera.shot_window import JPEG_GRID, Window, shoot_window
+from revisp.camera.shot_window import JPEG_GRID, CropArea, shoot_window
 from revisp.data.base import taken_by
 from revisp.data.datamodule import PairDataModule
 from revisp.data.photo_cache import PhotoCache
@@ -115,7 +115,7 @@ class SimulatedPhoto:
         y, x = (max(0, start - SIMULATED_MARGIN) // JPEG_GRID * JPEG_GRID for start in (top, left))
         pixels = open_npy(self._pixels)[y : top + height + SIMULATED_MARGIN, x : left + width + SIMULATED_MARGIN]
         photo = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-        window = Window(top - y, left - x, height, width)
+        window = CropArea(top - y, left - x, height, width)
         drawn = () if self.fixed else (seed, top, left)
         camera, exposure = self._shot(_generator(self.name, *drawn))
         shot = shoot_window(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from revisp.camera.cameras import random_simulated_camera
 from revisp.camera.isp import ForwardISP
 from revisp.camera.place import Place
-from revisp.camera.shot_window import Window, shoot_window
+from revisp.camera.shot_window import CropArea, shoot_window
 from revisp.camera.simulate import SIMULATED, SimulatedCamera, simulate
 from revisp.demosaic import demosaic
 
@@ -21,7 +21,7 @@ PHOTO = torch.from_numpy(skimage.data.astronaut()[30:191, 180:330].copy()).permu
 PLACE = Place(32, 48, 700, 900)
 
 
-def _both(camera: SimulatedCamera, window: Window, exposure: float = 0.7):
+def _both(camera: SimulatedCamera, window: CropArea, exposure: float = 0.7):
     seeds = (torch.Generator().manual_seed(3) for _ in range(2))
     options = {"exposure": exposure, "place": PLACE}
     whole = simulate(PHOTO / 255, camera, generator=next(seeds), **options)
@@ -33,7 +33,7 @@ def _both(camera: SimulatedCamera, window: Window, exposure: float = 0.7):
 def test_a_window_is_that_of_the_whole_shot(seed, top, left):
     """Before the JPEG, which may turn the smallest difference into a step of its own: at least 60 dB."""
     camera = replace(random_simulated_camera(torch.Generator().manual_seed(seed)), jpeg_quality=None)
-    shot, whole = _both(camera, Window(top, left, 64, 64))
+    shot, whole = _both(camera, CropArea(top, left, 64, 64))
     levels = camera.profile.white_level - camera.profile.black_level[0]
     assert (shot.bayer - whole.bayer).square().mean() < 1e-7 + levels**-2 / 12
     assert (shot.srgb - whole.srgb[:, top : top + 64, left : left + 64]).square().mean() < 1e-6
@@ -44,18 +44,18 @@ def test_a_window_is_that_of_the_whole_shot(seed, top, left):
 def test_blocks_of_the_jpeg_lie_as_in_the_whole_photo(chroma, at):
     """At a low quality every shifted block would show; both sides of the photo end within a block."""
     camera = replace(SIMULATED, jpeg_quality=20, jpeg_chroma=chroma)
-    shot, whole = _both(camera, Window(*at, 64, 64))
+    shot, whole = _both(camera, CropArea(*at, 64, 64))
     expected = whole.srgb[:, at[0] : at[0] + 64, at[1] : at[1] + 64]
     assert (shot.srgb - expected).abs().mean() < 1e-4
 
 
 def test_the_raw_is_demosaiced_for_its_light():
-    shot, _ = _both(SIMULATED, Window(0, 0, 32, 32))
+    shot, _ = _both(SIMULATED, CropArea(0, 0, 32, 32))
     expected = demosaic(shot.bayer, SIMULATED.profile.cfa, "malvar", gains=SIMULATED.profile.gains)
     assert torch.equal(shot.raw_rgb, expected)
 
 
 def test_a_camera_with_a_rendering_of_its_own_has_windows():
     camera = SimulatedCamera(SIMULATED.profile, rendering=ForwardISP(SIMULATED.profile, SIMULATED.settings))
-    shot, whole = _both(camera, Window(10, 21, 40, 50))
+    shot, whole = _both(camera, CropArea(10, 21, 40, 50))
     assert (shot.srgb - whole.srgb[:, 10:50, 21:71]).abs().max() < 2 / 255
