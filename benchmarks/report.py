@@ -6,7 +6,7 @@ The figures are taken by, each with ``--json benchmarks/results/NAME.json``: fol
 (commands, with a checkout of the commit that its table names), dng_write.py
 (dng_write, of the photos that its table names), memory_curve.py (memory; paper_photo), predict.py (ladder; paper,
 compiled too; networks, by model and size), agreement.py (agreement), training_step.py (training), export.py
-(export) and augment.py (augment).
+(export), crops.py (crops, with a checkout of the commit that its table names) and augment.py (augment).
 """
 
 from __future__ import annotations
