@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from revisp.convert.jobs import Conversion, plan_conversions, preview_path
 from revisp.errors import RevispError
 from revisp.io.file_names import OUTPUT_ENDINGS
-from revisp.io.storage import as_local, fetch, is_address, is_newer, photos_at, store
+from revisp.io.storage import as_local, fetch, is_address, is_newer, photos_at, send
 
 __all__ = ["deliver", "is_delivered", "plan_addresses", "receive", "renamed"]
 
@@ -78,7 +78,7 @@ def deliver(job: Conversion, files: Sequence[Path]) -> tuple[str | Path, ...]:
     places = [f"{folder}/{file.name}" for file in files]
     try:
         for file, place in zip(reversed(files), reversed(places), strict=True):  # the RAW last: it ends the work
-            store(file, place)
+            send(file, place)
     finally:
         for file in files:
             file.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from revisp.errors import ConfigError, ImageError, OutputError, RevispError
 from revisp.io.boundary import first_line
 from revisp.io.file_names import PHOTO_ENDINGS, PREVIEW_ENDING, natural_key
 
-__all__ = ["as_local", "fetch", "is_address", "is_newer", "photos_at", "require_on_disk", "store"]
+__all__ = ["as_local", "fetch", "is_address", "is_newer", "photos_at", "require_on_disk", "send"]
 
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
@@ -96,7 +96,7 @@ def fetch(address: str, path: Path) -> None:
         files.get_file(there, str(path))
 
 
-def store(path: Path, address: str) -> None:
+def send(path: Path, address: str) -> None:
     """Copy a file to an address. Object storage shows it only when it is complete.
 
     Raises:
