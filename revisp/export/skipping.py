@@ -78,7 +78,10 @@ def _uses(nodes: list[Any], name: str) -> bool:
 
 
 def _in_order(nodes: list[Any], known: set[str], needs: dict[str, set[str]]) -> list[Any]:
-    """Return nodes in an order in which each finds what it needs; as they were where that does not matter."""
+    """Return nodes in an order in which each finds what it needs; as they were where that does not matter.
+
+    Nodes of a graph that has no such order come last, and ONNX's own check names them.
+    """
     ordered, ready, waiting = [], set(known) | {""}, list(nodes)
     while waiting:
         later = []
@@ -88,5 +91,7 @@ def _in_order(nodes: list[Any], known: set[str], needs: dict[str, set[str]]) -> 
                 ready.update(node.output)
             else:
                 later.append(node)
+        if len(later) == len(waiting):
+            return ordered + later
         waiting = later
     return ordered
