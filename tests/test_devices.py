@@ -14,17 +14,31 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from revisp import demosaic
 from revisp.backbones import BACKBONES, list_backbones
+from revisp.camera import scene_rendering
 from revisp.camera.simulate import SIMULATED
 from revisp.cfa import CFA
 from revisp.config import as_dict, compose
 from revisp.inference.gain_level import level_of_gain, levels_by_gain
 from revisp.losses import LOSSES, create_loss, find_trunk, list_losses
+from revisp.losses.gaussian import gaussian_window
 from revisp.pipeline import Reconstruction, ReverseISP
 from revisp.training.build import build_loss, build_model
 
 NETWORKS = [name for name in list_backbones() if not name.startswith("smp")]
 KINDS = ("fusion", "fusion_residual", "fusion_shared", "fusion_estimated", "plain")
+
+
+@pytest.fixture(autouse=True)
+def no_kept_tensors():
+    """Forget tensors that functions keep: those of other tests are real, and those of these are not."""
+    kept = (gaussian_window, demosaic._published_network, scene_rendering._srgb_table)
+    for function in kept:
+        function.cache_clear()
+    yield
+    for function in kept:
+        function.cache_clear()
 
 
 class _PretendedGPU(FakeTensorMode):

@@ -47,14 +47,17 @@ def supervise() -> None:
     known, parent = Crashes(), os.getpid()
     while True:
         reading, writing = os.pipe()
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)  # until there is somebody to pass them on to
         child = os.fork()
         if not child:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             os.close(reading)
             _begin(parent)
             tell_to(writing, known)
             return
         os.close(writing)
         with _signals_for(child):
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             decoding = listen(reading, known)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if -code not in FAULTS or not decoding:
