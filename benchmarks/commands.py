@@ -58,7 +58,7 @@ def run(checkout: Path, words: list[str]) -> dict[str, float]:
         RuntimeError: it fails.
     """
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    command = [sys.executable, "-c", RUN.format(words[0], words[0]), *words[1:]]
+    command = [sys.executable, "-P", "-c", RUN.format(words[0], words[0]), *words[1:]]
     started = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert process.stdout is not None
