@@ -32,6 +32,12 @@ def provenance(*packages: str) -> str:
     )
 
 
+def commit_of(checkout: Path) -> str:
+    """Return the short name of the commit that a checkout is at."""
+    words = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def child(*words: object) -> Any:
     """Run the script anew, with ``--one WORDS...``, and return the JSON of its last line."""
     command = [sys.executable, sys.argv[0], "--one", *map(str, words)]

@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from _report import keep, medians, spread, to_table
+from _report import commit_of, keep, medians, spread, to_table
 from folder import make_photo
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,12 +119,7 @@ def main() -> None:
             rounds[job][side].append(run(checkouts[side], words(str(photos), str(out))))
             print(f"round {number + 1}: {job}, {side} {rounds[job][side][-1]}", file=sys.stderr, flush=True)
             shutil.rmtree(out, ignore_errors=True)
-    commit = subprocess.run(
-        ["git", "-C", checkouts["before"], "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    commit = commit_of(checkouts["before"])
     title = f"Before: commit {commit}; {arguments.rounds} rounds"
     keep(arguments.json, f"{title}\n\n{table(rounds)}", {"before": commit, "rounds": rounds})
 

@@ -21,7 +21,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _report import keep, medians, to_table
+from _report import commit_of, keep, medians, to_table
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ("simulated", "scenes")
@@ -111,12 +111,7 @@ def main() -> None:
             if number >= 0:  # the first round decodes the files
                 rounds[name][side].append(figures)
                 print(f"round {number + 1}: {name}, {side}: {figures}", file=sys.stderr, flush=True)
-    commit = subprocess.run(
-        ["git", "-C", checkouts["before"], "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
+    commit = commit_of(checkouts["before"])
     title = f"Before: commit {commit}; {arguments.rounds} rounds of {arguments.crops} crops of 128 x 128"
     keep(arguments.json, f"{title}\n\n{table(rounds)}", {"before": commit, "rounds": rounds})
 
