@@ -7,6 +7,7 @@ or ``+backbone=unet``. Hydra itself accepts the plus only for a group that the d
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -16,6 +17,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -43,6 +45,17 @@ MOST_YAML = 2**16
 OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
 """Words of the command line that add a folder of the user's own configuration files."""
 
+TEXTS = frozenset(
+    {
+        *(f"data.{key}" for key in ("root", "photos", "scenes", "val", "camera", "pairs", "cache")),
+        *("model", "photos", "camera", "prediction", "truth", "submissions", "truths", "inputs"),
+        *("pretrained", "resume", "hydra.run.dir", "hydra.sweep.dir"),
+    }
+)
+"""Settings that are names of files, folders, pictures or cameras."""
+
+ITEM = re.compile(r"(?<![^\[,])[^\[\],]+(?![^\],])")
+"""A value of the command line, or one of a list or a sweep of them."""
 
 BROUGHT = ("backbone", "pipeline", "mask", "fusion", "refine")
 """Groups that a pretrained model brings."""
@@ -71,21 +84,38 @@ def config_groups(config_name: str = "train") -> frozenset[str]:
 
 
 def normalise_overrides(overrides: Sequence[str], config_name: str = "train") -> list[str]:
-    """Drop the leading plus of ``+GROUP=...`` where GROUP is already in the defaults list.
+    """Drop the leading plus of ``+GROUP=...`` where GROUP is already in the defaults list, and quote names.
 
-    Everything else (``+new.key=1``, ``++seed=2``, ``~logger``, flags) is left as it is.
+    Hydra reads a name such as ``2024_11`` as the number 202411. Everything else (``+new.key=1``, ``++seed=2``,
+    ``~logger``, flags) is left as it is.
 
     Example:
-        >>> normalise_overrides(["+backbone=unet", "+trainer.fast_dev_run=true"])
-        ['backbone=unet', '+trainer.fast_dev_run=true']
+        >>> normalise_overrides(["+backbone=unet", "+trainer.fast_dev_run=true", "data.root=2024_11"])
+        ['backbone=unet', '+trainer.fast_dev_run=true', "data.root='2024_11'"]
     """
     groups = config_groups(config_name)
     normal = []
     for token in overrides:
         group = token[1:].partition("=")[0].partition("@")[0]
         is_group = token.startswith("+") and not token.startswith("++") and "=" in token and group in groups
-        normal.append(token[1:] if is_group else token)
+        normal.append(_quoted(token[1:] if is_group else token))
     return normal
+
+
+def _quoted(token: str) -> str:
+    """Quote what Hydra would read as a number in the value of one of `TEXTS`."""
+    key, equals, value = token.partition("=")
+    if key.lstrip("+") not in TEXTS or any(quote in value for quote in "'\""):
+        return token
+    return key + equals + ITEM.sub(lambda found: _quoted_number(found[0]), value)
+
+
+def _quoted_number(item: str) -> str:
+    try:
+        value = OverridesParser.create().parse_rule(item.strip(), "primitive")
+    except HydraException:
+        return item
+    return f"'{item.strip()}'" if isinstance(value, int | float) and not isinstance(value, bool) else item
 
 
 def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:

@@ -36,6 +36,34 @@ def test_only_groups_of_the_defaults_list_lose_their_plus() -> None:
     assert normalise_overrides([*words, *kept]) == [*(word[1:] for word in words), *kept]
 
 
+@pytest.mark.parametrize(
+    ("word", "value"),
+    [
+        ("data.root=2024_11", "2024_11"),
+        ("data.root=2024", "2024"),
+        ("++data.root=1e5", "1e5"),
+        ("data.root=2024-11", "2024-11"),
+        ("data.root=photos/2024_11", "photos/2024_11"),
+        ("data.root='2024_11'", "2024_11"),
+        ("data.val=[2024_11, IMG_1,0101, 12]", ["2024_11", "IMG_1", "0101", "12"]),
+        ("data.val=null", None),
+        ("data.crops_per_epoch=1_000", 1000),
+    ],
+)
+def test_names_that_look_like_numbers_stay_names(word: str, value: object) -> None:
+    key = word.lstrip("+").partition("=")[0]
+    cfg = compose(["data=prepared", "data.root=somewhere", word])
+    assert OmegaConf.to_container(cfg.data)[key.removeprefix("data.")] == value
+
+
+def test_a_run_folder_named_by_a_date_keeps_its_name() -> None:
+    assert Path(compose(["hydra.run.dir=2024_11"]).run_dir).name == "2024_11"
+
+
+def test_each_name_of_a_sweep_stays_a_name() -> None:
+    assert normalise_overrides(["data.root=2024_11,b,3"]) == ["data.root='2024_11',b,'3'"]
+
+
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes(choice: str) -> None:
     recipe = (config_dir() / f"{choice.replace('=', '/')}.yaml").read_text()
