@@ -215,11 +215,12 @@ def colour_of_primaries(directory: Directory, gamma: float | None = None) -> Col
 
 def _stated_curve(directory: Directory) -> tuple[float, ...] | None:
     """Return the tag TransferFunction, of three channels their mean; None if it does not rise to white."""
-    table = np.array(directory.get(_TRANSFER_FUNCTION, ()), np.float64)
-    if len(table) not in _TRANSFER_LENGTHS:
+    stated = directory.get(_TRANSFER_FUNCTION, ())
+    if not isinstance(stated, tuple) or len(stated) not in _TRANSFER_LENGTHS:
         return None
+    table = np.array(stated, np.float64)
     mean = table.reshape(3 if len(table) % 3 == 0 else 1, -1).mean(axis=0) / 65535
-    rises = mean[0] < 0.1 and mean[-1] > 0.9 and (np.diff(mean) >= 0).all()
+    rises = 0 <= mean[0] < 0.1 and 0.9 < mean[-1] <= 1 and (np.diff(mean) >= 0).all()
     return tuple(mean.tolist()) if rises else None
 
 

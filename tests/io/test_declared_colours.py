@@ -278,11 +278,22 @@ def test_the_curve_of_a_tiff_is_applied(tmp_path: Path, bits: int, channels: int
     assert found.colours == "sRGB primaries, own curve"
 
 
-def test_a_curve_that_does_not_rise_is_no_curve(tmp_path: Path):
-    table = [65535] * 256
-    options = {"photometric": "rgb", "extratags": [(301, 3, 256, table, True)]}
+@pytest.mark.parametrize(
+    ("kind", "table"),
+    [
+        (3, [65535] * 256),  # does not rise
+        (4, [1000 * n for n in range(256)]),  # rises beyond white
+        (7, bytes(range(256))),  # bytes
+        (2, "a text"),
+    ],
+)
+def test_a_curve_that_is_none_is_left_out(tmp_path: Path, kind: int, table: object):
+    count = 0 if kind == 2 else 256
+    options = {"photometric": "rgb", "extratags": [(301, kind, count, table, True)]}
     tifffile.imwrite(tmp_path / "photo.tif", _flat(False), **options)
-    assert read_srgb(tmp_path / "photo.tif")[:, 8, 8].numpy() == pytest.approx(CODE, abs=1e-5)
+    found = read_photo(tmp_path / "photo.tif")
+    assert found.srgb[:, 8, 8].numpy() == pytest.approx(CODE, abs=1e-5)
+    assert found.colours == "sRGB"
 
 
 def test_a_profile_that_says_pq_is_refused(tmp_path: Path):
