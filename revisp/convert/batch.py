@@ -17,7 +17,7 @@ from torch import Tensor
 from revisp.convert.engine import Engine, as_engine
 from revisp.convert.formats import Choice, Origin, check_writable, origin_of, predict_raw, write_raw
 from revisp.convert.jobs import Conversion, share
-from revisp.convert.remote import deliver, is_delivered, receive, renamed
+from revisp.convert.remote import deliver, discard, is_delivered, receive, renamed
 from revisp.inference.tiles import Progress
 from revisp.io.atomic import remove_unfinished
 from revisp.io.crash_record import crashes, tell_finished
@@ -207,6 +207,7 @@ class Batch:
             origin = origin_of(outcome.job.photo, photo, raw, self.engine)
         except Exception as error:
             self._release(picked.lock)
+            discard(outcome.job)
             self._writing.append(_done(replace(outcome, error=_told(error, outcome.job))))
             return
         outcome = replace(outcome, note=note, seconds=outcome.seconds + time.monotonic() - started)
@@ -243,6 +244,7 @@ class Batch:
             photo = read_photo(job.photo, damaged=self.choice.damaged)
         except Exception as error:
             self._release(held)
+            discard(job)
             return Picked(Converted(job, error=_told(error, job)))
         return Picked(Converted(job, seconds=time.monotonic() - started), photo, held)
 
@@ -265,8 +267,7 @@ class Batch:
             return replace(outcome, error=_told(error, outcome.job))
         finally:
             self._release(held)
-            if outcome.job.source is not None:
-                outcome.job.photo.unlink(missing_ok=True)
+            discard(outcome.job)
         return replace(outcome, files=files, seconds=outcome.seconds + time.monotonic() - started)
 
     def _release(self, held: FileLock | None) -> None:

@@ -12,7 +12,7 @@ from revisp.errors import RevispError
 from revisp.io.file_names import OUTPUT_ENDINGS
 from revisp.io.storage import as_local, fetch, is_address, is_newer, photos_at, send
 
-__all__ = ["deliver", "is_delivered", "plan_addresses", "receive", "renamed"]
+__all__ = ["deliver", "discard", "is_delivered", "plan_addresses", "receive", "renamed"]
 
 
 def plan_addresses(
@@ -64,6 +64,12 @@ def receive(job: Conversion) -> None:
     """
     if job.source is not None:
         fetch(job.source, job.photo)
+
+
+def discard(job: Conversion) -> None:
+    """Remove the copy of a photo that `receive` made, if there is one."""
+    if job.source is not None:
+        job.photo.unlink(missing_ok=True)
 
 
 def deliver(job: Conversion, files: Sequence[Path]) -> tuple[str | Path, ...]:

@@ -8,6 +8,9 @@ import fsspec
 import pytest
 from PIL import Image
 
+from revisp import from_pretrained
+from revisp.convert.batch import convert_photos
+from revisp.convert.remote import plan_addresses
 from revisp.io import read_raw
 
 
@@ -88,6 +91,23 @@ def test_nothing_stays_on_the_disk(call, model: Path, bucket, tmp_path: Path, mo
     (tmp_path / "temporary").mkdir()
     assert call("memory://bucket/photos", "-o", "memory://bucket/raws", "--model", model)[0] == 0
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_photo_that_fails_does_not_stay_on_the_disk_meanwhile(model: Path, bucket, tmp_path: Path, monkeypatch):
+    photos = [f"memory://bucket/photos/img{n}.jpg" for n in (2, 10)]
+    bucket.pipe_file("/bucket/photos/img2.jpg", b"no photo")
+    pipeline = from_pretrained(model)
+    jobs = plan_addresses(photos, str(tmp_path / "raws"), tmp_path / "scratch")
+    done = convert_photos(pipeline, jobs, workers=0)
+    assert next(done).error is not None
+    assert not jobs[0].photo.exists()
+    monkeypatch.setattr("revisp.convert.batch.predict_raw", _fail)
+    assert "out of memory" in str(next(done).error)
+    assert not jobs[1].photo.exists()
+
+
+def _fail(*_: object) -> None:
+    raise MemoryError("out of memory")
 
 
 @pytest.mark.parametrize(
