@@ -20,6 +20,8 @@ def plan_addresses(
 ) -> list[Conversion]:
     """Decide which file each photo becomes, as `plan_conversions` does, of paths and addresses.
 
+    A photo that is given twice is converted once.
+
     Args:
         photos: paths, and addresses of photos and of folders.
         out: a path or an address of a file or folder.
@@ -31,16 +33,16 @@ def plan_addresses(
         ImageError: as `plan_conversions`, or an address cannot be reached.
         OutputError: as `plan_conversions`.
     """
-    sources: dict[Path, str] = {}
+    copies: dict[str, Path] = {}
     places: list[Path] = []
     for number, photo in enumerate(map(as_local, photos)):
         if not is_address(photo):
             places.append(Path(photo))
             continue
-        for address in dict.fromkeys(photos_at(photo)):
+        for address in photos_at(photo):
             place = scratch / "in" / str(number) / PurePosixPath(urlsplit(address).path or address).name
-            sources[place] = address
-            places.append(place)
+            places.append(copies.setdefault(address, place))
+    sources = {place: address for address, place in copies.items()}
     out = as_local(out)
     target = out.rstrip("/") if is_address(out) else None
     one_file = target is not None and PurePosixPath(target).suffix.lower() in OUTPUT_ENDINGS

@@ -66,6 +66,15 @@ def test_it_is_the_raw_that_the_same_photo_on_the_disk_becomes(call, model: Path
     assert all((other == expected).all() for other in others)
 
 
+def test_an_address_that_is_given_twice_is_converted_once(call, model: Path, bucket):
+    words = ("memory://bucket/photos/img2.jpg", "memory://bucket/photos", "-o", "memory://bucket/raws")
+    code, out, err = call(*words, "--model", model)
+    assert (code, err) == (0, "")
+    assert [line.partition(" -> ")[0] for line in out.splitlines()] == [
+        f"memory://bucket/photos/img{n}.jpg" for n in (2, 10)
+    ]
+
+
 def test_what_is_there_is_not_made_again(call, model: Path, bucket):
     words = ("memory://bucket/photos", "-o", "memory://bucket/raws", "--model", model, "--resume")
     assert call(*words)[1].count(" -> ") == 2
