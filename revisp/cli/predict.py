@@ -240,11 +240,11 @@ def main() -> None:
 
 
 def _scratch() -> AbstractContextManager[str | None]:
-    """Return a temporary folder for photos and results at addresses, if there are any.
+    """Return a temporary folder for photos and results at addresses, if any word may hold one.
 
     A process that decodes a file again after a crash finds it under the same name.
     """
-    if any(map(is_address, sys.argv[1:])):
+    if any("://" in word for word in sys.argv[1:]):
         return tempfile.TemporaryDirectory(prefix="revisp-predict-")
     return nullcontext()
 

@@ -66,6 +66,12 @@ def test_it_is_the_raw_that_the_same_photo_on_the_disk_becomes(call, model: Path
     assert all((other == expected).all() for other in others)
 
 
+@pytest.mark.parametrize("words", [("--out=memory://bucket/raws",), ("-omemory://bucket/raws",)])
+def test_an_address_may_be_one_word_with_its_option(call, model: Path, photo: Path, bucket, words):
+    assert call(photo, *words, "--model", model)[::2] == (0, "")
+    assert _names(bucket, "/bucket/raws") == [f"{photo.stem}.dng"]
+
+
 def test_an_address_that_is_given_twice_is_converted_once(call, model: Path, bucket):
     words = ("memory://bucket/photos/img2.jpg", "memory://bucket/photos", "-o", "memory://bucket/raws")
     code, out, err = call(*words, "--model", model)
