@@ -40,8 +40,7 @@ def plan_addresses(
             places.append(Path(photo))
             continue
         for address in photos_at(photo):
-            place = scratch / "in" / str(number) / PurePosixPath(urlsplit(address).path or address).name
-            places.append(copies.setdefault(address, place))
+            places.append(copies.setdefault(address, scratch / "in" / str(number) / _file_name(address)))
     sources = {place: address for address, place in copies.items()}
     out = as_local(out)
     target = out.rstrip("/") if is_address(out) else None
@@ -55,6 +54,12 @@ def plan_addresses(
         return [replace(job, source=sources.get(job.photo)) for job in jobs]
     folder = target.rpartition("/")[0] if one_file else target
     return [replace(job, source=sources.get(job.photo), target=f"{folder}/{job.output.name}") for job in jobs]
+
+
+def _file_name(address: str) -> str:
+    """Return the name of the file at an address. Only in addresses of the web, ``?`` and ``#`` end the path."""
+    path = urlsplit(address).path if address.lower().startswith(("http:", "https:")) else address
+    return PurePosixPath(path or address).name
 
 
 def receive(job: Conversion) -> None:

@@ -81,6 +81,21 @@ def test_an_address_that_is_given_twice_is_converted_once(call, model: Path, buc
     ]
 
 
+def test_names_in_a_bucket_may_have_letters_that_end_the_path_of_a_web_address(
+    bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("a#1.jpg", "a?2.jpg"):
+        bucket.pipe_file(f"/bucket/odd/{name}", b"x")
+    jobs = plan_addresses(["memory://bucket/odd"], "memory://bucket/raws", tmp_path)
+    assert sorted(job.destination for job in jobs) == [
+        "memory://bucket/raws/a#1.dng",
+        "memory://bucket/raws/a?2.dng",
+    ]
+    monkeypatch.setattr("revisp.convert.remote.photos_at", lambda address: [address])  # no server is asked
+    (job,) = plan_addresses(["https://server/b.jpg?key=1/2.png"], str(tmp_path / "raws"), tmp_path)
+    assert (job.output.name, job.source) == ("b.dng", "https://server/b.jpg?key=1/2.png")
+
+
 def test_what_is_there_is_not_made_again(call, model: Path, bucket):
     words = ("memory://bucket/photos", "-o", "memory://bucket/raws", "--model", model, "--resume")
     assert call(*words)[1].count(" -> ") == 2
