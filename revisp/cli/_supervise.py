@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from revisp.cli._main import say, shown
 from revisp.io.crash_record import Crashes, listen, tell_to
@@ -27,7 +27,7 @@ _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
 
 
-def supervise() -> None:
+def supervise(tidy: Callable[[], object] | None = None) -> None:
     """Return in a child process; this process waits for the child, and ends as it ends.
 
     If a fault ends the child while files are decoded, the next one does the rest with one file at a time. If that
@@ -36,6 +36,9 @@ def supervise() -> None:
 
     Nothing happens inside a program that has loaded torch or started threads, in processes that Lightning or
     torchrun has started, and on other systems than Linux.
+
+    Args:
+        tidy: called before this process ends by a signal, as its child did: open `with` blocks are not left then.
     """
     if (
         not sys.platform.startswith("linux")
@@ -61,7 +64,7 @@ def supervise() -> None:
             decoding = listen(reading, known)
             code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if -code not in FAULTS or not decoding:
-            _end_as(code)
+            _end_as(code, tidy)
         fault = signal.Signals(-code).name
         if known.alone:
             known.files |= dict.fromkeys(decoding, fault)
@@ -134,12 +137,14 @@ def _signals_for(child: int) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _end_as(code: int) -> None:
+def _end_as(code: int, tidy: Callable[[], object] | None) -> None:
     """End this process as its child has ended."""
     if code >= 0:
         sys.exit(code)
     if -code in FAULTS:
         say(f"error: ended by {signal.Signals(-code).name}, while no file was decoded", sys.stderr)
+    if tidy is not None:
+        tidy()
     with contextlib.suppress(OSError):  # SIGKILL has no handler
         signal.signal(-code, signal.SIG_DFL)
     os.kill(os.getpid(), -code)

@@ -6,7 +6,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -233,8 +233,9 @@ def main() -> None:
     """Run the command."""
     take_limits()
     share_processors()
-    with _scratch() as folder:
-        supervise()
+    with ExitStack() as stack:
+        folder = stack.enter_context(_scratch())
+        supervise(stack.close)
         with end_at_once():
             app(obj=folder)
 

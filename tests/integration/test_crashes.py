@@ -45,15 +45,18 @@ def convert(name):
     print("made", name, flush=True)
     tell_finished(name)
 
-supervise()
+supervise(lambda: open(sys.argv[0] + ".tidied", "w").close())
 """
 
 
-def test_a_command_whose_child_was_killed_ends_as_the_child_did(program: Callable[..., subprocess.Popen[str]]):
+def test_a_command_whose_child_was_killed_tidies_up_and_ends_as_the_child_did(
+    program: Callable[..., subprocess.Popen[str]], tmp_path: Path
+):
     """As for lack of memory; nothing else is printed."""
     killed = program("os.kill(os.getpid(), signal.SIGKILL)")
     assert killed.communicate()[1] == ""
     assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "program.py.tidied").exists()
 
 
 @pytest.fixture
