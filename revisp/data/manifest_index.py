@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import struct
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field, TypeAdapter
 from safetensors.numpy import save
+from typing_extensions import TypedDict
 
 from revisp.data.columns import ROW, scan
 from revisp.data.entry import KINDS, MIN_SIDE, SPLITS
@@ -42,6 +42,19 @@ FORMAT = "1"
 
 Array = np.ndarray[Any, Any]
 
+_typed_dict: Any = TypedDict  # made at run time, which type checkers do not follow
+_METADATA = _typed_dict("Metadata", {"format": Literal[FORMAT], "sha256": str})
+_COUNT = Annotated[int, Field(ge=0)]
+_ROWS = _typed_dict(
+    "Rows",
+    {
+        "dtype": Literal["U8"],
+        "shape": tuple[_COUNT, int],
+        "data_offsets": tuple[Literal[0], int],
+    },
+)
+_HEADER: TypeAdapter[Any] = TypeAdapter(_typed_dict("Header", {"__metadata__": _METADATA, "rows": _ROWS}))
+
 
 def is_large(path: Path) -> bool:
     """Whether a manifest is so large that it gets an index."""
@@ -61,11 +74,11 @@ def read_rows(path: Path) -> Array:
     if not is_large(path):
         return scan(path)[0]
     index = path.with_name(INDEX)
-    with contextlib.suppress(OSError, ValueError), index.open("rb") as file:
-        told = _header(file)["__metadata__"]
+    with contextlib.suppress(OSError, ValueError):
+        told = _header(index)[0]["__metadata__"]["sha256"]
         with path.open("rb") as manifest:
-            same = told["sha256"] == hashlib.file_digest(manifest, "sha256").hexdigest()
-        if same and told["format"] == FORMAT and _fit(rows := map_rows(index), path.stat().st_size):
+            same = told == hashlib.file_digest(manifest, "sha256").hexdigest()
+        if same and _fit(rows := map_rows(index), path.stat().st_size):
             return rows
     rows, digest = scan(path)
     with contextlib.suppress(OutputError), atomic_write(index) as file:  # the folder may be read-only
@@ -81,30 +94,25 @@ def map_rows(index: Path) -> Array:
         OSError: the file cannot be read.
         ValueError: it is not an index.
     """
-    with index.open("rb") as file:
-        told = _header(file)["rows"]
-        if told["dtype"] != "U8" or told["shape"][1:] != [ROW.itemsize]:
-            raise ValueError("other columns")
-        begin = file.tell() + told["data_offsets"][0]
-    return np.memmap(index, ROW, "r", begin, (told["shape"][0],))
+    header, begin = _header(index)
+    count, columns = header["rows"]["shape"]
+    if columns != ROW.itemsize or index.stat().st_size != begin + count * columns:
+        raise ValueError("its rows are not those that its header tells")
+    return np.memmap(index, ROW, "r", begin, (count,))
 
 
-def _header(file: Any) -> dict[str, Any]:
-    """Read the header of a safetensors file.
+def _header(index: Path) -> tuple[dict[str, Any], int]:
+    """Read the header of an index; return it and where the rows begin.
 
     Raises:
+        OSError: the file cannot be read.
         ValueError: there is none, or it has other entries.
     """
-    try:
-        (size,) = struct.unpack("<Q", file.read(8))
+    with index.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
         if size > MOST_HEADER:
             raise ValueError("its header is too long")
-        header: dict[str, Any] = json.loads(file.read(size))
-        _ = header["__metadata__"]["format"], header["__metadata__"]["sha256"], header["rows"]["data_offsets"][0]
-        _ = header["rows"]["dtype"], [*header["rows"]["shape"]]
-    except (struct.error, KeyError, IndexError, TypeError, RecursionError) as error:
-        raise ValueError("not an index") from error
-    return header
+        return _HEADER.validate_json(file.read(size), strict=True), 8 + size
 
 
 def _fit(rows: Array, size: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import struct
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,29 @@ def test_an_index_that_does_not_fit_is_made_again(tmp_path, make_entry, small_is
     assert [entry.name for entry in read_manifest(tmp_path).entries] == names
     assert [entry.name for entry in read_manifest(tmp_path).entries] == names
     assert index.read_bytes() != harmed
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        {"data_offsets": ["0", 172]},
+        {"data_offsets": [-8, 172]},
+        {"shape": {"0": 2, "1": 86}},
+        {"shape": ["2", 86]},
+    ],
+)
+def test_a_header_of_other_values_is_no_header(tmp_path, make_entry, small_is_large, rows):
+    write_manifest(tmp_path, [make_entry("a"), make_entry("b")])
+    index = tmp_path / INDEX
+    whole = index.read_bytes()
+    (size,) = struct.unpack("<Q", whole[:8])
+    header = json.loads(whole[8 : 8 + size])
+    header["rows"] |= rows
+    changed = json.dumps(header).encode()
+    harmed = struct.pack("<Q", len(changed)) + changed + whole[8 + size :]
+    index.write_bytes(harmed)
+    assert [entry.name for entry in read_manifest(tmp_path).entries] == ["a", "b"]
+    assert index.read_bytes() != harmed  # made again
 
 
 def test_a_folder_that_takes_no_index_is_read_all_the_same(tmp_path, make_entry, small_is_large):
