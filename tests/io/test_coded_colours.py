@@ -181,7 +181,23 @@ def test_every_field_of_a_sequence_header_is_passed_over(ordered: bool, delayed:
         av1_colours(_sequence_header(ordered=ordered, delayed=delayed)[:-3])
 
 
-def _parameter_set() -> bytes:
+EXPLICIT = (_ue(2), _ue(1), _ue(0), (1, 1), _ue(2), (0, 1), _ue(4), (1, 1))  # pictures at -1, -4; 5
+USED = (1, 1)
+SETS = [
+    *EXPLICIT,
+    *((1, 1), (1, 1), _ue(0), USED, (0, 1), (1, 1), (0, 1), (0, 1), USED),  # those less 1, one not used
+    *((1, 1), (0, 1), _ue(1), USED, USED, USED, USED),  # 3 pictures: one falls on the picture itself
+    *((1, 1), (0, 1), _ue(0), USED, USED, USED, USED),
+]
+UNORDERED_SETS = [
+    *EXPLICIT,
+    *((1, 1), (1, 1), _ue(4), USED, USED, USED, USED),  # -5, -6, -9: the nearest first (H.265, 7-61)
+    *((1, 1), (0, 1), _ue(4), (0, 1), (0, 1), USED, USED, USED),  # without the first, which falls on the picture
+    *((1, 1), (0, 1), _ue(0), USED, USED, USED, USED),
+]
+
+
+def _parameter_set(sets: list[tuple[int, int] | str]) -> bytes:
     """A sequence parameter set (H.265, 7.3.2.2) with all that may come before the colours."""
     profile = ((2, 8), (0, 32), (0, 48))
     lists = []
@@ -190,12 +206,6 @@ def _parameter_set() -> bytes:
             coefficients = (size > 1) + min(64, 16 << 2 * size)
             lists += [(1, 1), *[_ue(n % 3) for n in range(coefficients)]]
     lists[0:17] = [(0, 1), _ue(0)]  # the first is that of another
-    sets = [
-        *(_ue(2), _ue(1), _ue(0), (1, 1), _ue(2), (0, 1), _ue(4), (1, 1)),  # -1, -4; 5
-        *((1, 1), (1, 1), _ue(0), (1, 1), (0, 1), (1, 1), (0, 1), (0, 1), (1, 1)),  # those less 1, one not used
-        *((1, 1), (0, 1), _ue(1), (1, 1), (1, 1), (1, 1), (1, 1)),  # 3 pictures: one falls on the picture itself
-        *((1, 1), (0, 1), _ue(0), (1, 1), (1, 1), (1, 1), (1, 1)),
-    ]
     fields = [
         *((0, 4), (2, 3), (1, 1), *profile, (93, 8), (1, 1), (1, 1), (0, 1), (1, 1), (0, 12), *profile[:1]),
         *((0, 32), (0, 48), (90, 8), (80, 8)),
@@ -218,8 +228,9 @@ def _configuration(*units: bytes) -> bytes:
     return bytes(22) + bytes([len(units)]) + stored
 
 
-def test_every_field_of_a_parameter_set_is_passed_over() -> None:
-    unit = _parameter_set()
+@pytest.mark.parametrize("sets", [SETS, UNORDERED_SETS])
+def test_every_field_of_a_parameter_set_is_passed_over(sets: list[tuple[int, int] | str]) -> None:
+    unit = _parameter_set(sets)
     escaped = b""
     for byte in unit:
         if escaped[-2:] == b"\0\0" and byte < 4:

@@ -119,6 +119,7 @@ def _skip_reference_sets(bits: Bits) -> None:
             kept = [bits.flag() or bits.flag() for _ in range(len(distances) + 1)]
             moved = [distance + step for distance in (*distances, 0)]
             distances = [distance for distance, used in zip(moved, kept, strict=True) if used and distance]
+            distances.sort(key=lambda distance: (distance > 0, abs(distance)))  # the order of the next set's flags
             continue
         before, after = _count(bits, _MOST_PICTURES), _count(bits, _MOST_PICTURES)
         distances = []
