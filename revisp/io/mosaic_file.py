@@ -25,7 +25,15 @@ from revisp.io.readable import check_complete, check_samples
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["read_mosaic", "read_note", "read_planes", "single_mosaic", "stored_mosaic", "write_mosaic"]
+__all__ = [
+    "named_program",
+    "read_mosaic",
+    "read_note",
+    "read_planes",
+    "single_mosaic",
+    "stored_mosaic",
+    "write_mosaic",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -130,18 +138,34 @@ def read_note(path: str | Path) -> str:
         ...     read_note(f"{folder}/a.png")
         'draft'
     """
+    return (named_program(path) or "").removeprefix(MOSAIC_SOFTWARE).strip()
+
+
+def named_program(path: str | Path) -> str | None:
+    r"""Return the program that a PNG or TIFF names; an empty text if it names none, None if it is no such file.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (16, 16)).save(f"{folder}/scan.png")
+        ...     named_program(f"{folder}/scan.png")
+        ''
+    """
     path = Path(path)
     try:
         with decoding(path):
             if path.suffix.lower() == ".png":
                 parsed = parse_png(path.read_bytes())
-                software = None if parsed is None else parsed.software
+                if parsed is None:
+                    return None
+                software: object = parsed.software
             else:
                 with tifffile.TiffFile(path) as tiff:
                     software = tiff.pages.first.tags.valueof(_SOFTWARE)
     except ImageError:
-        return ""
-    return software.removeprefix(MOSAIC_SOFTWARE).strip() if isinstance(software, str) else ""
+        return None
+    return software if isinstance(software, str) else ""
 
 
 def read_mosaic(path: str | Path, *, damaged: Damaged = "refuse") -> Array:

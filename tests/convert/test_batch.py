@@ -21,7 +21,7 @@ from revisp.convert.formats import Choice, convert_photo
 from revisp.convert.jobs import Conversion, plan_conversions, read_photo_list, share
 from revisp.convert.load import load_engine
 from revisp.errors import ConfigError, ImageError, OutputError
-from revisp.io import read_mosaic, read_photo, read_raw
+from revisp.io import read_mosaic, read_photo, read_raw, write_dng
 from revisp.model_folder import save_pretrained
 from revisp.pipeline import ReverseISP
 
@@ -170,6 +170,29 @@ def test_finished_photos_are_left_alone(tmp_path, jobs, ending):
         assert not next(convert_photos(Green(), jobs[3:], choice, resume=True)).skipped
     elif ending != "npy":
         assert read_mosaic(outputs[3]).shape == (30, 48)
+
+
+@pytest.mark.parametrize("ending", ["dng", "tiff", "png", "npy"])
+def test_what_revisp_predict_has_not_written_is_kept(tmp_path, jobs, ending):
+    """A camera's DNG or the truth of a challenge lies beside its photo; one photo fails, and the others do not."""
+    mine = jobs[1].photo.with_suffix(f".{ending}") if ending != "png" else tmp_path / "1.png"
+    if ending == "dng":
+        write_dng(mine, np.full((32, 48), 500, np.uint16), SIMULATED.profile)
+    elif ending == "npy":
+        np.save(mine, np.zeros((15, 20, 4), np.uint16))
+    else:
+        Image.new("RGB", (40, 30), "green").save(mine)
+    before = mine.read_bytes()
+    jobs = [Conversion(job.photo, mine.with_name(f"new_{index}.{ending}")) for index, job in enumerate(jobs)]
+    jobs[1] = Conversion(jobs[1].photo, mine)
+    for resume in (False, True) if ending != "npy" else (False,):  # a dark array does not say that it is finished
+        outcomes = list(convert_photos(Green(), jobs, resume=resume))
+        assert [bool(outcome.error) for outcome in outcomes] == [False, True, False, False, False]
+        assert str(outcomes[1].error).startswith(f"cannot write {mine}: a file is there")
+        assert "move it away" in str(outcomes[1].error)
+        assert mine.read_bytes() == before
+    if ending != "npy":  # an array does not tell who wrote it
+        assert all(outcome.files for outcome in convert_photos(Green(), jobs[2:]))
 
 
 @pytest.mark.parametrize("other", [np.zeros(15, "u2"), np.zeros((15, 20, 3), "u2"), np.zeros((15, 20, 4), "f4")])
