@@ -91,8 +91,7 @@ def colour_statistics(photo: Tensor) -> Tensor:
 def _by_level(values: Tensor, amounts: Tensor, count: int) -> Tensor:
     """Divide each amount ``[..., n]`` between the two levels next to its value, and add up: ``[..., count]``."""
     at = values * (count - 1)
-    low = at.floor().clamp(0, count - 2)
-    upper = (at - low).clamp(0, 1) * amounts
+    level = at.detach().long().clamp(0, count - 2)  # a NaN too must give a valid index
+    upper = (at - level).clamp(0, 1) * amounts
     sums = values.new_zeros(*values.shape[:-1], count)
-    level = low.long()
     return sums.scatter_add(-1, level, amounts - upper).scatter_add(-1, level + 1, upper)

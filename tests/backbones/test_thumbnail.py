@@ -42,3 +42,12 @@ def test_histograms_tell_the_levels() -> None:
 def test_statistics_do_not_see_where_things_are() -> None:
     small = photo(SIDE, SIDE)
     torch.testing.assert_close(colour_statistics(small.flip(-1)), colour_statistics(small), rtol=1e-3, atol=1e-5)
+
+
+def test_a_pixel_that_is_no_number_harms_its_own_photo_alone():
+    photos = torch.rand(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    expected = colour_statistics(photos)
+    photos[0, 1, 3, 3] = torch.nan
+    found = colour_statistics(photos)
+    assert found[0].isnan().any()
+    assert torch.equal(found[1], expected[1])
