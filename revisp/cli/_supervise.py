@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from revisp.cli._main import say, shown
 from revisp.io.crash_record import Crashes, listen, tell_to
 
-__all__ = ["end_at_once", "supervise"]
+__all__ = ["end_at_once", "loading", "supervise"]
 
 FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 """Signals that a fault in a library raises. One that the system sends for lack of memory is not among them."""
@@ -93,6 +94,24 @@ def end_at_once() -> Iterator[None]:
             with contextlib.suppress(BrokenPipeError):  # the reader has gone away
                 stream.flush()
         os._exit(code)
+
+
+@contextlib.contextmanager
+def loading() -> Iterator[None]:
+    """Load libraries and models in the block, in a child of `supervise` without Python's garbage collector.
+
+    The collector would search the growing objects of torch a dozen times, and later again. They live as long as
+    the process, so it never looks at them. In another process the block is as any other.
+    """
+    if not _supervised:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 _supervised = False

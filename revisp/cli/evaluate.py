@@ -12,7 +12,7 @@ from revisp.cli._hydra import is_help, run_command
 from revisp.cli._limits import LIMIT_WORDS, take_limits
 from revisp.cli._main import say
 from revisp.cli._progress import TerminalBar
-from revisp.cli._supervise import end_at_once, supervise
+from revisp.cli._supervise import end_at_once, loading, supervise
 from revisp.config import as_dict, config_dir
 from revisp.hardware import keep_freed_memory, share_processors
 
@@ -73,9 +73,10 @@ def main() -> None:
 
 
 def _evaluate(cfg: DictConfig) -> None:
-    from revisp.evaluation.run import evaluate
-
     keep_freed_memory()
+    with loading():
+        import revisp.evaluation.measures  # loads torch  # noqa: F401
+        from revisp.evaluation.run import evaluate
 
     with TerminalBar("pictures") as bar:
         result = evaluate(as_dict(cfg), bar.update)

@@ -18,10 +18,10 @@ from revisp.cli._damaged import DamagedUse
 from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import one_line, report_errors, say, shown
 from revisp.cli._progress import TerminalBar
-from revisp.cli._supervise import end_at_once, supervise
+from revisp.cli._supervise import end_at_once, loading, supervise
 from revisp.convert.jobs import left_out, parse_part, plan_conversions, share
 from revisp.errors import ConfigError, RevispError
-from revisp.hardware import share_processors
+from revisp.hardware import keep_freed_memory, share_processors
 from revisp.io.crash_record import crashes
 from revisp.io.storage import is_address
 
@@ -206,12 +206,18 @@ def command(
             number, count = parse_part(part)
             jobs = share(jobs, number - 1, count)
         notes = left_out(Path(photo) for photo in photos if not is_address(photo))
-        from revisp.convert.batch import Batch
-        from revisp.convert.formats import Choice
-        from revisp.convert.sensor_noise import parse_noise
-
+        alone = devices * nodes == 1
         known = {"camera": camera, "headroom": headroom, "curve": curve}
-        loaded = _load(model, engine, device, precision, compile=compile, memory=memory, known=known)
+        keep_freed_memory()
+        with loading():
+            from revisp.convert.early import read_early
+
+            first = read_early(jobs, damaged.value) if alone and workers and not resume else None
+            from revisp.convert.batch import Batch
+            from revisp.convert.formats import Choice
+            from revisp.convert.sensor_noise import parse_noise
+
+            loaded = _load(model, engine, device, precision, compile=compile, memory=memory, known=known)
         choice = Choice(
             bits,
             preview,
@@ -224,8 +230,9 @@ def command(
             damaged=damaged.value,
             noise=None if noise is None else parse_noise(noise, camera),
         )
-        batch = Batch(loaded, jobs, choice, workers=0 if crashes().alone else workers, resume=resume)
-        alone = devices * nodes == 1
+        readers = 0 if crashes().alone else workers
+        batch = Batch(loaded, jobs, choice, workers=readers, resume=resume, first=first)
+        del first  # the photo's pixels are freed before its RAW is written
         _conclude(_convert(batch) if alone else _divide(batch, Processes(devices, nodes, device)), notes)
 
 
@@ -261,10 +268,8 @@ def _load(
     known: dict[str, Any],
 ) -> Engine:
     from revisp.convert.load import load_engine
-    from revisp.hardware import keep_freed_memory
     from revisp.inference.tile_memory import parse_size
 
-    keep_freed_memory()
     return load_engine(
         model,
         engine=None if engine is None else engine.value,

@@ -133,6 +133,7 @@ class Batch:
         choice: as for `convert_photos`.
         workers: as for `convert_photos`.
         resume: as for `convert_photos`.
+        first: the first photo, if it is read already (`revisp.convert.early`).
 
     Raises:
         OutputError: the ending of an output is not a format.
@@ -147,11 +148,13 @@ class Batch:
         *,
         workers: int = 2,
         resume: bool = False,
+        first: Future[Photo] | None = None,
     ) -> None:
         self.engine = as_engine(model)
         self.jobs = list(jobs)
         self.choice = choice or Choice()
         self.workers, self.resume = workers, resume
+        self._early = {job.photo: first for job in self.jobs[:1] if first is not None}
         one_of_each_format = {job.output.suffix.lower(): job for job in self.jobs}
         for job in one_of_each_format.values():
             check_writable(self.engine, job.output, self.choice)
@@ -243,7 +246,8 @@ class Batch:
                 return Picked(Converted(job))
             require_replaceable(job)
             receive(job)
-            photo = read_photo(job.photo, damaged=self.choice.damaged)
+            early = self._early.pop(job.photo, None)
+            photo = read_photo(job.photo, damaged=self.choice.damaged) if early is None else early.result()
         except Exception as error:
             self._release(held)
             discard(job)
