@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,9 @@ __all__ = ["SIDE", "STATISTICS", "colour_statistics", "thumbnail"]
 
 SIDE = 96
 """Height and width of a thumbnail."""
+
+BAND = 8
+"""Rows of a thumbnail that are computed together."""
 
 BINS = 32
 """Levels of the histograms."""
@@ -37,8 +41,9 @@ RARE = 8.0
 def thumbnail(photo: Tensor) -> Tensor:
     """Reduce a photo to 96 x 96 pixels by the mean over each pixel's area; smaller photos are enlarged.
 
-    Each side has its own scale factor. The computation is two matrix products, so that a graph for photos of any
-    size can be exported.
+    Each side has its own scale factor. The computation is two matrix products. The first is of bands of the photo,
+    as a row of the thumbnail has no share of most of its rows; in an exported graph, for photos of any size, it is
+    of the whole photo.
 
     Args:
         photo: ``[B, 3, H, W]``.
@@ -52,7 +57,13 @@ def thumbnail(photo: Tensor) -> Tensor:
     """
     check_image(photo, 3, "photo")
     rows, columns = (_shares(length, photo) for length in photo.shape[-2:])
-    return rows @ (photo @ columns.T)
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined]
+        return rows @ (photo @ columns.T)
+    step, bands = photo.shape[-2] / SIDE, []
+    for top in range(0, SIDE, BAND):
+        seen = slice(math.floor(top * step), math.ceil((top + BAND) * step))
+        bands.append(rows[top : top + BAND, seen] @ photo[..., seen, :])
+    return torch.cat(bands, dim=-2) @ columns.T
 
 
 def _shares(length: int, like: Tensor) -> Tensor:
