@@ -19,7 +19,7 @@ from revisp.camera.canonical import light_matrix, light_to_raw
 from revisp.camera.fitted import INTERVALS, FittedCamera, clipped_share
 from revisp.camera.hdr_rendition import BLACK
 from revisp.camera.isp import linear_to_srgb, srgb_to_linear
-from revisp.camera.looks import scale_chroma
+from revisp.camera.looks import chroma_matrix
 from revisp.camera.renderings import CHROMA_LN, curve_basis
 from revisp.camera.scene_rendering import MID_GREY
 from revisp.checks import check_image
@@ -275,11 +275,13 @@ class Estimated(nn.Module):
             ShapeError: not a floating tensor of three channels.
         """
         check_image(srgb, 3, "srgb")
-        position = scale_chroma(srgb, 1 / estimate.chroma).flatten(1) * INTERVALS
-        knot = position.detach().clamp(0, INTERVALS - 1).long()
-        start, step = estimate.curve[:, :-1].gather(1, knot), estimate.curve.diff(dim=1).gather(1, knot)
-        light = (start + step * (position - knot)).view_as(srgb) - estimate.black.view(-1, 1, 1, 1)
-        light = torch.einsum("bij,bjhw->bihw", estimate.matrix, light)
+        unscale = chroma_matrix(1 / estimate.chroma) * INTERVALS
+        position = (unscale @ srgb.flatten(2)).flatten(1)
+        knot = position.detach().clamp(0, INTERVALS - 1).floor()
+        index, table = knot.long(), estimate.curve - estimate.black[:, None]
+        start, step = table[:, :-1].gather(1, index), table.diff(dim=1).gather(1, index)
+        light = estimate.matrix @ torch.addcmul(start, step, position - knot).unflatten(1, (3, -1))
+        light = light.view_as(srgb)
         clipped = clipped_share(srgb.amin(dim=-3, keepdim=True), CLIP_START)  # of all three channels
         return light * torch.exp2(estimate.headroom.view(-1, 1, 1, 1) * clipped)
 

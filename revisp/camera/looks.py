@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["ColourLook", "Waves", "apply_look", "luminance", "scale_chroma"]
+__all__ = ["ColourLook", "Waves", "apply_look", "chroma_matrix", "luminance", "scale_chroma"]
 
 Waves = tuple[Number, Number, Number, Number, Number]
 
@@ -144,11 +144,19 @@ def scale_chroma(srgb: Tensor, gains: Tensor) -> Tensor:
         True
     """
     check_image(srgb, 3, "srgb")
+    return torch.einsum("...ij,...jhw->...ihw", chroma_matrix(gains), srgb)
+
+
+def chroma_matrix(gains: Tensor) -> Tensor:
+    """Return the matrices ``[..., 3, 3]`` by which `scale_chroma` multiplies pixels, for callers that join them.
+
+    Raises:
+        ShapeError: not two factors.
+    """
     if gains.shape[-1:] != (2,):
         raise ShapeError(f"chroma needs two gains, of Cr and Cb, got a tensor of shape {list(gains.shape)}")
-    red, green, blue = srgb.unbind(-3)
+    luma, red, blue = (gains.new_tensor(row) for row in (LUMA_WEIGHTS, (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)))
+    to_red, to_blue = gains[..., :1], gains[..., 1:]
+    reds, blues = luma + to_red * (red - luma), luma + to_blue * (blue - luma)
     of_red, of_green, of_blue = LUMA_WEIGHTS
-    luma = of_red * red + of_green * green + of_blue * blue
-    to_red, to_blue = gains[..., 0, None, None], gains[..., 1, None, None]
-    red, blue = luma + to_red * (red - luma), luma + to_blue * (blue - luma)
-    return torch.stack([red, (luma - of_red * red - of_blue * blue) / of_green, blue], dim=-3)
+    return torch.stack([reds, (luma - of_red * reds - of_blue * blues) / of_green, blues], dim=-2)

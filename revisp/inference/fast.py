@@ -115,9 +115,9 @@ class FastNetwork(nn.Module):
         return self._run(partial(run_part, self.network), x, rows, columns)
 
     def _run(self, run: Callable[..., Tensor], x: Tensor, *part: slice) -> Tensor:
-        x = x.contiguous(memory_format=torch.channels_last)
         if self.dtype is None:
-            return run(x, *part).contiguous()
+            return run(x.contiguous(memory_format=torch.channels_last), *part).contiguous()
+        x = x.to(self.dtype, memory_format=torch.channels_last)
         with torch.autocast(x.device.type, self.dtype):
             out = run(x, *part)
         return out.to(torch.float32, memory_format=torch.contiguous_format)  # as the photo that it is added to

@@ -26,7 +26,7 @@ from revisp.pipeline.reconstruction import Auxiliary, Parts
 
 __all__ = ["PipelineNetworks"]
 
-STRIP_ROWS = 256
+STRIP_ROWS = 64
 """Rows of a tile that are composed at once: what the dozen steps make of them fits into a processor's cache."""
 
 
