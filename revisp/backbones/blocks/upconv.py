@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from revisp.backbones.blocks.basic import ConvNormAct
@@ -23,7 +26,7 @@ class UpConv(ConvNormAct):
         if self.training:
             assert conv.bias is not None
             phases = F.conv2d(x, phase_weights(conv.weight), conv.bias.repeat(4), padding=1)
-            convolved = _interleaved(phases)
+            convolved = cast("Tensor", _Interleave.apply(phases))
         else:
             convolved = conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         enlarged: Tensor = self.get_submodule("act")(self.get_submodule("norm")(convolved))
@@ -55,14 +58,43 @@ def _pair_sums(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     return torch.stack([first, middle + last], axis), torch.stack([first + middle, last], axis)
 
 
-def _interleaved(phases: Tensor) -> Tensor:
-    """Join the four positions ``[B, 4 * out, h + 1, w + 1]`` to ``[B, out, 2h, 2w]``, channels last."""
-    batch, channels, height, width = phases.shape
-    channels, height, width = channels // 4, height - 1, width - 1
-    places = phases.permute(0, 2, 3, 1).unflatten(-1, (2, 2, channels))
-    rows = [
-        torch.cat([places[:, row : row + height, column : column + width, row, column] for column in range(2)], -1)
-        for row in range(2)
+class _Interleave(torch.autograd.Function):
+    """Join the four positions ``[B, 4 * out, h + 1, w + 1]`` to ``[B, out, 2h, 2w]``, channels last.
+
+    The gradient is written once. That of slices would fill a tensor of zeros for each position and add them up.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, phases: Tensor) -> Tensor:
+        batch, channels, height, width = phases.shape
+        size = (batch, channels // 4, 2 * height - 2, 2 * width - 2)
+        joined = torch.empty(size, dtype=phases.dtype, device=phases.device, memory_format=torch.channels_last)
+        for inside, found in zip(_positions(joined), _found(phases), strict=True):
+            inside.copy_(found)
+        return joined
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        batch, channels, height, width = gradient.shape
+        phases = gradient.new_zeros(batch, height // 2 + 1, width // 2 + 1, 4 * channels).permute(0, 3, 1, 2)
+        for inside, found in zip(_positions(gradient), _found(phases), strict=True):
+            found.copy_(inside)
+        return phases
+
+
+def _positions(joined: Tensor) -> list[Tensor]:
+    """Return the four positions of ``[B, out, 2h, 2w]``, each ``[B, out, h, w]``, without copying."""
+    return [joined[..., row::2, column::2] for row in range(2) for column in range(2)]
+
+
+def _found(phases: Tensor) -> list[Tensor]:
+    """Return where `phase_weights` puts the four positions in ``[B, 4 * out, h + 1, w + 1]``, without copying."""
+    height, width = phases.shape[-2] - 1, phases.shape[-1] - 1
+    upper_left, upper_right, lower_left, lower_right = phases.chunk(4, dim=1)
+    return [
+        upper_left[..., :height, :width],
+        upper_right[..., :height, 1:],
+        lower_left[..., 1:, :width],
+        lower_right[..., 1:, 1:],
     ]
-    joined = torch.stack(rows, dim=2).reshape(batch, 2 * height, 2 * width, channels)
-    return joined.permute(0, 3, 1, 2)
