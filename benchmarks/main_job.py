@@ -1,7 +1,7 @@
-"""Run the README's main job and print its figures, or put them into the README.
+"""Run the README's trainings without data, and print their figures or put them into the README.
 
-python benchmarks/main_job.py           # trains, about 5 minutes on two cores, and prints the table
-python benchmarks/main_job.py --readme  # and replaces the README's table
+python benchmarks/main_job.py                  # trains twice, ten minutes on two cores, and prints both tables
+python benchmarks/main_job.py recipe --readme  # the second one alone, and replaces its table in the README
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -24,13 +25,18 @@ from torch import Tensor
 import revisp
 from revisp.camera.target import as_camera
 from revisp.cfa import pack
+from revisp.config import as_dict, compose
 from revisp.data import create_data
 from revisp.evaluation.scores import score_pair
 from revisp.mask import overexposure_mask
 from revisp.mosaic import mosaic
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-JOB = ["revisp-train", "+backbone=unet"]
+JOBS = {
+    "figures": ("+backbone=unet",),
+    "recipe": ("+backbone=unet", "experiment=default", "data=photo_scenes"),
+}
+"""Words of `revisp-train` by the name of their table in the README."""
 RIVALS = {
     "val": "**fused pipeline**",
     "oe": "OE branch alone",
@@ -48,25 +54,25 @@ COLUMNS = {
     "ssim_oe": "SSIM OE",
     "ssim_noe": "SSIM NOE",
 }
-PLACE = re.compile(r"(?<=<!-- figures -->\n).*?(?=<!-- /figures -->)", re.DOTALL)
 
 
-def run_job(folder: Path) -> tuple[dict[str, float | None], float]:
-    """Run the main job in a folder; return its metrics and wall-clock seconds."""
+def run_job(words: Sequence[str], folder: Path) -> tuple[dict[str, float | None], float]:
+    """Train in a folder; return the metrics and wall-clock seconds."""
     started = time.monotonic()
-    command = Path(sys.executable).with_name(JOB[0])  # of this environment, activated or not
-    subprocess.run([command, *JOB[1:], f"hydra.run.dir={folder}"], check=True)
+    command = Path(sys.executable).with_name("revisp-train")  # of this environment, activated or not
+    subprocess.run([command, *words, f"hydra.run.dir={folder}"], check=True)
     return json.loads((folder / "metrics.json").read_text()), time.monotonic() - started
 
 
 @torch.inference_mode()
-def score_package() -> dict[str, float]:
-    """Score the model in the package on the job's validation photographs.
+def score_package(words: Sequence[str]) -> dict[str, float]:
+    """Score the model in the package on the validation photographs of a training.
 
-    Its RAW is that of the canonical sensor, and `as_camera` makes it the simulated camera's. A photo does not tell
-    the exposure: it is fitted to the training photographs.
+    Its RAW is that of the canonical sensor, and `as_camera` makes it that of the training's camera. A photo does
+    not tell the exposure: it is fitted to the training photographs.
     """
-    model, data = revisp.from_pretrained(), create_data("embedded")
+    settings = as_dict(compose(list(words)).data)
+    model, data = revisp.from_pretrained(), create_data(settings.pop("name"), **settings)
     data.setup()
 
     def predict(srgb: Tensor) -> Tensor:
@@ -89,15 +95,16 @@ def score_package() -> dict[str, float]:
     return {f"package/{name}": statistics.fmean(values) for name, values in known.items()}
 
 
-def table(metrics: dict[str, float | None], seconds: float) -> str:
+def table(name: str, metrics: dict[str, float | None], seconds: float) -> str:
     """Return the figures as Markdown, with the machine, the versions and the command."""
     lines = ["| | " + " | ".join(COLUMNS.values()) + " |", "|" + " --- |" * (len(COLUMNS) + 1)]
-    for group, name in RIVALS.items():
-        cells = [_cell(metrics[f"{group}/{column}"], 2 if "psnr" in column else 3) for column in COLUMNS]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+    for group, title in RIVALS.items():
+        if f"{group}/psnr" in metrics:
+            cells = [_cell(metrics[f"{group}/{column}"], 2 if "psnr" in column else 3) for column in COLUMNS]
+            lines.append(f"| {title} | {' | '.join(cells)} |")
     lines += [
         "",
-        f"`{' '.join(JOB)}` took {seconds / 60:.1f} minutes on {provenance()}; "
+        f"`revisp-train {' '.join(JOBS[name])}` took {seconds / 60:.1f} minutes on {provenance()}; "
         f"printed by `python benchmarks/main_job.py`.",
     ]
     return "\n".join(lines) + "\n"
@@ -110,15 +117,19 @@ def _cell(value: float | None, digits: int) -> str:
 def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(JOBS)}; default: all")
     parser.add_argument("--readme", action="store_true", help="update README.md")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        run = Path(folder) / "run"
-        metrics, seconds = run_job(run)
-        filled = table(metrics | score_package(), seconds)
+    if unknown := set(arguments.tables) - set(JOBS):
+        parser.error(f"no table {min(unknown)!r}: there are {', '.join(JOBS)}")
+    for name in arguments.tables or JOBS:
+        with tempfile.TemporaryDirectory() as folder:
+            metrics, seconds = run_job(JOBS[name], Path(folder) / "run")
+        filled = table(name, metrics | score_package(JOBS[name]), seconds)
         sys.stdout.write(filled)
         if arguments.readme:
-            README.write_text(PLACE.sub(lambda _: filled, README.read_text()))
+            place = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
+            README.write_text(place.sub(lambda _, filled=filled: filled, README.read_text()))
 
 
 if __name__ == "__main__":
