@@ -142,8 +142,9 @@ def fit_shares(model: ReverseISP, samples: Sequence[Sample]) -> None:
     for sample, mask in masked[:SHARE_SAMPLES]:
         srgb, place = sample.srgb[None], None if (place := place_in(sample)) is None else place[None]
         formula = base(model.base_raw(srgb, mask, place)).clamp(0, 1)
+        taken = model.shares(mask)
         for part, raw in model.run_branches(srgb, mask, place=place)[0].items():
-            weight, change = sample.valid * (mask if part == "oe" else 1 - mask), raw - formula
+            weight, change = sample.valid * taken[part], raw - formula
             error = sample.target - formula
             found = (weight, weight * change * error, weight * change.square())
             scale = (weight * error.square()).sum().clamp_min(1e-12)

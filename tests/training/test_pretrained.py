@@ -35,6 +35,10 @@ CAMERA = FittedCamera(
 )
 
 
+DIM_CAMERA = replace(CAMERA, matrix=tuple(tuple(4 * x for x in row) for row in CAMERA.matrix))
+"""The same with white at 0.25, so that nothing saturates."""
+
+
 def model_folder(folder: Path, base: str | None, branches: str = "separate") -> Path:
     torch.manual_seed(0)
     model = ReverseISP(
@@ -163,9 +167,7 @@ def shared_model(folder: Path, oe: float, noe: float) -> ReverseISP:
     """Return a pipeline on the fitted camera, with shares of its corrections."""
     model = start_from(model_folder(folder, "estimated"), SIMULATED.profile)
     assert isinstance(model.base, Fitted)
-    model.base.load(
-        replace(CAMERA, matrix=tuple(tuple(4 * x for x in row) for row in CAMERA.matrix))
-    )  # white: 0.25
+    model.base.load(DIM_CAMERA)
     with torch.no_grad():
         model.gains["noe"].mul_(noe)
         model.base.share.fill_(oe)
@@ -196,6 +198,21 @@ def test_the_shares_of_the_corrections_are_found_in_the_photos_of_the_camera(
     torch.testing.assert_close(model.gains["noe"] / whole, torch.full_like(whole, shares[1]), atol=0.05, rtol=0)
     torch.testing.assert_close(model.eval()(photo[None]).raw_rgb[0], truth, atol=2e-3, rtol=0)
     assert model.train().training
+
+
+def test_the_share_of_a_single_network_is_found_in_overexposed_pixels_too(tmp_path: Path) -> None:
+    photo = sky(48)
+    folder = model_folder(tmp_path / "model", "estimated", "plain")
+    truth, model = (start_from(folder, SIMULATED.profile).eval() for _ in range(2))
+    for each in (truth, model):
+        assert isinstance(each.base, Fitted)
+        each.base.load(DIM_CAMERA)
+    whole = model.gains["plain"].detach().clone()
+    with torch.no_grad():
+        truth.gains["plain"].mul_(0.5)
+        raw = truth(photo[None]).raw_rgb[0]
+    fit_shares(model, [sample_of(photo, raw)])
+    torch.testing.assert_close(model.gains["plain"] / whole, torch.full_like(whole, 0.5), atol=0.05, rtol=0)
 
 
 def test_without_overexposed_pixels_their_network_is_trusted_as_before(tmp_path: Path) -> None:
