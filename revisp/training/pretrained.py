@@ -155,7 +155,7 @@ def fit_shares(model: ReverseISP, samples: Sequence[Sample]) -> None:
         for part, (count, explained, squares) in sums.items()
         if squares > 0 and (part != "oe" or count >= LEAST_OVEREXPOSED)
     }
-    base.share.fill_(shares.get("oe", 1.0))
+    base.share.mul_(shares.get("oe", 1.0))
     for name, heads in model.heads.items():
         for part, gain in zip(heads, model.gains[name].split(3, dim=1), strict=True):
             if part != "oe":

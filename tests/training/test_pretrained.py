@@ -200,6 +200,15 @@ def test_the_shares_of_the_corrections_are_found_in_the_photos_of_the_camera(
     assert model.train().training
 
 
+def test_shares_that_were_found_are_found_again(tmp_path: Path) -> None:
+    photo = sky(16)
+    truth = shared_model(tmp_path / "a", 0.4, 0.7).eval()(photo[None]).raw_rgb[0].detach()
+    model = shared_model(tmp_path / "b", 1.0, 1.0)
+    for _ in range(2):
+        fit_shares(model, [sample_of(photo, truth)])
+    torch.testing.assert_close(model.eval()(photo[None]).raw_rgb[0], truth, atol=2e-3, rtol=0)
+
+
 def test_the_share_of_a_single_network_is_found_in_overexposed_pixels_too(tmp_path: Path) -> None:
     photo = sky(48)
     folder = model_folder(tmp_path / "model", "estimated", "plain")
