@@ -20,10 +20,13 @@ from revisp.errors import ConfigError, ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CFA", "PLANES", "pack", "sample_mask", "unpack"]
+__all__ = ["CFA", "PLANES", "PLANE_COLOURS", "pack", "sample_mask", "unpack"]
 
 PLANES = ("R", "Gr", "Gb", "B")
 """Order of packed planes for every CFA: red, green on red's rows, green on blue's rows, blue."""
+
+PLANE_COLOURS = (0, 1, 1, 2)
+"""Colour of each of the packed planes: 0 red, 1 green, 2 blue."""
 
 A = TypeVar("A")  # torch.Tensor or numpy.ndarray
 

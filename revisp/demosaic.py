@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from revisp.cfa import CFA, pack, sample_mask, unpack
+from revisp.cfa import CFA, PLANE_COLOURS, pack, sample_mask, unpack
 from revisp.checks import check_image, check_same_size
 from revisp.demosaicnet import DemosaicNet
 from revisp.errors import ConfigError
@@ -190,9 +190,6 @@ Filter = tuple[tuple[float, ...], ...]
 
 REACH = 2
 """Half the window of the filters, in pixels."""
-
-PLANE_COLOURS = (0, 1, 1, 2)
-"""Colour of the packed planes R, Gr, Gb, B."""
 
 ESTIMATED = tuple((colour, plane) for colour in range(3) for plane in range(4) if PLANE_COLOURS[plane] != colour)
 """Colour and plane of each of the eight values of a 2x2 tile that are not measured."""

@@ -18,7 +18,7 @@ from revisp.camera.noise import NoiseLevels
 from revisp.camera.packed_light import as_float, even, packed_light
 from revisp.camera.packed_sensor import add_noise_, store_
 from revisp.camera.simulate import SimulatedCamera
-from revisp.cfa import CFA, pack, unpack
+from revisp.cfa import CFA, PLANE_COLOURS, pack, unpack
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, ImageError, ShapeError
 from revisp.io.pillow_image import srgb_of_image
@@ -220,7 +220,7 @@ class RGBToRAW(v2.Transform):
             return unpack(planes, self.cfa)[..., :height, :width].contiguous()
         gains = planes.new_tensor([(1.0, 1.0, 1.0) if profile is None else profile.gains for profile in profiles])
         gains = (gains / gains.amax(dim=1, keepdim=True))[..., None, None]
-        balanced = unpack(planes * gains[:, [0, 1, 1, 2]], self.cfa)[..., :height, :width]
+        balanced = unpack(planes * gains[:, list(PLANE_COLOURS)], self.cfa)[..., :height, :width]
         return demosaic(balanced, self.cfa, "malvar") / gains
 
 

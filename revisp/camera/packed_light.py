@@ -20,16 +20,13 @@ from revisp.camera.place import Place
 from revisp.camera.shading import shading_gain
 from revisp.camera.simulate import SimulatedCamera, sensor_light
 from revisp.camera.tables import FINE_INTERVALS, read_tables
-from revisp.cfa import CFA, pack
+from revisp.cfa import CFA, PLANE_COLOURS, pack
 from revisp.mosaic import mosaic
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["as_float", "even", "packed_light"]
-
-PLANE_COLOURS = [0, 1, 1, 2]
-"""Colour of the packed planes R, Gr, Gb, B."""
 
 
 def packed_light(
@@ -132,7 +129,7 @@ def _matrices(cameras: Sequence[SimulatedCamera], exposures: Sequence[float]) ->
         * (2.0**exposure / camera.headroom)
         for camera, exposure in zip(cameras, exposures, strict=True)
     ]
-    return torch.from_numpy(np.stack(matrices)[:, PLANE_COLOURS]).float()
+    return torch.from_numpy(np.stack(matrices)[:, list(PLANE_COLOURS)]).float()
 
 
 def _mix(values: Tensor, matrices: Tensor) -> Tensor:
