@@ -138,10 +138,8 @@ def read_blind_pair(picture: Picture, profile: CameraProfile) -> BlindPair:
         >>> pair.camera, pair.raw_rgb.shape
         ('revisp Simulated A', torch.Size([3, 32, 48]))
     """
-    if isinstance(picture, PreparedPicture):
-        picture = PreparedPicture(
-            picture.root, picture.entry
-        )  # as shot, also one that a training learns otherwise
+    if isinstance(picture, PreparedPicture):  # as shot; a training learns it under another light
+        picture = PreparedPicture(picture.root, picture.entry)
     sample = picture.read(0, 0, picture.height, picture.width)
     camera, exposure = profile.name, picture.name
     raw_rgb = bin_mosaic(sample.bayer, picture.cfa)
