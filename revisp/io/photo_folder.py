@@ -23,6 +23,8 @@ class PhotoFolder:
         hidden: number of hidden files and folders: their names begin with a dot.
         previews: number of ``*.preview.png``, which `revisp-predict` writes next to its RAW files.
         others: endings that photos do not have, each with its number of files.
+        not_files: number of names of photos that lead to no file: broken links, pipes, devices.
+        below: number of folders below it that were not searched.
     """
 
     folder: Path
@@ -30,6 +32,8 @@ class PhotoFolder:
     hidden: int = 0
     previews: int = 0
     others: tuple[tuple[str, int], ...] = ()
+    not_files: int = 0
+    below: int = 0
 
     @property
     def left_out(self) -> str:
@@ -39,6 +43,10 @@ class PhotoFolder:
         if self.others:
             endings = ", ".join(ending or "no ending" for ending, _ in self.others)
             parts.append(f"{sum(count for _, count in self.others)} with other endings ({endings})")
+        if self.not_files:
+            parts.append(f"{self.not_files} broken {'link or pipe' if self.not_files == 1 else 'links or pipes'}")
+        if self.below:
+            parts.append(_folders_below(self.below))
         return f"{self.folder}: left out {', '.join(parts)}" if parts else ""
 
 
@@ -67,7 +75,7 @@ def read_photo_folder(folder: str | Path, *, below: bool = False) -> PhotoFolder
     """
     folder = Path(folder)
     photos: list[Path] = []
-    hidden = previews = 0
+    hidden = previews = not_files = unsearched = 0
     others: Counter[str] = Counter()
     try:
         for place, folders, names in os.walk(folder, onerror=_raise):
@@ -75,21 +83,31 @@ def read_photo_folder(folder: str | Path, *, below: bool = False) -> PhotoFolder
             below_shown = [name for name in folders if not name.startswith(".")]
             hidden += len(names) - len(shown) + len(folders) - len(below_shown)
             folders[:] = below_shown if below else []
+            unsearched += len(below_shown) - len(folders)
             for name in shown:
                 ending = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each file would be slow
                 if name.lower().endswith(PREVIEW_ENDING):
                     previews += 1
-                elif ending in PHOTO_ENDINGS and (photo := Path(place, name)).is_file():
-                    photos.append(photo)
+                elif ending in PHOTO_ENDINGS:
+                    if (photo := Path(place, name)).is_file():
+                        photos.append(photo)
+                    else:
+                        not_files += 1
                 else:
                     others[ending] += 1
     except OSError as error:
         reason = "no such folder" if isinstance(error, FileNotFoundError) else error.strerror or error
         raise ImageError(f"{folder}: {reason}") from error
     if not photos:
-        raise ImageError(f"{folder}: no photos in this folder ({', '.join(PHOTO_ENDINGS)})")
+        advice = f"; left out {_folders_below(unsearched)}: give them by name" if unsearched else ""
+        raise ImageError(f"{folder}: no photos in this folder ({', '.join(PHOTO_ENDINGS)}){advice}")
     photos.sort(key=lambda photo: natural_key(photo.relative_to(folder).as_posix()))
-    return PhotoFolder(folder, tuple(photos), hidden, previews, tuple(sorted(others.items())))
+    kinds = tuple(sorted(others.items()))
+    return PhotoFolder(folder, tuple(photos), hidden, previews, kinds, not_files, unsearched)
+
+
+def _folders_below(count: int) -> str:
+    return "1 folder below" if count == 1 else f"{count} folders below"
 
 
 def _raise(error: OSError) -> None:

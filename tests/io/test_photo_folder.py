@@ -33,6 +33,23 @@ def test_files_that_are_left_out_are_counted(album):
     assert read_photo_folder(album).left_out == f"{album}: {line}"
 
 
+def test_links_to_nothing_and_folders_below_are_counted_as_such(album):
+    """A photo whose link is broken is missing; it has no "other ending"."""
+    for name in ("gone.jpg", "lost.png"):
+        (album / name).symlink_to("nowhere")
+    for day in ("day1", "day2.jpg"):
+        (album / day).mkdir()
+    line = "1 with other endings (.dng), 2 broken links or pipes, 2 folders below"
+    assert line in read_photo_folder(album).left_out
+    assert read_photo_folder(album, below=True).left_out.endswith("2 broken links or pipes")
+
+
+def test_a_folder_of_folders_says_that_they_were_not_searched(tmp_path):
+    (tmp_path / "day1").mkdir()
+    with pytest.raises(ImageError, match="left out 1 folder below: give them by name"):
+        read_photo_folder(tmp_path)
+
+
 def test_folders_below_are_searched_on_request(album):
     (album / "day2").mkdir()
     Image.new("RGB", (20, 20)).save(album / "day2" / "img1.jpg")
