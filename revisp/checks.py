@@ -1,4 +1,4 @@
-"""Argument checks that all steps share: channel count, rank, floating dtype. Each has one wording."""
+"""Argument checks that all steps share: channel count, rank, floating dtype, range. Each has one wording."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from revisp.errors import ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["check_image", "check_same_size"]
+__all__ = ["check_image", "check_same_size", "check_values"]
+
+LEAST_VALUE, MOST_VALUE = -0.5, 1.5
+"""What a photo in [0, 1] may hold after it was resampled: kernels overshoot at edges."""
 
 
 def check_image(x: Tensor, channels: int, name: str) -> None:
@@ -18,7 +21,7 @@ def check_image(x: Tensor, channels: int, name: str) -> None:
     Integer tensors are refused, because interpolation kernels truncate or overflow on them silently.
 
     Raises:
-        ShapeError: wrong rank, channel count or dtype.
+        ShapeError: no tensor, or wrong rank, channel count or dtype.
 
     Example:
         >>> import torch
@@ -27,11 +30,39 @@ def check_image(x: Tensor, channels: int, name: str) -> None:
             ...
         revisp.errors.ShapeError: srgb must have shape [..., 3, H, W], got [4, 8, 8]
     """
+    if not hasattr(x, "is_floating_point"):
+        kind = f"{type(x).__module__}.{type(x).__name__}".removeprefix("builtins.")
+        raise ShapeError(f"{name} must be a torch tensor [..., {channels}, H, W], got {kind}: convert it first")
     if x.ndim < 3 or x.shape[-3] != channels:
         raise ShapeError(f"{name} must have shape [..., {channels}, H, W], got {list(x.shape)}")
     if not x.is_floating_point():
         raise ShapeError(
             f"{name} must be floating point, got {x.dtype}: convert it first, e.g. {name}.float() / maximum"
+        )
+
+
+def check_values(x: Tensor, name: str) -> None:
+    """Require a photo whose values may be meant to lie in [0, 1], with a margin for the overshoot of resampling.
+
+    Raises:
+        ShapeError: values are far outside, such as those of 8 bits or of normalised photos, or not finite.
+
+    Example:
+        >>> import torch
+        >>> check_values(torch.full((3, 16, 16), float("nan")), "srgb")
+        Traceback (most recent call last):
+            ...
+        revisp.errors.ShapeError: srgb holds values that are not numbers (NaN)
+    """
+    if not x.numel():
+        return
+    least, most = (float(bound) for bound in x.detach().aminmax())
+    if least != least or most != most:  # NaN
+        raise ShapeError(f"{name} holds values that are not numbers (NaN)")
+    if least < LEAST_VALUE or most > MOST_VALUE:
+        raise ShapeError(
+            f"{name} must lie in [0, 1], got {least:g} to {most:g}: divide by the maximum of its type "
+            "and normalise (v2.Normalize) after"
         )
 
 

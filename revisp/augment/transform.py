@@ -19,6 +19,7 @@ from revisp.camera.packed_light import as_float, even, packed_light
 from revisp.camera.packed_sensor import add_noise_, store_
 from revisp.camera.simulate import SimulatedCamera
 from revisp.cfa import CFA, PLANE_COLOURS, pack, unpack
+from revisp.checks import check_values
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, ImageError, ShapeError
 from revisp.io.pillow_image import srgb_of_image
@@ -31,9 +32,6 @@ __all__ = ["Output", "RGBToRAW"]
 
 Output = Literal["bayer", "packed", "raw_rgb"]
 """The output: the mosaic, its four planes, or the demosaiced mosaic."""
-
-MIN_VALUE, MAX_VALUE = -0.5, 1.5
-"""Range of values of a floating-point photo: [0, 1] with some tolerance, since resizing overshoots a little."""
 
 
 class RGBToRAW(v2.Transform):
@@ -259,12 +257,7 @@ def _photos(image: Any) -> Tensor:
         raise ShapeError(f"photos must be uint8 or floating point in [0, 1], got {x.dtype}")
     if x.is_floating_point():
         x = x.float()
-        least, most = (float(bound) for bound in x.aminmax())
-        if least < MIN_VALUE or most > MAX_VALUE:
-            raise ShapeError(
-                f"floating photos must lie in [0, 1], got {least:g} to {most:g}: divide by their maximum, and put "
-                "v2.Normalize after"
-            )
+        check_values(x, "a floating-point photo")
     return x if x.ndim == 4 else x[None]
 
 

@@ -13,7 +13,7 @@ from revisp.backbones.estimated import Estimated, PhotoEstimate
 from revisp.backbones.thumbnail import thumbnail
 from revisp.camera.fitted import FittedCamera
 from revisp.camera.place import PLACE_CHANNELS
-from revisp.checks import check_image, check_same_size
+from revisp.checks import check_image, check_same_size, check_values
 from revisp.errors import ShapeError
 from revisp.hardware import release_freed_memory, resident_memory
 from revisp.inference.demosaic import demosaic_tiled
@@ -58,7 +58,7 @@ def predict(
 
     Args:
         model: the pipeline. It runs in evaluation mode on its own device; its mode is restored at the end.
-        srgb: sRGB ``[3, H, W]`` or ``[B, 3, H, W]`` in [0, 1], on any device; H, W >= 16.
+        srgb: sRGB ``[3, H, W]`` or ``[B, 3, H, W]`` in [0, 1], of any floating type and on any device; H, W >= 16.
         tile: height and width of a tile in pixels, rounded up to a size that the network takes; None: as large as
             ``memory`` allows.
         overlap: pixels that neighbouring tiles share; None: twice the reach of the networks. If the reach is
@@ -82,8 +82,8 @@ def predict(
         one. ``oe`` and ``noe`` are None unless ``branches`` is set.
 
     Raises:
-        ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels, or ``gain`` or ``place`` is of
-            another size.
+        ShapeError: ``srgb`` is not a photo, is smaller than 16 pixels or clearly not in [0, 1], or ``gain`` or
+            ``place`` is of another size.
         ConfigError: the tile is smaller than 16 pixels, the overlap does not fit the tile, both ``tile`` and
             ``memory`` are given, or the memory is too small; the message says how much is needed. Or a
             headroom or curve is told that is impossible, or to a model without an estimated base; or a gain to a
@@ -123,6 +123,7 @@ def predict_bayer(
         True
     """
     told = _Told(headroom, curve, None if gain is None else gain[None])
+    check_image(srgb, 3, "srgb")
     done = _predict_each(model, srgb[None], Limits(tile, None, memory), told, _run_to_bayer, progress)
     return done[0][0]
 
@@ -158,6 +159,12 @@ def _predict_each(
         raise ShapeError(f"srgb must be [3, H, W] or [B, 3, H, W], got {list(srgb.shape)}")
     photos = srgb if srgb.ndim == 4 else srgb[None]
     check_photos(photos)
+    if not len(photos):
+        raise ShapeError(f"srgb holds no photo: {list(srgb.shape)}")
+    check_values(photos, "srgb")
+    dtype = next(model.parameters()).dtype
+    if photos.dtype != dtype:
+        photos = photos.to(torch.promote_types(dtype, torch.float32))  # fast networks have bfloat16
     model.check_gain(told.gain)
     gains = _of_each(told.gain, 1, "gain", srgb)
     places = _of_each(told.place, PLACE_CHANNELS, "place", srgb)

@@ -378,8 +378,8 @@ def test_raw_of_a_model_without_camera_clips_at_white():
         (torch.zeros(2, 2, 3, 20, 20), "photos must have shape"),
         (torch.zeros(3, 20, 20, dtype=torch.int32), "photos must be uint8 or floating point"),
         (torch.zeros(0, 3, 20, 20), "photos must have shape"),
-        (torch.full((3, 20, 20), 200.0), r"got 200 to 200: divide by their maximum"),
-        (torch.linspace(-1, 1, 1200).view(3, 20, 20), "put v2.Normalize after"),
+        (torch.full((3, 20, 20), 200.0), r"got 200 to 200: divide by the maximum"),
+        (torch.linspace(-1, 1, 1200).view(3, 20, 20), r"normalise \(v2.Normalize\) after"),
     ],
 )
 def test_what_is_no_photo_is_refused(photos, message):

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -90,3 +91,27 @@ def test_what_is_no_photo_is_refused(model: ReverseISP):
         revisp.predict(model, torch.rand(1, 1, 3, 32, 32))
     with pytest.raises(ConfigError, match="tile must be at least 16"):
         revisp.predict(model, torch.rand(3, 32, 32), tile=0)
+
+
+@pytest.mark.parametrize(
+    ("srgb", "reason"),
+    [
+        (torch.full((3, 32, 32), 255.0), r"srgb must lie in \[0, 1\], got 255 to 255: divide by the maximum"),
+        (torch.linspace(-2, 2, 3072).view(3, 32, 32), "normalise .* after"),
+        (torch.full((3, 32, 32), float("nan")), "not numbers"),
+        (torch.full((3, 32, 32), float("inf")), "got inf"),
+        (torch.zeros(0, 3, 32, 32), "holds no photo"),
+        (np.zeros((3, 32, 32), np.float32), "must be a torch tensor .* got numpy.ndarray"),
+        ("photo.jpg", "got str"),
+    ],
+)
+def test_values_that_no_photo_has_are_refused_instead_of_predicted(model: ReverseISP, srgb, reason: str):
+    with pytest.raises(ShapeError, match=reason):
+        revisp.predict(model, srgb)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_a_photo_of_any_floating_type_is_predicted(model: ReverseISP, dtype: torch.dtype):
+    """numpy computes in float64, a network in float32."""
+    srgb = torch.rand(3, 32, 40).to(dtype)
+    assert torch.equal(revisp.predict(model, srgb).bayer, revisp.predict(model, srgb.float()).bayer)
