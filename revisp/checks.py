@@ -9,7 +9,7 @@ from revisp.errors import ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["check_image", "check_same_size", "check_values"]
+__all__ = ["check_image", "check_same_size", "check_unit_range"]
 
 LEAST_VALUE, MOST_VALUE = -0.5, 1.5
 """What a photo in [0, 1] may hold after it was resampled: kernels overshoot at edges."""
@@ -41,7 +41,7 @@ def check_image(x: Tensor, channels: int, name: str) -> None:
         )
 
 
-def check_values(x: Tensor, name: str) -> None:
+def check_unit_range(x: Tensor, name: str) -> None:
     """Require a photo whose values may be meant to lie in [0, 1], with a margin for the overshoot of resampling.
 
     Raises:
@@ -49,7 +49,7 @@ def check_values(x: Tensor, name: str) -> None:
 
     Example:
         >>> import torch
-        >>> check_values(torch.full((3, 16, 16), float("nan")), "srgb")
+        >>> check_unit_range(torch.full((3, 16, 16), float("nan")), "srgb")
         Traceback (most recent call last):
             ...
         revisp.errors.ShapeError: srgb holds values that are not numbers (NaN)

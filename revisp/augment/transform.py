@@ -19,7 +19,7 @@ from revisp.camera.packed_light import as_float, even, packed_light
 from revisp.camera.packed_sensor import add_noise_, store_
 from revisp.camera.simulate import SimulatedCamera
 from revisp.cfa import CFA, PLANE_COLOURS, pack, unpack
-from revisp.checks import check_values
+from revisp.checks import check_unit_range
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, ImageError, ShapeError
 from revisp.io.pillow_image import srgb_of_image
@@ -257,7 +257,7 @@ def _photos(image: Any) -> Tensor:
         raise ShapeError(f"photos must be uint8 or floating point in [0, 1], got {x.dtype}")
     if x.is_floating_point():
         x = x.float()
-        check_values(x, "a floating-point photo")
+        check_unit_range(x, "a floating-point photo")
     return x if x.ndim == 4 else x[None]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from revisp.backbones.thumbnail import thumbnail
 from revisp.camera.place import Place
-from revisp.checks import check_image, check_same_size, check_values
+from revisp.checks import check_image, check_same_size, check_unit_range
 from revisp.convert.settings import ModelFiles
 from revisp.errors import ConfigError, ShapeError, WeightsError
 from revisp.export.runtime import open_session, predict_session, read_info
@@ -103,7 +103,7 @@ class OnnxPipeline:
         if srgb.ndim != 3:
             raise ShapeError(f"srgb must be [3, H, W], got {list(srgb.shape)}")
         check_photos(srgb[None])
-        check_values(srgb, "srgb")
+        check_unit_range(srgb, "srgb")
         seen = None if gain is None else self._checked(gain, srgb)[None]
         size = (srgb.shape[-2], srgb.shape[-1])
         tiles = self._stage(size, Limits(tile)).tiles(size)

@@ -13,7 +13,7 @@ from revisp.backbones.estimated import Estimated, PhotoEstimate
 from revisp.backbones.thumbnail import thumbnail
 from revisp.camera.fitted import FittedCamera
 from revisp.camera.place import PLACE_CHANNELS
-from revisp.checks import check_image, check_same_size, check_values
+from revisp.checks import check_image, check_same_size, check_unit_range
 from revisp.errors import ShapeError
 from revisp.hardware import release_freed_memory, resident_memory
 from revisp.inference.demosaic import demosaic_tiled
@@ -161,7 +161,7 @@ def _predict_each(
     check_photos(photos)
     if not len(photos):
         raise ShapeError(f"srgb holds no photo: {list(srgb.shape)}")
-    check_values(photos, "srgb")
+    check_unit_range(photos, "srgb")
     dtype = next(model.parameters()).dtype
     if photos.dtype != dtype:
         photos = photos.to(torch.promote_types(dtype, torch.float32))  # fast networks have bfloat16
