@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _PARTS = ("state_dict", "optimizer_states", "loops", "callbacks")
 """Parts of a checkpoint that a training continues from."""
 
+_SETTINGS = ": give the settings of its run, in its .hydra/overrides.yaml"
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Write a checkpoint to a temporary file in its folder, then rename it.
@@ -95,10 +97,10 @@ def check_checkpoint(path: Path, task: pl.LightningModule, trainer: pl.Trainer) 
     for name in sorted({*found, *expected}):
         if name not in found or name not in expected:
             where = "this configuration" if name in expected else "the checkpoint"
-            raise WeightsError(f"{path}: of another network: only {where} has the tensor {name}")
+            raise WeightsError(f"{path}: of another network: only {where} has the tensor {name}{_SETTINGS}")
         if found[name].shape != expected[name].shape:
             shapes = f"{list(found[name].shape)}, this configuration needs {list(expected[name].shape)}"
-            raise WeightsError(f"{path}: of another network: the tensor {name} has shape {shapes}")
+            raise WeightsError(f"{path}: of another network: the tensor {name} has shape {shapes}{_SETTINGS}")
     check_values(found, expected, path)
     if not all(torch.isfinite(value).all() for value in _tensors(checkpoint["optimizer_states"])):
         raise WeightsError(f"{path}: its optimizer holds values that are not finite: take an earlier checkpoint")

@@ -46,6 +46,7 @@ def test_another_network_is_named_by_its_first_tensor(tmp_path: Path, kwargs: di
     path = checkpoint(tmp_path / "a.ckpt", task_of(**kwargs))
     with pytest.raises(WeightsError, match=rf"a\.ckpt: of another network: .*{message}") as caught:
         check_checkpoint(path, task_of(), trainer())
+    assert str(caught.value).endswith("give the settings of its run, in its .hydra/overrides.yaml")
     assert "\n" not in str(caught.value)
 
 
