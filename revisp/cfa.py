@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from enum import StrEnum
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -80,13 +81,7 @@ class CFA(StrEnum):
     @property
     def offsets(self) -> tuple[tuple[int, int], ...]:
         """(row, column) within the tile of each packed plane, in the order of `PLANES`."""
-        place = {self.value.index("R"): 0, self.value.index("B"): 3}
-        red_row = self.value.index("R") // 2
-        for at in range(4):
-            if self.value[at] == "G":
-                place[at] = 1 if at // 2 == red_row else 2
-        order = sorted(place, key=lambda at: place[at])
-        return tuple((at // 2, at % 2) for at in order)
+        return _offsets(self._value_)
 
     @property
     def kornia(self) -> Any:
@@ -97,19 +92,19 @@ class CFA(StrEnum):
 
     def crop(self, top: int, left: int) -> CFA:
         """Return the phase after ``top`` rows and ``left`` columns are cut off (negative numbers add them)."""
-        return self._read(lambda r, c: (r + top, c + left))
+        return self._read((top % 2, left % 2))
 
     def hflip(self, width: int) -> CFA:
         """Return the phase after a left-right mirror of a mosaic ``width`` pixels wide."""
-        return self._read(lambda r, c: (r, width - 1 - c))
+        return self._read((0, (width - 1) % 2))
 
     def vflip(self, height: int) -> CFA:
         """Return the phase after a top-bottom mirror of a mosaic ``height`` pixels high."""
-        return self._read(lambda r, c: (height - 1 - r, c))
+        return self._read(((height - 1) % 2, 0))
 
     def transpose(self) -> CFA:
         """Return the phase after rows and columns are exchanged."""
-        return self._read(lambda r, c: (c, r))
+        return CFA(self.value[0] + self.value[2] + self.value[1] + self.value[3])
 
     def rot90(self, k: int, height: int, width: int) -> CFA:
         """Return the phase after ``k`` quarter turns counter-clockwise (`torch.rot90` on the last two axes)."""
@@ -122,12 +117,21 @@ class CFA(StrEnum):
         """Return (rows, columns), each 0 or 1, to cut off so that this phase becomes ``target``."""
         return next((top, left) for top in (0, 1) for left in (0, 1) if self.crop(top, left) is target)
 
-    def _read(self, where: Any) -> CFA:
-        letters = []
-        for at in range(4):
-            row, column = where(at // 2, at % 2)
-            letters.append(self.value[2 * (row % 2) + column % 2])
-        return CFA("".join(letters))
+    def _read(self, start: tuple[int, int]) -> CFA:
+        """Return the phase of the same mosaic from another pixel on; a mirror begins at its last one."""
+        row, column = start
+        return CFA("".join(self._value_[2 * ((at // 2 + row) % 2) + (at + column) % 2] for at in range(4)))
+
+
+@cache
+def _offsets(tile: str) -> tuple[tuple[int, int], ...]:
+    place = {tile.index("R"): 0, tile.index("B"): 3}
+    red_row = tile.index("R") // 2
+    for at in range(4):
+        if tile[at] == "G":
+            place[at] = 1 if at // 2 == red_row else 2
+    order = sorted(place, key=lambda at: place[at])
+    return tuple((at // 2, at % 2) for at in order)
 
 
 def pack(bayer: A, cfa: CFA | str) -> A:

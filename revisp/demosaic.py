@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -20,7 +21,7 @@ from revisp.padding import reflect_pad
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Demosaic", "DemosaicMethod", "Gains", "demosaic", "write_back"]
+__all__ = ["Demosaic", "DemosaicMethod", "Gains", "demosaic", "demosaic_planes", "write_back"]
 
 DemosaicMethod = Literal["bilinear", "malvar", "demosaicnet"]
 Array = np.ndarray[Any, Any]
@@ -191,9 +192,6 @@ Filter = tuple[tuple[float, ...], ...]
 REACH = 2
 """Half the window of the filters, in pixels."""
 
-ESTIMATED = tuple((colour, plane) for colour in range(3) for plane in range(4) if PLANE_COLOURS[plane] != colour)
-"""Colour and plane of each of the eight values of a 2x2 tile that are not measured."""
-
 # Each method has three filters: for green at red and blue; for red or blue at green, along the row that has it;
 # for red at blue and blue at red. First the means of the nearest samples, in quarters.
 _MEANS = (
@@ -221,25 +219,71 @@ def _by_filters(bayer: Tensor, cfa: CFA, method: str, gains: Gains) -> Tensor:
     *lead, _, height, width = bayer.shape
     flat = bayer.reshape(-1, 1, height, width)
     planes = pack(reflect_pad(flat, REACH, REACH + height % 2, REACH, REACH + width % 2), cfa)
-    weights = bayer.new_tensor(_packed_weights(cfa, method))
-    balance = bayer.new_tensor(gains)
-    weights = weights * balance[list(PLANE_COLOURS)].view(-1, 1, 1)
-    weights = weights / balance[[colour for colour, _ in ESTIMATED]].view(-1, 1, 1, 1)
-    estimates = dict(zip(ESTIMATED, F.conv2d(planes, weights).split(1, dim=1), strict=True))
-    measured = planes[..., 1:-1, 1:-1].split(1, dim=1)
-    values = [estimates.get((colour, plane), measured[plane]) for colour in range(3) for plane in range(4)]
-    colours = torch.cat(values, dim=1).unflatten(1, (3, 4))
+    weights = planes.new_tensor(_balanced_weights(cfa, method, gains))
+    colours = F.conv2d(planes, weights).unflatten(1, (3, 4))
     return unpack(colours, cfa)[..., :height, :width].reshape(*lead, 3, height, width)
+
+
+def demosaic_planes(planes: Tensor, cfa: CFA, gains: Gains) -> Tensor:
+    """Demosaic packed planes by ``"malvar"``, without leaving the planes.
+
+    Args:
+        planes: R, Gr, Gb, B ``[4, h, w]``, at least 2 x 2.
+        cfa: their Bayer phase.
+        gains: as for `demosaic`.
+
+    Returns:
+        Each colour in the four planes, ``[3, 4, h, w]``: `revisp.cfa.unpack` makes what `demosaic` returns of it.
+
+    Example:
+        >>> planes = torch.rand(4, 8, 10)
+        >>> colours = unpack(demosaic_planes(planes, CFA.RGGB, (2.0, 1.0, 1.5)), "RGGB").squeeze(1)
+        >>> torch.equal(colours, demosaic(unpack(planes, "RGGB"), "RGGB", "malvar", gains=(2.0, 1.0, 1.5)))
+        True
+    """
+    padded = F.pad(planes[None], (1, 1, 1, 2), mode="replicate")[0]  # one more row ends the last window
+    (red_row, red_column), blue_row, blue_column = cfa.offsets[0], slice(2, None), slice(1, None, 2)
+    for axis, end, even, odd in (
+        (-2, -2, red_row, (slice(2), blue_row)),
+        (-1, -1, red_column, (slice(None, None, 2), blue_column)),
+    ):
+        first, last = (
+            odd[even],
+            odd[1 - even],
+        )  # planes that begin at the mosaic's first row, and that end at its last
+        padded[first].select(axis, 0).copy_(padded[first].select(axis, 2))
+        padded[last].select(axis, end).copy_(padded[last].select(axis, end - 2))
+    # One product of matrices: a convolution would be prepared anew for each size that a window has.
+    height, width = planes.shape[-2:]
+    row = width + 2
+    shape = (4, 3, 3, height * row)
+    windows = padded.as_strided(shape, (padded.stride(0), row, 1, 1)).reshape(36, -1)
+    estimated = planes.new_tensor(_balanced_weights(cfa, "malvar", gains)).flatten(1) @ windows
+    return estimated.view(3, 4, height, row)[..., :width]
+
+
+def _balanced_weights(cfa: CFA, method: str, gains: Gains) -> Array:
+    """Return `_packed_weights` that work on balanced values, and give values without the balance."""
+    balance = np.array(gains)
+    of_planes, of_colours = balance[list(PLANE_COLOURS)], np.repeat(balance, 4)
+    weights: Array = _packed_weights(cfa, method) * of_planes[:, None, None] / of_colours[:, None, None, None]
+    return weights
 
 
 @cache
 def _packed_weights(cfa: CFA, method: str) -> Array:
-    """Return the filters over packed planes, ``[8, 4, 3, 3]`` in the order of `ESTIMATED`."""
+    """Return the filters over packed planes, ``[12, 4, 3, 3]``: of each colour in each plane.
+
+    Where the plane measures the colour, the filter copies it.
+    """
     filters, total = _FILTERS[method]
     green_at_other, beside, across = (np.array(each) / total for each in filters)
-    weights = np.zeros((len(ESTIMATED), 4, 3, 3))
-    for number, (colour, plane) in enumerate(ESTIMATED):
+    weights = np.zeros((12, 4, 3, 3))
+    for number, (colour, plane) in enumerate(itertools.product(range(3), range(4))):
         row, column = cfa.offsets[plane]
+        if PLANE_COLOURS[plane] == colour:
+            weights[number, plane, 1, 1] = 1
+            continue
         if colour == 1:
             kernel = green_at_other
         elif PLANE_COLOURS[plane] == 1:

@@ -7,6 +7,7 @@ window, shifted by at most one pixel, that has the wanted phase after the flip.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -59,13 +60,17 @@ class Symmetry(NamedTuple):
             size: side of the window in pixels.
             target: wanted phase; None takes ``cfa``.
         """
-        target = cfa if target is None else target
-        return next(
-            (rows, columns)
-            for rows in (0, 1)
-            for columns in (0, 1)
-            if self.phase_after(cfa.crop(rows, columns), size, size) is target
-        )
+        return _window_offset(self, cfa, size, cfa if target is None else target)
+
+
+@cache
+def _window_offset(symmetry: Symmetry, cfa: CFA, size: int, target: CFA) -> tuple[int, int]:
+    return next(
+        (rows, columns)
+        for rows in (0, 1)
+        for columns in (0, 1)
+        if symmetry.phase_after(cfa.crop(rows, columns), size, size) is target
+    )
 
 
 SYMMETRIES = tuple(Symmetry(h, v, t) for h in (False, True) for v in (False, True) for t in (False, True))

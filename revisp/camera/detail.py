@@ -8,6 +8,7 @@ Guided Filter", arXiv 1505.00996).
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +27,9 @@ __all__ = [
     "cell_means",
     "check_detail",
     "denoise",
+    "every",
     "gaussian_blur",
+    "guided_lines",
     "local_tone",
     "sharpen",
     "sharpen_reach",
@@ -49,6 +52,9 @@ EDGE_EV = 0.5
 DENOISE_RADIUS = 4
 """Half the window of `denoise`, in pixels: it removes fine grain and costs little texture."""
 
+
+MATRIX_SIDE = 64
+"""Greatest side of a picture that is filtered by matrices."""
 
 DENOISE_REACH = 14
 """Pixels beyond a window that decide about `denoise` in it: two windows of means, the grid, its enlargement."""
@@ -159,6 +165,8 @@ def gaussian_blur(x: Tensor, deviation: float) -> Tensor:
     reach = sharpen_reach(deviation)
     weights = [math.exp(-0.5 * (away / deviation) ** 2) for away in range(reach + 1)]
     total = weights[0] + 2 * sum(weights[1:])
+    if max(x.shape[-2:]) <= MATRIX_SIDE:
+        return _by_matrices(x, tuple(weight / total for weight in weights))
     blurred = F.pad(x.reshape(-1, *x.shape[-3:]), (reach,) * 4, mode="replicate")
     for axis in (-2, -1):  # sums of shifted pictures: a convolution of one channel is several times slower
         side = blurred.shape[axis] - 2 * reach
@@ -230,28 +238,39 @@ def _guided_filter(guide: Tensor, x: Tensor, radius: int, eps: float, coarser: i
         eps: variance of the guide at which an edge is kept by half.
         coarser: every such row and column is looked at.
     """
-    if x is guide:
-        small = _every(x, coarser)
-        planes = torch.cat([small, small * small], dim=-3)
-    else:
-        small = _every(torch.cat([guide, x], dim=-3), coarser)
-        planes = torch.cat([small, small * small[..., :1, :, :]], dim=-3)
-    means, products = _window_means(planes, radius // coarser).chunk(2, dim=-3)
-    level = means[..., :1, :, :]
-    covariances = torch.addcmul(products, means, level, value=-1)
-    variance = covariances[..., :1, :, :]
-    if x is not guide:
-        means, covariances = means[..., 1:, :, :], covariances[..., 1:, :, :]
-    slopes = covariances / (variance + eps)
-    line = torch.cat([slopes, torch.addcmul(means, slopes, level, value=-1)], dim=-3)
-    lines = _window_means(line, radius // coarser).reshape(-1, *line.shape[-3:])
+    lines = guided_lines(
+        every(x if x is guide else torch.cat([guide, x], dim=-3), coarser), radius // coarser, eps
+    )
+    lines = lines.reshape(-1, *lines.shape[-3:])
     if coarser > 1:
         lines = F.interpolate(lines, size=guide.shape[-2:], mode="bilinear", align_corners=False)
-    slope, offset = lines.reshape(*line.shape[:-2], *guide.shape[-2:]).chunk(2, dim=-3)
+    slope, offset = lines.reshape(*x.shape[:-3], -1, *guide.shape[-2:]).chunk(2, dim=-3)
     return torch.addcmul(offset, slope, guide)
 
 
-def _every(x: Tensor, coarser: int) -> Tensor:
+def guided_lines(small: Tensor, radius: int, eps: float) -> Tensor:
+    """Return the lines of a guided filter: what it makes of a guide g is ``slope * g + offset``.
+
+    Args:
+        small: the guide, and what is filtered, ``[..., 1 + C, h, w]``; or the guide alone, which filters itself.
+        radius: half the window, in pixels of ``small``.
+        eps: variance of the guide at which an edge is kept by half.
+
+    Returns:
+        The slopes of all channels, then their offsets, ``[..., 2 C, h, w]``.
+    """
+    guide = small[..., :1, :, :]
+    means, products = _window_means(torch.cat([small, small * guide], dim=-3), radius).chunk(2, dim=-3)
+    level = means[..., :1, :, :]
+    covariances = torch.addcmul(products, means, level, value=-1)
+    variance = covariances[..., :1, :, :]
+    if small.shape[-3] > 1:
+        means, covariances = means[..., 1:, :, :], covariances[..., 1:, :, :]
+    slopes = covariances / (variance + eps)
+    return _window_means(torch.cat([slopes, torch.addcmul(means, slopes, level, value=-1)], dim=-3), radius)
+
+
+def every(x: Tensor, coarser: int) -> Tensor:
     """Return rows and columns at about equal distances, one of ``coarser``."""
     for axis in (-2, -1):
         side = x.shape[axis]
@@ -267,8 +286,25 @@ def _every(x: Tensor, coarser: int) -> Tensor:
 def _window_means(x: Tensor, radius: int) -> Tensor:
     """Return means over windows of ``2 radius + 1`` rows and columns; pixels of the border are repeated."""
     count = 2 * radius + 1
+    if max(x.shape[-2:]) <= MATRIX_SIDE:
+        return _by_matrices(x, (1 / count,) * (radius + 1))
     padded = F.pad(x.reshape(-1, *x.shape[-3:]), (radius,) * 4, mode="replicate")
     return (window_sums(window_sums(padded, -2, count), -1, count) / count**2).reshape(x.shape)
+
+
+def _by_matrices(x: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """Filter rows and columns by two products of matrices: for small pictures, sums of shifted ones are slower."""
+    down, along = (_filter_matrix(side, weights).to(x) for side in x.shape[-2:])
+    return down @ (x @ along.T)
+
+
+@lru_cache(maxsize=64)
+def _filter_matrix(side: int, weights: tuple[float, ...]) -> Tensor:
+    """Return the matrix ``[side, side]`` of a symmetric filter, whose weights are given from its middle on."""
+    reach = len(weights) - 1
+    seen = (torch.arange(side)[:, None] + torch.arange(-reach, reach + 1)).clamp_(0, side - 1)
+    row = torch.tensor([*weights[:0:-1], *weights], dtype=torch.float64)
+    return torch.zeros(side, side, dtype=torch.float64).scatter_add_(1, seen, row.expand(side, -1))
 
 
 def _weighted(rgb: Tensor, weights: Any) -> Tensor:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HighlightMode",
     "check_highlights",
+    "desaturation",
     "inverse_roll_off",
     "inverse_shoulder",
     "roll_off",
@@ -63,11 +64,20 @@ def roll_off(linear: Tensor, mode: HighlightMode, *, knee: float = 0.7, rolloff:
     light = linear.clamp_min(0)
     if mode == "shoulder":
         return shoulder(light, knee, 2.0**rolloff)
-    peak = light.amax(dim=-3, keepdim=True)
-    toned = shoulder(peak, knee, 2.0**rolloff)
-    scaled = (light * torch.where(peak > knee, toned / peak.clamp_min(knee), 1.0)).clamp_max(1)
-    white = _whitening(peak, knee, 2.0**rolloff)
-    return (1 - white) * scaled + white * toned
+    ratio, added = desaturation(light.amax(dim=-3, keepdim=True), knee, 2.0**rolloff)
+    return (light * ratio + added).clamp_max(1)
+
+
+def desaturation(peak: Tensor, knee: float, white: float) -> tuple[Tensor, Tensor]:
+    """Return the factor and the white light by which ``"desaturate"`` turns light into display-linear values.
+
+    Args:
+        peak: light of the brightest channel, any shape, at least 0.
+        knee: as for `shoulder`.
+        white: as for `shoulder`.
+    """
+    toned, share = shoulder(peak, knee, white), _whitening(peak, knee, white)
+    return (1 - share) * torch.where(peak > knee, toned / peak.clamp_min(knee), 1.0), share * toned
 
 
 def inverse_roll_off(display: Tensor, mode: HighlightMode, *, knee: float = 0.7, rolloff: float = 1.0) -> Tensor:

@@ -8,16 +8,20 @@ the samples that the filter array passes are computed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
-from revisp.camera.expansion import highlight_share, spread_gain
-from revisp.camera.highlights import inverse_roll_off, undo_desaturation
+from revisp.camera.detail import cell_means
+from revisp.camera.expansion import BLUR_CELL, BLUR_SIGMA, blur_cells, highlight_share
+from revisp.camera.highlights import inverse_shoulder, undo_desaturation
 from revisp.camera.isp import inverse_tone_curve, srgb_to_linear
+from revisp.camera.packed_detail import enlarged_planes
 from revisp.camera.place import Place
-from revisp.camera.shading import shading_gain
+from revisp.camera.shading import plane_squares, shading_at
 from revisp.camera.simulate import SimulatedCamera, sensor_light
 from revisp.camera.tables import FINE_INTERVALS, read_tables
 from revisp.cfa import CFA, PLANE_COLOURS, pack
@@ -77,44 +81,70 @@ def _by_tables(
 ) -> Tensor:
     if photos.dtype != torch.uint8:
         photos = photos.clamp(0, 1)
-    ramp = torch.arange(256) / 255 if photos.dtype == torch.uint8 else torch.linspace(0, 1, FINE_INTERVALS + 1)
-    tables = torch.stack([_curves(camera, ramp) for camera in cameras]).to(photos.device)
-    brightest = photos.amax(dim=1, keepdim=True)
-    values = read_tables(tables[:, 0], pack(photos.unsqueeze(2), cfa))  # [B, colour, plane, h, w]
-    if any(_desaturates(camera) for camera in cameras):
-        peak = pack(brightest, cfa).unsqueeze(1)
-        values = values.sub_(read_tables(tables[:, 1], peak)).clamp_min_(0).mul_(read_tables(tables[:, 2], peak))
-    light = _mix(values, _matrices(cameras, exposures).to(values))
+    tables = torch.stack([_curves(camera, photos.dtype == torch.uint8) for camera in cameras]).to(photos.device)
+    packed = pack(photos.unsqueeze(2), cfa)  # [B, colour, plane, h, w]
+    brightest = packed.amax(dim=1)
+    matrices = _matrices(cameras, exposures).to(photos.device)[..., None, None]
+    white = read_tables(tables[:, 1], brightest) if any(_desaturates(camera) for camera in cameras) else None
+    light: Any = 0
+    for colour in range(3):  # one after the other: all three do not fit into the processor's cache
+        values = read_tables(tables[:, 0], packed[:, colour])
+        values = values if white is None else values.sub_(white).clamp_min_(0)
+        light = torch.addcmul(light, values, matrices[:, :, colour]) if colour else values.mul_(matrices[:, :, 0])
+    if white is not None:
+        light.mul_(read_tables(tables[:, 2], brightest))
     share = read_tables(tables[:, 3], brightest)
     if share.amax() > 0:  # several times faster than any()
         factor = light.new_tensor([camera.expansion for camera in cameras]).view(-1, 1, 1, 1)
-        light.mul_(pack(spread_gain(share, factor), cfa))
+        light.mul_(_spread(share, cfa).mul_(share).mul_(factor - 1).add_(1))
     if any(camera.shading for camera in cameras):
         rows, columns = photos.shape[-2:]
-        gains = [shading_gain(rows, columns, camera.shading, place, device=light.device) for camera in cameras]
-        light.div_(pack(torch.stack(gains), cfa))
+        squares = plane_squares(rows, columns, cfa, place, device=photos.device)
+        for each, camera in zip(light, cameras, strict=True):
+            each.div_(shading_at(squares, camera.shading))
     return light
 
 
-def _curves(camera: SimulatedCamera, ramp: Tensor) -> Tensor:
-    """Return tables ``[4, n]`` over the sRGB values ``ramp``.
+def _spread(share: Tensor, cfa: CFA) -> Tensor:
+    """Blur the shares of highlights ``[B, 4, h, w]`` by `BLUR_SIGMA`."""
+    height, width = share.shape[-2:]
+    tiles = share.mean(dim=1, keepdim=True)
+    step = BLUR_CELL // 2
+    if height % step or width % step:
+        tiles = F.pad(tiles, (0, -width % step, 0, -height % step), mode="replicate")
+    cells = blur_cells(cell_means(tiles, step), BLUR_CELL, BLUR_SIGMA)
+    return enlarged_planes(cells[:, 0], BLUR_CELL, cfa)[..., :height, :width]
+
+
+@cache
+def _photo(eight_bit: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the sRGB values of a table's entries, their light, and `highlight_share` of it, each ``[n]``."""
+    ramp = torch.arange(256) / 255 if eight_bit else torch.linspace(0, 1, FINE_INTERVALS + 1)
+    linear = srgb_to_linear(ramp)
+    return ramp, linear, highlight_share(linear)
+
+
+def _curves(camera: SimulatedCamera, eight_bit: bool) -> Tensor:
+    """Return tables ``[4, n]`` over sRGB values: all of 8 bits, or finer ones.
 
     The first is read by channel, the other three by the brightest channel. Linear light is
     ``max(first - second, 0) * third``; the fourth table is `highlight_share`.
     """
-    settings, linear = camera.settings, srgb_to_linear(ramp)
-    share = highlight_share(linear)
-    nothing, one = torch.zeros_like(ramp), torch.ones_like(ramp)
+    settings = camera.settings
+    ramp, linear, share = _photo(eight_bit)
+    tables = ramp.new_empty((4, len(ramp)))
+    tables[1], tables[2], tables[3] = 0, 1, share
     if not camera.invert:
-        return torch.stack([linear, nothing, one, share])
+        tables[0] = linear
+        return tables
     display = srgb_to_linear(inverse_tone_curve(ramp, settings.contrast, settings.gamma, settings.lift))
     if not _desaturates(camera):
-        grey = display.expand(3, 1, -1)
-        curve = inverse_roll_off(grey, settings.highlights, knee=settings.knee, rolloff=settings.rolloff)[0, 0]
-        return torch.stack([curve, nothing, one, share])
-    toned = display.clamp(0, 1)
-    white, ratio = undo_desaturation(toned, settings.knee, 2.0**settings.rolloff)
-    return torch.stack([toned, white * toned, ratio / (1 - white), share])
+        shouldered = settings.highlights == "shoulder"
+        tables[0] = inverse_shoulder(display, settings.knee, 2.0**settings.rolloff) if shouldered else display
+        return tables
+    white, ratio = undo_desaturation(display, settings.knee, 2.0**settings.rolloff)
+    tables[0], tables[1], tables[2] = display, white * display, ratio / (1 - white)
+    return tables
 
 
 def _desaturates(camera: SimulatedCamera) -> bool:
@@ -130,12 +160,3 @@ def _matrices(cameras: Sequence[SimulatedCamera], exposures: Sequence[float]) ->
         for camera, exposure in zip(cameras, exposures, strict=True)
     ]
     return torch.from_numpy(np.stack(matrices)[:, list(PLANE_COLOURS)]).float()
-
-
-def _mix(values: Tensor, matrices: Tensor) -> Tensor:
-    """Multiply ``[B, 3, 4, h, w]`` by the row of each plane, ``[B, 4, 3]``: ``[B, 4, h, w]``."""
-    columns = matrices[..., None, None].unbind(2)
-    light = values[:, 0] * columns[0]
-    for colour in (1, 2):
-        light.addcmul_(values[:, colour], columns[colour])
-    return light

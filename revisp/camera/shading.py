@@ -6,6 +6,7 @@ specification 1.4, chapter 6), with the centre in the middle of the frame.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["apply_shading", "check_shading", "correct_shading", "shading_at", "shading_gain"]
+    from revisp.cfa import CFA
+
+__all__ = ["apply_shading", "check_shading", "correct_shading", "plane_squares", "shading_at", "shading_gain"]
 
 
 _SQUARES = np.linspace(0, 1, 257)
@@ -61,11 +64,36 @@ def shading_gain(
         [1.44, 1.22, 1.44]
     """
     check_shading(coefficients)
+    down, along = (side.to(dtype) for side in _squares(height, width, place, device))
+    return shading_at(down[:, None] + along, coefficients).unsqueeze(0)
+
+
+@lru_cache(maxsize=1)  # a shot asks for its lens and for its correction
+def plane_squares(height: int, width: int, cfa: CFA, place: Place | None = None, *, device: Any = None) -> Tensor:
+    """Return the squares of the distance from the frame's middle of packed planes, for `shading_at`.
+
+    Args:
+        height: rows of the picture, even.
+        width: columns of the picture, even.
+        cfa: the Bayer phase of the planes.
+        place: where the picture lies in its frame; None: it is the whole frame.
+        device: device of the result.
+
+    Returns:
+        float32 ``[4, height / 2, width / 2]``. Do not change it: the same call returns it again.
+    """
+    rows, columns = zip(*cfa.offsets, strict=True)
+    down, along = (side.float().view(-1, 2).T for side in _squares(height, width, place, device))
+    return down[list(rows)][:, :, None] + along[list(columns)][:, None, :]
+
+
+def _squares(height: int, width: int, place: Place | None, device: Any) -> tuple[Tensor, Tensor]:
+    """Return what rows and columns add to the square of the distance from the middle, in double precision."""
     top, left, full_height, full_width = place or Place(0, 0, height, width)
     y = (torch.arange(height, dtype=torch.float64, device=device) + top + 0.5) * 2 - full_height
     x = (torch.arange(width, dtype=torch.float64, device=device) + left + 0.5) * 2 - full_width
-    down, along = ((side.square() / (full_height**2 + full_width**2)).to(dtype) for side in (y, x))
-    return shading_at(down[:, None] + along, coefficients).unsqueeze(0)
+    corner = full_height**2 + full_width**2
+    return y.square() / corner, x.square() / corner
 
 
 def shading_at(square: Tensor, coefficients: Sequence[float] | Tensor) -> Tensor:
@@ -105,7 +133,9 @@ def check_shading(coefficients: Sequence[float]) -> None:
     Raises:
         ConfigError: the gain is not positive everywhere.
     """
-    gain = np.polynomial.polynomial.polyval(_SQUARES, [1.0, *coefficients])
+    gain: Any = 0.0
+    for coefficient in reversed((1.0, *coefficients)):
+        gain = gain * _SQUARES + coefficient
     if not gain.min() > 0:
         raise ConfigError(
             f"shading coefficients {tuple(coefficients)} give a gain that is not positive everywhere"

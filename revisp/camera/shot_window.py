@@ -6,27 +6,31 @@ rendering run on the window alone.
 
 from __future__ import annotations
 
+from functools import cache
 from types import EllipsisType
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import torch
 
-from revisp.camera.detail import DENOISE_REACH, denoise, local_tone, sharpen, sharpen_reach
-from revisp.camera.highlights import roll_off, shoulder
+from revisp.camera.detail import DENOISE_REACH, sharpen_reach
+from revisp.camera.highlights import desaturation, shoulder
 from revisp.camera.isp import ISPSettings, linear_to_srgb, tone_curve
 from revisp.camera.jpeg import compress_jpeg, round_to_8_bits
-from revisp.camera.packed_light import even, packed_light
+from revisp.camera.packed_detail import denoise_planes, detail_of, local_tone_planes
+from revisp.camera.packed_light import packed_light
 from revisp.camera.packed_sensor import add_noise_, store_
-from revisp.camera.shading import shading_gain
-from revisp.camera.tables import read_tables
+from revisp.camera.profile import SRGB_TO_XYZ
+from revisp.camera.shading import plane_squares, shading_at
 from revisp.cfa import pack, unpack
-from revisp.demosaic import demosaic
+from revisp.demosaic import demosaic_planes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from revisp.camera.place import Place
     from revisp.camera.simulate import SimulatedCamera
+    from revisp.cfa import CFA
 
 __all__ = ["JPEG_GRID", "CropArea", "WindowShot", "shoot_window"]
 
@@ -37,7 +41,7 @@ CHROMA_REACH = 2
 """Pixels beyond a block that the enlargement of its chroma looks at."""
 
 INTERVALS = 4096
-"""Intervals of the table from light to encoded values."""
+"""Intervals of the table from the root of light to encoded values: the error is at most 1/20 of an 8-bit step."""
 
 
 class CropArea(NamedTuple):
@@ -60,16 +64,21 @@ class CropArea(NamedTuple):
         """Index of the rectangle in ``[..., H, W]``."""
         return ..., slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
-    def grown(self, pixels: int, multiples: tuple[int, int], size: tuple[int, int]) -> CropArea:
+    @property
+    def planes(self) -> tuple[EllipsisType, slice, slice]:
+        """Index of the rectangle, whose numbers are even, in packed planes ``[..., h, w]``."""
+        return CropArea(*(number // 2 for number in self)).of
+
+    def grown(self, pixels: int, multiple: int, size: tuple[int, int]) -> CropArea:
         """Return the least rectangle with some pixels around that begins and ends at multiples, or at the border.
 
         Args:
             pixels: how many pixels are around.
-            multiples: of rows and columns.
+            multiple: of rows and columns.
             size: rows and columns of the picture.
         """
         starts, ends = [], []
-        for start, length, multiple, side in zip(self[:2], self[2:], multiples, size, strict=True):
+        for start, length, side in zip(self[:2], self[2:], size, strict=True):
             starts.append(max(0, start - pixels) // multiple * multiple)
             ends.append(min(side, -((start + length + pixels) // -multiple) * multiple))
         return CropArea(starts[0], starts[1], ends[0] - starts[0], ends[1] - starts[1])
@@ -85,7 +94,8 @@ class WindowShot(NamedTuple):
     Attributes:
         srgb: the decoded JPEG in the window, ``[3, height, width]`` in [0, 1], in steps of 1/255.
         bayer: the RAW of all that was given, ``[1, H, W]``, as in `revisp.camera.simulate.SimulatedPair`.
-        raw_rgb: the RAW demosaiced by `revisp.demosaic.demosaic` (``"malvar"``), ``[3, H, W]``.
+        raw_rgb: the RAW in the window, demosaiced by `revisp.demosaic.demosaic` (``"malvar"``),
+            ``[3, height, width]``.
     """
 
     srgb: Tensor
@@ -109,7 +119,7 @@ def shoot_window(
     as much as those of two implementations of a curve.
 
     Args:
-        photo: sRGB ``[3, H, W]``, uint8, H and W at least 5. Its first pixel is that of a JPEG block.
+        photo: sRGB ``[3, H, W]``, uint8, H and W even and at least 6. Its first pixel is that of a JPEG block.
         camera: the camera.
         window: part of the photo.
         exposure: exposure of this shot in EV; at 0 the photo's display white becomes that of the JPEG.
@@ -124,48 +134,83 @@ def shoot_window(
         (torch.Size([3, 32, 32]), torch.Size([1, 64, 80]))
     """
     height, width = photo.shape[-2:]
-    profile = camera.profile
-    light = packed_light(photo[None], [camera], [exposure], profile.cfa, place).clamp_(0, camera.full_well)
-    noise = torch.randn((1, 1, height, width), generator=generator)
-    add_noise_(light, [camera.noise], pack(even(noise), profile.cfa))
-    planes = store_(light, [profile], quantise=True)[0]
-    bayer = unpack(planes, profile.cfa)[..., :height, :width]
-    raw_rgb = demosaic(bayer, profile.cfa, "malvar", gains=profile.gains)
-    blocks = window.grown(CHROMA_REACH, (JPEG_GRID, JPEG_GRID), (height, width))
-    srgb = _developed(raw_rgb, camera, place, blocks)
+    profile, cfa = camera.profile, camera.profile.cfa
+    blocks = window.grown(CHROMA_REACH, JPEG_GRID, (height, width))
+    with torch.inference_mode():  # saves a tenth; what is returned is made outside, so that it can be trained with
+        planes = packed_light(photo[None], [camera], [exposure], cfa, place).clamp_(0, camera.full_well)
+        add_noise_(planes, [camera.noise], pack(torch.randn((1, 1, height, width), generator=generator), cfa))
+        planes = store_(planes, [profile], quantise=True)[0]
+        colours = demosaic_planes(planes, cfa, profile.gains)
+        if camera.rendering is None:
+            srgb = _developed(colours, camera, place, blocks)
+        else:
+            srgb = camera.develop(unpack(colours, cfa).squeeze(1), place)[blocks.of]
     if camera.jpeg_quality is None:
         decoded = round_to_8_bits(srgb)
     else:
         decoded = compress_jpeg(srgb, camera.jpeg_quality, camera.jpeg_chroma)
-    return WindowShot(decoded[window.within(blocks).of].contiguous(), bayer, raw_rgb)
+    bayer = unpack(planes, cfa)
+    return WindowShot(decoded[window.within(blocks).of].contiguous(), bayer, _unpacked(colours, window, cfa))
 
 
-def _developed(raw_rgb: Tensor, camera: SimulatedCamera, place: Place | None, window: CropArea) -> Tensor:
-    """Return a window of what `SimulatedCamera.develop` makes of a RAW."""
-    if camera.rendering is not None:
-        return camera.develop(raw_rgb, place)[window.of]
-    settings, (height, width) = camera.settings, raw_rgb.shape[-2:]
-    balanced = raw_rgb * raw_rgb.new_tensor(camera.profile.gains).view(3, 1, 1)
+def _developed(colours: Tensor, camera: SimulatedCamera, place: Place | None, window: CropArea) -> Tensor:
+    """Return a window ``[3, height, width]`` of what `SimulatedCamera.develop` makes of a RAW ``[3, 4, h, w]``."""
+    settings, cfa = camera.settings, camera.profile.cfa
+    height, width = (2 * side for side in colours.shape[-2:])
+    balanced = colours * colours.new_tensor(camera.profile.gains).view(3, 1, 1, 1)
     if settings.shading:
-        balanced.mul_(shading_gain(height, width, settings.shading, place))
-    matrix = raw_rgb.new_tensor(camera.profile.camera_to_srgb * 2.0**settings.exposure)
-    linear = (matrix @ balanced.clamp_(0, 1).flatten(1)).view_as(balanced)
-    linear = local_tone(linear, settings.local_tone, settings.local_radius)
-    reach = DENOISE_REACH * (settings.denoise > 0)
-    reach += sharpen_reach(settings.sharpening_radius) * (settings.sharpening > 0)
-    down, along = (side if side % 2 else 2 for side in (height, width))  # denoising looks at every second pixel
-    around = window.grown(reach, (down, along), (height, width))
-    srgb = denoise(_encoded(linear[around.of], settings), settings.denoise)
-    return sharpen(srgb, settings.sharpening, settings.sharpening_radius)[window.within(around).of].clamp(0, 1)
+        squares = plane_squares(height, width, cfa, place, device=colours.device)
+        balanced.mul_(shading_at(squares, settings.shading))
+    matrix = camera.profile.camera_to_srgb * 2.0**settings.exposure
+    matrix = colours.new_tensor(np.concatenate([matrix, SRGB_TO_XYZ[1:2] @ matrix]))
+    linear = (matrix @ balanced.clamp_(0, 1).flatten(1)).view(4, *colours.shape[1:])
+    linear = local_tone_planes(linear[:3], linear[3:], settings.local_tone, settings.local_radius, cfa)
+    sharpened = settings.sharpening > 0
+    reach = DENOISE_REACH * (settings.denoise > 0) + sharpen_reach(settings.sharpening_radius) * sharpened
+    around = window.grown(reach, 2, (height, width))
+    srgb = denoise_planes(_encoded(linear[around.planes], settings), settings.denoise, cfa)
+    inside = window.within(around)
+    result = _unpacked(srgb, inside, cfa)
+    if sharpened:
+        result.add_(detail_of(srgb, settings.sharpening_radius, cfa)[inside.of], alpha=settings.sharpening)
+    return result
+
+
+def _unpacked(planes: Tensor, window: CropArea, cfa: CFA) -> Tensor:
+    """Return a window of the picture that packed planes ``[C, 4, h, w]`` make."""
+    tiles = window.grown(0, 2, (2 * planes.shape[-2], 2 * planes.shape[-1]))
+    return unpack(planes[tiles.planes], cfa)[:, 0][window.within(tiles).of].contiguous()
+
+
+@cache
+def _light() -> tuple[Tensor, Tensor]:
+    """Return light that rises as a square, from 0 to 1, and its sRGB values."""
+    light = torch.linspace(0, 1, INTERVALS + 1).square()
+    return light, linear_to_srgb(light)
+
+
+def _desaturated(linear: Tensor, settings: ISPSettings) -> Tensor:
+    """Roll light ``[3, ...]`` off by `desaturation`, in tables over the square root of the brightest channel."""
+    peak = linear.amax(dim=0).clamp_min_(0)
+    most = max(peak.amax().item(), 1.0)
+    tables = desaturation(_light()[0] * most, settings.knee, 2.0**settings.rolloff)
+    knot = peak.mul_(INTERVALS**2 / most).sqrt_().round_().to(torch.int32)
+    ratio, added = (table.index_select(0, knot.flatten()).view(knot.shape) for table in tables)
+    return torch.addcmul(added, linear, ratio)
 
 
 def _encoded(linear: Tensor, settings: ISPSettings) -> Tensor:
-    """Roll light off and encode it, by a table of one channel."""
-    white = 2.0**settings.rolloff if settings.highlights == "shoulder" else 1.0
-    display = torch.linspace(0, 1, INTERVALS + 1)
+    """Roll light off and encode it, by a table over the square root of the light, which is as even as the eye."""
+    white = 1.0
+    light, encoded = _light()
     if settings.highlights == "shoulder":
-        display = shoulder(display * white, settings.knee, white)
+        white = 2.0**settings.rolloff
+        encoded = linear_to_srgb(shoulder(light * white, settings.knee, white))
     elif settings.highlights == "desaturate":
-        linear = roll_off(linear, "desaturate", knee=settings.knee, rolloff=settings.rolloff)
-    curve = tone_curve(linear_to_srgb(display), settings.contrast, settings.gamma, settings.lift)
-    return read_tables(curve[None], (linear[None] / white).clamp_(0, 1))[0]
+        linear = _desaturated(linear, settings)
+    curve = tone_curve(encoded, settings.contrast, settings.gamma, settings.lift)
+    srgb = torch.empty_like(linear, memory_format=torch.contiguous_format)
+    for light, values in zip(linear, srgb, strict=True):  # each fits into the processor's cache
+        knot = light.clamp(0, white).mul_(INTERVALS**2 / white).sqrt_().round_().to(torch.int32)
+        torch.index_select(curve, 0, knot.flatten(), out=values.view(-1))
+    return srgb

@@ -24,6 +24,9 @@ from revisp.mask import THRESHOLDS, overexposure_mask
 
 __all__ = ["PhotoCache"]
 
+LAYOUT = "[3, H, W]"
+"""Axes of the pixels. Files of another layout are not found."""
+
 
 class PhotoCache:
     """A folder of decoded photos, three bytes a pixel. A photo is decoded again if its file or a setting changes.
@@ -51,7 +54,7 @@ class PhotoCache:
         """Decode a photo, unless the folder contains it already.
 
         Returns:
-            Two NumPy files: the pixels, uint8 ``[H, W, 3]``, H and W even; and (row, column) of the pixels that
+            Two NumPy files: the pixels, uint8 ``[3, H, W]``, H and W even; and (row, column) of the pixels that
             are overexposed at ``exposure``, int32 ``[n, 2]``. If there are more than `MAX_OE`, so many are drawn
             of them.
 
@@ -67,7 +70,7 @@ class PhotoCache:
                 raise ImageError(f"{path}: {width}x{height} pixels, at least {MIN_SIDE} a side are needed")
             stored = (photo[:, :height, :width] * 255).round().byte()
             _save(positions, self._overexposed(stored))
-            _save(pixels, stored.permute(1, 2, 0).contiguous().numpy())
+            _save(pixels, stored.numpy())
         return pixels, positions
 
     def require_space(self, paths: Iterable[Path]) -> None:
@@ -89,7 +92,7 @@ class PhotoCache:
             state = path.stat()
         except OSError as error:
             raise ImageError(f"{path}: {error.strerror}") from error
-        known = (str(path.resolve()), state.st_size, state.st_mtime_ns, self.exposure, self.max_side)
+        known = (str(path.resolve()), state.st_size, state.st_mtime_ns, self.exposure, self.max_side, LAYOUT)
         key = hashlib.sha256(repr(known).encode()).hexdigest()[:32]
         return self.folder / f"{key}.npy", self.folder / f"{key}.oe.npy"
 

@@ -12,6 +12,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from revisp.demosaic import Demosaic, demosaic
 from revisp.errors import ConfigError, DataError, ImageError
 from revisp.io.camera_file import load_camera
 from revisp.io.file_names import PHOTO_ENDINGS
-from revisp.io.npy import open_npy, read_npy
+from revisp.io.npy import open_npy
 from revisp.io.photo_folder import PhotoFolder, read_photo_folder
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 SIMULATED_MARGIN = 32
 """Pixels around a window that are simulated with it: DemosaicNet and local tone mapping depend on them."""
 
+MOST_OPEN = 256
+"""Files that a process keeps open: to open one takes as long as several steps of a shot."""
+
 VAL_SHARE = 0.2
 
 
@@ -55,7 +59,7 @@ class SimulatedPhoto:
 
     Args:
         name: its name in reports.
-        pixels: the decoded photo, a NumPy file of uint8 ``[H, W, 3]``, H and W even.
+        pixels: the decoded photo, a NumPy file of uint8 ``[3, H, W]``, H and W even.
         overexposed: NumPy file of the positions around which overexposed crops are cut (`PhotoCache`).
         profile: the data set's camera; the simulated cameras have its Bayer phase.
         camera: the camera; None draws one for each window.
@@ -84,7 +88,7 @@ class SimulatedPhoto:
         self.demosaic = demosaic
         self._pixels = pixels
         self._positions = overexposed
-        self.height, self.width = open_npy(pixels).shape[:2]
+        self.height, self.width = open_npy(pixels).shape[1:]
         self.frame = Place(0, 0, self.height, self.width)
         self.has_overexposed = len(self.overexposed()) > 0
 
@@ -94,16 +98,16 @@ class SimulatedPhoto:
         They are found in the photo, before any camera. In a shot of less exposure, a crop around them may have no
         overexposed pixel; in a shot of more exposure, it has many more.
         """
-        return read_npy(self._positions)
+        return _opened(self._positions)
 
     def brightness(self) -> np.ndarray[Any, Any]:
         """Return the photo's own linear light at every `BRIGHTNESS_STEP`-th row and column, before any camera.
 
         Camera and exposure decide how bright the RAW becomes, but not which positions are brighter than others.
         """
-        stored = open_npy(self._pixels)[::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP]
+        stored = _opened(self._pixels)[:, ::BRIGHTNESS_STEP, ::BRIGHTNESS_STEP]
         light: np.ndarray[Any, Any] = srgb_to_linear(torch.from_numpy(stored.astype(np.float32) / 255)).numpy()
-        return light.transpose(2, 0, 1)
+        return light
 
     @torch.no_grad()
     def read(self, top: int, left: int, height: int, width: int, *, seed: int = 0) -> Sample:
@@ -113,8 +117,8 @@ class SimulatedPhoto:
         whole photo.
         """
         y, x = (max(0, start - SIMULATED_MARGIN) // JPEG_GRID * JPEG_GRID for start in (top, left))
-        pixels = open_npy(self._pixels)[y : top + height + SIMULATED_MARGIN, x : left + width + SIMULATED_MARGIN]
-        photo = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        bottom, right = (-((end + SIMULATED_MARGIN) // -2) * 2 for end in (top + height, left + width))
+        photo = torch.from_numpy(np.ascontiguousarray(_opened(self._pixels)[:, y:bottom, x:right]))
         window = CropArea(top - y, left - x, height, width)
         drawn = () if self.fixed else (seed, top, left)
         camera, exposure = self._shot(_generator(self.name, *drawn))
@@ -126,7 +130,7 @@ class SimulatedPhoto:
             place=self.frame.crop(y, x),
             generator=_generator(self.name, seed, top, left, 1),
         )
-        target = shot.raw_rgb
+        bayer, target = shot.bayer[window.of].contiguous(), shot.raw_rgb
         if self.demosaic.method != "malvar":
             target = demosaic(
                 shot.bayer,
@@ -134,9 +138,8 @@ class SimulatedPhoto:
                 self.demosaic.method,
                 gains=camera.profile.gains,
                 network=self.demosaic.network,
-            )
-        bayer = shot.bayer[window.of].contiguous()
-        return Sample(shot.srgb, bayer, target[window.of].contiguous(), self.name, torch.ones_like(bayer))
+            )[window.of].contiguous()
+        return Sample(shot.srgb, bayer, target, self.name, torch.ones_like(bayer))
 
     def _shot(self, generator: torch.Generator) -> tuple[SimulatedCamera, float]:
         low, high = self.exposures
@@ -248,6 +251,12 @@ def simulated(*, photos: str | Path, **options: Any) -> PairDataModule:
     """
     source = SimulatedSource(photos, **taken_by(SimulatedSource, options))
     return PairDataModule(source, **options)
+
+
+@lru_cache(maxsize=MOST_OPEN)
+def _opened(path: Path) -> np.ndarray[Any, Any]:
+    """Open a file of a `PhotoCache`, and keep the last ones open."""
+    return open_npy(path)
 
 
 def _generator(name: str, *numbers: int) -> torch.Generator:
