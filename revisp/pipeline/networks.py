@@ -211,7 +211,10 @@ class PipelineNetworks(nn.Module):
             return None if self.base is None else srgb
         place = self.place_of(srgb) if place is None else place
         assert place is not None
-        x = torch.cat([srgb, mask, place] if self.config["mask_channel"] else [srgb, place], dim=1)
+        channels = [srgb, mask, place] if self.config["mask_channel"] else [srgb, place]
+        if self.training:  # the base works channel by channel, for which channels last is slow
+            channels = [channel.contiguous() for channel in channels]
+        x = torch.cat(channels, dim=1)
         if isinstance(self.base, Fitted):
             return x
         with full_precision(x):

@@ -28,7 +28,8 @@ from revisp.training.callbacks import PlainProgress, TerminalProgress
 from revisp.training.checkpoints import AtomicCheckpointIO
 from revisp.training.estimate import EstimateTraining
 from revisp.training.pretrained import choose_learning, start_from
-from revisp.training.task import RefineTraining, ReverseISPTask, Schedule
+from revisp.training.schedule import Schedule
+from revisp.training.task import RefineTraining, ReverseISPTask
 
 __all__ = [
     "Training",
@@ -132,7 +133,8 @@ def build_model(cfg: DictConfig, profile: CameraProfile) -> ReverseISP:
 def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
     """Return the training task of a configuration."""
     refine = {key: value for key, value in as_dict(cfg.get("refine")).items() if key != "network"}
-    optimizer = instantiate(cfg.optimizer, _partial_=True)
+    scaled = {"fused": False} if str(cfg.trainer.precision).startswith("16") else {}  # float16: see its clipping
+    optimizer = instantiate(cfg.optimizer, _partial_=True, **scaled)
     optimizer([torch.nn.Parameter(torch.zeros(1))])  # refuses wrong settings before the data are prepared
     return ReverseISPTask(
         model,

@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins import Precision
+from pytorch_lightning.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
@@ -28,12 +30,14 @@ from revisp.metrics.by_region import SCORES, psnr_ssim
 from revisp.metrics.regions import ScoredPlanes, scored_planes
 from revisp.mosaic import mosaic
 from revisp.pipeline import Reconstruction, ReverseISP
+from revisp.pipeline.reconstruction import Parts
 from revisp.refine import yuv_loss
 from revisp.training.baselines import Baseline, fit_pairs, fitted_baselines, place_in, without_place
 from revisp.training.estimate import EstimateTraining, train_estimate
 from revisp.training.pretrained import fit_shares
+from revisp.training.schedule import Schedule
 
-__all__ = ["Fittable", "RefineTraining", "ReverseISPTask", "Schedule"]
+__all__ = ["Fittable", "RefineTraining", "ReverseISPTask"]
 
 log = logging.getLogger(__name__)
 
@@ -50,35 +54,6 @@ RIVALS = {
 
 DARKEST_TOLD = 1e-4
 """RAW below which EV are not told apart."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Schedule:
-    """Learning-rate factor over a training: linear warm-up, then a cosine.
-
-    Attributes:
-        warmup: share of all steps in which the rate rises linearly.
-        final_factor: share of the full rate that remains at the end.
-
-    Raises:
-        ConfigError: a share is outside [0, 1].
-    """
-
-    warmup: float = 0.05
-    final_factor: float = 0.01
-
-    def __post_init__(self) -> None:
-        for name in ("warmup", "final_factor"):
-            if not 0 <= float(getattr(self, name)) <= 1:
-                raise ConfigError(f"schedule.{name} must lie in [0, 1], got {getattr(self, name)}")
-
-    def factor(self, step: int, total: int) -> float:
-        """Return the share of the full learning rate at a step of ``total`` steps, the number expected so far."""
-        ramp = max(1, round(self.warmup * total))
-        if step < ramp:
-            return (step + 1) / ramp
-        progress = min(1.0, (step - ramp) / max(1, total - ramp))
-        return self.final_factor + (1 - self.final_factor) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -250,18 +225,19 @@ class ReverseISPTask(pl.LightningModule):
         with torch.set_grad_enabled(stage.branches):
             mask = self.model.overexposure_mask(srgb)
             estimate = self.model.estimate(srgb)
-            out, auxiliary = self.model.compose(
+            parts, auxiliary = self.model.run_branches(
                 srgb, mask, auxiliary=self.loss.needs - GIVEN, estimate=estimate, gain=gain, place=place
             )
         total = srgb.new_zeros(())
         if stage.branches:
             given = {"srgb": srgb, "cfa": self.model.cfa}
             context = {name: {**extra, **given} for name, extra in auxiliary.items()}
-            result = self._loss(out, batch, context, self._clean_raw(batch, estimate))
+            result = self._loss(parts, mask, batch, context, self._clean_raw(batch, estimate))
             total = total + result.total
             self.log_dict({f"train/{name}": value for name, value in result.terms.items()}, batch_size=len(srgb))
         if stage.refine:
-            refined = torch.where(batch.valid > 0, self.model.refined(out.mosaiced), batch.bayer)
+            mosaiced = self.model.to_bayer(self.model.mix(parts, self.model.shares(mask)))
+            refined = torch.where(batch.valid > 0, self.model.refined(mosaiced), batch.bayer)
             yuv = yuv_loss(refined, batch.bayer, self.model.cfa) / batch.valid.mean().clamp_min(1e-6)
             total = total + self.refine_training.weight * yuv
             self.log("train/refine_yuv", yuv.detach(), batch_size=len(srgb))
@@ -282,18 +258,20 @@ class ReverseISPTask(pl.LightningModule):
 
     def _loss(
         self,
-        out: Reconstruction,
+        parts: Parts,
+        mask: Tensor,
         batch: Sample,
         context: Mapping[str, Mapping[str, Any]],
         clean_raw: Tensor | None,
     ) -> LossResult:
         """Compare a batch with its ground truth."""
         if isinstance(self.loss, FusionLoss):
-            result = self.loss(out.oe, out.noe, batch.target, out.mask, batch.valid, context, noe_target=clean_raw)
-            return LossResult(*result)
+            oe, noe = parts["oe"], parts["noe"]
+            return LossResult(*self.loss(oe, noe, batch.target, mask, batch.valid, context, noe_target=clean_raw))
         if self.loss.target == "raw_rgb":
-            return LossResult(*self.loss(out.raw_rgb, batch.target, batch.valid, context["plain"]))
-        planes, truth, valid = (pack(x, self.model.cfa) for x in (out.mosaiced, batch.bayer, batch.valid))
+            return LossResult(*self.loss(parts["plain"], batch.target, batch.valid, context["plain"]))
+        bayer = self.model.to_bayer(parts["plain"])
+        planes, truth, valid = (pack(x, self.model.cfa) for x in (bayer, batch.bayer, batch.valid))
         return LossResult(*self.loss(planes, truth, valid.amin(dim=1, keepdim=True), context["plain"]))
 
     def configure_optimizers(self) -> Any:
@@ -305,6 +283,23 @@ class ReverseISPTask(pl.LightningModule):
             optimizer, lambda step: self.schedule.factor(step, self._steps(step, total))
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients, those of a fused optimizer too: Lightning refuses these in every mixed precision.
+
+        Only float16 has a gradient scaler, whose work a fused optimizer does by itself.
+        """
+        precision = self.trainer.precision_plugin
+        if getattr(precision, "scaler", None) is not None or not gradient_clip_val:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+            return
+        algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+        Precision.clip_gradients(precision, optimizer, gradient_clip_val, algorithm)
 
     def _steps(self, step: int, total: float) -> int:
         """Return the expected number of steps: ``total`` or, if time is limited, an estimate from the pace."""
