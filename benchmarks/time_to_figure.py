@@ -124,7 +124,9 @@ def main() -> None:
         print(f"seed {seed}: {before[-1]} {now[-1]}", file=sys.stderr, flush=True)
     parts = [f"Before: commit {commit_of(arguments.before)}"]
     for figure in arguments.figures:
-        parts.append(table(arguments.seeds, [compare(row["before"], row["now"], figure) for row in curves], figure))
+        parts.append(
+            table(arguments.seeds, [compare(row["before"], row["now"], figure) for row in curves], figure)
+        )
     keep(arguments.json, "\n\n".join(parts), curves)
 
 

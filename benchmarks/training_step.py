@@ -3,8 +3,9 @@
 python benchmarks/training_step.py                             # batches of 8 crops, about ten minutes on two cores
 python benchmarks/training_step.py default --crop 96 --rounds 7 --json training_step.json
 
-A step is the prediction of a batch, the losses of both branches and their gradients, and Adam. ``fast`` is what
-revisp-train takes by itself on processors with bf16; ``plain`` is eager, fp32, channels first. Every way runs in a
+A step is the prediction of a batch, the losses of both branches and their gradients, and Adam. The default stands on
+its base, the paper's networks on none. ``fast`` is what
+revisp-train takes by itself on processors with bf16; ``plain`` is eager, fp32, channels first, and Adam weight by weight. Every way runs in a
 process of its own, and rounds over all ways are repeated.
 """
 
@@ -25,7 +26,7 @@ WAYS = {
     "channels-last alone": ("last",),
     "bf16 alone": ("bf16",),
     "channels-last, bf16": ("last", "bf16"),
-    "fast": ("keep", "last", "bf16"),
+    "fast": ("keep", "last", "bf16", "fused"),
 }
 
 PAPER = ("backbone.width=64", "backbone.depth=5", "backbone.norm=batch", "backbone.block=1")
@@ -47,18 +48,20 @@ def measure(name: str, way: str, batch: int, crop: int) -> dict[str, float]:
     settings = compose(["+backbone=unet", *PAPER] if name == "paper" else ["+backbone=unet"])
     network = {key: value for key, value in settings.backbone.items() if key != "name"}
     layout = torch.channels_last if "last" in steps else torch.contiguous_format
-    model = ReverseISP("unet", backbone_kwargs=network).to(memory_format=layout).train()
+    base = None if name == "paper" else settings.pipeline.base
+    model = ReverseISP("unet", backbone_kwargs=network, base=base).to(memory_format=layout).train()
     photos = torch.rand(batch, 3, crop, crop).contiguous(memory_format=layout)
     photos[..., : crop // 8] = 1
     target = torch.rand(batch, 3, crop, crop).contiguous(memory_format=layout)
     valid = torch.ones(batch, 1, crop, crop)
     loss = build_loss(as_dict(settings.loss), model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4, fused="fused" in steps)
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled="bf16" in steps):
-            out = model.reconstruct(photos)
-        total, _ = loss(out.oe, out.noe, target, out.mask, valid, {"oe": {}, "noe": {}})
+            mask = model.overexposure_mask(photos)
+            parts, _ = model.run_branches(photos, mask)
+        total, _ = loss(parts["oe"], parts["noe"], target, mask, valid, {"oe": {}, "noe": {}})
         optimizer.zero_grad()
         total.backward()
         optimizer.step()

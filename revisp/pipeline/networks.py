@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from revisp.backbones import resolve_spec
 from revisp.backbones.base import run_part
@@ -103,6 +104,7 @@ class PipelineNetworks(nn.Module):
         estimate: PhotoEstimate | None = None,
         gain: Tensor | None = None,
         place: Tensor | None = None,
+        samples: Mapping[str, Tensor] | None = None,
     ) -> tuple[Parts, Auxiliary]:
         """Run all networks.
 
@@ -115,6 +117,8 @@ class PipelineNetworks(nn.Module):
             gain: what the photos' gain maps say, as for `gain_channel`; None: they have none.
             place: coordinates of the pixels in their photos, ``[B, 3, H, W]`` (`revisp.camera.place.place_map`),
                 for a model that `needs_place`; None: ``srgb`` are whole photos.
+            samples: which samples matter, bool ``[B]``, by network. A network without BatchNorm is not run on the
+                others: it predicts zeros there. Networks that are not named are run on all.
 
         Returns:
             The predictions ``[B, C, H, W]`` by part, with C = `raw_channels`, clamped in evaluation mode; and the
@@ -131,7 +135,9 @@ class PipelineNetworks(nn.Module):
         parts: Parts = {}
         more: Auxiliary = {}
         for name, network in self.branches.items():
-            y, extra = network.forward_auxiliary(x) if wanted else (network(x), {})  # type: ignore[operator]
+            y, extra = (
+                network.forward_auxiliary(x) if wanted else (_run_on(network, x, (samples or {}).get(name)), {})  # type: ignore[operator]
+            )
             parts |= self._parts(name, self._cut_out(y, size), base_raw, estimate, gain)
             more |= self._auxiliary(name, {key: extra[key] for key in wanted}, size)
         return self._clamped(parts), more
@@ -366,3 +372,13 @@ class PipelineNetworks(nn.Module):
             head: {key: value[:, :, at].flatten(1, 2) for key, value in divided.items()}
             for at, head in enumerate(heads)
         }
+
+
+def _run_on(network: nn.Module, x: Tensor, samples: Tensor | None) -> Tensor:
+    """Run a network on some samples of a batch, at least on one so that its weights get gradients."""
+    if samples is None or bool(samples.all()) or any(isinstance(part, _BatchNorm) for part in network.modules()):
+        y: Tensor = network(x)
+        return y
+    chosen = samples.nonzero()[:, 0] if bool(samples.any()) else samples.new_zeros(1, dtype=torch.long)
+    some = network(x[chosen])
+    return some.new_zeros(len(x), *some.shape[1:]).index_copy(0, chosen, some)

@@ -226,7 +226,13 @@ class ReverseISPTask(pl.LightningModule):
             mask = self.model.overexposure_mask(srgb)
             estimate = self.model.estimate(srgb)
             parts, auxiliary = self.model.run_branches(
-                srgb, mask, auxiliary=self.loss.needs - GIVEN, estimate=estimate, gain=gain, place=place
+                srgb,
+                mask,
+                auxiliary=self.loss.needs - GIVEN,
+                estimate=estimate,
+                gain=gain,
+                place=place,
+                samples=None if stage.refine else self._seen(mask),
             )
         total = srgb.new_zeros(())
         if stage.branches:
@@ -243,6 +249,13 @@ class ReverseISPTask(pl.LightningModule):
             self.log("train/refine_yuv", yuv.detach(), batch_size=len(srgb))
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(srgb))
         return total
+
+    def _seen(self, mask: Tensor) -> dict[str, Tensor]:
+        """Return the samples that matter to a branch, bool ``[B]``, if its loss is of its region alone."""
+        if not isinstance(self.loss, FusionLoss):
+            return {}
+        learning = {"oe": (self.loss.oe, mask > 0), "noe": (self.loss.noe, mask < 1)}
+        return {name: region.flatten(1).any(1) for name, (loss, region) in learning.items() if not loss.full_image}
 
     def _clean_raw(self, batch: Sample, estimate: PhotoEstimate | None) -> Tensor | None:
         """Return the target of the NOE branch on an estimated base: the base's RAW of the clean photo.
