@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -69,7 +70,8 @@ def encode_directory(entries: Mapping[int, Tag], offset: int) -> bytes:
 
 def directory_size(entries: Mapping[int, Tag]) -> int:
     """Return the bytes that `encode_directory` makes of ``entries``; the size of the numbers does not matter."""
-    return len(encode_directory(entries, 0))
+    sizes = [_size(tag, entry) for tag, entry in entries.items()]
+    return 2 + 12 * len(sizes) + 4 + sum(size + size % 2 for size in sizes if size > 4)
 
 
 def decode_directory(block: bytes, offset: int) -> dict[int, Tag]:
@@ -116,6 +118,14 @@ def _value(block: bytes, at: int, kind: Kind, number: int, order: str) -> bytes 
     return data if order == "<" or width == 1 else np.frombuffer(data, f">u{width}").byteswap().tobytes()
 
 
+def _size(tag: int, entry: Tag) -> int:
+    """Return the number of bytes of a value."""
+    if isinstance(entry.values, str):
+        return len(_text(tag, entry.values))
+    count = 1 if isinstance(entry.values, bytes) else struct.calcsize(f"={_PACK[entry.kind]}")
+    return count * len(entry.values)
+
+
 def _encode(tag: int, entry: Tag) -> tuple[int, bytes]:
     """Return the count and the bytes of a value."""
     if isinstance(entry.values, str):
@@ -135,10 +145,15 @@ def _numbers(entry: Tag) -> Iterator[Any]:
     """Yield the numbers of a value; a rational has two."""
     for value in entry.values:
         if entry.kind in ("rational", "srational"):
-            ratio = Fraction(value).limit_denominator(10**6)
-            yield from (ratio.numerator, ratio.denominator)
+            yield from _ratio(value)
         else:
             yield value
+
+
+@lru_cache(maxsize=1024)  # the matrices of a camera are the same in each of its files
+def _ratio(value: float | Fraction) -> tuple[int, int]:
+    ratio = Fraction(value).limit_denominator(10**6)
+    return ratio.numerator, ratio.denominator
 
 
 def _text(tag: int, text: str) -> bytes:

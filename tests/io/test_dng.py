@@ -23,7 +23,7 @@ from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, OutputError, ShapeError
 from revisp.io import PhotoMetadata, read_metadata, read_raw, write_dng
 from revisp.io.dng import Provenance, read_provenance
-from revisp.io.ifd import Tag, encode_directory
+from revisp.io.ifd import Tag, directory_size, encode_directory
 from revisp.io.photo_record import PhotoRecord
 from revisp.mosaic import mosaic
 
@@ -239,6 +239,8 @@ def test_directories_read_back_by_tifffile(text: str, ratio: Fraction, words: li
     pixel = {256: [1], 257: [1], 258: [8], 262: [1], 273: [0], 277: [1], 278: [1], 279: [1]}
     entries = {tag: Tag("short", values) for tag, values in pixel.items()}
     entries |= {270: Tag("ascii", text), 60000: Tag("srational", [ratio]), 60001: Tag("short", words)}
+    entries[60002] = Tag("undefined", bytes(words[0] % 7))
+    assert directory_size(entries) == len(encode_directory(entries, at))
     blob = struct.pack("<2sHI", b"II", 42, at).ljust(at, b"\0") + encode_directory(entries, at)
     with tifffile.TiffFile(io.BytesIO(blob)) as tiff:
         tags = tiff.pages.first.tags
