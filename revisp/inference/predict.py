@@ -169,7 +169,8 @@ def _predict_each(
     gains = _of_each(told.gain, 1, "gain", srgb)
     places = _of_each(told.place, PLACE_CHANNELS, "place", srgb)
     was_training = model.training
-    model.eval()
+    if any(module.training for module in model.modules()):  # to set each module takes a while for a thumbnail
+        model.eval()
     try:
         with torch.inference_mode():
             before = resident_memory()
@@ -183,7 +184,8 @@ def _predict_each(
                 done.append(run(networks, _tidying(progress, before + stages[0].rest), refine))
             return done
     finally:
-        model.train(was_training)
+        if was_training:
+            model.train()
 
 
 def _join(photos: list[Reconstruction], join: Callable[[tuple[Tensor, ...]], Tensor]) -> Reconstruction:

@@ -27,8 +27,8 @@ from revisp.pipeline.reconstruction import Auxiliary, Parts
 
 __all__ = ["PipelineNetworks"]
 
-STRIP_ROWS = 64
-"""Rows of a tile that are composed at once: what the dozen steps make of them fits into a processor's cache."""
+STRIP_PIXELS = 3 * 2**15
+"""Pixels of a tile that are composed at once: what the dozen steps make of them fits into a processor's cache."""
 
 
 class PipelineNetworks(nn.Module):
@@ -345,8 +345,9 @@ class PipelineNetworks(nn.Module):
     ) -> Parts:
         """Return the result of `_parts`, clamped. What is computed of a strip stays in the processor's cache."""
         found: Parts = {}
-        for top in range(0, y.shape[-2], STRIP_ROWS):
-            rows = (..., slice(top, top + STRIP_ROWS), slice(None))
+        height = max(1, STRIP_PIXELS // y.shape[-1])
+        for top in range(0, y.shape[-2], height):
+            rows = (..., slice(top, top + height), slice(None))
             base, told = (None if x is None else x[rows] for x in (base_raw, gain))
             for part, value in self._clamped(self._parts(name, y[rows], base, estimate, told)).items():
                 if part not in found:
