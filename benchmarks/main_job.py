@@ -110,6 +110,11 @@ def table(name: str, metrics: dict[str, float | None], seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
+def place(name: str) -> re.Pattern[str]:
+    """Return the pattern of what stands between the marks of a table."""
+    return re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
+
+
 def _cell(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
@@ -128,8 +133,7 @@ def main() -> None:
         filled = table(name, metrics | score_package(JOBS[name]), seconds)
         sys.stdout.write(filled)
         if arguments.readme:
-            place = re.compile(rf"(?<=<!-- {name} -->\n).*?(?=<!-- /{name} -->)", re.DOTALL)
-            README.write_text(place.sub(lambda _, filled=filled: filled, README.read_text()))
+            README.write_text(place(name).sub(lambda _, filled=filled: filled, README.read_text()))
 
 
 if __name__ == "__main__":
