@@ -11,6 +11,7 @@ from pathlib import Path
 from revisp.errors import ConfigError, ImageError, OutputError
 from revisp.io.file_names import OUTPUT_ENDINGS, PREVIEW_ENDING
 from revisp.io.photo_folder import read_photo_folder
+from revisp.io.storage import is_address
 
 __all__ = [
     "Conversion",
@@ -114,7 +115,7 @@ def read_photo_list(path: Path) -> list[Path]:
     Empty lines and lines that begin with ``#`` are skipped.
 
     Raises:
-        ImageError: the file cannot be read, is not text, or names no photo.
+        ImageError: the file cannot be read, is not text, names no photo, or names an address.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -125,10 +126,12 @@ def read_photo_list(path: Path) -> list[Path]:
     if "\0" in text:  # bytes, or UTF-16
         raise ImageError(f"{path}: not a text file (UTF-8) that names photos, one a line")
     lines = [line.strip() for line in text.splitlines()]
-    photos = [path.parent / line for line in lines if line and not line.startswith("#")]
-    if not photos:
+    names = [line for line in lines if line and not line.startswith("#")]
+    if not names:
         raise ImageError(f"{path}: names no photo; write one path a line")
-    return photos
+    if address := next(filter(is_address, names), None):
+        raise ImageError(f"{path}: names the address {address}: give addresses as words of the command")
+    return [path.parent / name for name in names]
 
 
 def parse_part(text: str) -> tuple[int, int]:

@@ -68,6 +68,14 @@ def test_a_list_in_another_encoding_is_refused(tmp_path, content):
         read_photo_list(tmp_path / "list.txt")
 
 
+def test_a_list_that_names_an_address_is_refused(tmp_path):
+    (tmp_path / "list.txt").write_text("a.jpg\ns3://bucket/b.jpg\n")
+    with pytest.raises(
+        ImageError, match=r"list.txt: names the address s3://bucket/b.jpg: give addresses as words"
+    ):
+        read_photo_list(tmp_path / "list.txt")
+
+
 def test_a_folder_that_cannot_be_read_is_an_error_of_the_user(album, tmp_path, monkeypatch):
     def refuse(folder):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
