@@ -67,7 +67,8 @@ def photos_at(address: str) -> list[str]:
         files, path = _open(address)
         if not files.isdir(path):
             return [address]
-        names = {PurePosixPath(str(file)).name for file in files.ls(path, detail=False)}
+        inside = (file for file in files.ls(path, detail=True) if file["type"] != "directory")
+        names = {PurePosixPath(str(file["name"])).name for file in inside}
         found = [
             name
             for name in sorted(names, key=natural_key)

@@ -19,7 +19,7 @@ def bucket(photo: Path):
     """A store in memory with a folder of two photos, and other files."""
     files = fsspec.filesystem("memory")
     _empty(files)
-    for name in ("img2.jpg", "img10.jpg", ".hidden.jpg", "img2.preview.png", "notes.txt"):
+    for name in ("img2.jpg", "img10.jpg", ".hidden.jpg", "img2.preview.png", "notes.txt", "folder.jpg/a.jpg"):
         files.pipe_file(f"/bucket/photos/{name}", photo.read_bytes())
     yield files
     _empty(files)
