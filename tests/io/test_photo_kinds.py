@@ -266,6 +266,15 @@ def test_only_samples_that_say_so_are_alpha(tmp_path: Path, extra: list[str | in
             _read(tmp_path / "a.tif")
 
 
+def test_where_white_is_zero_opaque_is_not(tmp_path: Path):
+    grey = _stored(16)[..., :1]
+    pixels = np.dstack([65535 - grey, np.full_like(grey, 65535)])
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric="miniswhite", planarconfig="contig", extrasamples=["unassalpha"]
+    )
+    assert np.abs(_read(tmp_path / "a.tif") - grey / 65535).max() < 1e-6
+
+
 @pytest.mark.parametrize("compression", ["webp", "jpegxl", "jpeg2000", "png", "zstd", "lzma", "lerc", "packbits"])
 def test_compressions_of_8_bits_are_read(tmp_path: Path, compression: str):
     tifffile.imwrite(tmp_path / "a.tif", _stored(8), photometric="rgb", compression=compression)

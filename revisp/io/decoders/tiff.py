@@ -209,10 +209,12 @@ def _deep(stored: Any, page: _Page, path: Path) -> tuple[Array, str, int]:
         raise ValueError(f"its pixels have the axes {stored.axes}")
     if stored.axes.startswith("S"):
         pixels = pixels.transpose(1, 2, 0)
+    if photometric == _WHITE_IS_ZERO:  # its alpha is not
+        pixels = (
+            np.concatenate([white - pixels[..., :1], pixels[..., 1:]], -1) if pixels.ndim == 3 else white - pixels
+        )
     if pixels.ndim == 3:
         pixels = _without_extra(pixels, page)
-    if photometric == _WHITE_IS_ZERO:
-        pixels = white - pixels
     pixels = upright(pixels, page.first(_ORIENTATION, 1))
     return pixels, "CMYK" if photometric == _CMYK else mode_of(pixels), white
 
