@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -82,6 +83,14 @@ class BackboneSpec:
     def __deepcopy__(self, memo: dict[int, Any]) -> BackboneSpec:
         """Return the same object, so that models can be copied. A spec is immutable."""
         return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what it is made of, so that models reach worker processes that start anew, as on macOS."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        plain = {
+            name: dict(value) if isinstance(value, MappingProxyType) else value for name, value in values.items()
+        }
+        return partial(type(self), **plain), ()
 
 
 def run_part(network: nn.Module, x: Tensor, rows: slice, columns: slice) -> Tensor:

@@ -385,3 +385,12 @@ def test_raw_of_a_model_without_camera_clips_at_white():
 def test_what_is_no_photo_is_refused(photos, message):
     with pytest.raises(ShapeError, match=message):
         RGBToRAW()(photos)
+
+
+def test_a_model_reaches_workers_that_start_anew():
+    """As on macOS and Windows, where a data loader sends its data set to each worker as bytes."""
+    model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2}, profile=SIMULATED.profile)
+    to_raw = RGBToRAW(model, noise=None)
+    sent = pickle.loads(pickle.dumps(to_raw))
+    photos = _random()
+    assert torch.equal(sent(photos), to_raw(photos))
