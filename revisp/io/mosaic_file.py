@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "as_array",
     "named_program",
     "read_mosaic",
     "read_note",
     "read_planes",
+    "require_normalised",
     "single_mosaic",
     "stored_mosaic",
     "write_mosaic",
@@ -39,6 +41,38 @@ Array = np.ndarray[Any, Any]
 
 _SOFTWARE = 305
 
+_SPARSE, _MOST_MEDIAN = 4, 2.0
+"""Every how many rows and columns are looked at, and the most that a normalised RAW may have as its median: one of
+which half lies a stop above white holds nothing."""
+
+
+def as_array(raw: Tensor | Array, name: str) -> Array:
+    """Return a RAW, tensor or array, as an array; bfloat16, which numpy lacks, becomes float32.
+
+    Raises:
+        ShapeError: it is neither.
+    """
+    if isinstance(raw, np.ndarray):
+        return raw
+    if not hasattr(raw, "detach"):
+        raise ShapeError(f"{name} must be a torch tensor or a numpy array, got {type(raw).__name__}")
+    raw = raw.detach().cpu()
+    return (raw.float() if str(raw.dtype) == "torch.bfloat16" else raw).numpy()
+
+
+def require_normalised(raw: Array) -> None:
+    """Require floating-point values ``[..., H, W]`` that are not in stored units: white is 1.
+
+    Raises:
+        ShapeError: the median is far above white.
+    """
+    middle = float(np.median(raw[..., ::_SPARSE, ::_SPARSE]))
+    if middle > _MOST_MEDIAN:
+        raise ShapeError(
+            f"the median of the RAW is {middle:g}, and white is 1: give stored units as uint16, or normalise them "
+            "by CameraProfile.normalise"
+        )
+
 
 def single_mosaic(bayer: Tensor | Array) -> Array:
     """Return one mosaic ``[H, W]``, ``[1, H, W]`` or ``[1, 1, H, W]``, tensor or array, as an array ``[H, W]``.
@@ -46,7 +80,7 @@ def single_mosaic(bayer: Tensor | Array) -> Array:
     Raises:
         ShapeError: the input is not one mosaic, or has floating-point values that are not finite.
     """
-    array: Array = bayer if isinstance(bayer, np.ndarray) else bayer.detach().cpu().numpy()
+    array = as_array(bayer, "a mosaic")
     if not 2 <= array.ndim <= 4 or any(n != 1 for n in array.shape[:-2]) or array.size == 0:
         raise ShapeError(f"one mosaic must have shape [H, W], [1, H, W] or [1, 1, H, W], got {list(array.shape)}")
     if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
@@ -64,10 +98,11 @@ def stored_mosaic(bayer: Tensor | Array, profile: CameraProfile) -> Array:
 
     Raises:
         ShapeError: the input is not one mosaic, has another dtype, or holds values of more than ``profile.bits``
-            bits.
+            bits; or floating-point values whose median is far above white, as stored units are.
     """
     array = single_mosaic(bayer)
     if np.issubdtype(array.dtype, np.floating):
+        require_normalised(array)
         return profile.quantise(array)
     if array.dtype != np.uint16:
         raise ShapeError(

@@ -10,7 +10,8 @@ from PIL import Image
 from revisp.camera.profile import CameraProfile
 from revisp.cfa import CFA, pack
 from revisp.errors import ImageError, OutputError, ShapeError
-from revisp.io import PhotoMetadata, read_mosaic, read_mosaic_raw, write_mosaic
+from revisp.io import PhotoMetadata, read_mosaic, read_mosaic_raw, write_dng, write_mosaic
+from revisp.io.dng import write_linear_dng
 
 
 @pytest.mark.parametrize("ending", ["png", "tiff", "tif"])
@@ -97,3 +98,27 @@ def test_a_real_challenge_file_is_a_raw(sample_data: Path, profile: CameraProfil
     raw = read_mosaic_raw(sample_data / "raw_samples" / "phone_rggb_npy" / "x90_3_4.npy", phone)
     assert raw.mosaic.shape == (1024, 1024)
     assert 0.010 < (raw.mosaic == 4095).mean() < 0.012  # its notes: 1.1 % clipped
+
+
+@pytest.mark.parametrize("write", [write_mosaic, write_dng, write_linear_dng])
+def test_stored_units_as_floats_are_refused_instead_of_stored_as_white(tmp_path: Path, profile, write):
+    """`read_mosaic(...).astype(float)` is in stored units: all of it would be clipped at white."""
+    stored = np.linspace(200, 900, 32 * 48).reshape(32, 48)
+    stored = np.stack([stored] * 3) if write is write_linear_dng else stored
+    path = tmp_path / "a.dng" if write is not write_mosaic else tmp_path / "a.png"
+    with pytest.raises(ShapeError, match="white is 1: give stored units as uint16, or normalise"):
+        write(path, stored, profile)
+    assert not path.exists()
+    much_clipped = np.where(stored > 600, 40.0, 0.25)
+    write(path, much_clipped, profile)
+
+
+@pytest.mark.parametrize("write", [write_mosaic, write_dng])
+def test_bfloat16_is_stored_as_its_float32(tmp_path: Path, profile, write):
+    raw = torch.rand(32, 48, generator=torch.Generator().manual_seed(0)).bfloat16()
+    ending = "png" if write is write_mosaic else "dng"
+    for name, value in (("a", raw), ("b", raw.float())):
+        write(tmp_path / f"{name}.{ending}", value, profile)
+    assert (tmp_path / f"a.{ending}").read_bytes() == (tmp_path / f"b.{ending}").read_bytes()
+    with pytest.raises(ShapeError, match="must be a torch tensor or a numpy array, got list"):
+        write(tmp_path / f"c.{ending}", [[0.5]], profile)

@@ -23,7 +23,7 @@ from revisp.io.dng.provenance import Provenance
 from revisp.io.dng.tags import camera_tags, exif_tags, file_tags, level_tags, noise_tags, sample_tags
 from revisp.io.exif import PhotoMetadata
 from revisp.io.ifd import Tag
-from revisp.io.mosaic_file import stored_mosaic
+from revisp.io.mosaic_file import as_array, require_normalised, stored_mosaic
 from revisp.io.photo_record import PhotoRecord
 from revisp.io.xmp import write_packet
 
@@ -158,7 +158,7 @@ def write_linear_dng(
 
 def _stored_planes(raw_rgb: Tensor | Array) -> Array:
     """Return demosaiced RAW as it is stored, uint16 ``[H, W, 3]``."""
-    array: Array = raw_rgb if isinstance(raw_rgb, np.ndarray) else raw_rgb.detach().cpu().numpy()
+    array = as_array(raw_rgb, "demosaiced RAW")
     if array.ndim not in (3, 4) or array.shape[-3] != 3 or (array.ndim == 4 and array.shape[0] != 1):
         raise ShapeError(f"demosaiced RAW must have shape [3, H, W] or [1, 3, H, W], got {list(array.shape)}")
     planes = array.reshape(array.shape[-3:]).transpose(1, 2, 0)
@@ -168,6 +168,7 @@ def _stored_planes(raw_rgb: Tensor | Array) -> Array:
         raise ShapeError(f"demosaiced RAW must be floating point (normalised) or uint16, got {array.dtype}")
     if not np.isfinite(array).all():
         raise ShapeError("the RAW holds values that are not finite numbers")
+    require_normalised(array)
     return np.rint(planes.clip(0, 1) * np.float32(65535)).astype(np.uint16)
 
 
