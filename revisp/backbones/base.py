@@ -87,9 +87,7 @@ class BackboneSpec:
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what it is made of, so that models reach worker processes that start anew, as on macOS."""
         values = {each.name: getattr(self, each.name) for each in fields(self)}
-        plain = {
-            name: dict(value) if isinstance(value, MappingProxyType) else value for name, value in values.items()
-        }
+        plain: dict[str, Any] = {**values, "reported": dict(self.reported), "small": dict(self.small)}
         return partial(type(self), **plain), ()
 
 
