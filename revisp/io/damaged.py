@@ -36,11 +36,11 @@ def report_damage(path: str | Path, fault: str, damaged: Damaged) -> None:
         ImageError: the file is refused.
 
     Example:
-        >>> report_damage("photo.jpg", "ends early", "refuse")
+        >>> report_damage("a.jpg", "bad", "refuse")
         Traceback (most recent call last):
         ...
-        revisp.errors.ImageError: photo.jpg: ends early: copy it again, or read it by damaged=warn
+        revisp.errors.ImageError: a.jpg: bad: copy it again, or read it by --damaged warn (Python: damaged='warn')
     """
     if damaged != "warn":
-        raise ImageError(f"{path}: {fault}: copy it again, or read it by damaged=warn")
+        raise ImageError(f"{path}: {fault}: copy it again, or read it by --damaged warn (Python: damaged='warn')")
     warnings.warn(f"{path}: {fault}: read all the same", stacklevel=2)
