@@ -3,9 +3,9 @@
 python benchmarks/time_to_figure.py BEFORE                                    # three seeds, an hour on two cores
 python benchmarks/time_to_figure.py BEFORE --train experiment=default data.scenes=FOLDER --seeds 1
 
-BEFORE is a checkout of revisp. Each training runs in a process of its own, and the checkouts take turns. Time begins
-with the process and includes preparation; it stops while the model is validated. This checkout validates after every
-epoch. The figure is that of the fused pipeline on the validation pictures.
+BEFORE is a checkout of revisp. Each training runs in a process of its own, and the checkouts take turns. Time
+begins with the process and includes preparation; it stops while the model is validated. This checkout validates
+after every epoch. The figure is that of the fused pipeline on the validation pictures.
 """
 
 from __future__ import annotations

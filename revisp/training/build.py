@@ -133,8 +133,8 @@ def build_model(cfg: DictConfig, profile: CameraProfile) -> ReverseISP:
 def build_task(cfg: DictConfig, model: ReverseISP) -> ReverseISPTask:
     """Return the training task of a configuration."""
     refine = {key: value for key, value in as_dict(cfg.get("refine")).items() if key != "network"}
-    scaled = {"fused": False} if str(cfg.trainer.precision).startswith("16") else {}  # float16: see its clipping
-    optimizer = instantiate(cfg.optimizer, _partial_=True, **scaled)
+    scaled = "fused" in cfg.optimizer and str(cfg.trainer.precision).startswith("16")  # float16: see its clipping
+    optimizer = instantiate(cfg.optimizer, _partial_=True, **({"fused": False} if scaled else {}))
     optimizer([torch.nn.Parameter(torch.zeros(1))])  # refuses wrong settings before the data are prepared
     return ReverseISPTask(
         model,
