@@ -59,13 +59,13 @@ def optimise(model: ReverseISP, precision: Precision = "auto", *, compile: bool 
     if compile and model.spec.global_context:
         raise ConfigError(f"compile: {model.config['backbone']} looks at the whole photo, and runs uncompiled")
     with torch.inference_mode(mode=False), torch.no_grad():
-        plain = copy.deepcopy(model).eval().requires_grad_(False)
-        fast = _rewritten(plain, device)
+        training = any(module.training for module in model.modules())
+        plain = copy.deepcopy(model).eval() if training else model  # a copy takes a while
         if precision != "fp32" and has_fast_bf16(device):
-            half = _wrapped(fast, torch.bfloat16)
+            half = _wrapped(_rewritten(plain, device), torch.bfloat16)
             if precision == "bf16" or agreement(plain, half) >= LEAST_AGREEMENT:
                 return _compiled(half) if compile else half
-        fast = _wrapped(fast, None)
+        fast = _wrapped(_rewritten(plain, device), None)
         return _compiled(fast) if compile else fast
 
 
@@ -125,17 +125,17 @@ class FastNetwork(nn.Module):
 
 def _rewritten(plain: ReverseISP, device: torch.device) -> ReverseISP:
     """Return a rewritten copy; a rewriting that changes the result is left out."""
-    fast = copy.deepcopy(plain)
+    fast = copy.deepcopy(plain).requires_grad_(False)
     folded = fold_norms(fast, lambda: fast(sample_photo(device)[..., :64, :64]))
     if folded and not agreement(plain, fast) >= _EXACT_PSNR:  # true for NaN, too
-        fast = copy.deepcopy(plain)
+        fast = copy.deepcopy(plain).requires_grad_(False)
     if device.type == "cpu":
         rewrite(fast)
     return fast
 
 
 def _wrapped(model: ReverseISP, dtype: torch.dtype | None) -> ReverseISP:
-    model = copy.deepcopy(model)
+    """Give each network of a model, in place, a precision and channels-last features."""
     model.replace_networks(lambda network: FastNetwork(network, dtype))
     return model
 
