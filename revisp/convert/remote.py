@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from revisp.convert.jobs import Conversion, plan_conversions, preview_path
 from revisp.errors import RevispError
@@ -57,8 +57,8 @@ def plan_addresses(
 
 
 def _file_name(address: str) -> str:
-    """Return the name of the file at an address. Only in addresses of the web, ``?`` and ``#`` end the path."""
-    path = urlsplit(address).path if address.lower().startswith(("http:", "https:")) else address
+    """Return the name of the file at an address; in addresses of the web, ``?``, ``#`` and ``%`` are not of it."""
+    path = unquote(urlsplit(address).path) if address.lower().startswith(("http:", "https:")) else address
     return PurePosixPath(path or address).name
 
 

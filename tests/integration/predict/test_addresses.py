@@ -92,8 +92,9 @@ def test_names_in_a_bucket_may_have_letters_that_end_the_path_of_a_web_address(
         "memory://bucket/raws/a?2.dng",
     ]
     monkeypatch.setattr("revisp.convert.remote.photos_at", lambda address: [address])  # no server is asked
-    (job,) = plan_addresses(["https://server/b.jpg?key=1/2.png"], str(tmp_path / "raws"), tmp_path)
-    assert (job.output.name, job.source) == ("b.dng", "https://server/b.jpg?key=1/2.png")
+    address = "https://server/b%20%C3%A9.jpg?key=1/2.png"
+    (job,) = plan_addresses([address], str(tmp_path / "raws"), tmp_path)
+    assert (job.output.name, job.source) == ("b é.dng", address)
 
 
 def test_what_is_there_is_not_made_again(call, model: Path, bucket):
