@@ -241,7 +241,8 @@ def main() -> None:
     take_limits()
     share_processors()
     with ExitStack() as stack:
-        folder = stack.enter_context(_scratch())
+        with report_errors():
+            folder = stack.enter_context(_scratch())
         supervise(stack.close)
         with end_at_once():
             app(obj=folder)

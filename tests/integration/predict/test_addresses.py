@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from pathlib import Path
 
 import fsspec
@@ -122,6 +124,15 @@ def test_nothing_stays_on_the_disk(call, model: Path, bucket, tmp_path: Path, mo
     (tmp_path / "temporary").mkdir()
     assert call("memory://bucket/photos", "-o", "memory://bucket/raws", "--model", model)[0] == 0
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_a_disk_without_room_for_copies_is_told_in_one_line(call, model: Path, bucket, tmp_path, monkeypatch):
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/copies")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    words = ("memory://bucket/photos", "-o", tmp_path / "raws", "--model", model)
+    assert call(*words) == (2, "", "error: /tmp/copies: No space left on device\n")
 
 
 def test_a_photo_that_fails_does_not_stay_on_the_disk_meanwhile(model: Path, bucket, tmp_path: Path, monkeypatch):
