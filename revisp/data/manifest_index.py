@@ -4,8 +4,8 @@ Layout::
 
     ROOT/manifest.index    safetensors: the array ``rows``, uint8 [n, 86], rows of `revisp.data.columns.ROW`
 
-Its metadata have the SHA-256 of the manifest. An index of another manifest, or a damaged one, is not used. It may
-be deleted at any time: the next reader checks the manifest anew and writes it again.
+Its metadata have the SHA-256 of the manifest and of the rows. An index of another manifest, or a damaged one, is
+not used. It may be deleted at any time: the next reader checks the manifest anew and writes it again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ FORMAT = "1"
 Array = np.ndarray[Any, Any]
 
 _typed_dict: Any = TypedDict  # made at run time, which type checkers do not follow
-_METADATA = _typed_dict("Metadata", {"format": Literal[FORMAT], "sha256": str})
+_METADATA = _typed_dict("Metadata", {"format": Literal[FORMAT], "sha256": str, "rows_sha256": str})
 _COUNT = Annotated[int, Field(ge=0)]
 _ROWS = _typed_dict(
     "Rows",
@@ -75,15 +75,17 @@ def read_rows(path: Path) -> Array:
         return scan(path)[0]
     index = path.with_name(INDEX)
     with contextlib.suppress(OSError, ValueError):
-        told = _header(index)[0]["__metadata__"]["sha256"]
+        told = _header(index)[0]["__metadata__"]
         with path.open("rb") as manifest:
-            same = told == hashlib.file_digest(manifest, "sha256").hexdigest()
-        if same and _fit(rows := map_rows(index), path.stat().st_size):
+            same = told["sha256"] == hashlib.file_digest(manifest, "sha256").hexdigest()
+        rows = map_rows(index)
+        if same and told["rows_sha256"] == _digest(rows) and _fit(rows, path.stat().st_size):
             return rows
     rows, digest = scan(path)
     with contextlib.suppress(OutputError), atomic_write(index) as file:  # the folder may be read-only
         values = {"rows": rows.view(np.uint8).reshape(len(rows), ROW.itemsize)}
-        file.write(save(values, metadata={"format": FORMAT, "sha256": digest}))
+        metadata = {"format": FORMAT, "sha256": digest, "rows_sha256": _digest(rows)}
+        file.write(save(values, metadata=metadata))
     return rows
 
 
@@ -113,6 +115,10 @@ def _header(index: Path) -> tuple[dict[str, Any], int]:
         if size > MOST_HEADER:
             raise ValueError("its header is too long")
         return _HEADER.validate_json(file.read(size), strict=True), 8 + size
+
+
+def _digest(rows: Array) -> str:
+    return hashlib.sha256(rows.view(np.uint8).data).hexdigest()
 
 
 def _fit(rows: Array, size: int) -> bool:

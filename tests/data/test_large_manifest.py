@@ -145,7 +145,7 @@ def test_a_large_manifest_opens_by_its_index(tmp_path, make_entry, small_is_larg
     assert [reject.reason for reject in found.rejects] == ["why"]
 
 
-@pytest.mark.parametrize("harm", ["manifest", "rows", "cut", "empty", "header", "other"])
+@pytest.mark.parametrize("harm", ["manifest", "rows", "bit", "cut", "empty", "header", "other"])
 def test_an_index_that_does_not_fit_is_made_again(tmp_path, make_entry, small_is_large, harm):
     write_manifest(tmp_path, [make_entry("a"), make_entry("b")])
     index = tmp_path / INDEX
@@ -156,6 +156,7 @@ def test_an_index_that_does_not_fit_is_made_again(tmp_path, make_entry, small_is
     else:
         harmed = {
             "rows": whole[: -ROW.itemsize] + b"\xff" * ROW.itemsize,
+            "bit": whole[:-1] + bytes([whole[-1] ^ 1]),  # whether the last line was refused
             "cut": whole[:-20],
             "empty": b"",
             "header": whole.replace(b'"U8"', b'"F4"'),
