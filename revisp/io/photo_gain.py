@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from revisp.camera.hdr_rendition import BLACK, unmix_clipped
 from revisp.camera.isp import apply_ccm, srgb_to_linear
 from revisp.camera.scene_rendering import MID_GREY
+from revisp.checks import check_image, check_same_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,8 +117,14 @@ class GainMap:
         Args:
             srgb: the photo, ``[3, H, W]``, or some of its rows.
             rows: which rows these are.
+
+        Raises:
+            ShapeError: it is another photo, or a part that is not these rows.
         """
-        light, log2 = srgb_to_linear(srgb), self.log2[:, rows]
+        log2 = self.log2[:, rows]
+        check_image(srgb, 3, "srgb")
+        check_same_size(srgb, log2, ("srgb", "the photo of this gain map"))
+        light = srgb_to_linear(srgb)
         matrix = None if self.to_srgb is None or len(log2) == 1 else np.asarray(self.to_srgb)
         if matrix is not None:
             light = apply_ccm(light, np.linalg.inv(matrix))
@@ -134,8 +141,13 @@ class GainMap:
             srgb: the photo, ``[3, H, W]``.
 
         Returns:
-            EV ``[1, H, W]``, of the mean of the channels.
+            EV ``[1, H, W]``, of the mean of the channels. Crop it as you crop the photo.
+
+        Raises:
+            ShapeError: it is another photo, or a part of this one.
         """
+        check_image(srgb, 3, "srgb")
+        check_same_size(srgb, self.log2, ("srgb", "the photo of this gain map"))
         step = max(1, round((srgb[0].numel() / _SAMPLES) ** 0.5))
         stops, shown = torch.empty_like(srgb[:1]), torch.empty_like(srgb[0])
         for top in range(0, srgb.shape[-2], _ROWS):

@@ -7,9 +7,11 @@ import imagecodecs
 import numpy as np
 import photo_writers as writers
 import pytest
+import torch
 from gain_photos import HEIGHT, WIDTH, read_bytes, resized, smooth_map, smooth_photo
 from PIL import Image, ImageOps
 
+from revisp.errors import ShapeError
 from revisp.io import read_photo, read_scene
 
 
@@ -134,6 +136,19 @@ def test_an_apple_map_without_a_headroom_is_left_out_with_a_warning(tmp_path: Pa
     (tmp_path / "a.jpg").write_bytes(data)
     with pytest.warns(UserWarning, match="gain map is left out"):
         assert read_photo(tmp_path / "a.jpg").gain is None
+
+
+@pytest.mark.parametrize("part", [np.s_[:, 8:], np.s_[:, :, 8:], np.s_[:, :1]])
+def test_a_part_of_the_photo_is_refused(tmp_path: Path, part):
+    """Rows from the middle would take the map of the first rows."""
+    fields = writers.xmp_segment(writers.hdrgm_xmp(writers.Fields(), elements=False))
+    main = writers.jpeg(smooth_photo(), [writers.iso_segment(bytes(4))])
+    photo = read_bytes(tmp_path, main + writers.jpeg(smooth_map(), [fields]))
+    for call in (photo.gain.above_mid_grey, photo.gain.hdr):
+        with pytest.raises(ShapeError, match="srgb and the photo of this gain map differ in size"):
+            call(photo.srgb[part])
+    rows = slice(8, 24)
+    torch.testing.assert_close(photo.gain.hdr(photo.srgb[:, rows], rows), photo.gain.hdr(photo.srgb)[:, rows])
 
 
 def test_a_photo_without_a_map_has_none_and_says_nothing(tmp_path: Path):
