@@ -4,8 +4,8 @@ python benchmarks/training_step.py                             # batches of 8 cr
 python benchmarks/training_step.py default --crop 96 --rounds 7 --json training_step.json
 
 A step is the prediction of a batch, the losses of both branches and their gradients, and Adam. The default stands
-on its base, the paper's networks on none. ``fast`` is what revisp-train takes by itself on processors with bf16;
-``plain`` is eager, fp32, channels first, and Adam weight by weight. Every way runs in a process of its own, and
+on its base, the paper's networks on none. ``fast`` is what revisp-train takes by itself on processors with bf16.
+``plain`` is eager, fp32, channels first, with Adam weight by weight. Every way runs in a process of its own, and
 rounds over all ways are repeated.
 """
 
