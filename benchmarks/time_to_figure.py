@@ -4,8 +4,8 @@ python benchmarks/time_to_figure.py BEFORE                                    # 
 python benchmarks/time_to_figure.py BEFORE --train experiment=default data.scenes=FOLDER --seeds 1
 
 BEFORE is a checkout of revisp. Each training runs in a process of its own, and the checkouts take turns. Time
-begins with the process and includes preparation. It stops while the model is validated. This checkout validates after
-every epoch. The figures are those of the fused pipeline on the validation pictures.
+begins with the process and includes preparation. It stops while the model is validated. This checkout validates
+after every epoch. The figures are those of the fused pipeline on the validation pictures.
 """
 
 from __future__ import annotations
