@@ -256,8 +256,9 @@ def random_camera_profile(generator: torch.Generator, *, cfa: CFA | str | None =
         'GRBG'
     """
     draw = Draw(generator)
-    one = draw.choice(known_cameras())
-    other = draw.choice(tuple(camera for camera in known_cameras() if camera is not one))
+    cameras = known_cameras()
+    first, second = draw.integer(0, len(cameras) - 1), draw.integer(0, len(cameras) - 2)
+    one, other = cameras[first], cameras[second + (second >= first)]
     share = draw.uniform(0, 1)
     matrix = share * np.asarray(one.color_matrix) + (1 - share) * np.asarray(other.color_matrix)
     temperature = 1e6 / draw.uniform(1e6 / TEMPERATURES[1], 1e6 / TEMPERATURES[0])

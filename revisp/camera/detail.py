@@ -168,38 +168,47 @@ def gaussian_blur(x: Tensor, deviation: float) -> Tensor:
     if max(x.shape[-2:]) <= MATRIX_SIDE:
         return _by_matrices(x, tuple(weight / total for weight in weights))
     blurred = F.pad(x.reshape(-1, *x.shape[-3:]), (reach,) * 4, mode="replicate")
-    for axis in (-2, -1):  # sums of shifted pictures: a convolution of one channel is several times slower
-        side = blurred.shape[axis] - 2 * reach
-        centre = blurred.narrow(axis, reach, side) * (weights[0] / total)
+    padded, blurred = blurred.shape, blurred.flatten()
+    for step in (padded[-1], 1):  # sums of shifted pictures: a convolution of one channel is several times slower
+        count = len(blurred) - 2 * reach * step
+        centre = blurred.narrow(0, reach * step, count) * (weights[0] / total)
         for away in range(1, reach + 1):
-            beside = blurred.narrow(axis, reach - away, side) + blurred.narrow(axis, reach + away, side)
-            centre = centre.add_(beside, alpha=weights[away] / total)
+            before, after = (blurred.narrow(0, (reach + side) * step, count) for side in (-away, away))
+            centre = centre.add_(before + after, alpha=weights[away] / total)
         blurred = centre
-    return blurred.reshape(x.shape)
+    return _inside(blurred, padded, x.shape)
 
 
-def window_sums(x: Tensor, axis: int, count: int) -> Tensor:
-    """Return the sum of each ``count`` neighbours along an axis, which becomes shorter by ``count - 1``.
+def window_sums(x: Tensor, step: int, count: int) -> Tensor:
+    """Return the sum of each value and those at the next ``count - 1`` steps from it.
 
     Sums of 2, 4, 8, ... neighbours are sums of two shifted pictures.
 
+    Args:
+        x: values ``[n]``: rows of a picture, one after the other.
+        step: 1 for neighbours in a row; the length of the rows for neighbours in a column.
+        count: how many values are added.
+
+    Returns:
+        ``[n - (count - 1) * step]``.
+
     Example:
-        >>> window_sums(torch.tensor([1, 2, 3, 4, 5]), 0, 3).tolist()
+        >>> window_sums(torch.tensor([1, 2, 3, 4, 5]), 1, 3).tolist()
         [6, 9, 12]
     """
-    length = x.shape[axis] - count + 1
+    length = len(x) - (count - 1) * step
     part, wide, done = x, 1, 0
     total: Tensor | None = None
     while True:
         if count & wide:
-            piece = part.narrow(axis, done, length)
+            piece = part.narrow(0, done * step, length)
             total = piece if total is None else total + piece
             done += wide
         if 2 * wide > count:
             assert total is not None
             return total
-        side = part.shape[axis] - wide
-        part = part.narrow(axis, 0, side) + part.narrow(axis, wide, side)
+        side = len(part) - wide * step
+        part = part.narrow(0, 0, side) + part.narrow(0, wide * step, side)
         wide *= 2
 
 
@@ -289,7 +298,15 @@ def _window_means(x: Tensor, radius: int) -> Tensor:
     if max(x.shape[-2:]) <= MATRIX_SIDE:
         return _by_matrices(x, (1 / count,) * (radius + 1))
     padded = F.pad(x.reshape(-1, *x.shape[-3:]), (radius,) * 4, mode="replicate")
-    return (window_sums(window_sums(padded, -2, count), -1, count) / count**2).reshape(x.shape)
+    sums = window_sums(window_sums(padded.flatten(), padded.shape[-1], count), 1, count)
+    return _inside(sums / count**2, padded.shape, x.shape)
+
+
+def _inside(values: Tensor, padded: torch.Size, shape: torch.Size) -> Tensor:
+    """Return pictures ``[..., C, H, W]`` out of values ``[n]`` that lie as those of a padded picture."""
+    _, channels, height, width = padded
+    strides = (channels * height * width, height * width, width, 1)
+    return values.as_strided((*padded[:2], *shape[-2:]), strides).reshape(shape)
 
 
 def _by_matrices(x: Tensor, weights: tuple[float, ...]) -> Tensor:
@@ -299,6 +316,7 @@ def _by_matrices(x: Tensor, weights: tuple[float, ...]) -> Tensor:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)  # kept for callers that want gradients, too
 def _filter_matrix(side: int, weights: tuple[float, ...]) -> Tensor:
     """Return the matrix ``[side, side]`` of a symmetric filter, whose weights are given from its middle on."""
     reach = len(weights) - 1

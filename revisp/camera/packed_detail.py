@@ -46,12 +46,13 @@ def local_tone_planes(linear: Tensor, luminance: Tensor, strength: float, radius
         return linear
     coarser = math.gcd(radius, 4)
     guide = luminance.clamp_min_(DARKEST_LIFTED).log2_()
-    whole = unpack(guide[0], cfa)
-    lines = guided_lines(every(whole, coarser), radius // coarser, EDGE_EV**2)
-    if coarser > 1 and whole.shape[-2:] == (coarser * lines.shape[-2], coarser * lines.shape[-1]):
-        slope, offset = enlarged_planes(lines, coarser, cfa)
+    height, width = (2 * side for side in guide.shape[-2:])
+    if coarser > 1 and height % coarser == width % coarser == 0:
+        small = guide[:, cfa.offsets.index((0, 0)), :: coarser // 2, :: coarser // 2]
+        slope, offset = enlarged_planes(guided_lines(small, radius // coarser, EDGE_EV**2), coarser, cfa)
     else:
-        lines = F.interpolate(lines[None], size=whole.shape[-2:], mode="bilinear", align_corners=False)[0]
+        lines = guided_lines(every(unpack(guide[0], cfa), coarser), radius // coarser, EDGE_EV**2)
+        lines = F.interpolate(lines[None], size=(height, width), mode="bilinear", align_corners=False)[0]
         slope, offset = pack(lines.unsqueeze(1), cfa)
     below = torch.addcmul(offset, slope, guide[0]).neg_().add_(math.log2(MID_GREY)).clamp_min_(0)
     return linear.mul_(below.mul_(strength).exp2_())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,14 +122,12 @@ class CameraProfile:
     @property
     def srgb_to_camera(self) -> Array:
         """Linear sRGB to *white-balanced* camera RGB ``[3, 3]``, each row summing to 1 (dcraw, UPI)."""
-        matrix = np.asarray(self.color_matrix) @ SRGB_TO_XYZ
-        balanced: Array = matrix / matrix.sum(axis=1, keepdims=True)
-        return balanced
+        return _colours(self.color_matrix)[0].copy()
 
     @property
     def camera_to_srgb(self) -> Array:
         """White-balanced camera RGB to linear sRGB ``[3, 3]``; keeps white."""
-        return np.linalg.inv(self.srgb_to_camera)
+        return _colours(self.color_matrix)[1].copy()
 
     def normalise(self, mosaic: Array) -> Array:
         """Map stored values ``[H, W]`` to float32: (value − black) / (white − black), unclamped."""
@@ -194,6 +193,14 @@ class CameraProfile:
         """
         with json_of(path, "a camera profile") as values:
             return cls.from_dict(values)
+
+
+@lru_cache(maxsize=16)
+def _colours(color_matrix: Matrix) -> tuple[Array, Array]:
+    """Return `CameraProfile.srgb_to_camera` and its inverse."""
+    matrix = np.asarray(color_matrix) @ SRGB_TO_XYZ
+    balanced = matrix / matrix.sum(axis=1, keepdims=True)
+    return balanced, np.linalg.inv(balanced)
 
 
 Profile = Annotated[CameraProfile, part(CameraProfile, "camera profile", ConfigError)]

@@ -191,12 +191,13 @@ def _light() -> tuple[Tensor, Tensor]:
 
 def _desaturated(linear: Tensor, settings: ISPSettings) -> Tensor:
     """Roll light ``[3, ...]`` off by `desaturation`, in tables over the square root of the brightest channel."""
-    peak = linear.amax(dim=0).clamp_min_(0)
+    light = linear.clamp_min(0)
+    peak = light.amax(dim=0)
     most = max(peak.amax().item(), 1.0)
     tables = desaturation(_light()[0] * most, settings.knee, 2.0**settings.rolloff)
     knot = peak.mul_(INTERVALS**2 / most).sqrt_().round_().to(torch.int32)
     ratio, added = (table.index_select(0, knot.flatten()).view(knot.shape) for table in tables)
-    return torch.addcmul(added, linear, ratio)
+    return light.mul_(ratio).add_(added)
 
 
 def _encoded(linear: Tensor, settings: ISPSettings) -> Tensor:
@@ -209,8 +210,5 @@ def _encoded(linear: Tensor, settings: ISPSettings) -> Tensor:
     elif settings.highlights == "desaturate":
         linear = _desaturated(linear, settings)
     curve = tone_curve(encoded, settings.contrast, settings.gamma, settings.lift)
-    srgb = torch.empty_like(linear, memory_format=torch.contiguous_format)
-    for light, values in zip(linear, srgb, strict=True):  # each fits into the processor's cache
-        knot = light.clamp(0, white).mul_(INTERVALS**2 / white).sqrt_().round_().to(torch.int32)
-        torch.index_select(curve, 0, knot.flatten(), out=values.view(-1))
-    return srgb
+    knot = linear.clamp(0, white).mul_(INTERVALS**2 / white).sqrt_().round_().to(torch.int32)
+    return curve.index_select(0, knot.flatten()).view(knot.shape)

@@ -45,11 +45,18 @@ __all__ = ["SimulatedPhoto", "SimulatedSource", "simulated"]
 
 log = logging.getLogger(__name__)
 
-SIMULATED_MARGIN = 32
-"""Pixels around a window that are simulated with it: DemosaicNet and local tone mapping depend on them."""
+SIMULATED_MARGIN = 24
+"""Pixels around a window that are simulated with it: demosaicing, denoising and sharpening look at 21 of them, and
+local tone and the blur of highlights at some more."""
+
+NETWORK_MARGIN = 32
+"""The same where DemosaicNet makes the targets."""
 
 MOST_OPEN = 256
 """Files that a process keeps open: to open one takes as long as several steps of a shot."""
+
+GRID = 4
+"""Pixels of the grid of local tone: windows that are read end on it, if the photo does not end before."""
 
 VAL_SHARE = 0.2
 
@@ -116,12 +123,14 @@ class SimulatedPhoto:
         ``mosaic(target) == bayer``. Noise, lens shading and JPEG blocks are those of the window's position in the
         whole photo.
         """
-        y, x = (max(0, start - SIMULATED_MARGIN) // JPEG_GRID * JPEG_GRID for start in (top, left))
-        bottom, right = (-((end + SIMULATED_MARGIN) // -2) * 2 for end in (top + height, left + width))
+        margin = NETWORK_MARGIN if self.demosaic.method == "demosaicnet" else SIMULATED_MARGIN
+        y, x = (max(0, start - margin) // JPEG_GRID * JPEG_GRID for start in (top, left))
+        bottom, right = (-((end + margin) // -GRID) * GRID for end in (top + height, left + width))
         photo = torch.from_numpy(np.ascontiguousarray(_opened(self._pixels)[:, y:bottom, x:right]))
         window = CropArea(top - y, left - x, height, width)
         drawn = () if self.fixed else (seed, top, left)
-        camera, exposure = self._shot(_generator(self.name, *drawn))
+        with torch.inference_mode():
+            camera, exposure = self._shot(_generator(self.name, *drawn))
         shot = shoot_window(
             photo,
             camera,
