@@ -59,3 +59,11 @@ def test_a_camera_with_a_rendering_of_its_own_has_windows():
     camera = SimulatedCamera(SIMULATED.profile, rendering=ForwardISP(SIMULATED.profile, SIMULATED.settings))
     shot, whole = _both(camera, CropArea(10, 21, 40, 50))
     assert (shot.srgb - whole.srgb[:, 10:50, 21:71]).abs().max() < 2 / 255
+
+
+def test_what_a_shot_returns_can_be_trained_with():
+    shot, _ = _both(SIMULATED, CropArea(0, 0, 32, 32))
+    assert not any(part.is_inference() for part in shot)
+    weight = torch.ones(1, requires_grad=True)
+    sum((part * weight).sum() for part in shot).backward()
+    assert weight.grad is not None
