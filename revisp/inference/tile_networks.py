@@ -57,8 +57,8 @@ class TileNetworks:
         self.mask = mask
         self.tiles = stage.tiles((self.srgb.shape[-2], self.srgb.shape[-1]))
         self.device = next(model.parameters()).device
-        one = len(self.tiles) == 1
-        self.statistics = PhotoStatistics(model, self.srgb, self.gain, None if one else stage.tile)
+        side = None if len(self.tiles) == 1 else stage.tile
+        self.statistics = PhotoStatistics(model, self.srgb, self.gain, self.place, side)
 
     def run(self, tile: Tile, kept: dict[str, Tensor]) -> Tensor:
         """Run on a tile; return the fused RAW ``[1, C, h, w]``, before the mosaic, that the tile contributes.

@@ -35,13 +35,22 @@ class PhotoStatistics:
         model: the pipeline, in evaluation mode.
         srgb: the photo ``[1, 3, H, W]``.
         gain: what its gain map says ``[1, 1, H, W]``; None: it has none.
+        place: its place in a larger photo ``[1, 3, H, W]``; None: it is whole.
         tile: height and width of the tiles; None if the photo is a single tile and keeps its own statistics.
     """
 
-    def __init__(self, model: ReverseISP, srgb: Tensor, gain: Tensor | None, tile: tuple[int, int] | None) -> None:
+    def __init__(
+        self,
+        model: ReverseISP,
+        srgb: Tensor,
+        gain: Tensor | None,
+        place: Tensor | None,
+        tile: tuple[int, int] | None,
+    ) -> None:
         self.model = model
         self.srgb = srgb
         self.gain = gain
+        self.place = place
         self.tile = tile
         self._found: dict[str, dict[WholeImage, Tensor]] = {}
 
@@ -66,13 +75,14 @@ class PhotoStatistics:
         scale = math.sqrt(math.prod(tile) / (height * width))
         size = [max(MINIMUM_SIZE, math.floor(scale * extent)) for extent in (height, width)]
         device = next(self.model.parameters()).device
-        small, gain = (
+
+        small, gain, place = (
             None if x is None else F.interpolate(x, size=size, mode="area").to(device)
-            for x in (self.srgb, self.gain)
+            for x in (self.srgb, self.gain, self.place)
         )
         assert small is not None
         with _watched(places, note):
-            self.model.run_branch(name, small, self.model.overexposure_mask(small), gain=gain)
+            self.model.run_branch(name, small, self.model.overexposure_mask(small), gain=gain, place=place)
         return found
 
 

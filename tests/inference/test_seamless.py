@@ -14,7 +14,7 @@ import revisp
 from revisp.backbones import BACKBONES, create_backbone
 from revisp.backbones.blocks.whole_image import GroupNorm, WholeImage
 from revisp.backbones.classical import Classical
-from revisp.camera.place import place_map
+from revisp.camera.place import Place, place_map
 from revisp.errors import ConfigError
 from revisp.inference.tiles import fit_tile, plan_tiles, tile_apply, tile_choices, tile_spans
 from revisp.pipeline import ReverseISP
@@ -166,12 +166,10 @@ def scene(height: int, width: int) -> Tensor:
     return torch.stack(planes).clamp(0, 1)
 
 
-def global_model(name: str, *, gain_channel: bool = False) -> ReverseISP:
+def global_model(name: str, **options: bool) -> ReverseISP:
     torch.manual_seed(0)
     kwargs = dict(BACKBONES.spec(name).small)
-    model = ReverseISP(
-        name, backbone_kwargs=kwargs, branches="plain", mask_channel=False, gain_channel=gain_channel
-    )
+    model = ReverseISP(name, backbone_kwargs=kwargs, branches="plain", mask_channel=False, **options)
     for key, parameter in model.named_parameters():
         if key.endswith((".beta", ".gamma")):  # blocks of NAFNet start as the identity
             torch.nn.init.constant_(parameter, 0.5)
@@ -222,21 +220,23 @@ def test_the_photos_statistics_bring_tiles_nearer_to_the_photo_in_one_piece(
     assert (shared - whole).square().mean() < 0.8 * (alone - whole).square().mean()
 
 
-def test_the_photos_statistics_are_taken_with_its_gain_map(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, srgb = global_model("nafnet", gain_channel=True), scene(96, 200)
-    gain = 6 * srgb.mean(dim=0, keepdim=True)
+@pytest.mark.parametrize("known", ["gain", "place"])
+def test_the_photos_statistics_are_taken_with_its_gain_map_and_place(
+    monkeypatch: pytest.MonkeyPatch, known: str
+) -> None:
+    model, srgb = global_model("nafnet", gain_channel=known == "gain", place=known == "place"), scene(96, 200)
+    told = {"gain": 6 * srgb.mean(dim=0, keepdim=True), "place": place_map(96, 200, Place(0, 900, 1000, 1100))}
+    told = {known: told[known]}
 
     def error() -> float:
-        return (
-            (revisp.predict(model, srgb, gain=gain, tile=128, overlap=32).raw_rgb - whole).square().mean().item()
-        )
+        return (revisp.predict(model, srgb, **told, tile=128, overlap=32).raw_rgb - whole).square().mean().item()
 
-    whole = revisp.predict(model, srgb, gain=gain, tile=1000).raw_rgb
+    whole = revisp.predict(model, srgb, **told, tile=1000).raw_rgb
     shared, run = error(), ReverseISP.run_branch
 
     def blind(self: ReverseISP, name: str, photo: Tensor, *rest: object, **told: object) -> object:
         if "part" not in told:  # the reduced photo
-            told["gain"] = None
+            told[known] = None
         return run(self, name, photo, *rest, **told)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ReverseISP, "run_branch", blind)
