@@ -107,3 +107,16 @@ def test_what_it_cannot_be_is_refused(camera: FittedCamera) -> None:
         Classical().load(coarse)
     with pytest.raises(DataError, match="no camera can be fitted"):
         Classical().fit([FitPair(torch.ones(3, 16, 16), torch.ones(3, 16, 16))])
+
+
+@pytest.mark.parametrize("in_channels", [4, 7])
+def test_it_is_the_same_in_training_in_every_memory_format(in_channels: int) -> None:
+    """Values and gradients of the weights."""
+    network = Classical(in_channels).double()
+    x = torch.rand(2, in_channels, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    results = []
+    for training, layout in ((False, torch.contiguous_format), (True, torch.channels_last)):
+        network.train(training).to(memory_format=layout)
+        raw = network(x.contiguous(memory_format=layout))
+        results.append([raw, *torch.autograd.grad(raw.square().sum(), [*network.parameters()])])
+    torch.testing.assert_close(*results)
