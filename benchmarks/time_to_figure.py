@@ -91,7 +91,8 @@ def table(seeds: list[int], found: list[dict[str, Any]], figure: str) -> str:
         heads += [f"{name} s, before", "now", "ratio", "whole training"]
     lines = []
     for seed, row in zip(seeds, found, strict=True):
-        cells = [str(seed), f"{row['wanted']:.2f}", f"{row['last']:.2f}"]
+        digits = 3 if "ssim" in figure else 2
+        cells = [str(seed), f"{row['wanted']:.{digits}f}", f"{row['last']:.{digits}f}"]
         for name in TIMES:
             old, new = row[name]
             cells += [f"{old:.0f}", *("not reached" if x is None else x for x in (new and f"{new:.0f}",))]
