@@ -17,8 +17,8 @@ from torch import Tensor
 from revisp.convert.engine import Engine, as_engine
 from revisp.convert.formats import Choice, Origin, check_writable, origin_of, predict_raw, write_raw
 from revisp.convert.jobs import Conversion, share
+from revisp.convert.own_output import require_own_output
 from revisp.convert.remote import deliver, discard, is_delivered, receive, renamed
-from revisp.convert.replaceable import require_replaceable
 from revisp.inference.tiles import Progress
 from revisp.io.atomic import remove_unfinished
 from revisp.io.crash_record import crashes, tell_finished
@@ -244,7 +244,7 @@ class Batch:
             if self.resume and self._is_finished(job):
                 self._release(held)
                 return Picked(Converted(job))
-            require_replaceable(job)
+            require_own_output(job)
             receive(job)
             early = self._early.pop(job.photo, None)
             photo = read_photo(job.photo, damaged=self.choice.damaged) if early is None else early.result()

@@ -10,12 +10,12 @@ from revisp.io.dng.provenance import read_provenance
 from revisp.io.mosaic_file import named_program
 from revisp.io.not_a_photo import MOSAIC_SOFTWARE
 
-__all__ = ["require_replaceable"]
+__all__ = ["require_own_output"]
 
 _ARRAY = b"\x93NUMPY"
 
 
-def require_replaceable(job: Conversion) -> None:
+def require_own_output(job: Conversion) -> None:
     """Require that the output of a conversion replaces nothing but earlier predictions.
 
     A DNG, TIFF or PNG says whether it is one. An array does not: one that lies beside its photo counts as the RAW
