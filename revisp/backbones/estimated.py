@@ -8,6 +8,7 @@ tiles of a photo use the same one. Known values can replace any part of it (`Pho
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -276,13 +277,14 @@ class Estimated(nn.Module):
         """
         check_image(srgb, 3, "srgb")
         unscale = chroma_matrix(1 / estimate.chroma) * INTERVALS
-        position = (unscale @ srgb.flatten(2)).flatten(1)
-        knot = position.detach().clamp(0, INTERVALS - 1).floor()
-        index, table = knot.long(), estimate.curve - estimate.black[:, None]
-        start, step = table[:, :-1].gather(1, index), table.diff(dim=1).gather(1, index)
-        light = estimate.matrix @ torch.addcmul(start, step, position - knot).unflatten(1, (3, -1))
-        light = light.view_as(srgb)
-        clipped = clipped_share(srgb.amin(dim=-3, keepdim=True), CLIP_START)  # of all three channels
+        position = unscale @ srgb.flatten(2)
+        index = position.detach().clamp(0, INTERVALS - 1).long()
+        table = (estimate.curve - estimate.black[:, None])[:, None].expand(-1, 3, -1)  # a row for each channel
+        slope = table.diff(dim=2)
+        at_zero = table[..., :-1] - slope * torch.arange(INTERVALS, device=slope.device)  # each line goes on to 0
+        curved = at_zero.gather(2, index).addcmul_(slope.gather(2, index), position)
+        light = (estimate.matrix @ curved).view_as(srgb)
+        clipped = clipped_share(reduce(torch.minimum, srgb.split(1, dim=-3)), CLIP_START)  # of all three channels
         return light * torch.exp2(estimate.headroom.view(-1, 1, 1, 1) * clipped)
 
 
