@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -138,5 +137,5 @@ class _Up(nn.Module):
         self.merge = DoubleConv(channels, channels // 2, norm)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        merged: Tensor = self.merge(torch.cat([skip, self.reduce(x)], dim=1))
+        merged: Tensor = self.merge(self.reduce.append_to(skip, x))
         return merged

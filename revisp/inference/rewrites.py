@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from revisp.backbones.blocks.upconv import UpConv, phase_weights
 from revisp.backbones.unet import UNet
 
-__all__ = ["HalvingMax", "PhasedUpConv", "fold_norms", "rewrite"]
+__all__ = ["ConvReLU", "HalvingMax", "PhasedUpConv", "fold_norms", "rewrite"]
 
 _Conv = nn.Conv2d | nn.ConvTranspose2d
 
@@ -31,10 +33,40 @@ class HalvingMax(nn.Module):
         return torch.maximum(rows[..., ::2], rows[..., 1::2])
 
 
+class ConvReLU(nn.Module):
+    """A convolution and the ReLU after it as one step of oneDNN, which does not read and write the result again.
+
+    Args:
+        conv: the convolution, which pads by zeros if at all; its weights are shared.
+
+    Shape:
+        As of the convolution.
+    """
+
+    available = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+    """Whether torch has this step, to which its own compiler turns the pair on a CPU."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve, and clamp at 0."""
+        conv = self.conv
+        if conv.weight.dtype not in (torch.float32, torch.bfloat16):  # oneDNN has no others everywhere
+            return F.relu(conv(x))
+        shape = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        activated: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x.to(conv.weight.dtype), conv.weight, conv.bias, *shape, "relu", [], ""
+        )
+        return activated
+
+
 class PhasedUpConv(nn.Module):
     """`UpConv` with four ninths of its arithmetic, computed on the small picture.
 
     All four positions of a 2x2 block are computed as one convolution (`phase_weights`), and then interleaved.
+    Without normalisation they are activated before.
 
     Args:
         up: the module to replace; its weights are copied.
@@ -43,27 +75,45 @@ class PhasedUpConv(nn.Module):
     def __init__(self, up: UpConv) -> None:
         super().__init__()
         conv: nn.Conv2d = up.conv  # type: ignore[assignment]
-        self.conv = nn.Conv2d(conv.in_channels, 4 * conv.out_channels, kernel_size=2, padding=1)
-        self.conv.weight.data = phase_weights(conv.weight.detach())
-        self.conv.bias.data = conv.bias.detach().repeat(4)  # type: ignore[union-attr]
-        self.rest = nn.Sequential(up.norm, up.act)  # type: ignore[arg-type]
+        phases = nn.Conv2d(conv.in_channels, 4 * conv.out_channels, kernel_size=2, padding=1)
+        phases.weight.data = phase_weights(conv.weight.detach())
+        phases.bias.data = conv.bias.detach().repeat(4)  # type: ignore[union-attr]
+        steps = nn.Sequential(phases, up.norm, up.act)  # type: ignore[arg-type]
+        plain = isinstance(up.norm, nn.Identity)
+        self.phases = nn.Sequential(*_joined(steps)) if plain else steps[:1]
+        self.rest = nn.Identity() if plain else steps[1:]
 
     def forward(self, x: Tensor) -> Tensor:
         """Enlarge and convolve: ``[B, in, h, w]`` to ``[B, out, 2h, 2w]``."""
-        batch, _, height, width = x.shape
-        phases = self.conv(x).unflatten(1, (4, -1))
-        channels = phases.shape[2]
-        size = (batch, channels, 2 * height, 2 * width)
-        out = torch.empty(size, dtype=phases.dtype, device=x.device, memory_format=torch.channels_last)
+        enlarged: Tensor = self.rest(self._beside(x, 0))
+        return enlarged
+
+    def append_to(self, skip: Tensor, x: Tensor) -> Tensor:
+        """Return what `UpConv.append_to` does."""
+        if not isinstance(self.rest, nn.Identity):
+            return torch.cat([skip, self(x)], dim=1)
+        joined = self._beside(x, skip.shape[1])
+        joined[:, : skip.shape[1]] = skip
+        return joined
+
+    def _beside(self, x: Tensor, channels: int) -> Tensor:
+        """Return the interleaved positions ``[B, channels + out, 2h, 2w]``; the first channels are empty."""
+        phases = self.phases(x).unflatten(1, (4, -1))
+        (batch, _, height, width), count = x.shape, channels + phases.shape[2]
+        out = torch.empty(batch, 2 * height, 2 * width, count, dtype=phases.dtype, device=x.device)
+        out = out.permute(0, 3, 1, 2)  # channels last
         for phase in range(4):
             down, right = divmod(phase, 2)
-            out[..., down::2, right::2] = phases[:, phase, :, down : down + height, right : right + width]
-        activated: Tensor = self.rest(out)
-        return activated
+            found = phases[:, phase, :, down : down + height, right : right + width]
+            out[:, channels:, down::2, right::2] = found
+        return out
 
 
 def rewrite(network: nn.Module) -> None:
     """Replace, in place, modules that have a faster form on a CPU; results stay the same within rounding."""
+    if isinstance(network, nn.Sequential) and type(network).forward is nn.Sequential.forward:
+        for name, child in zip(network._modules, _joined(network), strict=True):
+            network._modules[name] = child
     for name, child in network.named_children():
         if isinstance(child, nn.MaxPool2d) and _halves(child):
             setattr(network, name, HalvingMax())
@@ -73,6 +123,24 @@ def rewrite(network: nn.Module) -> None:
             if isinstance(child, UNet):
                 child.join_blocks()
             rewrite(child)
+
+
+def _joined(steps: nn.Sequential) -> list[nn.Module]:
+    """Return the steps of a sequence, with a `ConvReLU` and nothing after it in place of each such pair.
+
+    Normalisation that has become nothing may lie between the two.
+    """
+    found = list(steps)
+    work = [place for place, step in enumerate(found) if not isinstance(step, nn.Identity)]
+    for place, after in itertools.pairwise(work):
+        conv, act = found[place], found[after]
+        if ConvReLU.available and type(conv) is nn.Conv2d and type(act) is nn.ReLU and _pads_zeros(conv):
+            found[place], found[after] = ConvReLU(conv), nn.Identity()
+    return found
+
+
+def _pads_zeros(conv: nn.Conv2d) -> bool:
+    return conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
 
 
 def _halves(pool: nn.MaxPool2d) -> bool:

@@ -25,6 +25,12 @@ FIXED_BYTES = 96 * 2**20
 ALLOCATOR_OVERHEAD = 1.25
 """Ratio of the memory that the allocator holds to that of the live tensors, which have many sizes."""
 
+_CONVOLUTIONS = (
+    torch.conv2d,
+    torch.conv_transpose2d,
+    getattr(torch.ops.mkldnn, "_convolution_pointwise", None),  # of `revisp.inference.rewrites.ConvReLU`
+)
+
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
@@ -149,7 +155,7 @@ class _Meter(TorchFunctionMode):
         self.live -= size
 
     def _workspace(self, func: Any, given: list[Tensor], made: Tensor) -> int:
-        if func not in (torch.conv2d, torch.conv_transpose2d):
+        if func not in _CONVOLUTIONS:
             return sum(x.nbytes for x in given if not _is_dense(x))
         self.weights = max(self.weights, 2 * given[1].nbytes)
         ordered = given[0].is_contiguous(memory_format=torch.channels_last) and given[0].dtype == made.dtype

@@ -18,7 +18,7 @@ from revisp.errors import ConfigError
 from revisp.inference import fast
 from revisp.inference.fast import FastNetwork, optimise
 from revisp.inference.precision import LEAST_AGREEMENT, agreement, sample_photo
-from revisp.inference.rewrites import HalvingMax, PhasedUpConv, fold_norms
+from revisp.inference.rewrites import ConvReLU, HalvingMax, PhasedUpConv, fold_norms, rewrite
 from revisp.pipeline import ReverseISP
 
 
@@ -194,6 +194,36 @@ def test_the_phased_convolution_is_doubling_and_convolution(height, width, chann
         wanted = up.act(up.norm(F.conv2d(enlarged, up.conv.weight, up.conv.bias, padding=1)))
         assert torch.allclose(up(x), wanted)
         assert torch.allclose(PhasedUpConv(up)(x), wanted)
+
+
+@pytest.mark.parametrize("norm", ["none", "group"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_phased_convolution_appends_to_a_skip(norm: str, dtype: torch.dtype):
+    torch.manual_seed(0)
+    up = UpConv(8, 4, norm).to(dtype).eval()
+    x, skip = torch.randn(2, 8, 5, 3, dtype=dtype), torch.randn(2, 3, 10, 6, dtype=dtype)
+    with torch.no_grad():
+        wanted, found = up.append_to(skip, x), PhasedUpConv(up).append_to(skip, x)
+    assert found.dtype == dtype
+    assert torch.equal(wanted[:, :3], skip)
+    assert torch.allclose(found, wanted, atol=1e-5)
+
+
+def test_a_convolution_and_its_relu_become_one_step():
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2, padding=1), nn.Identity(), nn.ReLU(inplace=True),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.ReLU(),
+        nn.Conv2d(4, 4, 3, padding="same"), nn.ReLU(),
+        nn.Conv2d(4, 2, 3, bias=False, groups=2, dilation=2), nn.ReLU(), nn.Sigmoid(),
+    ).eval()  # fmt: skip
+    x = torch.randn(2, 3, 33, 41)
+    with torch.no_grad():
+        wanted = network(x)
+        rewrite(network)
+        assert torch.allclose(network(x), wanted, atol=1e-6)
+    joined = [isinstance(step, ConvReLU) for step in network]
+    assert joined == [ConvReLU.available, *[False] * 6, ConvReLU.available, False, False]
 
 
 def test_the_sample_has_all_brightnesses():

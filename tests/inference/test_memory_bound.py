@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 import re
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 import revisp
 from revisp.errors import ConfigError
 from revisp.inference.plan import Limits, plan_stages
+from revisp.inference.rewrites import rewrite
 from revisp.inference.tile_memory import format_size, measure_memory, parse_size
 from revisp.pipeline import ReverseISP
 
@@ -159,3 +161,13 @@ def test_tiles_of_an_estimated_base_are_measured_without_its_look_at_the_photo(
             monkeypatch.setattr(model.base, "estimate", lambda photo: pytest.fail("a tile was judged"))
         planned[base] = plan_stages(model, torch.zeros(1, 3, 600, 800), Limits(memory=2**28))[0].tile
     assert planned["estimated"] == planned["classical"]
+
+
+def test_a_convolution_joined_with_its_relu_counts_as_one() -> None:
+    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.ReLU(inplace=True)).eval()
+    joined = copy.deepcopy(plain)
+    rewrite(joined)
+    photo = torch.rand(1, 3, 64, 64)
+    costs = [measure_memory(network, lambda network=network: network(photo), 64**2) for network in (plain, joined)]
+    assert costs[0].fixed == costs[1].fixed
+    assert costs[0].pixel == pytest.approx(costs[1].pixel, rel=0.2)

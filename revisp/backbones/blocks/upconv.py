@@ -32,6 +32,10 @@ class UpConv(ConvNormAct):
         enlarged: Tensor = self.get_submodule("act")(self.get_submodule("norm")(convolved))
         return enlarged
 
+    def append_to(self, skip: Tensor, x: Tensor) -> Tensor:
+        """Return a skip connection ``[B, C, 2h, 2w]`` with the result for ``x`` as further channels."""
+        return torch.cat([skip, self(x)], dim=1)
+
 
 def phase_weights(weight: Tensor) -> Tensor:
     """Return the 2x2 weights that do on a small picture what 3x3 weights do on the doubled one.
