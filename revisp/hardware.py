@@ -11,17 +11,27 @@ import ctypes
 import os
 import platform
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["has_fast_bf16", "keep_freed_memory", "release_freed_memory", "resident_memory", "share_processors"]
+__all__ = [
+    "has_fast_bf16",
+    "keep_freed_memory",
+    "limit_cores",
+    "release_freed_memory",
+    "resident_memory",
+    "share_processors",
+]
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # malloc.h
 _SPINS = "10000"
 """Rounds of the loop that waits: a fraction of a millisecond. The library takes thirty times as many."""
+
+_limiting = threading.Lock()
 
 _KEPT_SIZES = (2**30, 2**25)  # bytes; older releases of glibc refuse sizes above the second
 
@@ -49,7 +59,8 @@ def keep_freed_memory() -> bool:
 
     By default glibc maps every large block with a system call and unmaps it when it is freed. A network allocates
     its features for every tile, and the system then clears all their pages: this takes up to half of the CPU time.
-    With this setting, blocks up to 1 GiB come from the heap, and the process keeps its peak memory.
+    With this setting, blocks up to 1 GiB come from the heap, and the process keeps its peak memory. New threads
+    take the same heap: one of their own would end at 64 MiB, and be given back whenever it is empty.
 
     The setting holds for the whole process, for memory allocated from now on. Repeating it is harmless. It does
     not affect memory on a GPU or other C libraries (musl, macOS, Windows).
@@ -65,7 +76,7 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     set_ = [any(mallopt(option, size) for size in _KEPT_SIZES) for option in (_TRIM_THRESHOLD, _MMAP_THRESHOLD)]
-    return all(set_)
+    return bool(all(set_) and mallopt(_ARENA_MAX, 1))
 
 
 def release_freed_memory() -> None:
@@ -89,6 +100,29 @@ def resident_memory() -> int:
         return 0
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def limit_cores(cores: int) -> None:
+    """Let torch take at most so many cores in this thread; other threads keep theirs.
+
+    It is meant as the initialiser of a thread, before torch computes anything in it. `torch.set_num_threads` alone
+    would also hold for all threads that begin later, so another thread sets what these take back to what it was.
+
+    Example:
+        >>> from concurrent.futures import ThreadPoolExecutor
+        >>> import torch
+        >>> with ThreadPoolExecutor(1, initializer=limit_cores, initargs=(1,)) as pool:
+        ...     pool.submit(torch.get_num_threads).result()
+        1
+    """
+    import torch
+
+    with _limiting:
+        usual = torch.get_num_threads()
+        torch.set_num_threads(cores)
+        resetting = threading.Thread(target=torch.set_num_threads, args=(usual,))
+        resetting.start()
+        resetting.join()
 
 
 def share_processors() -> None:

@@ -19,6 +19,7 @@ from revisp.convert.formats import Choice, Origin, check_writable, origin_of, pr
 from revisp.convert.jobs import Conversion, share
 from revisp.convert.own_output import require_own_output
 from revisp.convert.remote import deliver, discard, is_delivered, receive, renamed
+from revisp.hardware import limit_cores
 from revisp.inference.tiles import Progress
 from revisp.io.atomic import remove_unfinished
 from revisp.io.crash_record import crashes, tell_finished
@@ -192,7 +193,7 @@ class Batch:
         for folder in {job.output.parent for job in self.jobs}:
             remove_unfinished(folder)
         if self.workers and self._pool is None:
-            self._pool = ThreadPoolExecutor(self.workers)
+            self._pool = ThreadPoolExecutor(self.workers, initializer=limit_cores, initargs=(1,))
         waiting = deque(self.jobs)
         while waiting or self._reading:
             while waiting and len(self._reading) <= self._ahead:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from revisp.backbones.estimated import Estimated
 from revisp.errors import ConfigError
 from revisp.inference.tile_memory import TileMemory, format_size, measure_memory
+from revisp.inference.tile_threads import tiles_at_once
 from revisp.inference.tiles import Progress, Tile, TileChoice, fit_tile, plan_tiles, tile_apply, tile_choices
 from revisp.padding import next_multiple
 from revisp.pipeline import MINIMUM_SIZE, ReverseISP
@@ -61,6 +62,7 @@ class TilePlan:
         align: tiles start at multiples of this.
         reach: reach of the networks, in pixels; None if unknown.
         rest: bytes that the process may hold between tiles, beyond what it held before the call.
+        at_once: tiles that run at once (`revisp.inference.tile_threads`).
     """
 
     tile: tuple[int, int]
@@ -68,6 +70,7 @@ class TilePlan:
     align: int
     reach: int | None
     rest: float = math.inf
+    at_once: int = 1
 
     def tiles(self, size: tuple[int, int]) -> list[Tile]:
         """Return the tiles of a picture of this height and width."""
@@ -126,9 +129,9 @@ class Grid:
         least = max(self.least, RAMP_WIDTH, math.ceil((1.5 if exact else 2) * overlap))
         return tile_choices(size, overlap=overlap, align=self.align, least=least)
 
-    def stage(self, tile: tuple[int, int], overlap: int, rest: float = math.inf) -> TilePlan:
-        """Return tiles of this height and width; `TilePlan` explains ``rest``."""
-        return TilePlan(tile, overlap, self.align, self.reach, rest)
+    def stage(self, tile: tuple[int, int], overlap: int, rest: float = math.inf, at_once: int = 1) -> TilePlan:
+        """Return tiles of this height and width; `TilePlan` explains ``rest`` and ``at_once``."""
+        return TilePlan(tile, overlap, self.align, self.reach, rest, at_once)
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,7 @@ class _Demand:
     grid: Grid
     network: nn.Module
     run: Callable[[int], object]
+    at_once: int = 1
 
     def trial(self) -> int:
         """Return the side of the tile that memory is measured on."""
@@ -165,9 +169,11 @@ def plan_stages(
         ConfigError: the overlap does not fit, or the memory is too small; the message says how much is needed.
     """
     height, width = photos.shape[-2:]
-    demands = _demands(model, margin)
+    demands = _demands(model, margin, branches=branches)
     if limits.tile is not None:
-        stages = [demand.grid.fixed(limits.tile, limits.overlap) for demand in demands]
+        stages = [
+            replace(demand.grid.fixed(limits.tile, limits.overlap), at_once=demand.at_once) for demand in demands
+        ]
     elif limits.memory is None and max(height, width) <= min(demand.trial() for demand in demands):
         stages = [demand.grid.fixed(demand.trial(), limits.overlap) for demand in demands]
     else:
@@ -182,11 +188,14 @@ def _fitted(demands: list[_Demand], size: tuple[int, int], limits: Limits, held:
         grid, cost = demand.grid, demand.cost()
         overlap = grid.overlap() if limits.overlap is None else limits.overlap
         choices = grid.choices(size, overlap)
-        least = max(least, held + cost.of(min(choice.pixels for choice in choices)))
+        smallest = min(choice.pixels for choice in choices)
+        least = max(least, held + cost.of(smallest))
         room = DEFAULT_MEMORY if limits.memory is None else limits.memory - held
-        choice = fit_tile(choices, cost.pixels(room))
-        tile = cost.of(choice.pixels)
-        stages.append(grid.stage(choice.tile, overlap, held + max(room, tile) - FRAGMENTED_SHARE * tile))
+        at_once = demand.at_once if cost.of(demand.at_once * smallest) <= room else 1
+        choice = fit_tile(choices, cost.pixels(room) / at_once, at_once)
+        tiles = cost.of(at_once * choice.pixels)
+        rest = held + max(room, tiles) - FRAGMENTED_SHARE * tiles
+        stages.append(grid.stage(choice.tile, overlap, rest, at_once))
     if limits.memory is not None and limits.memory < least:
         raise ConfigError(
             f"{format_size(limits.memory)} of memory is too little for a photo of {size[1]}x{size[0]} pixels: "
@@ -202,7 +211,7 @@ def _held(model: ReverseISP, photos: Tensor, branches: bool) -> int:
     return channels * copies * photos.shape[-2] * photos.shape[-1] * photos.element_size()
 
 
-def _demands(model: ReverseISP, margin: int) -> list[_Demand]:
+def _demands(model: ReverseISP, margin: int, *, branches: bool) -> list[_Demand]:
     """Return the demand of the networks, and of the refinement if there is one."""
     network, refine = next(iter(model.branches.values())), model.refine
     usual = model.base.usual if isinstance(model.base, Estimated) else None  # tiles do not judge the photo
@@ -211,7 +220,8 @@ def _demands(model: ReverseISP, margin: int) -> list[_Demand]:
         photo = _blank(network, 3, side)
         return model.compose(photo, model.overexposure_mask(photo), estimate=usual)
 
-    demands = [_Demand(Grid(*model.networks_reach.after(margin)), network, run_networks)]
+    at_once = 1 if branches else tiles_at_once(model)
+    demands = [_Demand(Grid(*model.networks_reach.after(margin)), network, run_networks, at_once)]
     if refine is not None and model.refinement_reach is not None:
         demands.append(
             _Demand(Grid(*model.refinement_reach), refine, lambda side: model.refined(_blank(refine, 1, side)))

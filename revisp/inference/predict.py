@@ -20,6 +20,7 @@ from revisp.inference.demosaic import demosaic_tiled
 from revisp.inference.plan import Limits, TilePlan, plan_stages
 from revisp.inference.raise_level import raise_to_least_level
 from revisp.inference.tile_networks import TileNetworks, WholePhoto
+from revisp.inference.tile_threads import run_tiles
 from revisp.inference.tiles import Progress, tile_apply
 from revisp.pipeline import Reconstruction, ReverseISP, check_photos
 from revisp.pipeline.least_level import LEAST_LEVEL_REACH
@@ -272,8 +273,9 @@ def _run_to_bayer(networks: TileNetworks, progress: Progress, refine: _Refine) -
     if networks.gain is not None and (networks.model.raw_channels == 1 or tiles[0].rows.weight is not None):
         return _run_networks(networks, progress, refine, branches=False).bayer
     bayer = networks.srgb.new_zeros(1, 1, *networks.srgb.shape[-2:])
-    for done, tile in enumerate(tiles, start=1):
-        tile.paste(networks.run_to_bayer(tile), bayer)
+    found = run_tiles(networks.run_to_bayer, tiles, networks.stage.at_once)
+    for done, (tile, part) in enumerate(found, start=1):
+        tile.paste(part, bayer)
         progress(done, len(tiles))
     return refine(bayer)
 
@@ -285,8 +287,9 @@ def _run_networks(
     model, srgb, tiles = networks.model, networks.srgb, networks.tiles
     raw = srgb.new_zeros(1, model.raw_channels, *srgb.shape[-2:])
     kept = {part: torch.zeros_like(raw) for part in model.fused if branches}
-    for done, tile in enumerate(tiles, start=1):
-        tile.paste(networks.run(tile, kept), raw)
+    found = run_tiles(lambda tile: networks.run(tile, kept), tiles, networks.stage.at_once)
+    for done, (tile, part) in enumerate(found, start=1):
+        tile.paste(part, raw)
         progress(done, len(tiles))
     out = model.finish(raw, networks.mask, kept, interpolate=demosaic_tiled)
     if networks.gain is not None:

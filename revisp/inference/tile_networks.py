@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -74,8 +75,7 @@ class TileNetworks:
             if kept or len(heads) == len(shares):  # one network that predicts all parts is needed everywhere
                 parts |= self._run(name, tile, seen)
             else:
-                taken = torch.cat([shares[head] for head in heads], dim=1).amax(dim=1, keepdim=True)
-                parts |= self._run_where(name, tile, seen, taken > 0)
+                parts |= self._run_where(name, tile, seen, reduce(torch.maximum, (shares[head] for head in heads)))
         for part, result in kept.items():
             tile.paste(parts[part], result)
         return self.model.mix(parts, shares)
@@ -123,26 +123,27 @@ class TileNetworks:
                 place=seen.place,
             )
 
-    def _run_where(self, name: str, tile: Tile, seen: _Seen, needed: Tensor) -> Parts:
+    def _run_where(self, name: str, tile: Tile, seen: _Seen, share: Tensor) -> Parts:
         """Run one network only where it is needed.
 
         Args:
             name: its name in ``model.branches``.
             tile: the tile.
             seen: the input of the networks in the tile.
-            needed: mask over the pixels that the tile contributes, ``[1, 1, h, w]``.
+            share: its share of the pixels that the tile contributes, ``[1, 1, h, w]``.
 
         Returns:
-            Its parts at all pixels that the tile contributes; they may be 0 where the network is not needed. Empty
-            if it is needed nowhere.
+            Its parts at all pixels that the tile contributes; they may be 0 where its share is 0. Empty if it has
+            no share anywhere.
         """
-        if not bool(needed.any()):
+        needed = share.amax(dim=(0, 1, 3)) > 0, share.amax(dim=(0, 1, 2)) > 0
+        if not bool(needed[0].any()):
             return {}
         stage = self.stage
         if stage.reach is None or tile.rows.weight is not None:
             return self._run(name, tile, seen)
         least = max(LEAST_PART, self.model.networks_reach.least)
-        part = tile.around(needed, stage.reach, align=stage.align, least=least)
+        part = tile.around(*needed, stage.reach, align=stage.align, least=least)
         if part.pixels > LARGEST_SHARE * tile.pixels:
             return self._run(name, tile, seen)
         rows, columns = (_within(inner.span, outer.span) for inner, outer in zip(part, tile, strict=True))
@@ -150,7 +151,7 @@ class TileNetworks:
         rows, columns = (_within(inner.kept, outer.kept) for inner, outer in zip(part, tile, strict=True))
         found: Parts = {}
         for key, value in self._run(name, part, cut).items():
-            found[key] = seen.photo.new_zeros(*value.shape[:2], *needed.shape[-2:])
+            found[key] = seen.photo.new_zeros(*value.shape[:2], *share.shape[-2:])
             found[key][..., rows, columns] = value
         return found
 

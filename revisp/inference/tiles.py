@@ -37,6 +37,9 @@ Progress = Callable[[int, int], None]
 WORK_TOLERANCE = 1.1
 """Of all tile sizes whose work is within this factor of the least, the smallest is taken."""
 
+SHARED_TOLERANCE = 1.15
+"""The same where several tiles run at once, each of which takes memory."""
+
 TILE_COST = 2**14
 """Fixed cost of a tile, in pixels: calls, slices, threads that wait."""
 
@@ -87,19 +90,18 @@ class Tile(NamedTuple):
         """Return a tile that reads the same pixels and contributes a margin more, as far as it reads."""
         return Tile(*(cut._replace(kept=_grown(cut.kept, margin, cut.span)) for cut in self))
 
-    def around(self, needed: Tensor, reach: int, *, align: int, least: int) -> Tile:
+    def around(self, rows: Tensor, columns: Tensor, reach: int, *, align: int, least: int) -> Tile:
         """Return the part of this tile that gives the result at some of its pixels.
 
         Args:
-            needed: mask over the pixels that the tile contributes, ``[..., h, w]``, with at least one pixel set.
+            rows: which of the rows that the tile contributes are needed, bool ``[h]``; at least one.
+            columns: which of the columns, bool ``[w]``.
             reach: largest distance from a pixel of the result to a pixel that it depends on.
             align: start and size of the part are multiples of this, except at the end of the tile.
             least: smallest number of rows and columns of the part, unless the tile has fewer.
         """
-        flat = needed.flatten(0, -3)
         return Tile(
-            _around(self.rows, flat.any(dim=2).any(dim=0), reach, align, least),
-            _around(self.columns, flat.any(dim=1).any(dim=0), reach, align, least),
+            _around(self.rows, rows, reach, align, least), _around(self.columns, columns, reach, align, least)
         )
 
     @property
@@ -236,12 +238,21 @@ class TileChoice(NamedTuple):
     Attributes:
         tile: height and width.
         pixels: pixels of the largest tile; the last tile of a row or column may be larger than ``tile``.
-        work: pixels that all tiles read, plus `TILE_COST` for each tile.
+        number: of tiles.
     """
 
     tile: tuple[int, int]
     pixels: int
-    work: int
+    number: int
+
+    def work(self, at_once: int = 1) -> int:
+        """Return the pixels that all tiles read, plus `TILE_COST` for each tile.
+
+        Args:
+            at_once: tiles that run at once; a core without a tile in the last round counts as if it had one.
+        """
+        number = self.number if self.number == 1 else next_multiple(self.number, at_once)
+        return number * (math.prod(self.tile) + TILE_COST)
 
 
 def tile_choices(size: tuple[int, int], *, overlap: int, align: int = 2, least: int = 1) -> list[TileChoice]:
@@ -258,12 +269,11 @@ def tile_choices(size: tuple[int, int], *, overlap: int, align: int = 2, least: 
     for height, down in rows.items():
         for width, across in columns.items():
             pixels = (height + align * (down > 1)) * (width + align * (across > 1))
-            work = down * across * (height * width + TILE_COST)
-            choices.append(TileChoice((height, width), pixels, work))
+            choices.append(TileChoice((height, width), pixels, down * across))
     return choices
 
 
-def fit_tile(choices: list[TileChoice], pixels: float) -> TileChoice:
+def fit_tile(choices: list[TileChoice], pixels: float, at_once: int = 1) -> TileChoice:
     """Choose the tile that covers a picture with little work.
 
     The smallest tile within `WORK_TOLERANCE` of the least work is taken, for less memory at nearly the same speed.
@@ -271,10 +281,12 @@ def fit_tile(choices: list[TileChoice], pixels: float) -> TileChoice:
     Args:
         choices: result of `tile_choices`.
         pixels: most pixels of a tile; if all choices have more, the smallest is taken.
+        at_once: tiles that run at once.
     """
     possible = [choice for choice in choices if choice.pixels <= pixels] or [min(choices, key=_pixels)]
-    enough = WORK_TOLERANCE * min(choice.work for choice in possible)
-    return min((choice for choice in possible if choice.work <= enough), key=_pixels)
+    tolerance = WORK_TOLERANCE if at_once == 1 else SHARED_TOLERANCE
+    enough = tolerance * min(choice.work(at_once) for choice in possible)
+    return min((choice for choice in possible if choice.work(at_once) <= enough), key=_pixels)
 
 
 def _pixels(choice: TileChoice) -> int:
