@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from revisp.errors import ShapeError
@@ -57,7 +58,7 @@ def check_unit_range(x: Tensor, name: str) -> None:
     if not x.numel():
         return
     least, most = (float(bound) for bound in x.detach().aminmax())
-    if least != least or most != most:  # NaN
+    if math.isnan(least) or math.isnan(most):
         raise ShapeError(f"{name} holds values that are not numbers (NaN)")
     if least < LEAST_VALUE or most > MOST_VALUE:
         raise ShapeError(
