@@ -41,6 +41,9 @@ CARD_TITLE = "# revisp model"
 LARGEST_ARGUMENT = 4096
 """Greatest number among the arguments of a pipeline: widths double with each level of a depth."""
 
+_RENAMED = {"base.share": "base.trust"}
+"""Tensors that earlier model folders hold under another name."""
+
 _FOREIGN = ("weights", "pretrained", "checkpoint", "path", "cache", "url")
 """Parts of the names of arguments by which a network would read other files, or the network."""
 
@@ -204,7 +207,10 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
     pipeline = _read_config(folder / CONFIG_FILE)
     weights = folder / WEIGHTS_FILE
     with decoding(weights, "damaged or not a safetensors file", WeightsError), safe_open(weights, "pt") as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+        found = {
+            _RENAMED.get(name, name): tuple(file.get_slice(name).get_shape())
+            for name in file.keys()  # noqa: SIM118
+        }
     with decoding(folder / CONFIG_FILE, "no pipeline can be built of it", WeightsError):
         try:
             expected = outline(pipeline)
@@ -213,7 +219,7 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
         _check_fit(expected, found, weights)  # so the weights bound the memory of the model
         model = ReverseISP(**pipeline)
     with decoding(weights, "damaged or not a safetensors file", WeightsError):
-        state = load_file(weights)
+        state = {_RENAMED.get(name, name): value for name, value in load_file(weights).items()}
     check_values(state, model.state_dict(), weights)
     model.load_state_dict(state)
     return model.eval()

@@ -24,9 +24,9 @@ class Fitted(Classical):
               d_\mathrm{oe} = h\, (2^{v} A\, f^{-1}(p) / s(r) + b) + (1 - h)\, \mathrm{Classical}(p)
 
     where u is a network's correction of the photo, and v is in EV above the white of the curve. The network
-    predicts by how much clipped pixels exceed it; `Classical` adds their typical excess. The share h says how far
-    the network is trusted in this. It starts at 1, and `revisp.training.pretrained.fit_shares` fits it. A gain map
-    is trusted wholly.
+    predicts by how much clipped pixels exceed it; `Classical` adds their typical excess. The trust h, in [0, 1],
+    says how far the network is believed in this. It starts at 1, and `revisp.training.pretrained.fit_trust` fits
+    it. A gain map is trusted wholly.
 
     Args:
         in_channels: as for `Classical`.
@@ -40,7 +40,7 @@ class Fitted(Classical):
 
     def __init__(self, in_channels: int = 3) -> None:
         super().__init__(in_channels)
-        self.share = nn.Parameter(torch.ones(()))
+        self.trust = nn.Parameter(torch.ones(()))
 
     def compose(self, part: str, x: Tensor, change: Tensor, gain: Tensor | None = None) -> Tensor:
         """Apply the prediction of a network of the fusion to the base.
@@ -65,8 +65,8 @@ class Fitted(Classical):
         if gain is not None:
             exceeding = exceeding + self._excess_by_map(x[:, :3], gain).clamp(*GAIN_EV)
         raised = F.conv2d(light * torch.exp2(exceeding), self.head.weight[:, :3], self.head.bias)
-        share = self.share if gain is None else torch.where(gain.isnan(), self.share, 1.0)
-        return torch.lerp(self(x), raised, share)
+        trust = self.trust if gain is None else torch.where(gain.isnan(), self.trust, 1.0)
+        return torch.lerp(self(x), raised, trust)
 
     def _excess_by_map(self, srgb: Tensor, gain: Tensor) -> Tensor:
         """Return by how many EV the HDR rendition exceeds the curve's light, before the lens shades it."""

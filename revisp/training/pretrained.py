@@ -1,6 +1,6 @@
 """Start a training from a model folder: its networks on the base of one camera, and which weights then learn.
 
-The networks know photos of all cameras, and not this one. So `fit_shares` measures on its own photos how far they
+The networks know photos of all cameras, and not this one. So `fit_trust` measures on its own photos how far they
 are right. The scales and biases of channels are enough to adapt a network to another domain, as in S.-A. Rebuffi,
 H. Bilen, A. Vedaldi, "Learning multiple visual domains with residual adapters", NeurIPS 2017.
 """
@@ -24,7 +24,7 @@ from revisp.model_folder import from_pretrained
 from revisp.pipeline import ReverseISP
 from revisp.training.baselines import place_in
 
-__all__ = ["ADAPTED", "Adapted", "choose_learning", "fit_shares", "fold_adapters", "start_from"]
+__all__ = ["ADAPTED", "Adapted", "choose_learning", "fit_trust", "fold_adapters", "start_from"]
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +33,8 @@ Adapted = Literal["adapters", "all"]
 
 ADAPTED: tuple[Adapted, ...] = ("adapters", "all")
 
-SHARE_SAMPLES = 16
-"""Samples that `fit_shares` looks at."""
+TRUST_SAMPLES = 16
+"""Samples that `fit_trust` looks at."""
 
 LEAST_OVEREXPOSED = 50
 """Overexposed pixels below which nothing is known of their level."""
@@ -85,7 +85,7 @@ def choose_learning(model: ReverseISP, learning: Adapted) -> None:
     """Let all weights of a pretrained pipeline learn, or small adapters alone.
 
     The adapters are a scale for each output channel of each convolution and linear layer, their biases, the
-    normalisations, and what `fit_shares` sets. The base stays as it is fitted. `fold_adapters` ends this.
+    normalisations, and what `fit_trust` sets. The base stays as it is fitted. `fold_adapters` ends this.
 
     Args:
         model: the pipeline.
@@ -102,7 +102,7 @@ def choose_learning(model: ReverseISP, learning: Adapted) -> None:
     model.requires_grad_(False)
     model.gains.requires_grad_(True)
     if isinstance(model.base, Fitted):
-        model.base.share.requires_grad_(True)
+        model.base.trust.requires_grad_(True)
     networks = [*model.branches.values(), *([] if model.refine is None else [model.refine.network])]
     for layer in [layer for network in networks for layer in network.modules()]:
         weight = getattr(layer, "weight", None)
@@ -121,17 +121,17 @@ def choose_learning(model: ReverseISP, learning: Adapted) -> None:
 
 
 @torch.no_grad()
-def fit_shares(model: ReverseISP, samples: Sequence[Sample]) -> None:
+def fit_trust(model: ReverseISP, samples: Sequence[Sample]) -> None:
     """Set how much of the networks' corrections a pipeline on a base `Fitted` takes, by least squares.
 
-    With a share of 0, a branch gives what the fitted camera alone gives, and with 1, the whole of its correction.
+    With a trust of 0, a branch gives what the fitted camera alone gives, and with 1, the whole of its correction.
     The error that counts is that over the branch's own pixels, relative to the fitted camera's in each sample:
     PSNR is a mean over photos, too, and one that the camera explains badly must not decide alone.
 
     Args:
         model: the pipeline, whose base is fitted already.
-        samples: pairs of the camera. The `SHARE_SAMPLES` with most overexposed pixels count. Without
-            `LEAST_OVEREXPOSED` such pixels, the share of the OE branch stays.
+        samples: pairs of the camera. The `TRUST_SAMPLES` with most overexposed pixels count. Without
+            `LEAST_OVEREXPOSED` such pixels, the trust in the OE branch stays.
     """
     base, training = model.base, model.training
     assert isinstance(base, Fitted)
@@ -139,7 +139,7 @@ def fit_shares(model: ReverseISP, samples: Sequence[Sample]) -> None:
     masked = [(sample, model.overexposure_mask(sample.srgb[None])) for sample in samples]
     masked.sort(key=lambda each: float(each[1].sum()), reverse=True)
     sums: dict[str, Tensor] = {}  # of each part: its pixels, what its change explains, and the change's squares
-    for sample, mask in masked[:SHARE_SAMPLES]:
+    for sample, mask in masked[:TRUST_SAMPLES]:
         srgb, place = sample.srgb[None], None if (place := place_in(sample)) is None else place[None]
         formula = base(model.base_raw(srgb, mask, place)).clamp(0, 1)
         taken = model.shares(mask)
@@ -150,19 +150,19 @@ def fit_shares(model: ReverseISP, samples: Sequence[Sample]) -> None:
             scale = (weight * error.square()).sum().clamp_min(1e-12)
             pixels, explained, squares = (each.sum() for each in found)
             sums[part] = sums.get(part, torch.zeros(3)) + torch.stack([pixels, explained / scale, squares / scale])
-    shares = {
+    trust = {
         part: float((explained / squares).clamp(0, 1))
         for part, (count, explained, squares) in sums.items()
         if squares > 0 and (part != "oe" or count >= LEAST_OVEREXPOSED)
     }
-    base.share.mul_(shares.get("oe", 1.0))
+    base.trust.mul_(trust.get("oe", 1.0))
     for name, heads in model.heads.items():
         for part, gain in zip(heads, model.gains[name].split(3, dim=1), strict=True):
             if part != "oe":
-                gain.mul_(shares.get(part, 1.0))
+                gain.mul_(trust.get(part, 1.0))
     model.train(training)
-    told = ", ".join(f"{part} {share:.2f}" for part, share in shares.items())
-    log.info("Shares of the networks' corrections that suit this camera: %s", told or "not known")
+    told = ", ".join(f"{part} {found:.2f}" for part, found in trust.items())
+    log.info("Trust in the networks' corrections on this camera, from 0 to 1: %s", told or "not known")
 
 
 def fold_adapters(model: ReverseISP) -> None:

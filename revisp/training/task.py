@@ -34,7 +34,7 @@ from revisp.pipeline.reconstruction import Parts
 from revisp.refine import yuv_loss
 from revisp.training.baselines import Baseline, fit_pairs, fitted_baselines, place_in, without_place
 from revisp.training.estimate import EstimateTraining, train_estimate
-from revisp.training.pretrained import fit_shares
+from revisp.training.pretrained import fit_trust
 from revisp.training.schedule import Schedule
 
 __all__ = ["Fittable", "RefineTraining", "ReverseISPTask"]
@@ -172,7 +172,7 @@ class ReverseISPTask(pl.LightningModule):
                     raise
                 log.warning("The base starts unfitted, as the inverse of the sRGB curve: %s", error)
         if isinstance(self.model.base, Fitted):
-            fit_shares(self.model, samples)
+            fit_trust(self.model, samples)
 
     def train_base(self, data: SceneDataModule, device: torch.device) -> None:
         """Train an estimated base on whole views of scenes; the branches then stand on what it says.

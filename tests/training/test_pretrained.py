@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from simulated_pairs import write_simulated_pairs
 
 import revisp
@@ -23,7 +24,7 @@ from revisp.errors import ConfigError, WeightsError
 from revisp.model_folder import from_pretrained, save_pretrained
 from revisp.pipeline import ReverseISP
 from revisp.training.build import build_model
-from revisp.training.pretrained import choose_learning, fit_shares, fold_adapters, start_from
+from revisp.training.pretrained import choose_learning, fit_trust, fold_adapters, start_from
 
 GAMMA = tuple((np.linspace(0, 1, 65) ** 2.2).tolist())
 CAMERA = FittedCamera(
@@ -157,20 +158,20 @@ def test_adapters_of_the_default_are_few() -> None:
     total = sum(p.numel() for p in model.parameters())
     choose_learning(model, "adapters")
     assert 0.003 < sum(p.numel() for p in model.parameters() if p.requires_grad) / total < 0.02
-    assert [name for name, p in model.named_parameters() if p.requires_grad and "base" in name] == ["base.share"]
+    assert [name for name, p in model.named_parameters() if p.requires_grad and "base" in name] == ["base.trust"]
 
 
 # How far its networks suit the camera ---------------------------------------------------------------------------
 
 
-def shared_model(folder: Path, oe: float, noe: float) -> ReverseISP:
-    """Return a pipeline on the fitted camera, with shares of its corrections."""
+def trusting_model(folder: Path, oe: float, noe: float) -> ReverseISP:
+    """Return a pipeline on the fitted camera, with a trust in each of its corrections."""
     model = start_from(model_folder(folder, "estimated"), SIMULATED.profile)
     assert isinstance(model.base, Fitted)
     model.base.load(DIM_CAMERA)
     with torch.no_grad():
         model.gains["noe"].mul_(noe)
-        model.base.share.fill_(oe)
+        model.base.trust.fill_(oe)
     return model
 
 
@@ -184,32 +185,32 @@ def sample_of(photo: torch.Tensor, raw: torch.Tensor) -> Sample:
     return Sample(photo, raw[:1], raw, "x", torch.ones_like(photo[:1]), place=place_map(*photo.shape[-2:]))
 
 
-@pytest.mark.parametrize("shares", [(0.0, 0.0), (0.4, 0.7), (1.0, 1.0)])
-def test_the_shares_of_the_corrections_are_found_in_the_photos_of_the_camera(
-    shares: tuple[float, float], tmp_path: Path
+@pytest.mark.parametrize("trust", [(0.0, 0.0), (0.4, 0.7), (1.0, 1.0)])
+def test_the_trust_in_the_corrections_is_found_in_the_photos_of_the_camera(
+    trust: tuple[float, float], tmp_path: Path
 ) -> None:
     photo = sky(16)
-    truth = shared_model(tmp_path / "a", *shares).eval()(photo[None]).raw_rgb[0].detach()
-    model = shared_model(tmp_path / "b", 1.0, 1.0)
+    truth = trusting_model(tmp_path / "a", *trust).eval()(photo[None]).raw_rgb[0].detach()
+    model = trusting_model(tmp_path / "b", 1.0, 1.0)
     whole = model.gains["noe"].detach().clone()
-    fit_shares(model, [sample_of(photo, truth)])
+    fit_trust(model, [sample_of(photo, truth)])
     assert isinstance(model.base, Fitted)
-    assert model.base.share.item() == pytest.approx(shares[0], abs=1e-3)
-    torch.testing.assert_close(model.gains["noe"] / whole, torch.full_like(whole, shares[1]), atol=0.05, rtol=0)
+    assert model.base.trust.item() == pytest.approx(trust[0], abs=1e-3)
+    torch.testing.assert_close(model.gains["noe"] / whole, torch.full_like(whole, trust[1]), atol=0.05, rtol=0)
     torch.testing.assert_close(model.eval()(photo[None]).raw_rgb[0], truth, atol=2e-3, rtol=0)
     assert model.train().training
 
 
-def test_shares_that_were_found_are_found_again(tmp_path: Path) -> None:
+def test_a_trust_that_was_found_is_found_again(tmp_path: Path) -> None:
     photo = sky(16)
-    truth = shared_model(tmp_path / "a", 0.4, 0.7).eval()(photo[None]).raw_rgb[0].detach()
-    model = shared_model(tmp_path / "b", 1.0, 1.0)
+    truth = trusting_model(tmp_path / "a", 0.4, 0.7).eval()(photo[None]).raw_rgb[0].detach()
+    model = trusting_model(tmp_path / "b", 1.0, 1.0)
     for _ in range(2):
-        fit_shares(model, [sample_of(photo, truth)])
+        fit_trust(model, [sample_of(photo, truth)])
     torch.testing.assert_close(model.eval()(photo[None]).raw_rgb[0], truth, atol=2e-3, rtol=0)
 
 
-def test_the_share_of_a_single_network_is_found_in_overexposed_pixels_too(tmp_path: Path) -> None:
+def test_the_trust_in_a_single_network_is_found_in_overexposed_pixels_too(tmp_path: Path) -> None:
     photo = sky(48)
     folder = model_folder(tmp_path / "model", "estimated", "plain")
     truth, model = (start_from(folder, SIMULATED.profile).eval() for _ in range(2))
@@ -220,25 +221,35 @@ def test_the_share_of_a_single_network_is_found_in_overexposed_pixels_too(tmp_pa
     with torch.no_grad():
         truth.gains["plain"].mul_(0.5)
         raw = truth(photo[None]).raw_rgb[0]
-    fit_shares(model, [sample_of(photo, raw)])
+    fit_trust(model, [sample_of(photo, raw)])
     torch.testing.assert_close(model.gains["plain"] / whole, torch.full_like(whole, 0.5), atol=0.05, rtol=0)
 
 
 def test_without_overexposed_pixels_their_network_is_trusted_as_before(tmp_path: Path) -> None:
     photo = sky(0)
-    model = shared_model(tmp_path / "a", 1.0, 1.0)
-    fit_shares(model, [sample_of(photo, shared_model(tmp_path / "b", 0.0, 0.0).eval()(photo[None]).raw_rgb[0])])
+    model = trusting_model(tmp_path / "a", 1.0, 1.0)
+    fit_trust(model, [sample_of(photo, trusting_model(tmp_path / "b", 0.0, 0.0).eval()(photo[None]).raw_rgb[0])])
     assert isinstance(model.base, Fitted)
-    assert model.base.share.item() == 1
+    assert model.base.trust.item() == 1
     assert model.gains["noe"].abs().max() < 1e-4
 
 
-def test_a_gain_map_is_trusted_whatever_the_share_is(base: Fitted) -> None:
+def test_a_model_folder_that_names_the_trust_a_share_loads_as_before(tmp_path: Path) -> None:
+    model = trusting_model(tmp_path / "a", 0.4, 0.7).eval()
+    folder = save_pretrained(model, tmp_path / "earlier")
+    weights = load_file(folder / "model.safetensors")
+    weights["base.share"] = weights.pop("base.trust")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    photo = sky(16)[None]
+    torch.testing.assert_close(from_pretrained(folder)(photo).raw_rgb, model(photo).raw_rgb)
+
+
+def test_a_gain_map_is_trusted_whatever_the_trust_is(base: Fitted) -> None:
     x, change, gain = base_input(torch.ones(1, 3, 8, 12)), torch.ones(1, 3, 8, 12), torch.full((1, 1, 8, 12), 2.0)
     gain[..., :6] = torch.nan
     trusted = base.compose("oe", x, change, gain)
     with torch.no_grad():
-        base.share.fill_(0.0)
+        base.trust.fill_(0.0)
     found = base.compose("oe", x, change, gain)
     assert torch.equal(found[..., 6:], trusted[..., 6:])
     torch.testing.assert_close(found[..., :6], base(x)[..., :6])
