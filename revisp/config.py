@@ -7,6 +7,7 @@ or ``+backbone=unet``. Hydra itself accepts the plus only for a group that the d
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +26,10 @@ from pydantic import AfterValidator, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from revisp.backbones import BACKBONES, family
+from revisp.data import DATASETS
 from revisp.errors import ConfigError, UnknownNameError, near_miss
 from revisp.io.boundary import decoding
+from revisp.registry import Registry
 from revisp.schema import DEEPEST, Json, Text, Whole, validated
 
 __all__ = [
@@ -35,7 +38,7 @@ __all__ = [
     "compose",
     "config_dir",
     "data_of_run",
-    "expose_backbones",
+    "expose_plugins",
     "normalise_overrides",
 ]
 
@@ -45,14 +48,16 @@ MOST_YAML = 2**16
 OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp", "hydra.searchpath")
 """Words of the command line that add a folder of the user's own configuration files."""
 
-TEXTS = frozenset(
+OWN_TEXTS = frozenset(
     {
-        *(f"data.{key}" for key in ("root", "photos", "scenes", "val", "camera", "pairs", "cache")),
         *("model", "photos", "camera", "prediction", "truth", "submissions", "truths", "inputs"),
         *("pretrained", "resume", "hydra.run.dir", "hydra.sweep.dir"),
     }
 )
-"""Settings that are names of files, folders, pictures or cameras."""
+"""Settings of the commands themselves that are names of files or folders."""
+
+REGISTRIES: dict[str, Registry[Any]] = {"backbone": BACKBONES, "data": DATASETS}
+"""Groups whose keys are arguments of a registered component, which plugins may bring."""
 
 ITEM = re.compile(r"(?<![^\[,])[^\[\],]+(?![^\],])")
 """A value of the command line, or one of a list or a sweep of them."""
@@ -86,28 +91,66 @@ def config_groups(config_name: str = "train") -> frozenset[str]:
 def normalise_overrides(overrides: Sequence[str], config_name: str = "train") -> list[str]:
     """Drop the leading plus of ``+GROUP=...`` where GROUP is already in the defaults list, and quote names.
 
-    Hydra reads a name such as ``2024_11`` as the number 202411. Everything else (``+new.key=1``, ``++seed=2``,
-    ``~logger``, flags) is left as it is.
+    Hydra reads a name such as ``2024_11`` as the number 202411. Names are the settings `OWN_TEXTS`, and the
+    arguments of a data set or network that are annotated as texts (`Registry.texts`). Everything else
+    (``+new.key=1``, ``++seed=2``, ``~logger``, flags) is left as it is.
 
     Example:
-        >>> normalise_overrides(["+backbone=unet", "+trainer.fast_dev_run=true", "data.root=2024_11"])
-        ['backbone=unet', '+trainer.fast_dev_run=true', "data.root='2024_11'"]
+        >>> normalise_overrides(["+backbone=unet", "+trainer.fast_dev_run=true", "resume=2024_11"])
+        ['backbone=unet', '+trainer.fast_dev_run=true', "resume='2024_11'"]
     """
     groups = config_groups(config_name)
     normal = []
     for token in overrides:
         group = token[1:].partition("=")[0].partition("@")[0]
         is_group = token.startswith("+") and not token.startswith("++") and "=" in token and group in groups
-        normal.append(_quoted(token[1:] if is_group else token))
-    return normal
+        normal.append(token[1:] if is_group else token)
+    return [_quoted(token, normal, config_name) for token in normal]
 
 
-def _quoted(token: str) -> str:
-    """Quote what Hydra would read as a number in the value of one of `TEXTS`."""
+def _quoted(token: str, overrides: Sequence[str], config_name: str) -> str:
+    """Quote what Hydra would read as a number in the value of a setting that is a text."""
     key, equals, value = token.partition("=")
-    if key.lstrip("+") not in TEXTS or any(quote in value for quote in "'\""):
+    group, _, argument = key.lstrip("+").partition(".")
+    own = f"{group}.{argument}" in OWN_TEXTS or (not argument and group in OWN_TEXTS)
+    if not (own or group in REGISTRIES) or any(quote in value for quote in "'\""):
         return token
-    return key + equals + ITEM.sub(lambda found: _quoted_number(found[0]), value)
+    quoted = ITEM.sub(lambda found: _quoted_number(found[0]), value)
+    if quoted == value or not (own or argument in _texts(group, overrides, config_name)):
+        return token
+    return key + equals + quoted
+
+
+def _texts(group: str, overrides: Sequence[str], config_name: str) -> set[str]:
+    """Return the arguments that are texts, of the components of a group that the words choose."""
+    chosen = [
+        [f"{key}={choice}" for choice in value.split(",")]
+        for key, _, value in (token.partition("=") for token in overrides)
+        if key.lstrip("+") in {*config_groups(config_name), f"{group}.name"}
+    ]
+    folders = _search_path(overrides)
+    sweep = itertools.product(*chosen)
+    names = {_component(group, (*words, *folders), config_name) for words in sweep} & set(REGISTRIES[group])
+    return set().union(*map(REGISTRIES[group].texts, names))
+
+
+@functools.lru_cache(64)  # a benchmark composes each training of a plan
+def _component(group: str, choices: tuple[str, ...], config_name: str) -> str:
+    """Return the name of the component that a configuration has in a group; an empty text if there is none."""
+    try:
+        cfg = _composed([*choices], config_name)
+    except (HydraException, OmegaConfBaseException):  # the command will tell
+        return ""
+    return family(str((cfg.get(group) or {}).get("name", "")))[0]
+
+
+def _search_path(overrides: Sequence[str]) -> list[str]:
+    """Return the words for `compose` that stand for ``--config-dir``, an option of commands alone."""
+    following = itertools.pairwise([*overrides, ""])
+    folders = [after for word, after in following if word in ("--config-dir", "-cd")]
+    folders += [token.partition("=")[2] for token in overrides if token.startswith("--config-dir=")]
+    own = [token for token in overrides if token.startswith("hydra.searchpath=")]
+    return own + [f"hydra.searchpath=[{str(Path(folder).absolute())!r}]" for folder in folders[-1:]]
 
 
 def _quoted_number(item: str) -> str:
@@ -135,7 +178,7 @@ def check_choices(overrides: Sequence[str], config_name: str = "train") -> None:
         if group not in config_groups(config_name):
             continue
         known = {path.stem for path in (config_dir() / group).glob("*.yaml")}
-        known |= set(BACKBONES.names()) if group == "backbone" else set()
+        known |= set(REGISTRIES[group].names()) if group in REGISTRIES else set()
         for choice in value.split(","):
             if known and choice not in known | {"null"} and choice.isidentifier():
                 raise UnknownNameError(near_miss(group, choice, sorted(known)))
@@ -151,10 +194,10 @@ def _check_pretrained(overrides: Sequence[str]) -> None:
             raise ConfigError(f"pretrained={settings['pretrained']} brings its own {key}: leave {key} out")
 
 
-def expose_backbones(overrides: Sequence[str] = ()) -> None:
-    """Make backbones without a YAML file known to Hydra by name.
+def expose_plugins(overrides: Sequence[str] = ()) -> None:
+    """Make networks and data sets without a YAML file known to Hydra by name.
 
-    They come from plugins and notebooks, or have a name such as ``smp:FPN``.
+    They come from plugins and notebooks, or are networks with a name such as ``smp:FPN``.
 
     Args:
         overrides: words of the command line, which are searched for names such as ``smp:FPN``.
@@ -165,9 +208,10 @@ def expose_backbones(overrides: Sequence[str] = ()) -> None:
         if arguments:
             node = OmegaConf.load(config_dir() / "backbone" / f"{head}.yaml")
             store.store(group="backbone", name=name, node=OmegaConf.merge(node, arguments))
-    for name in BACKBONES.names():
-        if not (config_dir() / "backbone" / f"{name}.yaml").is_file():
-            store.store(group="backbone", name=name, node={"name": name})
+    for group, registry in REGISTRIES.items():
+        for name in registry.names():
+            if not (config_dir() / group / f"{name}.yaml").is_file():
+                store.store(group=group, name=name, node={"name": name})
 
 
 def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictConfig:
@@ -190,11 +234,8 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
     """
     tokens = normalise_overrides(overrides, config_name)
     check_choices(tokens, config_name)
-    expose_backbones(tokens)
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            cfg = hydra_compose(config_name, overrides=tokens, return_hydra_config=True)
+        cfg = _composed(tokens, config_name)
         run_dir = Path(cfg.hydra.run.dir).absolute()
         with open_dict(cfg):
             cfg.run_dir = str(run_dir)
@@ -202,6 +243,14 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
         return cfg
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(" ".join(str(error).split())) from error
+
+
+def _composed(tokens: list[str], config_name: str) -> DictConfig:
+    """Return what Hydra composes, with its own settings."""
+    expose_plugins(tokens)
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return hydra_compose(config_name, overrides=tokens, return_hydra_config=True)
 
 
 def as_dict(node: Any) -> dict[str, Any]:

@@ -6,9 +6,11 @@ entries by an entry point of the registry's group. Only its metadata is read unt
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import importlib
 import importlib.metadata
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -131,6 +133,26 @@ class Registry(Generic[S]):
                 raise
             raise ConfigError(f"{self.kind} {name!r}: {error}") from error
 
+    def texts(self, name: str) -> frozenset[str]:
+        """Return the parameters of the factory of ``name`` whose values are texts, as their annotations say.
+
+        Those are annotated with ``str`` or ``Path``, alone or in a union or list, and not with a number beside it.
+
+        Raises:
+            UnknownNameError: no such entry.
+            ConfigError: a plugin cannot be loaded.
+
+        Example:
+            >>> filters = Registry("filter")
+            >>> @filters.register("table")
+            ... def table(file: str | None, parts: list[str] = (), size: int = 3, order: int | str = 1): ...
+            >>> sorted(filters.texts("table"))
+            ['file', 'parts']
+        """
+        parameters = inspect.signature(self.get(name)).parameters.values()
+        members = {each.name: set(_members(inspect.formatannotation(each.annotation))) for each in parameters}
+        return frozenset(name for name, found in members.items() if found & _TEXTS and not found & _NUMBERS)
+
     def __contains__(self, name: object) -> bool:
         return name in self._factories or name in self._entry_points()
 
@@ -158,6 +180,36 @@ class Registry(Generic[S]):
         self._factories.setdefault(name, factory)
         self._specs.setdefault(name, getattr(factory, "spec", None))
         return factory
+
+
+_TEXTS, _NUMBERS = {"str", "Path", "PathLike"}, {"int", "float"}
+_SEVERAL = {"Union", "Optional", "Annotated", "Sequence", "Iterable", "Collection", "list", "tuple", "set"}
+
+
+def _members(annotation: str | ast.expr) -> Iterator[str]:
+    """Yield the names of the types in a union or list, without evaluating what a plugin imports for its types."""
+    if isinstance(annotation, str):
+        try:
+            annotation = ast.parse(annotation, mode="eval").body
+        except SyntaxError:  # no annotation, or that of a local class
+            return
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        yield from _members(annotation.value)
+    elif isinstance(annotation, ast.BinOp):
+        yield from _members(annotation.left)
+        yield from _members(annotation.right)
+    elif isinstance(annotation, ast.Tuple):
+        for each in annotation.elts:
+            yield from _members(each)
+    elif isinstance(annotation, ast.Subscript):
+        if _SEVERAL.intersection(_members(annotation.value)):
+            yield from _members(annotation.slice)
+        else:
+            yield from _members(annotation.value)
+    elif isinstance(annotation, ast.Attribute):
+        yield annotation.attr
+    elif isinstance(annotation, ast.Name):
+        yield annotation.id
 
 
 def _identity(factory: Callable[..., Any] | str) -> str:

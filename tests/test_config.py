@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from omegaconf import OmegaConf
 
 from revisp.backbones import BACKBONES
 from revisp.config import compose, config_dir, config_groups, normalise_overrides
+from revisp.data import DATASETS
 from revisp.errors import ConfigError, UnknownNameError
+from revisp.evaluation.run import MODES
 from revisp.losses import PlainLoss
 from revisp.losses.base import GIVEN, LOSSES
 from revisp.pipeline import ReverseISP
@@ -48,6 +51,7 @@ def test_only_groups_of_the_defaults_list_lose_their_plus() -> None:
         ("data.val=[2024_11, IMG_1,0101, 12]", ["2024_11", "IMG_1", "0101", "12"]),
         ("data.val=null", None),
         ("data.crops_per_epoch=1_000", 1000),
+        ("data.val_tiles=8", 8),
     ],
 )
 def test_names_that_look_like_numbers_stay_names(word: str, value: object) -> None:
@@ -60,8 +64,57 @@ def test_a_run_folder_named_by_a_date_keeps_its_name() -> None:
     assert Path(compose(["hydra.run.dir=2024_11"]).run_dir).name == "2024_11"
 
 
+@pytest.mark.parametrize(
+    ("words", "keys"),
+    [
+        (["data=simulated"], ["photos", "camera", "val", "cache"]),
+        (["data=scenes"], ["scenes", "photos", "val", "cache", "camera", "pairs"]),
+        (["experiment=default"], ["scenes"]),
+    ],
+)
+def test_every_path_of_a_data_set_may_be_a_name_of_digits(words: list[str], keys: list[str]) -> None:
+    cfg = compose([*words, *(f"data.{key}=2024_11" for key in keys)])
+    assert [cfg.data[key] for key in keys] == ["2024_11"] * len(keys)
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set and a network of somebody else."""
+
+    def shelves(*, shelf: str | Path, labels: Sequence[str] | None = None, rows: int = 3) -> None:
+        raise NotImplementedError
+
+    def lookup(in_channels: int, out_channels: int, *, table: Path | None = None, width: int = 3) -> None:
+        raise NotImplementedError
+
+    for registry, factory in ((DATASETS, shelves), (BACKBONES, lookup)):
+        monkeypatch.setitem(registry._factories, factory.__name__, factory)
+
+
+@pytest.mark.usefixtures("plugin")
+def test_paths_of_plugins_may_be_names_of_digits(tmp_path: Path) -> None:
+    cfg = compose(["data=shelves", "+data.shelf=2024_11", "+data.labels=[1_2,b]", "+data.rows=1_0"])
+    assert (cfg.data.shelf, list(cfg.data.labels), cfg.data.rows) == ("2024_11", ["1_2", "b"], 10)
+    cfg = compose(["backbone=lookup", "+backbone.table=0101", "+backbone.width=1_0"])
+    assert (cfg.backbone.table, cfg.backbone.width) == ("0101", 10)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.yaml").write_text("name: shelves\nshelf: ???\n")
+    words = ["--config-dir", str(tmp_path), "data=mine", "data.shelf=12,2024_11"]
+    assert normalise_overrides(words)[-1] == "data.shelf='12','2024_11'"
+
+
+def test_the_settings_of_every_mode_of_an_evaluation_may_be_names_of_digits() -> None:
+    settings = frozenset().union(*(mode.needs | mode.takes for mode in MODES.values()))
+    paths = settings - {"cycle", "submission", "blind", "data"}
+    cfg = compose([f"{key}=2024_11" for key in paths], "evaluate")
+    assert {cfg[key] for key in paths} == {"2024_11"}
+
+
 def test_each_name_of_a_sweep_stays_a_name() -> None:
-    assert normalise_overrides(["data.root=2024_11,b,3"]) == ["data.root='2024_11',b,'3'"]
+    words = ["data=prepared", "data.root=2024_11,b,3"]
+    assert normalise_overrides(words)[-1] == "data.root='2024_11',b,'3'"
+    words = ["data=simulated,prepared", "data.camera=1,2", "data.crop=1_0,20"]
+    assert normalise_overrides(words)[1:] == ["data.camera='1','2'", "data.crop=1_0,20"]
 
 
 @pytest.mark.parametrize("choice", CHOICES)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from revisp.cli._main import report_errors
-from revisp.config import check_choices, config_dir, expose_backbones, normalise_overrides
+from revisp.config import check_choices, config_dir, expose_plugins, normalise_overrides
 from revisp.errors import ConfigError
 
 __all__ = ["as_our_errors", "is_help", "run_command"]
@@ -45,7 +45,7 @@ def run_command(config: str, task: Callable[[DictConfig], None], words: Sequence
         # sys.argv is rewritten, so that processes that Lightning starts for DDP see the same words.
         sys.argv[1:] = normalise_overrides(sys.argv[1:] if words is None else words, config)
         check_choices(sys.argv[1:], config)
-        expose_backbones(sys.argv[1:])
+        expose_plugins(sys.argv[1:])
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them
         hydra.main(config_path=str(config_dir()), config_name=config, version_base="1.3")(guarded)()
 

@@ -275,6 +275,10 @@ class SceneDataModule(PairDataModule):
 
 def scenes(
     *,
+    scenes: str | Path | None = None,
+    photos: str | Path | None = None,
+    val: Sequence[str] | str | None = None,
+    cache: str | Path | None = None,
     crop: int = 128,
     camera: str | Path | None = None,
     pairs: str | Path | None = None,
@@ -284,12 +288,16 @@ def scenes(
     """Return the data module of scenes that are rendered anew for every crop.
 
     Args:
+        scenes: as for `SceneSource`.
+        photos: as for `SceneSource`.
+        val: as for `SceneSource`.
+        cache: as for `SceneSource`.
         crop: side of a crop.
         camera: file of the camera that takes all views (`revisp.data.camera_views`); None: renderings of any
             camera, and the RAW of the canonical sensor.
         pairs: prepared data set of that camera, whose pairs are learnt with the scenes; None: none.
         demosaic: of no effect, as scenes have all colours.
-        options: arguments of `SceneSource`, and of `PairDataModule`.
+        options: other arguments of `SceneSource`, and those of `PairDataModule`.
 
     Raises:
         ConfigError: an argument outside its range.
@@ -297,6 +305,7 @@ def scenes(
         OutputError: the decoded scenes cannot be stored.
     """
     check_whole(crop, "crop", MIN_VIEW // 2)
+    options |= {"scenes": scenes, "photos": photos, "val": val, "cache": cache}
     if camera is not None:
         from revisp.data.camera_views import camera_scenes
 

@@ -247,18 +247,29 @@ class SimulatedSource:
         return pictures
 
 
-def simulated(*, photos: str | Path, **options: Any) -> PairDataModule:
+def simulated(
+    *,
+    photos: str | Path,
+    camera: str | Path | None = None,
+    val: Sequence[str] | str | None = None,
+    cache: str | Path | None = None,
+    **options: Any,
+) -> PairDataModule:
     """Return the data module of photos of which simulated cameras take every crop again.
 
     Args:
         photos: folder of photos.
+        camera: as for `SimulatedSource`.
+        val: as for `SimulatedSource`.
+        cache: as for `SimulatedSource`.
         options: other arguments of `SimulatedSource`, and those of `PairDataModule`.
 
     Raises:
         DataError: the folder does not exist, or has too few photos.
         ConfigError: an argument is outside its range, or the camera file is not valid.
     """
-    source = SimulatedSource(photos, **taken_by(SimulatedSource, options))
+    taken = taken_by(SimulatedSource, options)
+    source = SimulatedSource(photos, camera=camera, val=val, cache=cache, **taken)
     return PairDataModule(source, **options)
 
 
