@@ -5,7 +5,9 @@ It has no heavy imports, so that commands can plan with it.
 
 from __future__ import annotations
 
+import os
 import re
+from typing import Literal
 
 __all__ = [
     "MOSAIC_ENDINGS",
@@ -14,6 +16,7 @@ __all__ = [
     "PREVIEW_ENDING",
     "RAW_ENDINGS",
     "SCENE_ENDINGS",
+    "name_kind",
     "natural_key",
 ]
 
@@ -41,6 +44,20 @@ OUTPUT_ENDINGS = (".dng", ".npy", ".tiff", ".tif", ".png")
 
 PREVIEW_ENDING = ".preview.png"
 """Ending of the developed RAW that `revisp-predict --preview` writes: ``photo.preview.png`` for ``photo.dng``."""
+
+
+def name_kind(name: str) -> Literal["photo", "preview", "hidden", "other"]:
+    """Return which kind of file a name in a folder of photos has.
+
+    Example:
+        >>> [name_kind(name) for name in ("a.JPG", "a.preview.png", ".a.jpg", "a.txt")]
+        ['photo', 'preview', 'hidden', 'other']
+    """
+    if name.startswith("."):
+        return "hidden"
+    if name.lower().endswith(PREVIEW_ENDING):
+        return "preview"
+    return "photo" if os.path.splitext(name)[1].lower() in PHOTO_ENDINGS else "other"  # noqa: PTH122  # a Path is slow
 
 
 def natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:

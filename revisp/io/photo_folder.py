@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from revisp.errors import ImageError
-from revisp.io.file_names import PHOTO_ENDINGS, PREVIEW_ENDING, natural_key
+from revisp.io.file_names import PHOTO_ENDINGS, name_kind, natural_key
 
 __all__ = ["PhotoFolder", "read_photo_folder"]
 
@@ -79,22 +79,21 @@ def read_photo_folder(folder: str | Path, *, below: bool = False) -> PhotoFolder
     others: Counter[str] = Counter()
     try:
         for place, folders, names in os.walk(folder, onerror=_raise):
-            shown = [name for name in names if not name.startswith(".")]
+            kinds = [(name, name_kind(name)) for name in names]
             below_shown = [name for name in folders if not name.startswith(".")]
-            hidden += len(names) - len(shown) + len(folders) - len(below_shown)
+            hidden += sum(kind == "hidden" for _, kind in kinds) + len(folders) - len(below_shown)
             folders[:] = below_shown if below else []
             unsearched += len(below_shown) - len(folders)
-            for name in shown:
-                ending = os.path.splitext(name)[1].lower()  # noqa: PTH122  # a Path for each file would be slow
-                if name.lower().endswith(PREVIEW_ENDING):
+            for name, kind in kinds:
+                if kind == "preview":
                     previews += 1
-                elif ending in PHOTO_ENDINGS:
+                elif kind == "photo":
                     if (photo := Path(place, name)).is_file():
                         photos.append(photo)
                     else:
                         not_files += 1
-                else:
-                    others[ending] += 1
+                elif kind == "other":
+                    others[Path(name).suffix.lower()] += 1
     except OSError as error:
         reason = "no such folder" if isinstance(error, FileNotFoundError) else error.strerror or error
         raise ImageError(f"{folder}: {reason}") from error
@@ -102,8 +101,8 @@ def read_photo_folder(folder: str | Path, *, below: bool = False) -> PhotoFolder
         advice = f"; left out {_folders_below(unsearched)}: give them by name" if unsearched else ""
         raise ImageError(f"{folder}: no photos in this folder ({', '.join(PHOTO_ENDINGS)}){advice}")
     photos.sort(key=lambda photo: natural_key(photo.relative_to(folder).as_posix()))
-    kinds = tuple(sorted(others.items()))
-    return PhotoFolder(folder, tuple(photos), hidden, previews, kinds, not_files, unsearched)
+    endings = tuple(sorted(others.items()))
+    return PhotoFolder(folder, tuple(photos), hidden, previews, endings, not_files, unsearched)
 
 
 def _folders_below(count: int) -> str:

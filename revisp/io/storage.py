@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from revisp.errors import ConfigError, ImageError, OutputError, RevispError
 from revisp.io.boundary import first_line
-from revisp.io.file_names import PHOTO_ENDINGS, PREVIEW_ENDING, natural_key
+from revisp.io.file_names import PHOTO_ENDINGS, name_kind, natural_key
 
 __all__ = ["as_local", "fetch", "is_address", "is_newer", "photos_at", "require_on_disk", "send"]
 
@@ -69,13 +69,7 @@ def photos_at(address: str) -> list[str]:
             return [address]
         inside = (file for file in files.ls(path, detail=True) if file["type"] != "directory")
         names = {PurePosixPath(str(file["name"])).name for file in inside}
-        found = [
-            name
-            for name in sorted(names, key=natural_key)
-            if name.lower().endswith(PHOTO_ENDINGS)
-            and not name.startswith(".")
-            and not name.lower().endswith(PREVIEW_ENDING)
-        ]
+        found = [name for name in sorted(names, key=natural_key) if name_kind(name) == "photo"]
         if not found:
             raise ImageError(f"{address}: no photos in this folder ({', '.join(PHOTO_ENDINGS)})")
         return [f"{address.rstrip('/')}/{name}" for name in found]
