@@ -292,10 +292,10 @@ def _of_fewer_bits(profile: CameraProfile, gain: float) -> CameraProfile:
 def _npy(path: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> None:
     own = _challenge(sensor, choice.bits)
     if own is None:
-        write_challenge_npy(path, bayer, sensor.cfa, bits=choice.bits)
+        write_challenge_npy(path, bayer, sensor.cfa, bits=choice.bits, predicted=True)
     else:
-        white = own.white_level
-        write_challenge_npy(path, bayer, sensor.cfa, bits=choice.bits, black=own.black_level[0], white=white)
+        black, white = own.black_level[0], own.white_level
+        write_challenge_npy(path, bayer, sensor.cfa, bits=choice.bits, black=black, white=white, predicted=True)
 
 
 def _mosaic(path: Path, bayer: Tensor, sensor: Sensor, origin: Origin, choice: Choice) -> None:

@@ -2,48 +2,51 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 from revisp.convert.jobs import Conversion
 from revisp.errors import OutputError
+from revisp.io.challenge_npy import is_predicted_npy
 from revisp.io.dng.provenance import read_provenance
-from revisp.io.mosaic_file import named_program
-from revisp.io.not_a_photo import MOSAIC_SOFTWARE
+from revisp.io.mosaic_file import named_program, read_note
+from revisp.io.npy import NPY_MAGIC
+from revisp.io.storage import fetch_start
 
 __all__ = ["require_own_output"]
 
-_ARRAY = b"\x93NUMPY"
+START = 2**18
+"""Bytes that are read of a file at an address. The notes of a prediction are among its first."""
 
 
 def require_own_output(job: Conversion) -> None:
     """Require that the output of a conversion replaces nothing but earlier predictions.
 
-    A DNG, TIFF or PNG says whether it is one. An array does not: one that lies beside its photo counts as the RAW
-    of that photo, as the challenges store theirs. Files that are neither, such as broken ones, are replaced.
+    Each format says by a note whether it is one. Files of another format than their names tell, and broken ones,
+    are replaced. Of a file at an address the first `START` bytes are read: if they do not tell, it is kept.
 
     Raises:
-        OutputError: a file of somebody else is there.
+        OutputError: a file of somebody else is there, or the address cannot be reached.
     """
-    if not job.output.is_file():
-        return
-    ending = job.output.suffix.lower()
-    if ending == ".npy":
-        beside = os.path.realpath(job.output.parent) == os.path.realpath(job.photo.parent)
-        kept = beside and _begins_with(job, _ARRAY)
+    if job.target is None:
+        kept = job.output.is_file() and _is_foreign(job.output, whole=True)
     else:
-        program = named_program(job.output)
-        own = read_provenance(job.output) if ending == ".dng" else (program or "").startswith(MOSAIC_SOFTWARE)
-        kept = program is not None and not own
+        try:
+            whole = fetch_start(job.target, job.output, START)
+            kept = whole is not None and _is_foreign(job.output, whole=whole)
+        finally:
+            job.output.unlink(missing_ok=True)
     if kept:
         raise OutputError(
-            f"cannot write {job.output}: a file is there that revisp-predict may not have written: "
+            f"cannot write {job.destination}: a file is there that revisp-predict may not have written: "
             "move it away, or write elsewhere"
         )
 
 
-def _begins_with(job: Conversion, start: bytes) -> bool:
-    try:
-        with job.output.open("rb") as file:
-            return file.read(len(start)) == start
-    except OSError:  # writing tells
-        return False
+def _is_foreign(path: Path, *, whole: bool) -> bool:
+    """Whether a file, or the start of one, is of the format that its name tells, and no prediction."""
+    ending = path.suffix.lower()
+    if ending == ".npy":
+        with path.open("rb") as file:
+            return file.read(len(NPY_MAGIC)) == NPY_MAGIC and not is_predicted_npy(path)
+    is_own = read_provenance(path) is not None if ending == ".dng" else read_note(path) != ""
+    return not is_own and not (whole and named_program(path) is None)

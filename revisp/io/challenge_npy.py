@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import io
+import struct
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,21 @@ from revisp.cfa import CFA, pack, unpack
 from revisp.challenges import challenge_scale
 from revisp.errors import ImageError, ShapeError
 from revisp.io.atomic import atomic_write
+from revisp.io.boundary import decoding
 from revisp.io.mosaic_file import single_mosaic
-from revisp.io.npy import read_npy
+from revisp.io.npy import NPY_MAGIC, read_npy
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["read_challenge_npy", "write_challenge_npy"]
+__all__ = ["is_predicted_npy", "read_challenge_npy", "write_challenge_npy"]
 
 Array = np.ndarray[Any, Any]
+
+_MARK = b" " * 256
+"""Spaces at the end of the header of a predicted array. NumPy writes at most 84; the format allows any number."""
+
+_HEADER_AT = len(NPY_MAGIC) + 4  # after the version and the length of the header
 
 
 def write_challenge_npy(
@@ -35,6 +41,7 @@ def write_challenge_npy(
     bits: int = 10,
     black: float = 0.0,
     white: float | None = None,
+    predicted: bool = False,
 ) -> None:
     """Write a normalised mosaic as packed RGGB uint16 ``[h, w, 4]``.
 
@@ -49,6 +56,8 @@ def write_challenge_npy(
         bits: 10 (scale 1024) or 12 (scale 4095).
         black: stored value of normalised 0, such as the pedestal of the RAW of the P20 track.
         white: stored value of normalised 1; None takes the scale.
+        predicted: note in the file that its RAW was predicted (`is_predicted_npy`): the header ends in more
+            spaces, which readers skip.
 
     Raises:
         ConfigError: ``bits`` is neither 10 nor 12.
@@ -77,10 +86,38 @@ def write_challenge_npy(
     packed = pack(array[:, top : top + height, left : left + width], CFA.RGGB)
     span = (scale if white is None else white) - black
     values = np.clip(packed, 0, 1) * np.float32(span) + np.float32(black)
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(np.floor(values).transpose(1, 2, 0).astype(np.uint16)))
+    stored = np.ascontiguousarray(np.floor(values).transpose(1, 2, 0).astype(np.uint16))
     with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(stored))
+        if predicted:
+            end = file.tell()
+            file.seek(end - 1)  # in place of its line break
+            file.write(_MARK + b"\n")
+            file.seek(_HEADER_AT - 2)
+            file.write(struct.pack("<H", end + len(_MARK) - _HEADER_AT))
+            file.seek(end + len(_MARK))
+        file.write(stored.data)
+
+
+def is_predicted_npy(path: str | Path) -> bool:
+    """Whether an array says that `write_challenge_npy` stored a predicted RAW in it.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("given", "predicted"):
+        ...         write_challenge_npy(
+        ...             f"{folder}/{name}.npy", np.zeros((8, 8), np.float32), "RGGB", predicted=name == "predicted"
+        ...         )
+        ...     [is_predicted_npy(f"{folder}/{name}.npy") for name in ("given", "predicted")]
+        [False, True]
+    """
+    with decoding(path), Path(path).open("rb") as file:
+        start = file.read(_HEADER_AT)
+        if not start.startswith(NPY_MAGIC + b"\1\0") or len(start) < _HEADER_AT:
+            return False
+        (length,) = struct.unpack_from("<H", start, _HEADER_AT - 2)
+        return file.read(length).endswith(_MARK + b"\n")
 
 
 def read_challenge_npy(path: str | Path, *, bits: int = 10) -> Array:

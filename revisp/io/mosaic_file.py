@@ -173,7 +173,8 @@ def read_note(path: str | Path) -> str:
         ...     read_note(f"{folder}/a.png")
         'draft'
     """
-    return (named_program(path) or "").removeprefix(MOSAIC_SOFTWARE).strip()
+    program = named_program(path) or ""
+    return program.removeprefix(MOSAIC_SOFTWARE).strip() if program.startswith(MOSAIC_SOFTWARE) else ""
 
 
 def named_program(path: str | Path) -> str | None:

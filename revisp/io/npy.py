@@ -11,9 +11,10 @@ from revisp.errors import ImageError, RevispError
 from revisp.io.boundary import decoding
 from revisp.io.readable import check_file
 
-__all__ = ["open_npy", "read_npy"]
+__all__ = ["NPY_MAGIC", "open_npy", "read_npy"]
 
-_MAGIC = b"\x93NUMPY"
+NPY_MAGIC = b"\x93NUMPY"
+"""The first bytes of a file."""
 
 Array = np.ndarray[Any, Any]
 
@@ -41,7 +42,7 @@ def open_npy(path: str | Path, *, raises: type[RevispError] = ImageError) -> Arr
         except ImageError as error:
             raise raises(str(error)) from error
         with Path(path).open("rb") as file:
-            if file.read(len(_MAGIC)) != _MAGIC:
+            if file.read(len(NPY_MAGIC)) != NPY_MAGIC:
                 raise ValueError("its first bytes are not those of one")
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
         return array

@@ -14,7 +14,7 @@ from revisp.errors import ConfigError, ImageError, OutputError, RevispError
 from revisp.io.boundary import first_line
 from revisp.io.file_names import PHOTO_ENDINGS, name_kind, natural_key
 
-__all__ = ["as_local", "fetch", "is_address", "is_newer", "photos_at", "require_on_disk", "send"]
+__all__ = ["as_local", "fetch", "fetch_start", "is_address", "is_newer", "photos_at", "require_on_disk", "send"]
 
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
@@ -89,6 +89,34 @@ def fetch(address: str, path: Path) -> None:
     with _reaching(address, ImageError):
         files, there = _open(address)
         files.get_file(there, str(path))
+
+
+def fetch_start(address: str, path: Path, count: int) -> bool | None:
+    """Copy the first bytes of a file at an address to a path, in a folder that exists.
+
+    Args:
+        address: the file.
+        path: where its start goes.
+        count: most bytes to copy.
+
+    Returns:
+        Whether they are the whole file; None if there is no such file, and nothing was copied.
+
+    Raises:
+        OutputError: the address cannot be reached.
+    """
+    with _reaching(address, OutputError):
+        files, there = _open(address)
+        try:
+            found = files.info(there)
+        except FileNotFoundError:
+            return None
+        if found["type"] == "directory":
+            return None
+        size = found.get("size")
+        end = count if size is None else min(size, count)
+        path.write_bytes(files.cat_file(there, start=0, end=end) if end else b"")
+        return size is not None and size <= count
 
 
 def send(path: Path, address: str) -> None:

@@ -21,7 +21,7 @@ from revisp.convert.formats import Choice, convert_photo
 from revisp.convert.jobs import Conversion, plan_conversions, read_photo_list, share
 from revisp.convert.load import load_engine
 from revisp.errors import ConfigError, ImageError, OutputError
-from revisp.io import read_mosaic, read_photo, read_raw, write_dng
+from revisp.io import read_mosaic, read_photo, read_raw, write_dng, write_mosaic
 from revisp.model_folder import save_pretrained
 from revisp.pipeline import ReverseISP
 
@@ -172,7 +172,10 @@ def test_finished_photos_are_left_alone(tmp_path, jobs, ending):
         assert read_mosaic(outputs[3]).shape == (30, 48)
 
 
-@pytest.mark.parametrize("ending", ["dng", "tiff", "png", "npy"])
+FOREIGN = ("dng", "tiff", "png", "npy", "note.tiff")
+
+
+@pytest.mark.parametrize("ending", FOREIGN)
 def test_what_revisp_predict_has_not_written_is_kept(tmp_path, jobs, ending):
     """A camera's DNG or the truth of a challenge lies beside its photo; one photo fails, and the others do not."""
     mine = jobs[1].photo.with_suffix(f".{ending}") if ending != "png" else tmp_path / "1.png"
@@ -180,10 +183,12 @@ def test_what_revisp_predict_has_not_written_is_kept(tmp_path, jobs, ending):
         write_dng(mine, np.full((32, 48), 500, np.uint16), SIMULATED.profile)
     elif ending == "npy":
         np.save(mine, np.zeros((15, 20, 4), np.uint16))
+    elif ending == "note.tiff":  # a sensor's mosaic that revisp has stored for somebody
+        write_mosaic(mine, np.full((32, 48), 500, np.uint16), SIMULATED.profile)
     else:
         Image.new("RGB", (40, 30), "green").save(mine)
     before = mine.read_bytes()
-    jobs = [Conversion(job.photo, mine.with_name(f"new_{index}.{ending}")) for index, job in enumerate(jobs)]
+    jobs = [Conversion(job.photo, mine.with_name(f"new_{index}{mine.suffix}")) for index, job in enumerate(jobs)]
     jobs[1] = Conversion(jobs[1].photo, mine)
     for resume in (False, True) if ending != "npy" else (False,):  # a dark array does not say that it is finished
         outcomes = list(convert_photos(Green(), jobs, resume=resume))
@@ -191,8 +196,18 @@ def test_what_revisp_predict_has_not_written_is_kept(tmp_path, jobs, ending):
         assert str(outcomes[1].error).startswith(f"cannot write {mine}: a file is there")
         assert "move it away" in str(outcomes[1].error)
         assert mine.read_bytes() == before
-    if ending != "npy":  # an array does not tell who wrote it
-        assert all(outcome.files for outcome in convert_photos(Green(), jobs[2:]))
+    assert all(outcome.files for outcome in convert_photos(Green(), jobs[2:]))  # those that it has written
+
+
+def test_an_array_is_predicted_again_beside_its_photo(jobs):
+    """The same words work twice, and go on with `resume` where the photo has changed since."""
+    job = Conversion(jobs[0].photo, jobs[0].photo.with_suffix(".npy"))
+    for resume in (False, False, True):
+        assert next(convert_photos(Green(), [job], resume=resume)).files
+        Image.new("RGB", (40, 30), "white").save(job.photo)
+    assert np.load(job.output).shape == (15, 20, 4)
+    np.save(job.output, np.load(job.output))  # whoever writes it anew owns it
+    assert "may not have written" in str(next(convert_photos(Green(), [job])).error)
 
 
 @pytest.mark.parametrize("other", [np.zeros(15, "u2"), np.zeros((15, 20, 3), "u2"), np.zeros((15, 20, 4), "f4")])
@@ -200,6 +215,8 @@ def test_another_array_is_no_finished_photo(jobs, other):
     job = Conversion(jobs[0].photo, jobs[0].output.with_suffix(".npy"))
     job.output.parent.mkdir()
     np.save(job.output, other)
+    assert "move it away" in str(next(convert_photos(Green(), [job], resume=True)).error)
+    job.output.unlink()
     assert next(convert_photos(Green(), [job], resume=True)).files == (job.output,)
     assert next(convert_photos(Green(), [job], resume=True)).skipped
 

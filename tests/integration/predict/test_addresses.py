@@ -7,7 +7,9 @@ import tempfile
 from pathlib import Path
 
 import fsspec
+import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from revisp import from_pretrained
@@ -97,6 +99,34 @@ def test_names_in_a_bucket_may_have_letters_that_end_the_path_of_a_web_address(
     address = "https://server/b%20%C3%A9.jpg?key=1/2.png"
     (job,) = plan_addresses([address], str(tmp_path / "raws"), tmp_path)
     assert (job.output.name, job.source) == ("b é.dng", address)
+
+
+@pytest.mark.parametrize("ending", ["dng", "npy", "png", "tiff"])
+def test_only_predictions_are_replaced_in_a_bucket(call, model: Path, bucket, tmp_path: Path, ending):
+    """A camera's RAW of that name is kept, also one whose note would be beyond the bytes that are read of it."""
+    words = ("memory://bucket/photos/img2.jpg", "-o", f"memory://bucket/img2.{ending}", "--model", model)
+    assert call(*words)[0] == 0
+    first = bucket.cat_file(f"/bucket/img2.{ending}")
+    assert call(*words)[0] == 0
+    pixels = np.random.default_rng(0).integers(0, 2**16, (400, 500), np.uint16)
+    if ending == "npy":
+        np.save(tmp_path / "camera.npy", pixels)
+    elif ending == "png":
+        Image.fromarray(pixels).save(tmp_path / "camera.png")
+    else:
+        tifffile.imwrite(tmp_path / f"camera.{ending}", pixels)
+    mine = (tmp_path / f"camera.{ending}").read_bytes()
+    if ending in ("dng", "tiff"):  # its directory comes last
+        ifd = int.from_bytes(mine[4:8], "little")
+        mine = mine[:4] + len(mine).to_bytes(4, "little") + mine[8:] + mine[ifd : ifd + 4096]
+    bucket.pipe_file(f"/bucket/img2.{ending}", mine)
+    code, _, err = call(*words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(f"error: cannot write memory://bucket/img2.{ending}: a file is there")
+    assert bucket.cat_file(f"/bucket/img2.{ending}") == mine
+    bucket.pipe_file(f"/bucket/img2.{ending}", b"broken")
+    assert call(*words)[0] == 0
+    assert len(bucket.cat_file(f"/bucket/img2.{ending}")) == len(first)
 
 
 def test_what_is_there_is_not_made_again(call, model: Path, bucket):
