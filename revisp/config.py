@@ -95,6 +95,9 @@ def normalise_overrides(overrides: Sequence[str], config_name: str = "train") ->
     arguments of a data set or network that are annotated as texts (`Registry.texts`). Everything else
     (``+new.key=1``, ``++seed=2``, ``~logger``, flags) is left as it is.
 
+    Raises:
+        ConfigError: one of these names is empty.
+
     Example:
         >>> normalise_overrides(["+backbone=unet", "+trainer.fast_dev_run=true", "resume=2024_11"])
         ['backbone=unet', '+trainer.fast_dev_run=true', "resume='2024_11'"]
@@ -116,8 +119,12 @@ def _quoted(token: str, overrides: Sequence[str], config_name: str) -> str:
     if not (own or group in REGISTRIES) or any(quote in value for quote in "'\""):
         return token
     quoted = ITEM.sub(lambda found: _quoted_number(found[0]), value)
-    if quoted == value or not (own or argument in _texts(group, overrides, config_name)):
+    if (value and quoted == value) or not equals or key.startswith("-"):
         return token
+    if not (own or argument in _texts(group, overrides, config_name)):
+        return token
+    if not value:
+        raise ConfigError(f"{token} names nothing: give a name, or leave it out")
     return key + equals + quoted
 
 
@@ -225,13 +232,16 @@ def compose(overrides: Sequence[str] = (), config_name: str = "train") -> DictCo
         The configuration; ``run_dir`` is resolved to the folder that ``hydra.run.dir`` names.
 
     Raises:
-        ConfigError: an unknown choice or key.
+        ConfigError: not a list of words, or an unknown choice or key.
 
     Example:
         >>> cfg = compose(["+backbone=unet", "backbone.width=8"])
         >>> cfg.backbone.name, cfg.backbone.width, cfg.pipeline.branches
         ('unet', 8, 'separate')
     """
+    listed = isinstance(overrides, Sequence) and not isinstance(overrides, str)
+    if not listed or not all(isinstance(word, str) for word in overrides):
+        raise ConfigError(f"overrides must be a list of words, such as ['backbone=unet'], got {overrides!r}")
     tokens = normalise_overrides(overrides, config_name)
     check_choices(tokens, config_name)
     try:

@@ -117,6 +117,18 @@ def test_each_name_of_a_sweep_stays_a_name() -> None:
     assert normalise_overrides(words)[1:] == ["data.camera='1','2'", "data.crop=1_0,20"]
 
 
+@pytest.mark.parametrize("words", ["data=prepared", ["seed=1", 2], None])
+def test_words_that_are_no_list_of_texts_are_refused(words: object) -> None:
+    with pytest.raises(ConfigError, match=r"must be a list of words, such as \['backbone=unet'\], got "):
+        compose(words)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("words", [["data=prepared", "data.root="], ["resume="], ["hydra.run.dir="]])
+def test_an_empty_name_is_not_the_current_folder(words: list[str]) -> None:
+    with pytest.raises(ConfigError, match=f"^{words[-1]} names nothing: give a name"):
+        compose(words)
+
+
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes(choice: str) -> None:
     recipe = (config_dir() / f"{choice.replace('=', '/')}.yaml").read_text()

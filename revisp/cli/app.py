@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from revisp.cli._empty import refuse_empty_words
 from revisp.cli._limits import take_limits
 from revisp.cli._main import report_errors, say
 from revisp.errors import ConfigError
@@ -93,6 +94,7 @@ def command(
 def main() -> None:
     """Run the command."""
     take_limits()
+    refuse_empty_words()
     app()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from revisp.cli._empty import refuse_empty_words
 from revisp.cli._hydra import as_our_errors, is_help, run_command
 from revisp.cli._limits import LIMIT_WORDS, take_limits
 from revisp.cli._main import report_errors, say
@@ -53,6 +54,7 @@ CONFIG_NAME = "benchmark"
 def main() -> None:
     """Run the command."""
     take_limits()
+    refuse_empty_words()
     words = sys.argv[1:]
     if is_help():
         say(USAGE + LIMIT_WORDS.rstrip("\n"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
+from revisp.cli._empty import refuse_empty_words
 from revisp.cli._hydra import is_help, run_command
 from revisp.cli._limits import LIMIT_WORDS, take_limits
 from revisp.cli._main import say
@@ -62,6 +63,7 @@ FLAG_SETTINGS = {"--blind": "blind=true", "--cycle": "cycle=true", "--submission
 def main() -> None:
     """Run the command."""
     take_limits()
+    refuse_empty_words()
     if is_help():
         names = sorted(path.stem for path in (config_dir() / "data").glob("*.yaml"))
         say(USAGE.format(data=", ".join(names)) + LIMIT_WORDS.rstrip("\n"))

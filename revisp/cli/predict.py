@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from revisp.cli._damaged import DamagedUse
+from revisp.cli._empty import refuse_empty_words
 from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import one_line, report_errors, say, shown
 from revisp.cli._progress import TerminalBar
@@ -239,6 +240,7 @@ def command(
 def main() -> None:
     """Run the command."""
     take_limits()
+    refuse_empty_words()
     share_processors()
     with ExitStack() as stack:
         with report_errors():

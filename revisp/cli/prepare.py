@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from revisp.cli._damaged import DamagedUse
+from revisp.cli._empty import refuse_empty_words
 from revisp.cli._limits import LIMIT_SENTENCE, take_limits
 from revisp.cli._main import report_errors, say
 from revisp.cli._progress import TerminalBar
@@ -133,6 +134,7 @@ def command(
 def main() -> None:
     """Run the command."""
     take_limits()
+    refuse_empty_words()
     supervise()
     app()
 

@@ -7,6 +7,7 @@ import textwrap
 
 from omegaconf import DictConfig
 
+from revisp.cli._empty import refuse_empty_words
 from revisp.cli._hydra import is_help, run_command
 from revisp.cli._limits import LIMIT_WORDS, take_limits
 from revisp.cli._main import say
@@ -40,6 +41,7 @@ Other words of the command line:
 def main() -> None:
     """Run the command."""
     take_limits()
+    refuse_empty_words()
     if is_help():
         say(USAGE.format(groups=_groups()) + LIMIT_WORDS.rstrip("\n"))
     else:
