@@ -25,6 +25,10 @@ def make_folder(folder: str | Path) -> None:
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"cannot make the folder {folder}: a file has that name") from error
+    except FileNotFoundError as error:  # all parents were made: it is no ordinary file system, such as /proc
+        raise OutputError(f"cannot make the folder {folder}: the system takes no folder there") from error
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror or error}") from error
 
@@ -80,6 +84,8 @@ def lock(file: str | Path, target: str | Path, busy: str) -> FileLock:
     try:
         held.acquire()
     except Timeout:
+        if not Path(file).exists():  # /proc, where making the file fails as if another process removed it
+            raise OutputError(f"cannot write {target}: the system takes no file in {Path(file).parent}") from None
         raise OutputError(busy) from None
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error

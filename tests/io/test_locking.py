@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,18 @@ def test_what_cannot_be_made_is_named(tmp_path):
         make_folder(tmp_path / "file" / "folder")
     with pytest.raises(OutputError, match="cannot write the data set: Is a directory"):
         lock(tmp_path, "the data set", "in use")
+
+
+def test_a_place_that_takes_no_files_is_not_called_busy(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot make the folder .*file: a file has that name"):
+        make_folder(tmp_path / "file")
+    if not Path("/proc/self").exists():
+        pytest.skip("this system has no /proc")
+    with pytest.raises(OutputError, match=r"^cannot write /proc/x.dng: the system takes no file in /proc$"):
+        lock("/proc/.x.dng.lock", "/proc/x.dng", "in use")
+    with pytest.raises(OutputError, match=r"^cannot make the folder /proc/x: the system takes no folder there$"):
+        make_folder("/proc/x")
 
 
 @pytest.mark.parametrize("letter", ["x", "ß"])
