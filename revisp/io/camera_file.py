@@ -195,11 +195,15 @@ def load_profile(path: str | Path) -> CameraProfile:
     """Read a camera profile from its own JSON file, or from a camera file.
 
     Raises:
-        ConfigError: the file is missing, not JSON, or holds no profile; the message names it.
+        ConfigError: the file is missing, not JSON, holds no profile, or is a camera file with a damaged part; the
+            message names it.
     """
     with json_of(path, "a camera profile") as values:
-        whole = isinstance(values, dict) and "profile" in values
-        return CameraProfile.from_dict(values["profile"] if whole else values)
+        if not isinstance(values, dict) or "profile" not in values:
+            return CameraProfile.from_dict(values)
+        if len(values) == 1:
+            return CameraProfile.from_dict(values["profile"])
+        return build(MeasuredCamera, values, "camera file of revisp-prepare", ConfigError).profile
 
 
 def load_curve(path: str | Path) -> tuple[float, ...]:

@@ -94,6 +94,24 @@ def test_a_file_names_the_camera_too(tmp_path: Path) -> None:
         find_camera(tmp_path / "list.json")
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("fitted", {"curve": "steep"}, "fitted camera"),
+        ("fitted", None, "fitted"),
+        ("noise", {"shot": -1, "read": 0}, "shot"),
+        ("nois", {}, "unknown field 'nois'"),
+    ],
+)
+def test_a_damaged_part_of_a_camera_file_is_told(tmp_path: Path, part: str, value: object, said: str) -> None:
+    file = tmp_path / "camera.json"
+    fitted = FittedCamera((0.0, 0.2, 1.0), ((2.0, 0, 0), (0, 1.0, 0), (0, 0, 1.5)))
+    save_camera(file, TARGET, fitted, NoiseLevels(1e-4, 1e-6))
+    file.write_text(json.dumps({**json.loads(file.read_text()), part: value}))
+    with pytest.raises(ConfigError, match=rf"camera\.json: not a camera profile: .*{said}"):
+        find_camera(file)
+
+
 def test_colours_must_be_known() -> None:
     with pytest.raises(ConfigError, match="knows no camera profile"):
         TorchEngine(build(profile=None), camera=TARGET)
