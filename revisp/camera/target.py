@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from revisp.camera.profile import CameraProfile
 
-__all__ = ["as_camera"]
+__all__ = ["as_camera", "clipped_by_sensor"]
 
 CLIP_START = 0.98
 """RAW value from which a sample counts as partly clipped by the sensor; at 1 it counts wholly."""
@@ -59,7 +59,20 @@ def as_camera(raw_rgb: Tensor, source: CameraProfile, target: CameraProfile) -> 
     return apply_gains(colours, [1 / gain for gain in target.gains]).clamp(0, 1)
 
 
+def clipped_by_sensor(raw: Tensor) -> Tensor:
+    """Return how far each sample of a RAW counts as clipped by the sensor, in [0, 1]: only a lower bound of light.
+
+    Args:
+        raw: any shape, black 0, white 1.
+
+    Example:
+        >>> [round(v, 3) for v in clipped_by_sensor(torch.tensor([0.5, 0.97, 1.0, 1.2])).tolist()]
+        [0.0, 0.0, 1.0, 1.0]
+    """
+    return ((raw - CLIP_START) / (1 - CLIP_START)).clamp(0, 1)
+
+
 def _raised(raw_rgb: Tensor, balanced: Tensor) -> Tensor:
     """Raise clipped samples to the brightest channel of their pixel."""
-    clipped = ((raw_rgb - CLIP_START) / (1 - CLIP_START)).clamp(0, 1)
-    return torch.lerp(balanced, balanced.amax(dim=-3, keepdim=True).expand_as(balanced), clipped)
+    brightest = balanced.amax(dim=-3, keepdim=True).expand_as(balanced)
+    return torch.lerp(balanced, brightest, clipped_by_sensor(raw_rgb))

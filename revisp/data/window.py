@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from revisp.camera.target import clipped_by_sensor
 from revisp.data.picture import Sample
 from revisp.demosaic import write_back
 from revisp.mosaic import mosaic
@@ -61,8 +62,9 @@ class StoredWindow:
 
         Args:
             neutral: camera RGB of a neutral object under the light in which the scene shall stand. The RAW is
-                scaled to it, at most to saturation. None, or a picture that does not tell its own neutral
-                (which is 1, 1, 1 then): as shot.
+                scaled to it, at most to saturation. A sample that the sensor clipped is not darkened: its light
+                is not known, and validation has it saturated. None, or a picture that does not tell its own
+                neutral (which is 1, 1, 1 then): as shot.
         """
         bayer = torch.from_numpy(self.profile.normalise(self.raw))[None]
         target = torch.from_numpy(self.target.astype(np.float32))
@@ -74,6 +76,7 @@ class StoredWindow:
         own = self.profile.as_shot_neutral
         if neutral is not None and neutral != own and own != (1, 1, 1):
             scaled = target * torch.tensor(neutral).view(3, 1, 1) / torch.tensor(own).view(3, 1, 1)
+            scaled = torch.lerp(scaled, torch.maximum(scaled, target), clipped_by_sensor(target))
             target = torch.minimum(scaled, target.clamp_min(1))
             bayer = mosaic(target, self.profile.cfa)
         return Sample(srgb / np.iinfo(self.srgb.dtype).max, bayer, target, self.name, valid)

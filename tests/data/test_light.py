@@ -88,17 +88,27 @@ def test_validation_and_the_judge_see_what_was_shot(lights: Path) -> None:
 
 
 def test_a_clipped_sample_stays_at_saturation(tmp_path: Path) -> None:
+    """Under either light a lamp is white: where the sensor is full, a light of less blue does not empty it."""
     made = image(tmp_path, "lamp", profile=levels("RGGB", as_shot_neutral=COLD))
     stored = np.full((made.height, made.width), 1023, np.uint16)
     stored[:, 20:] = 300
     np.save(array_path(tmp_path, "lamp", "raw"), stored)
     as_shot, found = (PreparedPicture(tmp_path, made, neutral).read(0, 0, 40, 44) for neutral in (None, WARM))
-    assert found.bayer.max() == 1  # red and green
-    blue = slice(1, None, 2)
+    assert found.bayer[0, :, :20].aminmax() == pytest.approx((1, 1), abs=1e-5)
     ratio = (found.bayer / as_shot.bayer)[0]
-    assert ratio[blue, blue].tolist() == pytest.approx(np.full((20, 22), 0.5), abs=1e-6)
+    blue = ratio[1::2, 21::2]
+    assert blue.tolist() == pytest.approx(np.full(blue.shape, 0.5), abs=1e-6)
     red = ratio[::2, 20::2]
     assert red.tolist() == pytest.approx(np.full(red.shape, 1.6), abs=1e-6)
+
+
+def test_brighter_light_never_becomes_a_lower_sample(tmp_path: Path) -> None:
+    made = image(tmp_path, "ramp", profile=levels("RGGB", as_shot_neutral=COLD), width=1024)
+    stored = np.broadcast_to(np.arange(1024, dtype=np.uint16), (made.height, 1024))
+    np.save(array_path(tmp_path, "ramp", "raw"), stored)
+    found = PreparedPicture(tmp_path, made, WARM).read(0, 0, made.height, 1024).bayer[0]
+    for rows, columns in ((slice(0, None, 2), slice(0, None, 2)), (slice(1, None, 2), slice(1, None, 2))):
+        assert (found[rows, columns].diff(dim=1) >= 0).all()
 
 
 def test_a_shot_that_does_not_tell_its_light_is_as_shot(tmp_path: Path) -> None:
