@@ -110,6 +110,8 @@ def evaluate(settings: Settings, progress: Progress | None = None) -> Evaluation
     mode = choose_mode(settings)
     if check_metrics(settings["metrics"]) != DEFAULT_METRICS and not MODES[mode].metrics:
         raise ConfigError(f"metrics= does not go with --{mode}, which has its own figures")
+    if mode != "blind" and settings.get("split", "val") != "val":
+        raise ConfigError(f"split={settings['split']} goes with --blind only, got {MODES[mode].words}")
     for name in sorted((MODES[mode].needs | MODES[mode].takes) - _FLAGS):
         if isinstance(settings.get(name), bool | int | float):
             value = settings[name]

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from revisp.config import compose
+from revisp.config import as_dict, compose
 from revisp.errors import ConfigError
-from revisp.evaluation.run import MODES, choose_mode
+from revisp.evaluation.run import MODES, choose_mode, evaluate
 
 
 @pytest.mark.parametrize("name", MODES)
@@ -34,6 +34,12 @@ def test_no_mode_or_two_are_refused_with_all_of_them(settings: dict) -> None:
         choose_mode(settings)
     assert all(mode.words in str(caught.value) for mode in MODES.values())
     assert re.search(r"given: (nothing|data, model, truth|cycle, inputs, model)$", str(caught.value))
+
+
+def test_a_split_that_would_not_be_scored_is_refused() -> None:
+    settings = as_dict(compose(["model=default", "data=embedded", "split=all"], "evaluate"))
+    with pytest.raises(ConfigError, match=r"^split=all goes with --blind only, got model=FOLDER data=NAME$"):
+        evaluate(settings)
 
 
 def test_settings_of_all_modes_are_in_the_configuration() -> None:
