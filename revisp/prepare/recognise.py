@@ -134,10 +134,12 @@ def _listings(inputs: Sequence[Path], output: Path) -> Iterator[tuple[Path, list
     files: dict[Path, list[Path]] = {}
     for given in inputs:
         if given.is_dir():
-            if given.resolve() == output.resolve() or _is_data_set(given):
+            if _is_data_set(given):
                 raise DataError(
                     f"{given}: is a data set itself: give the files to prepare, and another -o DATASET"
                 )
+            if given.resolve() == output.resolve():
+                raise DataError(f"{given}: the data set would be written among its files: give another -o DATASET")
             yield given, list(_folders(given, output))
         else:
             _check_regular(given)

@@ -119,7 +119,7 @@ def test_a_file_found_by_several_ways_is_taken_once(tmp_path, monkeypatch):
 
 def test_the_data_set_is_no_input(tmp_path):
     photo(tmp_path / "in" / "a.png")
-    with pytest.raises(DataError, match="is a data set itself"):
+    with pytest.raises(DataError, match="would be written among its files: give another -o"):
         prepare([tmp_path / "in"], tmp_path / "in", FAST)
     prepare([tmp_path / "in"], tmp_path / "in" / "set", FAST)
     (tmp_path / "in" / "set" / "sheet.png").write_bytes((tmp_path / "in" / "a.png").read_bytes())
