@@ -79,8 +79,9 @@ def write_challenge_npy(
     top, left = CFA.parse(cfa).offset_to(CFA.RGGB)
     height, width = ((n - cut) // 2 * 2 for n, cut in zip(array.shape[-2:], (top, left), strict=True))
     if (height, width) != array.shape[-2:]:
+        size = f"{array.shape[-1]}x{array.shape[-2]}"
         warnings.warn(
-            f"{path}: {array.shape[-1]}x{array.shape[-2]} {cfa} is cut to {width}x{height} to pack as RGGB",
+            f"{Path(path).name}: {size} {cfa} is cut to {width}x{height} to pack as RGGB",
             stacklevel=2,
         )
     packed = pack(array[:, top : top + height, left : left + width], CFA.RGGB)
