@@ -59,8 +59,8 @@ class FrameErrors(NamedTuple):
         parts = {"middle": radius <= MIDDLE_RADIUS, "corners": radius >= CORNER_RADIUS}
         found = {}
         for name, cells in parts.items():
-            weight = torch.where(cells, self.samples, 0)
             for figure, values in (("rmse", self.rmse.square()), ("bias_ev", self.bias_ev)):
+                weight = torch.where(cells & ~values.isnan(), self.samples, 0)
                 mean = (torch.nan_to_num(values) * weight).sum() / weight.sum()
                 found[f"{figure}/{name}"] = float(mean.sqrt() if figure == "rmse" else mean)
         return found

@@ -155,3 +155,15 @@ def test_what_is_not_known_is_left_out(tmp_path: Path) -> None:
     page = write_report(tmp_path / "r.html", title="", rows=[], images=[], profile=SIMULATED.profile).read_text()
     assert "Error over the frame" not in page
     assert "By ISO" not in page
+
+
+def test_cells_without_a_bias_do_not_count_as_without_an_error() -> None:
+    """Half of each corner is predicted black, of which no EV tells how far it is off."""
+    sums, truth = FrameErrorSums(), torch.full((1, 36, 48), 0.25)
+    prediction = 2 * truth
+    prediction[..., ::8] = prediction[..., 1::8] = prediction[..., 2::8] = prediction[..., 3::8] = 0
+    sums.update(prediction, truth, torch.ones_like(truth), place_map(36, 48))
+    found = sums.compute()
+    assert found is not None
+    assert found.bias_ev.isnan().any()
+    assert found.figures["bias_ev/corners"] == found.figures["bias_ev/middle"] == 1.0
