@@ -58,7 +58,7 @@ def predict(
     within rounding.
 
     Args:
-        model: the pipeline. It runs in evaluation mode on its own device; its mode is restored at the end.
+        model: the pipeline. It runs in evaluation mode on its own device; the mode of each module is restored.
         srgb: sRGB ``[3, H, W]`` or ``[B, 3, H, W]`` in [0, 1], of any floating type and on any device; H, W >= 16.
         tile: height and width of a tile in pixels, rounded up to a size that the network takes; None: as large as
             ``memory`` allows.
@@ -169,8 +169,8 @@ def _predict_each(
     model.check_gain(told.gain)
     gains = _of_each(told.gain, 1, "gain", srgb)
     places = _of_each(told.place, PLACE_CHANNELS, "place", srgb)
-    was_training = model.training
-    if any(module.training for module in model.modules()):  # to set each module takes a while for a thumbnail
+    learning = [module for module in model.modules() if module.training]
+    if learning:  # to set each module takes a while for a thumbnail
         model.eval()
     try:
         with torch.inference_mode():
@@ -185,8 +185,8 @@ def _predict_each(
                 done.append(run(networks, _tidying(progress, before + stages[0].rest), refine))
             return done
     finally:
-        if was_training:
-            model.train()
+        for module in learning:
+            module.training = True
 
 
 def _join(photos: list[Reconstruction], join: Callable[[tuple[Tensor, ...]], Tensor]) -> Reconstruction:

@@ -31,6 +31,15 @@ def test_a_photo_within_a_tile_equals_the_pipeline(model: ReverseISP):
         assert not found.requires_grad, name
 
 
+def test_a_frozen_part_of_a_model_in_training_stays_frozen(model: ReverseISP):
+    model.train()
+    model.branches["noe"].eval()
+    before = {name: module.training for name, module in model.named_modules()}
+    revisp.predict(model, torch.rand(3, 16, 24))
+    assert {name: module.training for name, module in model.named_modules()} == before
+    model.eval()
+
+
 def test_branches_are_kept_only_if_asked_for(model: ReverseISP):
     out = revisp.predict(model, torch.rand(1, 3, 49, 35))
     assert out.oe is out.noe is None
