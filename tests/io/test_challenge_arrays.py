@@ -10,6 +10,7 @@ from revisp.cfa import CFA, pack, unpack
 from revisp.challenges import CHALLENGES
 from revisp.errors import ConfigError, ImageError, ShapeError
 from revisp.io import read_challenge_npy, write_challenge_npy
+from revisp.io.challenge_npy import is_predicted_npy
 
 
 def test_the_aim_2022_file_is_floor_of_1024_x_in_the_order_r_g_g_b(tmp_path: Path):
@@ -87,3 +88,20 @@ def test_a_pedestal_is_stored_as_the_p20_track_has_it(tmp_path):
     # The challenge's files round down, a camera to the nearest value.
     down = profile.quantise(mosaic).astype(int) - unpack(stored.transpose(2, 0, 1), CFA.RGGB)[0]
     assert set(np.unique(down)) == {0, 1}
+
+
+@pytest.mark.parametrize("size", [(8, 8), (22, 16), (1000, 12)])
+def test_a_predicted_array_is_a_plain_array_with_a_longer_header(tmp_path, size):
+    """As the format says: the header ends in spaces and a line break, and data begin at a multiple of 64."""
+    values = np.random.default_rng(0).random(size, np.float32)
+    plain, predicted = tmp_path / "plain.npy", tmp_path / "predicted.npy"
+    write_challenge_npy(plain, values, "RGGB")
+    write_challenge_npy(predicted, values, "RGGB", predicted=True)
+    stored = np.load(plain)
+    np.save(tmp_path / "numpy.npy", stored)
+    assert plain.read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+    np.testing.assert_array_equal(np.load(predicted, mmap_mode="r"), stored)
+    header, data = (path.read_bytes()[: -stored.nbytes] for path in (predicted, plain))
+    assert (len(header) % 64, len(header) > len(data)) == (0, True)
+    assert header[10:].rstrip(b" \n") == data[10:].rstrip(b" \n")
+    assert [is_predicted_npy(path) for path in (plain, predicted)] == [False, True]
