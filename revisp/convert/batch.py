@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -162,6 +163,7 @@ class Batch:
         self._pool: ThreadPoolExecutor | None = None
         self._ahead = max(1, workers - 1) if workers else 0
         self._locks: set[FileLock] = set()
+        self._new_folders: set[Path] = set()
         self._reading: deque[Future[Picked]] = deque()
         self._writing: deque[Future[Converted]] = deque()
 
@@ -182,16 +184,20 @@ class Batch:
             self.close()
 
     def close(self) -> None:
-        """Finish the running reads and writes, drop the rest, and release all locks."""
+        """Finish the running reads and writes, drop the rest, release all locks, and remove new empty folders."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
         for held in list(self._locks):
             self._release(held)
+        for folder in sorted(self._new_folders, reverse=True):  # those below first
+            with contextlib.suppress(OSError):  # holds results, or was never made
+                folder.rmdir()
 
     def __iter__(self) -> Iterator[Picked]:
         """Yield the photos in order; each is read while earlier ones are predicted."""
         for folder in {job.output.parent for job in self.jobs}:
             remove_unfinished(folder)
+            self._new_folders |= {place for place in (folder, *folder.parents) if not os.path.lexists(place)}
         if self.workers and self._pool is None:
             self._pool = ThreadPoolExecutor(self.workers, initializer=limit_cores, initargs=(1,))
         waiting = deque(self.jobs)

@@ -130,6 +130,15 @@ def test_wrong_words_are_one_line_and_nothing_is_written(photo: Path, model: Pat
     assert files(tmp_path) == before
 
 
+def test_a_photo_that_cannot_be_read_leaves_no_folder(photo: Path, model: Path, tmp_path: Path, call):
+    (tmp_path / "kept").mkdir()
+    for out in (tmp_path / "new" / "deep", tmp_path / "kept", tmp_path / "kept" / "x.dng"):
+        assert call(tmp_path / "lost.jpg", "-o", out, "--model", model)[0] == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [photo.name, "kept"]
+    assert call(tmp_path / "lost.jpg", photo, "-o", tmp_path / "new" / "deep", "--model", model)[0] == 1
+    assert files(tmp_path / "new" / "deep") == ["cat.dng"]
+
+
 def test_a_full_disk_leaves_nothing(photo: Path, model: Path, tmp_path: Path, call, monkeypatch):
     def full(_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
