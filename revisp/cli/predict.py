@@ -186,8 +186,8 @@ def command(
     """Turn photos (JPEG, PNG, TIFF, WebP, HEIF, AVIF, JPEG XL) into camera RAW files.
 
     Writes .dng for RAW converters, .npy in the format of the challenges, or the 16-bit mosaic as .tiff or .png.
-    Existing files are replaced, unless --resume is given. If some of several photos fail, they are named at the
-    end, and the exit code is 1.
+    Earlier predictions are replaced, unless --resume is given; other files are kept. If some of several photos
+    fail, they are named at the end, and the exit code is 1.
     """
     with report_errors():
         from revisp.challenges import challenge_scale
