@@ -12,7 +12,7 @@ A loss computes in float32 at every precision of training (float64 stays float64
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,17 @@ from revisp.checks import check_image
 from revisp.errors import ShapeError
 from revisp.registry import Registry
 
-__all__ = ["GIVEN", "LOSSES", "checked", "create_loss", "drop_empty", "list_losses", "missing", "region_mean"]
+__all__ = [
+    "GIVEN",
+    "LOSSES",
+    "PixelLoss",
+    "checked",
+    "create_loss",
+    "drop_empty",
+    "list_losses",
+    "missing",
+    "region_mean",
+]
 
 LOSSES: Registry[None] = Registry("loss", group="revisp.losses")
 """Losses by name. Another distribution adds losses by an entry point of the group ``revisp.losses``."""
@@ -145,3 +155,33 @@ def region_mean(error: Tensor, weight: Tensor | None) -> Tensor:
     sums = (weight * error.sum(dim=1, keepdim=True)).sum(dim=(1, 2, 3))
     means = sums / (area * error.shape[1]).clamp_min(torch.finfo(error.dtype).tiny)
     return means.sum() / (area > 0).sum().clamp_min(1)
+
+
+class PixelLoss(nn.Module):
+    """A loss that is the mean, over a region, of an error of single pixels. A subclass defines `error`."""
+
+    def error(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Return the error of each value, ``[B,C,H,W]``, of a prediction and a target ``[B,C,H,W]`` in float32."""
+        raise NotImplementedError
+
+    def over(self, prediction: Tensor, target: Tensor, weights: Sequence[Tensor | None]) -> list[Tensor]:
+        """Return the loss over several regions; the error is computed once.
+
+        Args:
+            prediction: ``[B,C,H,W]``.
+            target: ``[B,C,H,W]``.
+            weights: of each region ``[B,1,H,W]``, or None for all pixels.
+
+        Raises:
+            ShapeError: shapes do not fit, or an integer tensor.
+        """
+        regions = []
+        for weight in weights:
+            prediction, target, region = checked(prediction, target, weight)
+            regions.append(region)
+        error = self.error(prediction, target).sum(dim=1, keepdim=True) / prediction.shape[1]
+        return [region_mean(error, region) for region in regions]
+
+    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the loss over one region, a scalar; 0 if the region is empty. Arguments are those of `over`."""
+        return self.over(prediction, target, [weight])[0]

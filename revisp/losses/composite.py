@@ -7,14 +7,14 @@ network for overexposed and one for other pixels, each against the ground truth 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
 from revisp.checks import check_image, check_same_size
 from revisp.errors import ConfigError
-from revisp.losses.base import create_loss
+from revisp.losses.base import PixelLoss, create_loss
 from revisp.losses.domain import to_gamma
 
 __all__ = ["BranchLoss", "FusionLoss", "LossResult", "PlainLoss", "WeightedSum"]
@@ -95,13 +95,41 @@ class WeightedSum(nn.Module):
             ShapeError: shapes do not fit, or an integer tensor.
             ConfigError: the context lacks an input that a loss needs.
         """
+        return self.over(prediction, target, [weight], context)[0]
+
+    def over(
+        self,
+        prediction: Tensor,
+        target: Tensor,
+        weights: Sequence[Tensor | None],
+        context: Context | None = None,
+    ) -> list[LossResult]:
+        """Compare within several regions; what does not depend on the region is computed once.
+
+        Args:
+            prediction: ``[B,C,H,W]``.
+            target: ``[B,C,H,W]``.
+            weights: of each region ``[B,1,H,W]`` in [0,1], or None for all pixels.
+            context: further inputs that the losses need, by name.
+
+        Raises:
+            ShapeError: shapes do not fit, or an integer tensor.
+            ConfigError: the context lacks an input that a loss needs.
+        """
         context = context or {}
-        values: dict[str, Tensor] = {}
+        values: dict[str, list[Tensor]] = {}
         for name, loss in self.losses.items():
             needs = getattr(loss, "needs", ())
             if missing := [need for need in needs if need not in context]:
                 raise ConfigError(f"the loss {name!r} needs {missing[0]!r}, which was not given")
-            values[name] = loss(prediction, target, weight, **{need: context[need] for need in needs})
+            if isinstance(loss, PixelLoss):
+                values[name] = loss.over(prediction, target, weights)
+            else:
+                given = {need: context[need] for need in needs}
+                values[name] = [loss(prediction, target, weight, **given) for weight in weights]
+        return [self._sum({name: each[at] for name, each in values.items()}) for at in range(len(weights))]
+
+    def _sum(self, values: Mapping[str, Tensor]) -> LossResult:
         total = _add([self.weights[name] * value for name, value in values.items()])
         return LossResult(total, {name: value.detach() for name, value in values.items()})
 
@@ -180,9 +208,9 @@ class BranchLoss(nn.Module):
             check_image(image, image.shape[1] if image.ndim == 4 else 3, name)
         if self.domain == "gamma":
             prediction, target = to_gamma(prediction, self.gamma), to_gamma(target, self.gamma)
-        total, terms = self.terms(prediction, target, region if valid is None else region * valid, context)
-        if self.full_image:
-            full = self.terms(prediction, target, valid, context)
+        weights = [region if valid is None else region * valid, *([valid] if self.full_image else [])]
+        (total, terms), *others = self.terms.over(prediction, target, weights, context)
+        for full in others:
             total = total + self.full_image * full.total
             terms = {**terms, **{f"full/{name}": value for name, value in full.terms.items()}}
         return LossResult(total, terms)

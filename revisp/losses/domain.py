@@ -33,7 +33,7 @@ def to_gamma(x: Tensor, gamma: float = 2.2) -> Tensor:
         [0.024, 0.459, 1.0]
     """
     x = x.to(torch.promote_types(x.dtype, torch.float32), memory_format=torch.contiguous_format)
-    value: Tensor = _Gamma.apply(x, gamma)
+    value: Tensor = x if gamma == 1 else _Gamma.apply(x, gamma)
     return value
 
 
@@ -43,7 +43,7 @@ class _Gamma(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, gamma: float) -> Tensor:
         above = x.clamp_min(TOE_END)
-        power = above ** (1 / gamma)
+        power = above.log().mul_(1 / gamma).exp_()  # three quarters of the time of a power on a CPU
         if ctx.needs_input_grad[0]:
             ctx.save_for_backward(power.div(above).div_(gamma))
         return power.add_(x - above, alpha=TOE_END ** (1 / gamma - 1) / gamma)

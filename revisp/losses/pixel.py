@@ -6,10 +6,10 @@ Only pixels of the region affect the loss and get a gradient.
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from revisp.errors import ConfigError
-from revisp.losses.base import LOSSES, checked, region_mean
+from revisp.losses.base import LOSSES, PixelLoss
 
 __all__ = [
     "CharbonnierLoss",
@@ -43,8 +43,8 @@ def l1_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) ->
         >>> l1_loss(prediction, torch.zeros(1, 1, 1, 2), region).item()
         0.5
     """
-    prediction, target, weight = checked(prediction, target, weight)
-    return region_mean((prediction - target).abs(), weight)
+    loss: Tensor = L1Loss()(prediction, target, weight)
+    return loss
 
 
 def l2_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -55,8 +55,8 @@ def l2_loss(prediction: Tensor, target: Tensor, weight: Tensor | None = None) ->
         >>> l2_loss(truth + 0.5, truth).item()
         0.25
     """
-    prediction, target, weight = checked(prediction, target, weight)
-    return region_mean((prediction - target).square(), weight)
+    loss: Tensor = L2Loss()(prediction, target, weight)
+    return loss
 
 
 def charbonnier_loss(
@@ -84,8 +84,8 @@ def charbonnier_loss(
         >>> charbonnier_loss(truth, truth).item(), round(charbonnier_loss(truth + 0.1, truth).item(), 3)
         (0.0, 0.099)
     """
-    prediction, target, weight = checked(prediction, target, weight)
-    return region_mean(torch.sqrt((prediction - target).square() + eps**2) - eps, weight)
+    loss: Tensor = CharbonnierLoss(eps)(prediction, target, weight)
+    return loss
 
 
 def hard_log_loss(
@@ -115,12 +115,12 @@ def hard_log_loss(
         >>> round(hard_log_loss(2 * truth, truth).item(), 3)  # ln 2, as for any twofold value
         0.693
     """
-    prediction, target, weight = checked(prediction, target, weight)
-    return region_mean((prediction.clamp_min(eps).log() - target.clamp_min(eps).log()).abs(), weight)
+    loss: Tensor = HardLogLoss(eps)(prediction, target, weight)
+    return loss
 
 
 @LOSSES.register("l1")
-class L1Loss(nn.Module):
+class L1Loss(PixelLoss):
     """Module of `l1_loss`.
 
     Example:
@@ -129,13 +129,13 @@ class L1Loss(nn.Module):
         0.25
     """
 
-    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    def error(self, prediction: Tensor, target: Tensor) -> Tensor:
         """See `l1_loss`."""
-        return l1_loss(prediction, target, weight)
+        return (prediction - target).abs()
 
 
 @LOSSES.register("l2")
-class L2Loss(nn.Module):
+class L2Loss(PixelLoss):
     """Module of `l2_loss`.
 
     Example:
@@ -144,13 +144,13 @@ class L2Loss(nn.Module):
         0.25
     """
 
-    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    def error(self, prediction: Tensor, target: Tensor) -> Tensor:
         """See `l2_loss`."""
-        return l2_loss(prediction, target, weight)
+        return (prediction - target).square()
 
 
 @LOSSES.register("charbonnier")
-class CharbonnierLoss(nn.Module):
+class CharbonnierLoss(PixelLoss):
     """Module of `charbonnier_loss`.
 
     Args:
@@ -172,9 +172,9 @@ class CharbonnierLoss(nn.Module):
             raise ConfigError(f"eps of the Charbonnier loss must be positive, got {eps}")
         self.eps = eps
 
-    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    def error(self, prediction: Tensor, target: Tensor) -> Tensor:
         """See `charbonnier_loss`."""
-        return charbonnier_loss(prediction, target, weight, eps=self.eps)
+        return torch.sqrt((prediction - target).square() + self.eps**2) - self.eps
 
     def extra_repr(self) -> str:
         """Show eps when printed."""
@@ -182,7 +182,7 @@ class CharbonnierLoss(nn.Module):
 
 
 @LOSSES.register("hard_log")
-class HardLogLoss(nn.Module):
+class HardLogLoss(PixelLoss):
     """Module of `hard_log_loss`.
 
     Args:
@@ -203,9 +203,9 @@ class HardLogLoss(nn.Module):
             raise ConfigError(f"eps of the logarithmic loss must be positive, got {eps}")
         self.eps = eps
 
-    def forward(self, prediction: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    def error(self, prediction: Tensor, target: Tensor) -> Tensor:
         """See `hard_log_loss`."""
-        return hard_log_loss(prediction, target, weight, eps=self.eps)
+        return (prediction.clamp_min(self.eps).log() - target.clamp_min(self.eps).log()).abs()
 
     def extra_repr(self) -> str:
         """Show eps when printed."""

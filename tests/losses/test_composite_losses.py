@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from revisp.errors import ConfigError, ShapeError, UnknownNameError
 from revisp.losses import BranchLoss, FusionLoss, WeightedSum, l1_loss, l2_loss, ms_ssim_l1_loss, to_gamma
 from revisp.losses.domain import TOE_END
+from revisp.losses.pixel import L1Loss
 
 
 def batch(seed=0, size=16):
@@ -128,6 +129,25 @@ def test_predictions_at_and_below_zero_have_finite_gradients():
     BranchLoss({"l1": 1.0, "ssim": 1.0, "ms_ssim_l1": 1.0})(x, y, mask).total.backward()
     assert x.grad.isfinite().all()
     assert (x.grad[0, 0] != 0).all()
+
+
+def test_several_regions_at_once_are_each_alone_and_need_one_error(monkeypatch):
+    errors = []
+    plain = L1Loss.error
+    monkeypatch.setattr(L1Loss, "error", lambda self, *pictures: errors.append(1) or plain(self, *pictures))
+    generator = torch.Generator().manual_seed(3)
+    prediction, target = torch.rand(2, 2, 3, 16, 16, generator=generator).unbind()
+    regions = [(torch.rand(2, 1, 16, 16, generator=generator) > share).float() for share in (0.3, 0.9)] + [None]
+    loss = WeightedSum({"l1": 1.0, "charbonnier": 0.5, "ssim": 0.5})
+    together = loss.over(prediction, target, regions)
+    assert len(errors) == 1
+    for region, found in zip(regions, together, strict=True):
+        alone = loss(prediction, target, region)
+        assert found.terms.keys() == alone.terms.keys()
+        torch.testing.assert_close(found.total, alone.total)
+        torch.testing.assert_close(
+            found.total, sum(loss.weights[key] * value for key, value in found.terms.items())
+        )
 
 
 def test_fusion_loss_weighs_and_names_its_branches():
