@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from revisp.backbones.blocks import DoubleConv, Norm, check_input
+from revisp.backbones.blocks.blockconv import BlockConv
 from revisp.backbones.blocks.upconv import UpConv
 from revisp.backbones.blocks.ushape import UShape, reach
 from revisp.errors import ConfigError
@@ -75,8 +76,14 @@ class UNet(UShape):
         self.global_context = norm == "group"
         pixels = block * reach(depth, self.growth) + block - 1  # to the far side of the farthest tile
         self.receptive_field = None if self.global_context else 2 * pixels + 1
-        self.enter: nn.Module = nn.PixelUnshuffle(block)
+        if block > 1:
+            self._first.conv = BlockConv(self._first.conv, block)  # type: ignore[arg-type]
         self.head = nn.Conv2d(width, out_channels * block**2, kernel_size=1)
+
+    @property
+    def _first(self) -> nn.Module:
+        """The first convolution, with its normalisation and ReLU."""
+        return self.encoder[0].get_submodule("0")
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``[B, in_channels, H, W]`` to ``[B, out_channels, H, W]``, unclamped.
@@ -85,7 +92,7 @@ class UNet(UShape):
             ShapeError: wrong channel count, an integer input, or sides that are not multiples of ``multiple_of``.
         """
         check_input(x, self.in_channels, self.multiple_of, "unet")
-        output = self.head(self.features(self.enter(x)))
+        output = self.head(self.features(x))
         return F.pixel_shuffle(output, self.block)
 
     def forward_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
@@ -104,28 +111,18 @@ class UNet(UShape):
         check_input(x, self.in_channels, self.multiple_of, "unet")
         block = self.block
         tiles = [slice(part.start // block, -(-part.stop // block)) for part in (rows, columns)]
-        output = self.head(self.features_part(x, *tiles, enter=self.enter, block=block))
+        output = self.head(self.features_part(x, *tiles, block=block))
         top, left = (part.start % block for part in (rows, columns))
         height, width = (part.stop - part.start for part in (rows, columns))
         return F.pixel_shuffle(output, block)[..., top : top + height, left : left + width]
 
     def join_blocks(self) -> None:
-        """Join, in place, the division into blocks with the first convolution. The function stays the same.
+        """Make the first convolution, in place, a plain one of single pixels. The function stays the same.
 
-        One convolution, whose stride is the block, then reads the pixels themselves: half of the time of both
-        steps, and a tenth of that of an exported graph. The network's weights no longer fit others of its kind.
+        An exported graph then holds its weights as they are used. They no longer fit other networks of its kind.
         """
-        first = self.encoder[0].get_submodule("0.conv")
-        if self.block == 1 or isinstance(self.enter, nn.Identity) or not isinstance(first, nn.Conv2d):
-            return
-        block, channels = self.block, self.in_channels
-        joined = nn.Conv2d(channels, first.out_channels, 3 * block, stride=block, padding=block)
-        joined.to(first.weight)  # dtype and device
-        weight = first.weight.detach().unflatten(1, (channels, block, block))
-        joined.weight.data = weight.permute(0, 1, 4, 2, 5, 3).flatten(4).flatten(2, 3).contiguous()
-        joined.bias.data = first.bias.detach().clone()  # type: ignore[union-attr]
-        self.encoder[0].get_submodule("0").conv = joined
-        self.enter = nn.Identity()
+        if isinstance(conv := self._first.conv, BlockConv):
+            self._first.conv = conv.plain()
 
 
 class _Up(nn.Module):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from revisp.backbones.blocks import Head, check_head, check_input
+from revisp.backbones.blocks.join import join
 from revisp.backbones.blocks.ushape import UShape, reach
 from revisp.errors import ConfigError
 
@@ -108,7 +108,7 @@ class _Up(nn.Module):
         self.merge = _double_conv(channels, channels // 2)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        merged: Tensor = self.merge(torch.cat([self.enlarge(x), skip], dim=1))
+        merged: Tensor = self.merge(join(self.enlarge(x), skip))
         return merged
 
 

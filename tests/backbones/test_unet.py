@@ -10,6 +10,8 @@ from torch import nn
 
 from revisp.backbones import create_backbone
 from revisp.backbones.blocks import make_norm
+from revisp.backbones.blocks.blockconv import BlockConv
+from revisp.backbones.blocks.join import join
 from revisp.backbones.blocks.upconv import UpConv
 from revisp.backbones.unet import UNet
 from revisp.errors import ConfigError
@@ -155,7 +157,38 @@ def test_blocks_joined_with_the_first_convolution_change_nothing(block):
         network.join_blocks()  # again: nothing is left to join
         torch.testing.assert_close(network(photo), whole)
         torch.testing.assert_close(network.forward_part(photo, *part), piece)
-    assert not any(isinstance(module, nn.PixelUnshuffle) and block > 1 for module in network.modules())
+    assert not any(isinstance(module, BlockConv) for module in network.modules())
+
+
+@pytest.mark.parametrize("block", [2, 3])
+def test_tiles_of_pixels_are_the_channels_of_the_first_convolution(block):
+    torch.manual_seed(0)
+    after = nn.Conv2d(4 * block**2, 5, kernel_size=3, padding=1).double()
+    torch.nn.init.normal_(after.bias)
+    photo = torch.rand(2, 4, 6 * block, 4 * block, dtype=torch.double)
+    expected = after(torch.nn.functional.pixel_unshuffle(photo, block))
+    change = torch.randn_like(expected)
+    gradients = torch.autograd.grad(expected, [after.weight, after.bias], change)
+    joined = BlockConv(after, block)
+    torch.testing.assert_close(joined(photo), expected)
+    torch.testing.assert_close(torch.autograd.grad(joined(photo), [joined.weight, joined.bias], change), gradients)
+    assert joined.state_dict().keys() == after.state_dict().keys()
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_joined_features_have_the_gradients_of_a_concatenation_without_gaps(layout):
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(2, 3, 4, 6), (2, 5, 4, 6)]
+    maps = [
+        torch.rand(shape, generator=generator).contiguous(memory_format=layout).requires_grad_()
+        for shape in shapes
+    ]
+    change = torch.rand(2, 8, 4, 6, generator=generator).contiguous(memory_format=layout)
+    joined, expected = join(*maps), torch.cat(maps, dim=1)
+    assert torch.equal(joined, expected)
+    found = torch.autograd.grad(joined, maps, change)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, maps, change), rtol=0, atol=0)
+    assert all(gradient.is_contiguous(memory_format=layout) for gradient in found)
 
 
 @pytest.mark.parametrize("size", [(4, 6), (1, 1)])

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from revisp.backbones.blocks.basic import ConvNormAct
+from revisp.backbones.blocks.join import join
 
 __all__ = ["UpConv", "phase_weights"]
 
@@ -34,7 +35,7 @@ class UpConv(ConvNormAct):
 
     def append_to(self, skip: Tensor, x: Tensor) -> Tensor:
         """Return a skip connection ``[B, C, 2h, 2w]`` with the result for ``x`` as further channels."""
-        return torch.cat([skip, self(x)], dim=1)
+        return join(skip, self(x))
 
 
 def phase_weights(weight: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class UShape(nn.Module):
         self.growth = growth
 
     def features(self, x: Tensor) -> Tensor:
-        """Return the features of the first level, ``[B, C, H, W]``, for an input of the same height and width."""
+        """Return the features of the first level, ``[B, C, h, w]``, for an input of as many pixels or tiles."""
         skips: list[Tensor] = []
         for level, block in enumerate(self.encoder):
             x = block(self.pool(x) if level else x)
@@ -41,23 +41,19 @@ class UShape(nn.Module):
             x = up(x, skips.pop())
         return x
 
-    def features_part(
-        self, x: Tensor, rows: slice, columns: slice, *, enter: nn.Module | None = None, block: int = 1
-    ) -> Tensor:
-        """Return ``features(enter(x))[..., rows, columns]``; each level computes only what this part needs.
+    def features_part(self, x: Tensor, rows: slice, columns: slice, *, block: int = 1) -> Tensor:
+        """Return ``features(x)[..., rows, columns]``; each level computes only what this part needs.
 
         Args:
             x: ``[B, C, H, W]``.
             rows: first row of the features and one past the last row, in 0 to H / ``block``.
             columns: first column and one past the last column, in 0 to W / ``block``.
-            enter: makes one pixel of each block of the input; None: the input itself is seen.
-            block: side of a block.
+            block: side of the tiles of the input of which the first level makes one pixel each.
         """
         part, size = _Rectangle((rows.start, rows.stop), (columns.start, columns.stop)), x.shape[-2:]
         seen, needed = self._plan(part, [side // block for side in size])
         skips: list[Tensor] = []
         x = seen[0].scaled(block).read(x)
-        x = x if enter is None else enter(x)
         for level, layers in enumerate(self.encoder):
             x = layers(self.pool(x) if level else x)
             if level < len(self.decoder):
