@@ -285,7 +285,7 @@ class FusionLoss(nn.Module):
         if valid is not None:
             check_image(valid, 1, "valid")
             check_same_size(valid, mask, ("valid", "mask"))
-            valid = None if bool((valid == 1).all()) else valid  # plain means round a little otherwise
+            valid = _needed(valid)
         context = context or {}
         oe = self.oe(oe_prediction, target, mask, valid, context.get("oe"))
         noe_target = target if noe_target is None else noe_target
@@ -356,7 +356,7 @@ class PlainLoss(nn.Module):
         """
         if valid is not None:
             check_image(valid, 1, "valid")
-            valid = None if bool((valid == 1).all()) else valid
+            valid = _needed(valid)
         if self.domain == "gamma":
             prediction, target = to_gamma(prediction, self.gamma), to_gamma(target, self.gamma)
         result: LossResult = self.terms(prediction, target, valid, context)
@@ -381,6 +381,11 @@ def _check_weight(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ConfigError(f"the weight of {what} must be a finite number, not negative, got {value!r}")
     return float(value)
+
+
+def _needed(valid: Tensor) -> Tensor | None:
+    """Return None for a map of valid pixels only: plain means round a little less. A GPU would be waited for."""
+    return None if valid.device.type == "cpu" and bool((valid == 1).all()) else valid
 
 
 def _add(values: list[Tensor]) -> Tensor:

@@ -104,7 +104,7 @@ class PipelineNetworks(nn.Module):
         estimate: PhotoEstimate | None = None,
         gain: Tensor | None = None,
         place: Tensor | None = None,
-        samples: Mapping[str, Tensor] | None = None,
+        samples: Mapping[str, Sequence[int]] | None = None,
     ) -> tuple[Parts, Auxiliary]:
         """Run all networks.
 
@@ -117,8 +117,8 @@ class PipelineNetworks(nn.Module):
             gain: what the photos' gain maps say, as for `gain_channel`; None: they have none.
             place: coordinates of the pixels in their photos, ``[B, 3, H, W]`` (`revisp.camera.place.place_map`),
                 for a model that `needs_place`; None: ``srgb`` are whole photos.
-            samples: which samples matter, bool ``[B]``, by network. A network without BatchNorm is not run on the
-                others: it predicts zeros there. Networks that are not named are run on all.
+            samples: places in the batch of the samples that matter, by network. A network without BatchNorm is not
+                run on the others: it predicts zeros there. Networks that are not named are run on all.
 
         Returns:
             The predictions ``[B, C, H, W]`` by part, with C = `raw_channels`, clamped in evaluation mode; and the
@@ -375,11 +375,12 @@ class PipelineNetworks(nn.Module):
         }
 
 
-def _run_on(network: nn.Module, x: Tensor, samples: Tensor | None) -> Tensor:
+def _run_on(network: nn.Module, x: Tensor, samples: Sequence[int] | None) -> Tensor:
     """Run a network on some samples of a batch, at least on one so that its weights get gradients."""
-    if samples is None or bool(samples.all()) or any(isinstance(part, _BatchNorm) for part in network.modules()):
+    all_matter = samples is None or len(samples) == len(x)
+    if all_matter or any(isinstance(part, _BatchNorm) for part in network.modules()):
         y: Tensor = network(x)
         return y
-    chosen = samples.nonzero()[:, 0] if bool(samples.any()) else samples.new_zeros(1, dtype=torch.long)
+    chosen = torch.tensor(samples or [0], device=x.device)
     some = network(x[chosen])
     return some.new_zeros(len(x), *some.shape[1:]).index_copy(0, chosen, some)

@@ -236,11 +236,10 @@ class ReverseISPTask(pl.LightningModule):
             )
         total = srgb.new_zeros(())
         if stage.branches:
-            given = {"srgb": srgb, "cfa": self.model.cfa}
-            context = {name: {**extra, **given} for name, extra in auxiliary.items()}
-            result = self._loss(parts, mask, batch, context, self._clean_raw(batch, estimate))
-            total = total + result.total
-            self.log_dict({f"train/{name}": value for name, value in result.terms.items()}, batch_size=len(srgb))
+            context = {name: {**extra, "srgb": srgb, "cfa": self.model.cfa} for name, extra in auxiliary.items()}
+            loss, terms = self._loss(parts, mask, batch, context, self._clean_raw(batch, estimate))
+            total = total + loss
+            self.log_dict({f"train/{name}": value for name, value in terms.items()}, batch_size=len(srgb))
         if stage.refine:
             mosaiced = self.model.to_bayer(self.model.mix(parts, self.model.shares(mask)))
             refined = torch.where(batch.valid > 0, self.model.refined(mosaiced), batch.bayer)
@@ -250,12 +249,13 @@ class ReverseISPTask(pl.LightningModule):
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(srgb))
         return total
 
-    def _seen(self, mask: Tensor) -> dict[str, Tensor]:
-        """Return the samples that matter to a branch, bool ``[B]``, if its loss is of its region alone."""
-        if not isinstance(self.loss, FusionLoss):
+    def _seen(self, mask: Tensor) -> dict[str, list[int]]:
+        """Return the samples that matter to a branch whose loss is of its region alone: known on a CPU only."""
+        if not isinstance(self.loss, FusionLoss) or mask.device.type != "cpu":  # a GPU would have to be waited for
             return {}
         learning = {"oe": (self.loss.oe, mask > 0), "noe": (self.loss.noe, mask < 1)}
-        return {name: region.flatten(1).any(1) for name, (loss, region) in learning.items() if not loss.full_image}
+        own = {name: region.flatten(1).any(1) for name, (loss, region) in learning.items() if not loss.full_image}
+        return {name: region.nonzero()[:, 0].tolist() for name, region in own.items()}
 
     def _clean_raw(self, batch: Sample, estimate: PhotoEstimate | None) -> Tensor | None:
         """Return the target of the NOE branch on an estimated base: the base's RAW of the clean photo.

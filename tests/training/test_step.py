@@ -8,6 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from revisp.config import compose
 from revisp.data.picture import Sample
@@ -70,6 +71,21 @@ def test_crops_of_a_full_image_loss_or_of_batch_statistics_are_run(full_image: f
     assert seen == [3]
 
 
+def test_no_step_waits_for_the_device() -> None:
+    """On the meta device, as on a GPU, no value of a tensor is known. There a question for one is an error."""
+    task, batch = built(0.0).float().to("meta"), crops(overexposed=(1,))
+    srgb, target, valid = (tensor.to("meta") for tensor in (batch.srgb, batch.target, batch.valid))
+    mask = task.model.overexposure_mask(srgb)
+    assert task._seen(mask) == {}
+    seen: list[int] = []
+    task.model.branches["oe"].register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    for samples in ({}, {"oe": [1]}):
+        parts, _ = task.model.run_branches(srgb, mask, samples=samples)
+        branches = (BranchLoss({"l1": 1.0}, full_image=0.0) for _ in range(2))
+        FusionLoss(*branches)(parts["oe"], parts["noe"], target, mask, valid).total.backward()
+    assert seen == [3, 1]
+
+
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("algorithm", ["norm", "value"])
 def test_gradients_of_a_fused_optimizer_are_clipped(precision: Any, algorithm: str) -> None:
@@ -83,6 +99,31 @@ def test_gradients_of_a_fused_optimizer_are_clipped(precision: Any, algorithm: s
     clipped = torch.cat([weight.grad.flatten() for weight in weights])
     norm = clipped.norm() if algorithm == "norm" else clipped.abs().max()
     assert norm.item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_a_step_of_a_fused_optimizer_takes_gradient_clip_val() -> None:
+    """One step in bf16; where gradients are clipped to nearly nothing, Adam of a large epsilon nearly stands still."""
+    moved = []
+    for limit in (None, 1e-6):
+        task = built(0.1).float()
+        task.optimizer_factory = lambda weights: torch.optim.Adam(weights, lr=1.0, eps=1.0, fused=True)
+        before = [weight.detach().clone() for weight in task.model.parameters()]
+        trainer = pl.Trainer(
+            max_steps=1,
+            limit_val_batches=0,
+            precision="bf16-mixed",
+            accelerator="cpu",
+            gradient_clip_val=limit,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(task, DataLoader([crops(overexposed=(1,))], batch_size=None))
+        changes = [(new - old).abs().max() for new, old in zip(task.model.parameters(), before, strict=True)]
+        moved.append(max(changes).item())
+    assert moved[0] > 1e-3
+    assert 0 < moved[1] < 2e-6
 
 
 @pytest.mark.parametrize(
