@@ -71,12 +71,14 @@ class Classical(nn.Module):
         """
         check_input(x, self.in_channels, 1, "classical")
         srgb, told = x[:, :3], x[:, 3 : self.head.in_channels - 4]
-        seen = torch.cat([self.shaded_light(x), clipping(srgb), told], dim=1)
+        light, told = self.shaded_light(x), torch.cat([clipping(srgb), told], dim=1)
         if not self.training:
-            raw: Tensor = self.head(seen)
+            raw: Tensor = self.head(torch.cat([light, told], dim=1))
             return raw
-        weight = self.head.weight.flatten(1)[..., None, None]  # no memory format that the input would be copied to
-        return F.conv2d(seen, weight, self.head.bias)
+        assert self.head.bias is not None  # as matrices: a gradient for what learns alone, and no change of layout
+        of_light, of_told = self.head.weight.flatten(1).expand(len(x), -1, -1).tensor_split([3], dim=2)
+        mixed = torch.baddbmm(self.head.bias[:, None], of_told, told.flatten(2))
+        return torch.baddbmm(mixed, of_light, light.flatten(2)).unflatten(2, x.shape[-2:])
 
     @property
     def curve(self) -> Tensor:

@@ -6,10 +6,10 @@ import itertools
 from typing import cast
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from revisp.backbones.blocks import DoubleConv, Norm, check_input
 from revisp.backbones.blocks.blockconv import BlockConv
+from revisp.backbones.blocks.shuffle import pixel_shuffle
 from revisp.backbones.blocks.upconv import UpConv
 from revisp.backbones.blocks.ushape import UShape, reach
 from revisp.errors import ConfigError
@@ -93,7 +93,7 @@ class UNet(UShape):
         """
         check_input(x, self.in_channels, self.multiple_of, "unet")
         output = self.head(self.features(x))
-        return F.pixel_shuffle(output, self.block)
+        return pixel_shuffle(output, self.block)
 
     def forward_part(self, x: Tensor, rows: slice, columns: slice) -> Tensor:
         """Return ``forward(x)[..., rows, columns]`` at less cost: only the pixels that it needs are computed.
@@ -114,7 +114,7 @@ class UNet(UShape):
         output = self.head(self.features_part(x, *tiles, block=block))
         top, left = (part.start % block for part in (rows, columns))
         height, width = (part.stop - part.start for part in (rows, columns))
-        return F.pixel_shuffle(output, block)[..., top : top + height, left : left + width]
+        return pixel_shuffle(output, block)[..., top : top + height, left : left + width]
 
     def join_blocks(self) -> None:
         """Make the first convolution, in place, a plain one of single pixels. The function stays the same.

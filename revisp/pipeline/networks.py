@@ -218,9 +218,9 @@ class PipelineNetworks(nn.Module):
         place = self.place_of(srgb) if place is None else place
         assert place is not None
         channels = [srgb, mask, place] if self.config["mask_channel"] else [srgb, place]
-        if self.training:  # the base works channel by channel, for which channels last is slow
-            channels = [channel.contiguous() for channel in channels]
         x = torch.cat(channels, dim=1)
+        if self.training:  # the base works channel by channel, for which channels last is slow
+            x = x.contiguous()
         if isinstance(self.base, Fitted):
             return x
         with full_precision(x):
@@ -294,7 +294,12 @@ class PipelineNetworks(nn.Module):
         if self.config["place"]:
             assert place is not None
             channels.append(place)
-        return self.frame.put_around(torch.cat(channels, dim=1) if len(channels) > 1 else srgb)
+        x = torch.cat(channels, dim=1) if len(channels) > 1 else srgb
+        if self.training and srgb.is_contiguous(memory_format=torch.channels_last):
+            x = x.contiguous(
+                memory_format=torch.channels_last
+            )  # channels of several layouts lose that of the photo
+        return self.frame.put_around(x)
 
     def _cut_out(self, y: Tensor, size: tuple[int, int]) -> Tensor:
         """Cut the frame off a network's output. Packed planes become a mosaic."""

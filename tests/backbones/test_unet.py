@@ -12,6 +12,7 @@ from revisp.backbones import create_backbone
 from revisp.backbones.blocks import make_norm
 from revisp.backbones.blocks.blockconv import BlockConv
 from revisp.backbones.blocks.join import join
+from revisp.backbones.blocks.shuffle import pixel_shuffle
 from revisp.backbones.blocks.upconv import UpConv
 from revisp.backbones.unet import UNet
 from revisp.errors import ConfigError
@@ -173,6 +174,23 @@ def test_tiles_of_pixels_are_the_channels_of_the_first_convolution(block):
     torch.testing.assert_close(joined(photo), expected)
     torch.testing.assert_close(torch.autograd.grad(joined(photo), [joined.weight, joined.bias], change), gradients)
     assert joined.state_dict().keys() == after.state_dict().keys()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(("block", "size"), [(1, (4, 6)), (2, (4, 6)), (3, (4, 6)), (2, (1, 1))])
+def test_shuffled_channels_are_those_of_torch(dtype, block, size):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 3 * block**2, *size, generator=generator).to(dtype).to(memory_format=torch.channels_last)
+    x.requires_grad_()
+    expected = torch.nn.functional.pixel_shuffle(x, block)
+    change = torch.rand(expected.shape, generator=generator).to(dtype)
+    for each in (change, change.to(memory_format=torch.channels_last)):
+        found = pixel_shuffle(x, block)
+        assert torch.equal(found, expected)
+        (gradient,) = torch.autograd.grad(found, x, each)
+        assert torch.equal(gradient, torch.nn.functional.pixel_unshuffle(change, block))
+    with torch.no_grad():
+        assert torch.equal(pixel_shuffle(x, block), expected)
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])

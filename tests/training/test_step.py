@@ -102,7 +102,7 @@ def test_gradients_of_a_fused_optimizer_are_clipped(precision: Any, algorithm: s
 
 
 def test_a_step_of_a_fused_optimizer_takes_gradient_clip_val() -> None:
-    """One step in bf16; where gradients are clipped to nearly nothing, Adam of a large epsilon nearly stands still."""
+    """Gradients are clipped to nearly nothing in a step in bf16: Adam of a large epsilon nearly stands still."""
     moved = []
     for limit in (None, 1e-6):
         task = built(0.1).float()
