@@ -122,7 +122,7 @@ class UNet(UShape):
         An exported graph then holds its weights as they are used. They no longer fit other networks of its kind.
         """
         if isinstance(conv := self._first.conv, BlockConv):
-            self._first.conv = conv.plain()
+            self._first.conv = conv.pixel_conv()
 
 
 class _Up(nn.Module):

@@ -44,7 +44,7 @@ class BlockConv(nn.Conv2d):
         weight = self.weight.unflatten(1, (-1, block, block)).permute(0, 1, 4, 2, 5, 3)
         return weight.flatten(4).flatten(2, 3)
 
-    def plain(self) -> nn.Conv2d:
+    def pixel_conv(self) -> nn.Conv2d:
         """Return a plain convolution that computes the same; its weights no longer depend on these."""
         block, pixels = self.block, self.block**2
         conv = nn.Conv2d(
