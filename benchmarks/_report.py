@@ -38,10 +38,14 @@ def commit_of(checkout: Path) -> str:
     return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def child(*words: object) -> Any:
-    """Run the script anew, with ``--one WORDS...``, and return the JSON of its last line."""
+def child(*words: object, checkout: Path | None = None) -> Any:
+    """Run the script anew, with ``--one WORDS...``, and return the JSON of its last line.
+
+    With a ``checkout`` it measures the package there.
+    """
     command = [sys.executable, sys.argv[0], "--one", *map(str, words)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(checkout)} if checkout else None
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
