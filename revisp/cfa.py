@@ -21,7 +21,7 @@ from revisp.errors import ConfigError, ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CFA", "PLANES", "pack", "sample_mask", "unpack"]
+__all__ = ["CFA", "PLANES", "pack", "plane_rows", "sample_mask", "unpack"]
 
 PLANES = ("R", "Gr", "Gb", "B")
 """Order of packed planes for every CFA: red, green on red's rows, green on blue's rows, blue."""
@@ -211,6 +211,27 @@ def _interleave(planes: Tensor, order: list[int]) -> Tensor:
     first, second, third, last = (planes.select(-3, plane) for plane in order)
     rows = [torch.stack(pair, dim=-1).flatten(-2) for pair in ((first, second), (third, last))]
     return torch.stack(rows, dim=-2).flatten(-3, -2).unsqueeze(-3)
+
+
+def plane_rows(values: Tensor, cfa: CFA | str, width: int) -> Tensor:
+    """Lay numbers of the planes out as they stand in two rows of a mosaic.
+
+    Args:
+        values: one for each plane, ``[..., 4]``.
+        cfa: the Bayer phase.
+        width: columns of the mosaic, even.
+
+    Returns:
+        ``[..., 2, width]``, for mosaics seen as ``[..., H / 2, 2, width]``.
+
+    Example:
+        >>> import torch
+        >>> plane_rows(torch.tensor([1, 2, 3, 4]), "GRBG", 4).tolist()
+        [[2, 1, 2, 1], [4, 3, 4, 3]]
+    """
+    offsets = CFA.parse(cfa).offsets
+    tile = values[..., [offsets.index((at // 2, at % 2)) for at in range(4)]].unflatten(-1, (2, 2))
+    return tile.repeat(*(1,) * (tile.ndim - 1), width // 2)
 
 
 def sample_mask(cfa: CFA | str, height: int, width: int, *, device: Any = None) -> Tensor:

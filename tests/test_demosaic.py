@@ -12,8 +12,8 @@ import pytest
 import skimage.data
 import torch
 
-from revisp.cfa import CFA, sample_mask
-from revisp.demosaic import Demosaic, demosaic, write_back
+from revisp.cfa import CFA, pack, sample_mask, unpack
+from revisp.demosaic import Demosaic, demosaic, demosaic_planes, write_back
 from revisp.demosaicnet import DemosaicNet
 from revisp.errors import ConfigError, ShapeError, WeightsError
 from revisp.mosaic import mosaic
@@ -206,3 +206,12 @@ def test_bilinear_agrees_with_kornia_up_to_the_border(cfa):
     bayer = torch.rand(2, 1, 16, 22)
     expected = write_back(kornia.color.raw_to_rgb(bayer, cfa.kornia), bayer, cfa)
     torch.testing.assert_close(demosaic(bayer, cfa), expected)
+
+
+@pytest.mark.parametrize("cfa", list(CFA))
+@pytest.mark.parametrize("size", [(4, 6), (20, 10)])
+def test_planes_are_demosaiced_as_the_mosaic(cfa, size):
+    bayer, gains = torch.rand(1, *size, generator=torch.Generator().manual_seed(0)), (2.0, 1.0, 1.5)
+    colours = unpack(demosaic_planes(pack(bayer, cfa), cfa, gains), cfa).squeeze(1)
+    torch.testing.assert_close(colours, demosaic(bayer, cfa, "malvar", gains=gains))
+    assert torch.equal(mosaic(colours, cfa), bayer)

@@ -14,11 +14,12 @@ from torchvision.transforms import v2
 
 from revisp.augment.shots import MOST_EV, Noise, Range, Shot, check_range, draw_shot, with_phase
 from revisp.camera.cameras import EXPOSURES
+from revisp.camera.mosaic_light import as_float, even, mosaic_light
+from revisp.camera.mosaic_sensor import add_noise_, store_
 from revisp.camera.noise import NoiseLevels
-from revisp.camera.packed_light import as_float, even, packed_light
-from revisp.camera.packed_sensor import add_noise_, store_
 from revisp.camera.simulate import SimulatedCamera
-from revisp.cfa import CFA, PLANE_COLOURS, pack, unpack
+from revisp.camera.tables import strips
+from revisp.cfa import CFA, PLANE_COLOURS, pack, plane_rows
 from revisp.checks import check_unit_range
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, ImageError, ShapeError
@@ -181,45 +182,72 @@ class RGBToRAW(v2.Transform):
         )
 
     def _convert(self, photos: Tensor, shots: Sequence[Shot], generator: torch.Generator) -> Tensor:
-        if self.model is not None:
-            planes = self._predict(photos)
-            profiles = [self.model.profile] * len(photos)
-        else:
-            cameras = [shot.camera for shot in shots if shot.camera is not None]
-            planes = packed_light(photos, cameras, [shot.exposure for shot in shots], self.cfa).clamp_min_(0)
-            wells = planes.new_tensor([camera.full_well for camera in cameras]).view(-1, 1, 1, 1)
-            planes = torch.minimum(planes, wells, out=planes)
-            profiles = [camera.profile for camera in cameras]
-        levels = [shot.noise for shot in shots if shot.noise is not None]
-        if levels:
-            source = _on(generator, planes.device)
-            noise = torch.randn(planes.shape, generator=source, device=planes.device, dtype=planes.dtype)
-            add_noise_(planes, levels, noise)
-        if known := [profile for profile in profiles if profile is not None]:
-            store_(planes, known, quantise=self.quantise)
-        else:
-            planes.clamp_max_(1)
-        return self._lay_out(planes, profiles, photos.shape[-2], photos.shape[-1])
+        """Convert photo by photo on the CPU, whose cache holds the mosaic of one, or else all at once."""
+        predicted = None if self.model is None else self._predict(photos)
+        source = _on(generator, photos.device)
+        step = 1 if photos.device.type == "cpu" else len(photos)
+        result: Tensor | None = None
+        for start in range(0, len(photos), step):
+            part = slice(start, start + step)
+            light = self._light(photos[part], shots[part]) if predicted is None else predicted[part]
+            raw = self._lay_out(self._shoot(light, shots[part], source), shots[part], photos.shape[-2:])
+            if len(raw) == len(photos):
+                return raw
+            if result is None:
+                result = raw.new_empty((len(photos), *raw.shape[1:]))
+            result[part] = raw
+        assert result is not None
+        return result
+
+    def _light(self, photos: Tensor, shots: Sequence[Shot]) -> Tensor:
+        """Return the mosaics of light, between black and the full well."""
+        cameras = [shot.camera for shot in shots if shot.camera is not None]
+        mosaics = mosaic_light(photos, cameras, [shot.exposure for shot in shots], self.cfa).clamp_min_(0)
+        wells = mosaics.new_tensor([camera.full_well for camera in cameras]).view(-1, 1, 1, 1)
+        return torch.minimum(mosaics, wells, out=mosaics)
 
     def _predict(self, photos: Tensor) -> Tensor:
+        """Return the mosaics that the model predicts."""
         from revisp.inference.predict import predict
 
         assert self.model is not None
         bayer = predict(self.model, as_float(photos).float()).bayer
-        return pack(even(bayer.float()), self.cfa)  # a copy that may enter the graph of a training
+        return even(bayer.float()).clone()  # a copy that may enter the graph of a training
 
-    def _lay_out(
-        self, planes: Tensor, profiles: Sequence[CameraProfile | None], height: int, width: int
-    ) -> Tensor:
-        """Bring packed planes into the shape of ``output``."""
+    def _shoot(self, mosaics: Tensor, shots: Sequence[Shot], generator: torch.Generator) -> Tensor:
+        """Turn light into stored values, in place."""
+        levels = [shot.noise for shot in shots if shot.noise is not None]
+        profiles = [profile for profile in self._profiles(shots) if profile is not None]
+        for rows in strips(mosaics):
+            part = mosaics[..., rows, :]
+            if levels:
+                noise = torch.randn(part.shape, generator=generator, device=part.device, dtype=part.dtype)
+                add_noise_(part, levels, noise)
+            if profiles:
+                store_(part, profiles, self.cfa, quantise=self.quantise)
+            else:
+                part.clamp_max_(1)
+        return mosaics
+
+    def _profiles(self, shots: Sequence[Shot]) -> list[CameraProfile | None]:
+        """Return the profile of each photo's camera; None: the model has none."""
+        if self.model is not None:
+            return [self.model.profile] * len(shots)
+        return [shot.camera.profile for shot in shots if shot.camera is not None]
+
+    def _lay_out(self, mosaics: Tensor, shots: Sequence[Shot], size: torch.Size) -> Tensor:
+        """Bring mosaics of even sides into the size of the photos and the shape of ``output``."""
+        height, width = size
         if self.output == "packed":
-            return planes
+            return pack(mosaics, self.cfa)
         if self.output == "bayer":
-            return unpack(planes, self.cfa)[..., :height, :width].contiguous()
-        gains = planes.new_tensor([(1.0, 1.0, 1.0) if profile is None else profile.gains for profile in profiles])
-        gains = (gains / gains.amax(dim=1, keepdim=True))[..., None, None]
-        balanced = unpack(planes * gains[:, list(PLANE_COLOURS)], self.cfa)[..., :height, :width]
-        return demosaic(balanced, self.cfa, "malvar") / gains
+            return mosaics[..., :height, :width].contiguous()
+        profiles = self._profiles(shots)
+        gains = mosaics.new_tensor([(1.0, 1.0, 1.0) if profile is None else profile.gains for profile in profiles])
+        gains = gains / gains.amax(dim=1, keepdim=True)
+        rows = plane_rows(gains[:, None, list(PLANE_COLOURS)], self.cfa, mosaics.shape[-1])
+        balanced = (mosaics.view(len(mosaics), -1, 2, mosaics.shape[-1]) * rows).view(mosaics.shape)
+        return demosaic(balanced[..., :height, :width], self.cfa, "malvar") / gains[..., None, None]
 
 
 def _phase_of(source: Any, cfa: CFA | str | None) -> tuple[tuple[SimulatedCamera, ...], CFA]:

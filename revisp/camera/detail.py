@@ -27,9 +27,8 @@ __all__ = [
     "cell_means",
     "check_detail",
     "denoise",
-    "every",
+    "enlarged",
     "gaussian_blur",
-    "guided_lines",
     "local_tone",
     "sharpen",
     "sharpen_reach",
@@ -96,7 +95,8 @@ def local_tone(
     luminance = _weighted(linear, SRGB_TO_XYZ[1]).clamp_min(DARKEST_LIFTED * mid_grey / MID_GREY).log2()
     base = _guided_filter(luminance, luminance, radius, EDGE_EV**2, math.gcd(radius, 4))
     below = math.log2(mid_grey) - base
-    return linear * torch.exp2(strength * below.clamp_min(0) + lights * below.clamp_max(0))
+    change = strength * below.clamp_min(0)
+    return linear * torch.exp2(change + lights * below.clamp_max(0) if lights else change)
 
 
 def denoise(srgb: Tensor, strength: float) -> Tensor:
@@ -224,6 +224,39 @@ def cell_means(x: Tensor, cell: int) -> Tensor:
     return sums / cell**2
 
 
+def enlarged(x: Tensor, factor: int) -> Tensor:
+    """Enlarge a picture ``[..., h, w]`` by lines between neighbours.
+
+    As `torch.nn.functional.interpolate` (bilinear, without aligned corners) does, in a fraction of its time.
+
+    Args:
+        x: ``[..., h, w]``.
+        factor: a whole number.
+
+    Returns:
+        ``[..., h * factor, w * factor]``.
+
+    Example:
+        >>> enlarged(torch.tensor([[0.0, 1.0]]), 2).tolist()
+        [[0.0, 0.25, 0.75, 1.0], [0.0, 0.25, 0.75, 1.0]]
+    """
+    *lead, height, width = x.shape
+    padded = F.pad(x.reshape(1, -1, height, width), (1, 1, 1, 1), mode="replicate")[0]
+    across = x.new_empty((len(padded), height + 2, width * factor))
+    result = x.new_empty((len(padded), height * factor, width * factor))
+    for axis, source, target in ((-1, padded, across), (-2, across, result)):
+        side = source.shape[axis] - 2
+        for phase in range(factor):  # of the pixels that one becomes
+            share = (phase + 0.5) / factor - 0.5
+            middle, beside = (source.narrow(axis, start, side) for start in (1, 2 if share > 0 else 0))
+            at = (..., slice(phase, None, factor), *((slice(None),) if axis == -2 else ()))
+            if x.requires_grad:
+                target[at] = torch.lerp(middle, beside, abs(share))
+            else:
+                torch.lerp(middle, beside, abs(share), out=target[at])
+    return result.view(*lead, *result.shape[1:])
+
+
 def check_detail(denoise: float, sharpening: float, radius: float) -> None:
     """Require strengths of at least 0 for `denoise` and `sharpen`, and a positive radius.
 
@@ -247,17 +280,20 @@ def _guided_filter(guide: Tensor, x: Tensor, radius: int, eps: float, coarser: i
         eps: variance of the guide at which an edge is kept by half.
         coarser: every such row and column is looked at.
     """
-    lines = guided_lines(
-        every(x if x is guide else torch.cat([guide, x], dim=-3), coarser), radius // coarser, eps
-    )
-    lines = lines.reshape(-1, *lines.shape[-3:])
-    if coarser > 1:
+    small = _every(x, coarser)
+    if x is not guide:
+        small = torch.cat([_every(guide, coarser), small], dim=-3)
+    lines = _guided_lines(small, radius // coarser, eps)
+    if guide.shape[-2] % coarser or guide.shape[-1] % coarser:
+        lines = lines.reshape(-1, *lines.shape[-3:])
         lines = F.interpolate(lines, size=guide.shape[-2:], mode="bilinear", align_corners=False)
+    elif coarser > 1:
+        lines = enlarged(lines, coarser)
     slope, offset = lines.reshape(*x.shape[:-3], -1, *guide.shape[-2:]).chunk(2, dim=-3)
     return torch.addcmul(offset, slope, guide)
 
 
-def guided_lines(small: Tensor, radius: int, eps: float) -> Tensor:
+def _guided_lines(small: Tensor, radius: int, eps: float) -> Tensor:
     """Return the lines of a guided filter: what it makes of a guide g is ``slope * g + offset``.
 
     Args:
@@ -279,7 +315,7 @@ def guided_lines(small: Tensor, radius: int, eps: float) -> Tensor:
     return _window_means(torch.cat([slopes, torch.addcmul(means, slopes, level, value=-1)], dim=-3), radius)
 
 
-def every(x: Tensor, coarser: int) -> Tensor:
+def _every(x: Tensor, coarser: int) -> Tensor:
     """Return rows and columns at about equal distances, one of ``coarser``."""
     for axis in (-2, -1):
         side = x.shape[axis]
@@ -326,5 +362,5 @@ def _filter_matrix(side: int, weights: tuple[float, ...]) -> Tensor:
 
 
 def _weighted(rgb: Tensor, weights: Any) -> Tensor:
-    row = torch.as_tensor(weights, dtype=rgb.dtype, device=rgb.device)
-    return torch.einsum("c,...chw->...hw", row, rgb).unsqueeze(-3)
+    row = torch.as_tensor(weights, dtype=rgb.dtype, device=rgb.device)[None]
+    return (row @ rgb.flatten(-2)).unflatten(-1, rgb.shape[-2:])

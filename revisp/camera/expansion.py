@@ -7,21 +7,13 @@ from typing import TYPE_CHECKING
 
 from torch.nn import functional as F
 
-from revisp.camera.detail import cell_means, gaussian_blur
+from revisp.camera.detail import cell_means, enlarged, gaussian_blur
 from revisp.checks import check_image
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = [
-    "BLUR_CELL",
-    "BLUR_SIGMA",
-    "blur_cells",
-    "expand_highlights",
-    "highlight_gain",
-    "highlight_share",
-    "spread_gain",
-]
+__all__ = ["BLUR_SIGMA", "expand_highlights", "highlight_gain", "highlight_share", "spread_gain"]
 
 HIGHLIGHT_START = 0.7
 """Linear light of the brightest channel from which highlights are expanded."""
@@ -31,9 +23,6 @@ BLUR_SIGMA = 12.0
 
 LEAST_DEVIATION = 3.0
 """Least deviation of the blur in pixels of the grid that it runs on, which is the coarsest that has it."""
-
-BLUR_CELL = 4
-"""Side in pixels of the cells of that grid for `BLUR_SIGMA`."""
 
 
 def expand_highlights(
@@ -111,28 +100,19 @@ def spread_gain(share: Tensor, factor: float | Tensor, spread: float = BLUR_SIGM
     return _blurred(share, spread).mul_(share).mul_(factor - 1).add_(1)
 
 
-def blur_cells(cells: Tensor, cell: int, deviation: float) -> Tensor:
-    """Blur means over the cells of a grid, so that lines between them are the pixels' blur by a Gaussian.
-
-    Means and lines blur a little. The Gaussian on the grid blurs that much less. The result differs from a blur of
-    every pixel by less than a hundredth, but for the borders, where cells and not pixels are repeated.
-
-    Args:
-        cells: ``[..., 1, h, w]``.
-        cell: side of a cell, in pixels.
-        deviation: standard deviation, in pixels.
-    """
-    between = ((cell**2 - 1) + (2 * cell**2 + 1)) / 12  # variances of the means and of the lines
-    return gaussian_blur(cells, math.sqrt(deviation**2 - between) / cell)
-
-
 def _blurred(x: Tensor, deviation: float) -> Tensor:
-    """Blur ``[..., 1, H, W]`` on the coarsest grid that has `LEAST_DEVIATION`."""
+    """Blur ``[..., 1, H, W]`` on the coarsest grid that has `LEAST_DEVIATION`.
+
+    Means over its cells and lines between them blur a little. The Gaussian on the grid blurs that much less. The
+    result differs from a blur of every pixel by less than a hundredth, but for the borders, where cells and not
+    pixels are repeated.
+    """
     cell = 2 ** math.floor(math.log2(max(deviation / LEAST_DEVIATION, 1)))
     if cell == 1:
         return gaussian_blur(x, deviation)
-    height, width = x.shape[-2:]
-    flat = F.pad(x.reshape(-1, 1, height, width), (0, -width % cell, 0, -height % cell), mode="replicate")
-    blurred = blur_cells(cell_means(flat, cell), cell, deviation)
-    enlarged = F.interpolate(blurred, scale_factor=cell, mode="bilinear", align_corners=False)
-    return enlarged[..., :height, :width].reshape(x.shape)
+    shape, (height, width) = x.shape, x.shape[-2:]
+    if height % cell or width % cell:
+        x = F.pad(x.reshape(-1, 1, height, width), (0, -width % cell, 0, -height % cell), mode="replicate")
+    between = ((cell**2 - 1) + (2 * cell**2 + 1)) / 12  # variances of the means and of the lines
+    blurred = gaussian_blur(cell_means(x, cell), math.sqrt(deviation**2 - between) / cell)
+    return enlarged(blurred, cell)[..., :height, :width].reshape(shape)

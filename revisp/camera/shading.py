@@ -6,7 +6,7 @@ specification 1.4, chapter 6), with the centre in the middle of the frame.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from revisp.cfa import CFA
-
-__all__ = ["apply_shading", "check_shading", "correct_shading", "plane_squares", "shading_at", "shading_gain"]
+__all__ = ["apply_shading", "check_shading", "correct_shading", "shading_at", "shading_gain"]
 
 
 _SQUARES = np.linspace(0, 1, 257)
@@ -64,27 +62,14 @@ def shading_gain(
         [1.44, 1.22, 1.44]
     """
     check_shading(coefficients)
-    down, along = (side.to(dtype) for side in _squares(height, width, place, device))
-    return shading_at(down[:, None] + along, coefficients).unsqueeze(0)
-
-
-@lru_cache(maxsize=1)  # a shot asks for its lens and for its correction
-def plane_squares(height: int, width: int, cfa: CFA, place: Place | None = None, *, device: Any = None) -> Tensor:
-    """Return the squares of the distance from the frame's middle of packed planes, for `shading_at`.
-
-    Args:
-        height: rows of the picture, even.
-        width: columns of the picture, even.
-        cfa: the Bayer phase of the planes.
-        place: where the picture lies in its frame; None: it is the whole frame.
-        device: device of the result.
-
-    Returns:
-        float32 ``[4, height / 2, width / 2]``. Do not change it: the same call returns it again.
-    """
-    rows, columns = zip(*cfa.offsets, strict=True)
-    down, along = (side.float().view(-1, 2).T for side in _squares(height, width, place, device))
-    return down[list(rows)][:, :, None] + along[list(columns)][:, None, :]
+    # A polynomial of the sum of two squares is a sum of products of their powers: one product of matrices.
+    factors = (1.0, *coefficients)
+    powers = range(len(factors))
+    mixed = [[comb(i + j, i) * factors[i + j] if i + j in powers else 0.0 for j in powers] for i in powers]
+    exponents = torch.arange(len(factors), device=device)
+    down, along = (side[:, None] ** exponents for side in _squares(height, width, place, device))
+    left = down @ torch.tensor(mixed, dtype=torch.float64, device=device)
+    return (left.to(dtype) @ along.T.to(dtype).contiguous()).unsqueeze(0)
 
 
 def _squares(height: int, width: int, place: Place | None, device: Any) -> tuple[Tensor, Tensor]:

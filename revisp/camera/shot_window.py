@@ -10,27 +10,24 @@ from functools import cache
 from types import EllipsisType
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import torch
 
-from revisp.camera.detail import DENOISE_REACH, sharpen_reach
+from revisp.camera.detail import DENOISE_REACH, denoise, local_tone, sharpen, sharpen_reach
 from revisp.camera.highlights import desaturation, shoulder
 from revisp.camera.isp import ISPSettings, linear_to_srgb, tone_curve
 from revisp.camera.jpeg import compress_jpeg, round_to_8_bits
-from revisp.camera.packed_detail import denoise_planes, detail_of, local_tone_planes
-from revisp.camera.packed_light import packed_light
-from revisp.camera.packed_sensor import add_noise_, store_
-from revisp.camera.profile import SRGB_TO_XYZ
-from revisp.camera.shading import plane_squares, shading_at
+from revisp.camera.mosaic_light import mosaic_light
+from revisp.camera.mosaic_sensor import add_noise_, store_
+from revisp.camera.shading import shading_gain
 from revisp.cfa import pack, unpack
 from revisp.demosaic import demosaic_planes
+from revisp.errors import ShapeError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from revisp.camera.place import Place
     from revisp.camera.simulate import SimulatedCamera
-    from revisp.cfa import CFA
 
 __all__ = ["JPEG_GRID", "CropArea", "WindowShot", "shoot_window"]
 
@@ -63,11 +60,6 @@ class CropArea(NamedTuple):
     def of(self) -> tuple[EllipsisType, slice, slice]:
         """Index of the rectangle in ``[..., H, W]``."""
         return ..., slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
-
-    @property
-    def planes(self) -> tuple[EllipsisType, slice, slice]:
-        """Index of the rectangle, whose numbers are even, in packed planes ``[..., h, w]``."""
-        return CropArea(*(number // 2 for number in self)).of
 
     def grown(self, pixels: int, multiple: int, size: tuple[int, int]) -> CropArea:
         """Return the least rectangle with some pixels around that begins and ends at multiples, or at the border.
@@ -126,6 +118,9 @@ def shoot_window(
         place: where the photo lies in its frame, for the shading; None: it is whole.
         generator: source of the noise, on the CPU.
 
+    Raises:
+        ShapeError: an odd height or width.
+
     Example:
         >>> from revisp.camera.simulate import SIMULATED
         >>> photo, generator = torch.randint(256, (3, 64, 80), dtype=torch.uint8), torch.Generator().manual_seed(0)
@@ -134,52 +129,42 @@ def shoot_window(
         (torch.Size([3, 32, 32]), torch.Size([1, 64, 80]))
     """
     height, width = photo.shape[-2:]
+    if height % 2 or width % 2:
+        raise ShapeError(f"photo must have an even height and width, got {height}x{width}: cut off the last")
     profile, cfa = camera.profile, camera.profile.cfa
     blocks = window.grown(CHROMA_REACH, JPEG_GRID, (height, width))
     with torch.inference_mode():  # saves a tenth; what is returned is made outside, so that it can be trained with
-        planes = packed_light(photo[None], [camera], [exposure], cfa, place).clamp_(0, camera.full_well)
-        add_noise_(planes, [camera.noise], pack(torch.randn((1, 1, height, width), generator=generator), cfa))
-        planes = store_(planes, [profile], quantise=True)[0]
-        colours = demosaic_planes(planes, cfa, profile.gains)
+        mosaics = mosaic_light(photo[None], [camera], [exposure], cfa, place).clamp_(0, camera.full_well)
+        add_noise_(mosaics, [camera.noise], torch.randn(mosaics.shape, generator=generator))
+        store_(mosaics, [profile], cfa, quantise=True)
+        bayer = mosaics[0]
+        raw_rgb = unpack(demosaic_planes(pack(bayer, cfa), cfa, profile.gains), cfa)[:, 0]
         if camera.rendering is None:
-            srgb = _developed(colours, camera, place, blocks)
+            srgb = _developed(raw_rgb, camera, place, blocks)
         else:
-            srgb = camera.develop(unpack(colours, cfa).squeeze(1), place)[blocks.of]
+            srgb = camera.develop(raw_rgb, place)[blocks.of]
     if camera.jpeg_quality is None:
         decoded = round_to_8_bits(srgb)
     else:
         decoded = compress_jpeg(srgb, camera.jpeg_quality, camera.jpeg_chroma)
-    bayer = unpack(planes, cfa)
-    return WindowShot(decoded[window.within(blocks).of].contiguous(), bayer, _unpacked(colours, window, cfa))
+    return WindowShot(decoded[window.within(blocks).of].contiguous(), bayer.clone(), raw_rgb[window.of].clone())
 
 
-def _developed(colours: Tensor, camera: SimulatedCamera, place: Place | None, window: CropArea) -> Tensor:
-    """Return a window ``[3, height, width]`` of what `SimulatedCamera.develop` makes of a RAW ``[3, 4, h, w]``."""
-    settings, cfa = camera.settings, camera.profile.cfa
-    height, width = (2 * side for side in colours.shape[-2:])
-    balanced = colours * colours.new_tensor(camera.profile.gains).view(3, 1, 1, 1)
+def _developed(raw_rgb: Tensor, camera: SimulatedCamera, place: Place | None, window: CropArea) -> Tensor:
+    """Return a window ``[3, height, width]`` of what `SimulatedCamera.develop` makes of a RAW ``[3, H, W]``."""
+    settings = camera.settings
+    height, width = raw_rgb.shape[-2:]
+    balanced = raw_rgb * raw_rgb.new_tensor(camera.profile.gains).view(3, 1, 1)
     if settings.shading:
-        squares = plane_squares(height, width, cfa, place, device=colours.device)
-        balanced.mul_(shading_at(squares, settings.shading))
-    matrix = camera.profile.camera_to_srgb * 2.0**settings.exposure
-    matrix = colours.new_tensor(np.concatenate([matrix, SRGB_TO_XYZ[1:2] @ matrix]))
-    linear = (matrix @ balanced.clamp_(0, 1).flatten(1)).view(4, *colours.shape[1:])
-    linear = local_tone_planes(linear[:3], linear[3:], settings.local_tone, settings.local_radius, cfa)
-    sharpened = settings.sharpening > 0
-    reach = DENOISE_REACH * (settings.denoise > 0) + sharpen_reach(settings.sharpening_radius) * sharpened
+        balanced.mul_(shading_gain(height, width, settings.shading, place, device=raw_rgb.device))
+    matrix = raw_rgb.new_tensor(camera.profile.camera_to_srgb * 2.0**settings.exposure)
+    linear = (matrix @ balanced.clamp_(0, 1).flatten(1)).view(raw_rgb.shape)
+    linear = local_tone(linear, settings.local_tone, settings.local_radius)
+    reach = DENOISE_REACH * (settings.denoise > 0)
+    reach += sharpen_reach(settings.sharpening_radius) * (settings.sharpening > 0)
     around = window.grown(reach, 2, (height, width))
-    srgb = denoise_planes(_encoded(linear[around.planes], settings), settings.denoise, cfa)
-    inside = window.within(around)
-    result = _unpacked(srgb, inside, cfa)
-    if sharpened:
-        result.add_(detail_of(srgb, settings.sharpening_radius, cfa)[inside.of], alpha=settings.sharpening)
-    return result
-
-
-def _unpacked(planes: Tensor, window: CropArea, cfa: CFA) -> Tensor:
-    """Return a window of the picture that packed planes ``[C, 4, h, w]`` make."""
-    tiles = window.grown(0, 2, (2 * planes.shape[-2], 2 * planes.shape[-1]))
-    return unpack(planes[tiles.planes], cfa)[:, 0][window.within(tiles).of].contiguous()
+    srgb = denoise(_encoded(linear[around.of], settings), settings.denoise)
+    return sharpen(srgb, settings.sharpening, settings.sharpening_radius)[window.within(around).of]
 
 
 @cache

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
-from revisp.camera.detail import denoise, local_tone, sharpen
+from revisp.camera.detail import denoise, enlarged, gaussian_blur, local_tone, sharpen
 from revisp.camera.expansion import spread_gain
 from revisp.camera.profile import SRGB_TO_XYZ
 from revisp.errors import ConfigError, ShapeError
@@ -111,6 +112,24 @@ def test_highlights_spread_by_a_gaussian(size):
         inside = (slice(8, -8),) * 2  # near the border, where the grid repeats its cells, it differs more
         np.testing.assert_allclose(gain[inside], expected[inside], atol=0.015)
         np.testing.assert_allclose(gain, expected, atol=0.04)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_enlarging_agrees_with_torch(factor):
+    small = torch.rand(2, 3, 7, 10, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    expected = F.interpolate(small, scale_factor=factor, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(enlarged(small, factor), expected)
+    assert torch.autograd.gradcheck(lambda x: enlarged(x, factor), small[0, 0, :3, :4].clone().requires_grad_())
+
+
+def test_small_pictures_are_blurred_as_large_ones():
+    """By matrices, and by sums of shifted pictures; gradients pass."""
+    x = torch.rand(1, 60, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    beside = F.pad(x[None], (0, 200, 0, 0), mode="replicate")[0]
+    blurred = gaussian_blur(x, 3.0)
+    torch.testing.assert_close(blurred, gaussian_blur(beside, 3.0)[..., :64])
+    blurred.sum().backward()
+    assert x.grad is not None
 
 
 def test_batches_are_pictures_side_by_side():

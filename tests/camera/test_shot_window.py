@@ -16,6 +16,7 @@ from revisp.camera.place import Place
 from revisp.camera.shot_window import CropArea, shoot_window
 from revisp.camera.simulate import SIMULATED, SimulatedCamera, simulate
 from revisp.demosaic import demosaic
+from revisp.errors import ShapeError
 
 PHOTO = torch.from_numpy(skimage.data.astronaut()[30:192, 180:330].copy()).permute(2, 0, 1)
 PLACE = Place(32, 48, 700, 900)
@@ -67,3 +68,10 @@ def test_what_a_shot_returns_can_be_trained_with():
     weight = torch.ones(1, requires_grad=True)
     sum((part * weight).sum() for part in shot).backward()
     assert weight.grad is not None
+
+
+@pytest.mark.parametrize("size", [(63, 64), (64, 63)])
+def test_photos_of_odd_sides_are_refused(size):
+    photo = torch.zeros(3, *size, dtype=torch.uint8)
+    with pytest.raises(ShapeError, match=f"even height and width, got {size[0]}x{size[1]}: cut off the last"):
+        shoot_window(photo, SIMULATED, CropArea(0, 0, 32, 32), generator=torch.Generator())

@@ -7,33 +7,34 @@ the samples that the filter array passes are computed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
-from revisp.camera.detail import cell_means
-from revisp.camera.expansion import BLUR_CELL, BLUR_SIGMA, blur_cells, highlight_share
+from revisp.camera.expansion import BLUR_SIGMA, highlight_share, spread_gain
 from revisp.camera.highlights import inverse_shoulder, undo_desaturation
 from revisp.camera.isp import inverse_tone_curve, srgb_to_linear
-from revisp.camera.packed_detail import enlarged_planes
 from revisp.camera.place import Place
-from revisp.camera.shading import plane_squares, shading_at
+from revisp.camera.shading import shading_gain
 from revisp.camera.simulate import SimulatedCamera, sensor_light
-from revisp.camera.tables import FINE_INTERVALS, read_tables
-from revisp.cfa import CFA, PLANE_COLOURS, pack
+from revisp.camera.tables import FINE_INTERVALS, read_tables, strips
+from revisp.cfa import CFA, PLANE_COLOURS, plane_rows
 from revisp.mosaic import mosaic
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["as_float", "even", "packed_light"]
+__all__ = ["as_float", "even", "mosaic_light"]
+
+GRID = 4
+"""Rows of the cells on which highlights are blurred: a part of a photo must begin with one."""
 
 
-def packed_light(
+def mosaic_light(
     photos: Tensor,
     cameras: Sequence[SimulatedCamera],
     exposures: Sequence[float],
@@ -50,8 +51,8 @@ def packed_light(
         place: where the photos lie in their frames, for the lens's shading; None: they are whole.
 
     Returns:
-        Planes R, Gr, Gb, B ``[B, 4, ceil(H / 2), ceil(W / 2)]``, float32, the sensor's saturation at 1. At an odd
-        size the photos' last row or column is repeated.
+        Mosaics ``[B, 1, H, W]``, float32, the sensor's saturation at 1. At an odd size the photos' last row or
+        column is repeated, so that the mosaics have even ones.
     """
     place = place or Place(0, 0, *photos.shape[-2:])
     photos = even(photos)
@@ -60,7 +61,7 @@ def packed_light(
             sensor_light(photo, camera, exposure=exposure, place=place)
             for photo, camera, exposure in zip(as_float(photos), cameras, exposures, strict=True)
         ]
-        return pack(mosaic(torch.stack(lights), cfa), cfa)
+        return mosaic(torch.stack(lights), cfa)
     return _by_tables(photos, cameras, exposures, cfa, place)
 
 
@@ -81,39 +82,62 @@ def _by_tables(
 ) -> Tensor:
     if photos.dtype != torch.uint8:
         photos = photos.clamp(0, 1)
-    tables = torch.stack([_curves(camera, photos.dtype == torch.uint8) for camera in cameras]).to(photos.device)
-    packed = pack(photos.unsqueeze(2), cfa)  # [B, colour, plane, h, w]
-    brightest = packed.amax(dim=1)
-    matrices = _matrices(cameras, exposures).to(photos.device)[..., None, None]
-    white = read_tables(tables[:, 1], brightest) if any(_desaturates(camera) for camera in cameras) else None
-    light: Any = 0
-    for colour in range(3):  # one after the other: all three do not fit into the processor's cache
-        values = read_tables(tables[:, 0], packed[:, colour])
-        values = values if white is None else values.sub_(white).clamp_min_(0)
-        light = torch.addcmul(light, values, matrices[:, :, colour]) if colour else values.mul_(matrices[:, :, 0])
-    if white is not None:
-        light.mul_(read_tables(tables[:, 2], brightest))
-    share = read_tables(tables[:, 3], brightest)
-    if share.amax() > 0:  # several times faster than any()
-        factor = light.new_tensor([camera.expansion for camera in cameras]).view(-1, 1, 1, 1)
-        light.mul_(_spread(share, cfa).mul_(share).mul_(factor - 1).add_(1))
-    if any(camera.shading for camera in cameras):
-        rows, columns = photos.shape[-2:]
-        squares = plane_squares(rows, columns, cfa, place, device=photos.device)
-        for each, camera in zip(light, cameras, strict=True):
-            each.div_(shading_at(squares, camera.shading))
-    return light
+    eight_bit = photos.dtype == torch.uint8
+    tables = torch.stack([_curves(camera, eight_bit) for camera in cameras]).to(photos.device)
+    weights = plane_rows(_matrices(cameras, exposures), cfa, photos.shape[-1]).to(photos.device)[:, :, None]
+    desaturates = any(_desaturates(camera) for camera in cameras)
+    photos = _planar(photos)
+    brightest = torch.maximum(torch.maximum(photos[:, 0], photos[:, 1]), photos[:, 2])
+    light = tables.new_empty(brightest.shape)
+    for rows in strips(light):
+        part, peak, into = photos[..., rows, :], brightest[:, rows], light[:, rows]
+        mixed = into.unflatten(-2, (-1, 2))  # two rows of the filter array side by side
+        white = read_tables(tables[:, 1], peak) if desaturates else None
+        for colour in range(3):
+            values = read_tables(tables[:, 0], part[:, colour])
+            values = (values if white is None else values.sub_(white).clamp_min_(0)).view(mixed.shape)
+            if colour == 0:
+                torch.mul(values, weights[:, colour], out=mixed)
+            else:
+                mixed.addcmul_(values, weights[:, colour])
+        if white is not None:
+            into.mul_(read_tables(tables[:, 2], peak))
+    _expand_(light, brightest, tables[:, 3], [camera.expansion for camera in cameras])
+    height, width = light.shape[1:]
+    for each, camera in zip(light, cameras, strict=True):
+        if camera.shading:
+            each.div_(shading_gain(height, width, camera.shading, place, device=each.device)[0])
+    return light[:, None]
 
 
-def _spread(share: Tensor, cfa: CFA) -> Tensor:
-    """Blur the shares of highlights ``[B, 4, h, w]`` by `BLUR_SIGMA`."""
-    height, width = share.shape[-2:]
-    tiles = share.mean(dim=1, keepdim=True)
-    step = BLUR_CELL // 2
-    if height % step or width % step:
-        tiles = F.pad(tiles, (0, -width % step, 0, -height % step), mode="replicate")
-    cells = blur_cells(cell_means(tiles, step), BLUR_CELL, BLUR_SIGMA)
-    return enlarged_planes(cells[:, 0], BLUR_CELL, cfa)[..., :height, :width]
+def _planar(photos: Tensor) -> Tensor:
+    """Return photos whose colours lie one after the other; NumPy takes those of decoders apart fastest."""
+    if photos.is_contiguous() or photos.device.type != "cpu":
+        return photos.contiguous()
+    return torch.from_numpy(np.ascontiguousarray(photos.numpy()))
+
+
+def _expand_(light: Tensor, brightest: Tensor, shares: Tensor, factors: Sequence[float]) -> None:
+    """Expand the highlights in place, where there are some.
+
+    Args:
+        light: ``[B, H, W]``.
+        brightest: the photos' brightest channel, ``[B, H, W]``.
+        shares: tables of `highlight_share`, ``[B, n]``.
+        factors: light of the brightest place of each photo over display white.
+    """
+    peaks = brightest.amax(dim=-1)
+    bright = read_tables(shares, peaks).amax(dim=0).nonzero()
+    if not len(bright):
+        return
+    reach = 4 * math.ceil(BLUR_SIGMA)  # beyond it, nothing is left of the blur
+    first, last = int(bright[0]), int(bright[-1])
+    around = slice(max(0, first - reach) // GRID * GRID, last + 1 + reach)
+    share = torch.empty_like(light[:, around])
+    for rows in strips(share):
+        share[:, rows] = read_tables(shares, brightest[:, around][:, rows])
+    gain = spread_gain(share[:, None], light.new_tensor(factors).view(-1, 1, 1, 1))[:, 0]
+    light[:, around].mul_(gain)
 
 
 @cache
@@ -152,11 +176,11 @@ def _desaturates(camera: SimulatedCamera) -> bool:
 
 
 def _matrices(cameras: Sequence[SimulatedCamera], exposures: Sequence[float]) -> Tensor:
-    """Return matrices ``[B, 4, 3]`` from linear sRGB to the planes: exposure, headroom, colour, white balance."""
+    """Return weights ``[B, 3, 4]`` of linear sRGB in the planes: exposure, headroom, colour, white balance."""
     matrices = [
         camera.profile.srgb_to_camera
         / np.asarray(camera.profile.gains)[:, None]
         * (2.0**exposure / camera.headroom)
         for camera, exposure in zip(cameras, exposures, strict=True)
     ]
-    return torch.from_numpy(np.stack(matrices)[:, list(PLANE_COLOURS)]).float()
+    return torch.from_numpy(np.stack(matrices)[:, list(PLANE_COLOURS)]).float().transpose(1, 2)
