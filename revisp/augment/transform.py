@@ -14,9 +14,9 @@ from torchvision.transforms import v2
 
 from revisp.augment.shots import MOST_EV, Noise, Range, Shot, check_range, draw_shot, with_phase
 from revisp.camera.cameras import EXPOSURES
-from revisp.camera.mosaic_light import as_float, even, mosaic_light
+from revisp.camera.mosaic_light import MosaicLight, as_float, even
 from revisp.camera.mosaic_sensor import add_noise_, store_
-from revisp.camera.noise import NoiseLevels
+from revisp.camera.noise import NoiseLevels, table_noise
 from revisp.camera.simulate import SimulatedCamera
 from revisp.camera.tables import strips
 from revisp.cfa import CFA, PLANE_COLOURS, pack, plane_rows
@@ -182,29 +182,22 @@ class RGBToRAW(v2.Transform):
         )
 
     def _convert(self, photos: Tensor, shots: Sequence[Shot], generator: torch.Generator) -> Tensor:
-        """Convert photo by photo on the CPU, whose cache holds the mosaic of one, or else all at once."""
+        """Convert photo by photo on the CPU, whose cache holds little more than one, or else all at once."""
         predicted = None if self.model is None else self._predict(photos)
         source = _on(generator, photos.device)
         step = 1 if photos.device.type == "cpu" else len(photos)
-        result: Tensor | None = None
+        results = []
         for start in range(0, len(photos), step):
             part = slice(start, start + step)
-            light = self._light(photos[part], shots[part]) if predicted is None else predicted[part]
-            raw = self._lay_out(self._shoot(light, shots[part], source), shots[part], photos.shape[-2:])
-            if len(raw) == len(photos):
-                return raw
-            if result is None:
-                result = raw.new_empty((len(photos), *raw.shape[1:]))
-            result[part] = raw
-        assert result is not None
-        return result
-
-    def _light(self, photos: Tensor, shots: Sequence[Shot]) -> Tensor:
-        """Return the mosaics of light, between black and the full well."""
-        cameras = [shot.camera for shot in shots if shot.camera is not None]
-        mosaics = mosaic_light(photos, cameras, [shot.exposure for shot in shots], self.cfa).clamp_min_(0)
-        wells = mosaics.new_tensor([camera.full_well for camera in cameras]).view(-1, 1, 1, 1)
-        return torch.minimum(mosaics, wells, out=mosaics)
+            if predicted is None:
+                height, width = (side + side % 2 for side in photos.shape[-2:])
+                mosaics = torch.empty((len(shots[part]), 1, height, width), device=photos.device)
+            else:
+                mosaics = predicted[part]
+            with torch.inference_mode():  # saves a tenth
+                self._shoot(mosaics, None if predicted is not None else photos[part], shots[part], source)
+            results.append(self._lay_out(mosaics, shots[part], photos.shape[-2:]))
+        return results[0] if len(results) == 1 else torch.cat(results)
 
     def _predict(self, photos: Tensor) -> Tensor:
         """Return the mosaics that the model predicts."""
@@ -214,20 +207,27 @@ class RGBToRAW(v2.Transform):
         bayer = predict(self.model, as_float(photos).float()).bayer
         return even(bayer.float()).clone()  # a copy that may enter the graph of a training
 
-    def _shoot(self, mosaics: Tensor, shots: Sequence[Shot], generator: torch.Generator) -> Tensor:
-        """Turn light into stored values, in place."""
+    def _shoot(
+        self, mosaics: Tensor, photos: Tensor | None, shots: Sequence[Shot], generator: torch.Generator
+    ) -> None:
+        """Fill mosaics with the stored values of the photos' light; without photos, with those of their own."""
+        light: MosaicLight | None = None
+        if photos is not None:
+            cameras = [shot.camera for shot in shots if shot.camera is not None]
+            light = MosaicLight(photos, cameras, [shot.exposure for shot in shots], self.cfa)
+            wells = mosaics.new_tensor([camera.full_well for camera in cameras]).view(-1, 1, 1, 1)
         levels = [shot.noise for shot in shots if shot.noise is not None]
         profiles = [profile for profile in self._profiles(shots) if profile is not None]
         for rows in strips(mosaics):
             part = mosaics[..., rows, :]
+            if light is not None:
+                torch.minimum(light.rows(rows, out=part).clamp_min_(0), wells, out=part)
             if levels:
-                noise = torch.randn(part.shape, generator=generator, device=part.device, dtype=part.dtype)
-                add_noise_(part, levels, noise)
+                add_noise_(part, levels, table_noise(part.shape, generator))
             if profiles:
                 store_(part, profiles, self.cfa, quantise=self.quantise)
             else:
                 part.clamp_max_(1)
-        return mosaics
 
     def _profiles(self, shots: Sequence[Shot]) -> list[CameraProfile | None]:
         """Return the profile of each photo's camera; None: the model has none."""

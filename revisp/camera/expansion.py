@@ -13,7 +13,15 @@ from revisp.checks import check_image
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["BLUR_SIGMA", "expand_highlights", "highlight_gain", "highlight_share", "spread_gain"]
+__all__ = [
+    "BLUR_SIGMA",
+    "blur_cells",
+    "expand_highlights",
+    "highlight_gain",
+    "highlight_share",
+    "padded_means",
+    "spread_gain",
+]
 
 HIGHLIGHT_START = 0.7
 """Linear light of the brightest channel from which highlights are expanded."""
@@ -100,19 +108,34 @@ def spread_gain(share: Tensor, factor: float | Tensor, spread: float = BLUR_SIGM
     return _blurred(share, spread).mul_(share).mul_(factor - 1).add_(1)
 
 
-def _blurred(x: Tensor, deviation: float) -> Tensor:
-    """Blur ``[..., 1, H, W]`` on the coarsest grid that has `LEAST_DEVIATION`.
+def blur_cells(cells: Tensor, cell: int, deviation: float) -> Tensor:
+    """Blur means over the cells of a grid, so that lines between them are the pixels' blur by a Gaussian.
 
-    Means over its cells and lines between them blur a little. The Gaussian on the grid blurs that much less. The
-    result differs from a blur of every pixel by less than a hundredth, but for the borders, where cells and not
-    pixels are repeated.
+    Means and lines blur a little. The Gaussian on the grid blurs that much less. The result differs from a blur of
+    every pixel by less than a hundredth, but for the borders, where cells and not pixels are repeated.
+
+    Args:
+        cells: ``[..., h, w]``, of at least three axes.
+        cell: side of a cell, in pixels.
+        deviation: standard deviation, in pixels.
     """
+    between = ((cell**2 - 1) + (2 * cell**2 + 1)) / 12  # variances of the means and of the lines
+    return gaussian_blur(cells, math.sqrt(deviation**2 - between) / cell)
+
+
+def padded_means(x: Tensor, cell: int) -> Tensor:
+    """Return the mean of each cell of ``[..., H, W]``; the last row and column are repeated to fill it."""
+    height, width = x.shape[-2:]
+    if height % cell or width % cell:
+        flat = F.pad(x.reshape(1, -1, height, width), (0, -width % cell, 0, -height % cell), mode="replicate")
+        x = flat.view(*x.shape[:-2], *flat.shape[-2:])
+    return cell_means(x, cell)
+
+
+def _blurred(x: Tensor, deviation: float) -> Tensor:
+    """Blur ``[..., 1, H, W]`` on the coarsest grid that has `LEAST_DEVIATION`."""
     cell = 2 ** math.floor(math.log2(max(deviation / LEAST_DEVIATION, 1)))
     if cell == 1:
         return gaussian_blur(x, deviation)
-    shape, (height, width) = x.shape, x.shape[-2:]
-    if height % cell or width % cell:
-        x = F.pad(x.reshape(-1, 1, height, width), (0, -width % cell, 0, -height % cell), mode="replicate")
-    between = ((cell**2 - 1) + (2 * cell**2 + 1)) / 12  # variances of the means and of the lines
-    blurred = gaussian_blur(cell_means(x, cell), math.sqrt(deviation**2 - between) / cell)
-    return enlarged(blurred, cell)[..., :height, :width].reshape(shape)
+    height, width = x.shape[-2:]
+    return enlarged(blur_cells(padded_means(x, cell), cell, deviation), cell)[..., :height, :width]

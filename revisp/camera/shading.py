@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["apply_shading", "check_shading", "correct_shading", "shading_at", "shading_gain"]
+__all__ = ["apply_shading", "check_shading", "correct_shading", "shading_at", "shading_factors", "shading_gain"]
 
 
 _SQUARES = np.linspace(0, 1, 257)
@@ -62,14 +62,30 @@ def shading_gain(
         [1.44, 1.22, 1.44]
     """
     check_shading(coefficients)
-    # A polynomial of the sum of two squares is a sum of products of their powers: one product of matrices.
+    left, right = shading_factors(height, width, coefficients, place, dtype=dtype, device=device)
+    return (left @ right).unsqueeze(0)
+
+
+def shading_factors(
+    height: int,
+    width: int,
+    coefficients: Sequence[float],
+    place: Place | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: Any = None,
+) -> tuple[Tensor, Tensor]:
+    """Return matrices ``[H, n]`` and ``[n, W]`` whose product is `shading_gain`, for callers that need some rows.
+
+    A polynomial of the sum of two squares is a sum of products of their powers.
+    """
     factors = (1.0, *coefficients)
     powers = range(len(factors))
     mixed = [[comb(i + j, i) * factors[i + j] if i + j in powers else 0.0 for j in powers] for i in powers]
     exponents = torch.arange(len(factors), device=device)
     down, along = (side[:, None] ** exponents for side in _squares(height, width, place, device))
     left = down @ torch.tensor(mixed, dtype=torch.float64, device=device)
-    return (left.to(dtype) @ along.T.to(dtype).contiguous()).unsqueeze(0)
+    return left.to(dtype), along.T.to(dtype).contiguous()
 
 
 def _squares(height: int, width: int, place: Place | None, device: Any) -> tuple[Tensor, Tensor]:

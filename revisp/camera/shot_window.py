@@ -16,7 +16,7 @@ from revisp.camera.detail import DENOISE_REACH, denoise, local_tone, sharpen, sh
 from revisp.camera.highlights import desaturation, shoulder
 from revisp.camera.isp import ISPSettings, linear_to_srgb, tone_curve
 from revisp.camera.jpeg import compress_jpeg, round_to_8_bits
-from revisp.camera.mosaic_light import mosaic_light
+from revisp.camera.mosaic_light import MosaicLight
 from revisp.camera.mosaic_sensor import add_noise_, store_
 from revisp.camera.shading import shading_gain
 from revisp.cfa import pack, unpack
@@ -134,7 +134,8 @@ def shoot_window(
     profile, cfa = camera.profile, camera.profile.cfa
     blocks = window.grown(CHROMA_REACH, JPEG_GRID, (height, width))
     with torch.inference_mode():  # saves a tenth; what is returned is made outside, so that it can be trained with
-        mosaics = mosaic_light(photo[None], [camera], [exposure], cfa, place).clamp_(0, camera.full_well)
+        light = MosaicLight(photo[None], [camera], [exposure], cfa, place)
+        mosaics = light.rows(slice(0, height)).clamp_(0, camera.full_well)
         add_noise_(mosaics, [camera.noise], torch.randn(mosaics.shape, generator=generator))
         store_(mosaics, [profile], cfa, quantise=True)
         bayer = mosaics[0]
