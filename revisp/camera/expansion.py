@@ -138,4 +138,4 @@ def _blurred(x: Tensor, deviation: float) -> Tensor:
     if cell == 1:
         return gaussian_blur(x, deviation)
     height, width = x.shape[-2:]
-    return enlarged(blur_cells(padded_means(x, cell), cell, deviation), cell)[..., :height, :width]
+    return enlarged(blur_cells(padded_means(x, cell), cell, deviation), (cell, cell))[..., :height, :width]

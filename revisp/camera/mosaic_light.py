@@ -8,7 +8,7 @@ the samples that the filter array passes are computed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +21,7 @@ from revisp.camera.isp import inverse_tone_curve, srgb_to_linear
 from revisp.camera.place import Place
 from revisp.camera.shading import shading_factors
 from revisp.camera.simulate import SimulatedCamera, sensor_light
-from revisp.camera.tables import FINE_INTERVALS, read_tables, strips
+from revisp.camera.tables import FINE_INTERVALS, PairTable, read_tables, strips
 from revisp.cfa import CFA, PLANE_COLOURS, plane_rows
 from revisp.mosaic import mosaic
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["GRID", "MosaicLight", "as_float", "even"]
+
+PAIRED_FROM = 2**16
+"""Pixels of a photo from which it pays to make a table of pairs."""
 
 GRID = 4
 """Side of the cells on which highlights are blurred."""
@@ -73,10 +76,13 @@ class MosaicLight:
         self._photos = _planar(photos if eight_bit else photos.clamp(0, 1))
         self._brightest = torch.maximum(torch.maximum(self._photos[:, 0], self._photos[:, 1]), self._photos[:, 2])
         self._tables = torch.stack([_curves(camera, eight_bit) for camera in cameras]).to(photos.device)
+        curves = self._tables[:, 0]
+        by_two = eight_bit and len(photos) == 1 and self._brightest.numel() > PAIRED_FROM
+        self._curves = PairTable(curves[0]) if by_two else partial(read_tables, curves)
         self._weights = plane_rows(_matrices(cameras, exposures), cfa, width).to(photos.device)[:, :, None]
         self._desaturates = any(_desaturates(camera) for camera in cameras)
         self._factors = self._tables.new_tensor([camera.expansion - 1 for camera in cameras]).view(-1, 1, 1)
-        self._highlights = self._blurred_highlights()
+        self._highlights = self._bright_rows()
         self._shading = [
             shading_factors(height, width, camera.shading, place, device=photos.device) if camera.shading else None
             for camera in cameras
@@ -101,7 +107,7 @@ class MosaicLight:
         mixed = light.unflatten(-2, (-1, 2))  # two rows of the filter array side by side
         white = read_tables(self._tables[:, 1], peak) if self._desaturates else None
         for colour in range(3):
-            values = read_tables(self._tables[:, 0], self._photos[:, colour, rows])
+            values = self._curves(self._photos[:, colour, rows])
             values = (values if white is None else values.sub_(white).clamp_min_(0)).view(mixed.shape)
             if colour == 0:
                 torch.mul(values, self._weights[:, colour], out=mixed)
@@ -110,34 +116,47 @@ class MosaicLight:
         if white is not None:
             light.mul_(read_tables(self._tables[:, 2], peak))
         if self._highlights is not None:
-            self._expand_(light, peak, rows)
+            self._expand_(light, rows)
         for each, factors in zip(light, self._shading, strict=True):
             if factors is not None:
                 each.div_(factors[0][rows] @ factors[1])
         return out
 
-    def _blurred_highlights(self) -> Tensor | None:
-        """Return `blur_cells` of the photos' highlights, ``[B, h, w]``; None where there are none."""
+    def _bright_rows(self) -> tuple[slice, Tensor, Tensor] | None:
+        """Return the rows that hold highlights, their shares ``[B, h, W]``, and the blur of these, or None.
+
+        The rows are whole cells. The blur is that of `blur_cells`, enlarged in columns but not in rows.
+        """
         shares = self._tables[:, 3]
-        if not read_tables(shares, self._brightest.flatten(1).amax(dim=1)).any():
+        bright = read_tables(shares, self._brightest.amax(dim=-1)).amax(dim=0).nonzero().flatten()
+        if not len(bright):
             return None
         count, height, width = self._brightest.shape
-        cells = shares.new_empty((count, -(height // -GRID), -(width // -GRID)))
-        for rows in strips(self._brightest):
-            share = read_tables(shares, self._brightest[:, rows])
-            cells[:, rows.start // GRID : -(rows.stop // -GRID)] = padded_means(share, GRID)
-        return blur_cells(cells, GRID, BLUR_SIGMA)
+        first, end = int(bright[0]) // GRID * GRID, -((int(bright[-1]) + 1) // -GRID) * GRID
+        peak = self._brightest[:, first:end]
+        share = shares.new_empty(peak.shape)
+        cells = shares.new_zeros((count, -(height // -GRID), -(width // -GRID)))
+        for rows in strips(peak):
+            share[:, rows] = read_tables(shares, peak[:, rows])
+            start = (first + rows.start) // GRID
+            means = padded_means(share[:, rows], GRID)
+            cells[:, start : start + means.shape[1]] = means
+        across = enlarged(blur_cells(cells, GRID, BLUR_SIGMA), (1, GRID))
+        return slice(first, end), share, across[..., :width]
 
-    def _expand_(self, light: Tensor, peak: Tensor, rows: slice) -> None:
+    def _expand_(self, light: Tensor, rows: slice) -> None:
         """Expand the highlights of some rows in place, where there are any."""
-        share = read_tables(self._tables[:, 3], peak)
-        if self._highlights is None or not share.amax() > 0:
+        if self._highlights is None:
             return
-        first = max(0, rows.start // GRID - 1)
-        around = self._highlights[:, first : -(rows.stop // -GRID) + 1]
-        start = rows.start - first * GRID
-        blurred = enlarged(around, GRID)[:, start : start + light.shape[1], : light.shape[2]]
-        light.mul_(share.mul_(blurred).mul_(self._factors).add_(1))
+        bright, shares, across = self._highlights
+        start, end = max(rows.start, bright.start), min(rows.stop, bright.stop, self.shape[2])
+        if start >= end:
+            return
+        inside = slice(start - rows.start, end - rows.start)
+        share = shares[:, start - bright.start : end - bright.start]
+        first = max(0, start // GRID - 1)
+        blurred = enlarged(across[:, first : -(end // -GRID) + 1], (GRID, 1))[:, start - first * GRID :]
+        light[:, inside].mul_(blurred[:, : end - start].mul_(share).mul_(self._factors).add_(1))
 
 
 def even(x: Tensor) -> Tensor:
