@@ -229,8 +229,11 @@ def plane_rows(values: Tensor, cfa: CFA | str, width: int) -> Tensor:
         >>> plane_rows(torch.tensor([1, 2, 3, 4]), "GRBG", 4).tolist()
         [[2, 1, 2, 1], [4, 3, 4, 3]]
     """
+    import torch
+
     offsets = CFA.parse(cfa).offsets
-    tile = values[..., [offsets.index((at // 2, at % 2)) for at in range(4)]].unflatten(-1, (2, 2))
+    rows = [[offsets.index((row, column)) for column in range(2)] for row in range(2)]
+    tile = torch.stack([torch.stack([values[..., plane] for plane in row], dim=-1) for row in rows], dim=-2)
     return tile.repeat(*(1,) * (tile.ndim - 1), width // 2)
 
 

@@ -52,8 +52,9 @@ DENOISE_RADIUS = 4
 """Half the window of `denoise`, in pixels: it removes fine grain and costs little texture."""
 
 
-MATRIX_SIDE = 160
-"""Greatest side of a picture that is filtered by matrices."""
+MATRIX_SIDE, MATRIX_REACHES = 64, 20
+"""Greatest side of a picture that is filtered by matrices, in pixels, and for a Gaussian in its reaches: sums of
+shifted pictures are slower for small pictures and wide filters."""
 
 DENOISE_REACH = 14
 """Pixels beyond a window that decide about `denoise` in it: two windows of means, the grid, its enlargement."""
@@ -165,7 +166,7 @@ def gaussian_blur(x: Tensor, deviation: float) -> Tensor:
     reach = sharpen_reach(deviation)
     weights = [math.exp(-0.5 * (away / deviation) ** 2) for away in range(reach + 1)]
     total = weights[0] + 2 * sum(weights[1:])
-    if max(x.shape[-2:]) <= MATRIX_SIDE:
+    if max(x.shape[-2:]) <= max(MATRIX_SIDE, MATRIX_REACHES * reach):
         return _by_matrices(x, tuple(weight / total for weight in weights))
     blurred = F.pad(x.reshape(-1, *x.shape[-3:]), (reach,) * 4, mode="replicate")
     padded, blurred = blurred.shape, blurred.flatten()

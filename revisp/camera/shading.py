@@ -82,19 +82,14 @@ def shading_factors(
     factors = (1.0, *coefficients)
     powers = range(len(factors))
     mixed = [[comb(i + j, i) * factors[i + j] if i + j in powers else 0.0 for j in powers] for i in powers]
-    exponents = torch.arange(len(factors), device=device)
-    down, along = (side[:, None] ** exponents for side in _squares(height, width, place, device))
-    left = down @ torch.tensor(mixed, dtype=torch.float64, device=device)
-    return left.to(dtype), along.T.to(dtype).contiguous()
-
-
-def _squares(height: int, width: int, place: Place | None, device: Any) -> tuple[Tensor, Tensor]:
-    """Return what rows and columns add to the square of the distance from the middle, in double precision."""
     top, left, full_height, full_width = place or Place(0, 0, height, width)
-    y = (torch.arange(height, dtype=torch.float64, device=device) + top + 0.5) * 2 - full_height
-    x = (torch.arange(width, dtype=torch.float64, device=device) + left + 0.5) * 2 - full_width
-    corner = full_height**2 + full_width**2
-    return y.square() / corner, x.square() / corner
+    y = (np.arange(height) + top + 0.5) * 2 - full_height
+    x = (np.arange(width) + left + 0.5) * 2 - full_width
+    down, along = (np.square(side) / (full_height**2 + full_width**2) for side in (y, x))
+    exponents = np.arange(len(factors))
+    matrices = (down[:, None] ** exponents @ np.array(mixed), along ** exponents[:, None])
+    rows, columns = (torch.from_numpy(matrix).to(device=device, dtype=dtype) for matrix in matrices)
+    return rows, columns
 
 
 def shading_at(square: Tensor, coefficients: Sequence[float] | Tensor) -> Tensor:
