@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -70,8 +71,8 @@ class RGBToRAW(v2.Transform):
     Raises:
         ConfigError: an argument is outside its range, the cameras have different phases, ``cfa`` differs from the
             model's phase, or ``exposures`` are given with a model.
-        ShapeError: when called with a photo of another shape, type or range, with an odd size to pack, or with a
-            video.
+        ShapeError: when called with a photo of another shape, type or range, with an odd size to pack, with a
+            NumPy array in the place of a photo, or with a video.
 
     Example:
         >>> import torch
@@ -117,13 +118,19 @@ class RGBToRAW(v2.Transform):
         self.p = p
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
-        """Refuse videos, which would otherwise stay unchanged.
+        """Refuse what would otherwise stay unchanged: videos, and NumPy arrays in the place of photos.
 
         Raises:
-            ShapeError: the sample contains a video.
+            ShapeError: the sample contains a video, or arrays but no image.
         """
         if any(isinstance(each, tv_tensors.Video) for each in flat_inputs):
             raise ShapeError("videos are not supported: give their frames as a batch, a plain tensor [B, 3, H, W]")
+        if any(isinstance(each, np.ndarray) for each in flat_inputs) and not any(
+            isinstance(each, Tensor | Image.Image) for each in flat_inputs
+        ):
+            raise ShapeError(
+                "NumPy arrays are not taken for photos: give v2.functional.to_image(array) of [H, W, 3]"
+            )
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
         """Draw the shots for the images of a sample.

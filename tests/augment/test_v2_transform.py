@@ -175,3 +175,13 @@ def test_it_says_what_it_does():
         "quantise=True, output='bayer', p=1.0)"
     )
     assert "1 cameras" in repr(RGBToRAW(revisp.camera.SIMULATED))
+
+
+def test_arrays_are_no_photos_but_may_go_with_one():
+    photo = np.full((32, 48, 3), 128, np.uint8)
+    for sample in (photo, {"image": photo, "label": 3}):
+        with pytest.raises(revisp.errors.ShapeError, match=r"give v2.functional.to_image\(array\) of \[H, W, 3\]"):
+            RGBToRAW()(sample)
+    mixed = RGBToRAW()({"image": v2.functional.to_image(photo), "depth": photo})
+    assert mixed["image"].shape == (1, 32, 48)
+    assert mixed["depth"] is photo
