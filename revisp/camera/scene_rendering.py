@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from revisp.camera.detail import MID_GREY, check_detail, denoise, local_tone, sharpen
-from revisp.camera.fitted import decode, plain_curve
+from revisp.camera.fitted import plain_curve
 from revisp.camera.isp import apply_ccm, linear_to_srgb, srgb_to_linear
 from revisp.camera.jpeg import ChromaSubsampling, check_jpeg, compress_jpeg
 from revisp.camera.looks import ColourLook, apply_look, luminance, scale_chroma
@@ -86,6 +86,7 @@ class SceneRendering:
         ConfigError: a value outside its range; the message names the field.
 
     Example:
+        >>> from revisp.camera.fitted import decode
         >>> light = torch.rand(3, 16, 16)
         >>> photo = SceneRendering().render(light, gain=1.0)
         >>> torch.allclose(decode(photo, plain_curve().float()), light, atol=1e-5)
@@ -139,8 +140,7 @@ class SceneRendering:
     @cached_property
     def mid_grey(self) -> float:
         """Light that the curve renders as mid grey, white 1."""
-        grey = linear_to_srgb(torch.tensor([MID_GREY], dtype=torch.float64))
-        return float(decode(grey, torch.tensor(self.curve, dtype=torch.float64)))
+        return float(np.interp(_srgb_grey(), np.linspace(0, 1, len(self.curve)), self.curve))
 
     @property
     def clean(self) -> SceneRendering:
@@ -280,6 +280,11 @@ def _read(table: Tensor, light: Tensor) -> Tensor:
     """Read a table over `TABLE_LIGHT` at light in [0, 1] of any shape, which is overwritten."""
     read = read_tables(table.to(torch.float32)[None].to(light.device), light.sqrt_().float()[None])
     return read[0].to(light.dtype)
+
+
+@cache
+def _srgb_grey() -> float:
+    return linear_to_srgb(torch.tensor(MID_GREY, dtype=torch.float64)).item()
 
 
 @cache

@@ -7,6 +7,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 Array = np.ndarray[Any, Any]
 SceneKind = Literal["panorama", "picture", "photo"]
 """A picture is linear light like a panorama; a photo is decoded sRGB, whose highlights are cut off."""
+
+MOST_OPEN = 256
+"""Scenes that a process keeps open: to open one takes as long as a step of its rendering."""
 
 CACHE_FORMAT = 1
 """Of the files; another number means another layout."""
@@ -94,7 +98,7 @@ class CachedScene:
 
     def levels(self) -> list[Array]:
         """Map the levels ``[H, W, 3]`` into memory, float16, the largest first; nothing is read yet."""
-        stored = open_npy(self.file)
+        stored = _opened(self.file)
         ends = np.cumsum([3 * height * width for height, width in self.shapes])
         return [
             stored[end - 3 * height * width : end].reshape(height, width, 3)
@@ -105,6 +109,12 @@ class CachedScene:
         """Whether another file shows the same scene, at whatever size and exposure."""
         alike = float(np.dot(self.thumbnail, other.thumbnail)) / len(self.thumbnail)
         return alike > 0.98 and (self.kind == "panorama") == (other.kind == "panorama")
+
+
+@lru_cache(maxsize=MOST_OPEN)
+def _opened(file: Path) -> Array:
+    """Open the levels of a scene, and keep the last ones open."""
+    return open_npy(file)
 
 
 class SceneCache:
