@@ -193,7 +193,7 @@ class RGBToRAW(v2.Transform):
         predicted = None if self.model is None else self._predict(photos)
         source = _on(generator, photos.device)
         step = 1 if photos.device.type == "cpu" else len(photos)
-        results = []
+        result: Tensor | None = None
         for start in range(0, len(photos), step):
             part = slice(start, start + step)
             if predicted is None:
@@ -203,8 +203,13 @@ class RGBToRAW(v2.Transform):
                 mosaics = predicted[part]
             with torch.inference_mode():  # saves a tenth
                 self._shoot(mosaics, None if predicted is not None else photos[part], shots[part], source)
-            results.append(self._lay_out(mosaics, shots[part], photos.shape[-2:]))
-        return results[0] if len(results) == 1 else torch.cat(results)
+            raw = self._lay_out(mosaics, shots[part], photos.shape[-2:])
+            if len(raw) == len(photos):
+                return raw
+            result = raw.new_empty((len(photos), *raw.shape[1:])) if result is None else result
+            result[part] = raw
+        assert result is not None
+        return result
 
     def _predict(self, photos: Tensor) -> Tensor:
         """Return the mosaics that the model predicts."""
