@@ -21,7 +21,7 @@ from revisp.errors import ConfigError, ShapeError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["CFA", "PLANES", "pack", "plane_rows", "sample_mask", "unpack"]
+__all__ = ["CFA", "PLANES", "pack", "sample_mask", "unpack"]
 
 PLANES = ("R", "Gr", "Gb", "B")
 """Order of packed planes for every CFA: red, green on red's rows, green on blue's rows, blue."""

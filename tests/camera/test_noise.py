@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from revisp.camera.isp import invert_isp
-from revisp.camera.noise import NoiseLevels, add_noise, fit_noise, noise_levels, random_noise_levels
+from revisp.camera.noise import NoiseLevels, add_noise, fit_noise, noise_levels, random_noise_levels, table_noise
 from revisp.camera.simulate import SIMULATED
 from revisp.data.embedded import TRAIN_PHOTOS
 from revisp.errors import ConfigError, DataError, ShapeError
@@ -136,3 +136,16 @@ def test_raws_without_flat_light_are_refused():
         fit_noise(torch.rand(2, 1, 64, 64), "RGGB")
     with pytest.raises(ConfigError, match="scale"):
         fit_noise(torch.rand(1, 64, 64), "RGGB", scale=0)
+
+
+def test_noise_of_the_table_is_normal():
+    """By its quantiles and moments, against SciPy's; neighbours do not depend on each other."""
+    stats = pytest.importorskip("scipy.stats")
+    noise = table_noise((1, 500, 601), torch.Generator().manual_seed(0))
+    assert noise.shape == (1, 500, 601)
+    assert torch.equal(noise, table_noise((1, 500, 601), torch.Generator().manual_seed(0)))
+    values = noise.flatten().double().numpy()
+    assert stats.kstest(values, "norm").pvalue > 0.01
+    assert abs(stats.kurtosis(values)) < 0.04  # 0.009 is one deviation
+    for neighbour in (1, 2, 3, 4):
+        assert abs(np.corrcoef(values[:-neighbour], values[neighbour:])[0, 1]) < 0.01
