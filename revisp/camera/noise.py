@@ -178,7 +178,7 @@ def table_noise(shape: Sequence[int], generator: torch.Generator) -> Tensor:
     count = math.prod(shape)
     bits = torch.empty(-(count // -4), dtype=torch.int64, device=generator.device)
     bits.random_(-(2**63), None, generator=generator)  # four entries each
-    entries = bits.view(torch.uint16)[:count].to(torch.int32)
+    entries = bits.view(torch.int16)[:count].to(torch.int32).bitwise_and_(0xFFFF)
     return _normal_parts().to(entries.device).index_select(0, entries).view(*shape)
 
 

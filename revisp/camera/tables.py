@@ -81,7 +81,7 @@ class PairTable:
 
     def __call__(self, values: Tensor) -> Tensor:
         """Return float32 of the shape of ``values``, uint8, whose columns are an even number side by side."""
-        entries = values.view(torch.uint16).to(torch.int32)
+        entries = values.view(torch.int16).to(torch.int32).bitwise_and_(0xFFFF)
         return self.pairs.index_select(0, entries.flatten()).view(torch.float32).view(values.shape)
 
 
