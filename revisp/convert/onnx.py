@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +17,8 @@ from revisp.convert.settings import ModelFiles
 from revisp.errors import ConfigError, ShapeError, WeightsError
 from revisp.export.runtime import open_session, predict_session, read_info
 from revisp.inference.plan import Grid, Limits, TilePlan
-from revisp.inference.tiles import Progress, fit_tile
+from revisp.inference.tile_threads import run_tiles
+from revisp.inference.tiles import Progress, Tile, fit_tile
 from revisp.io.boundary import decoding
 from revisp.pipeline import check_photos
 
@@ -24,14 +27,17 @@ __all__ = ["OnnxPipeline"]
 MAX_TILE_PIXELS = 2**20
 """Pixels of the largest tile that is chosen: a U-Net of 64 channels takes about 1 GiB for it."""
 
+MOST_AT_ONCE = 2
+"""Most tiles at once, on a CPU; each takes memory."""
+
 
 class OnnxPipeline:
     """A file that ``revisp-export`` wrote, for photos of any size.
 
-    It uses as many threads as torch. If the reach of the graph is known, tiles overlap by twice the reach, and the
-    result equals that of the whole photo. A graph with statistics of the whole image
-    (`revisp.backbones.BackboneSpec.global_context`) uses the statistics of each tile, and tiles are blended by
-    ramps. A graph on an estimated base judges the whole photo once for all its tiles.
+    It uses as many threads as torch; on a CPU, two tiles at once share them. If the reach of the graph is known,
+    tiles overlap by twice the reach, and the result equals that of the whole photo. A graph with statistics of the
+    whole image (`revisp.backbones.BackboneSpec.global_context`) uses the statistics of each tile, and tiles are
+    blended by ramps. A graph on an estimated base judges the whole photo once for all its tiles.
 
     Args:
         path: the file, with pixels and precision of any kind that ``revisp-export`` writes.
@@ -63,8 +69,10 @@ class OnnxPipeline:
     def __init__(self, path: str | Path, providers: Sequence[str] | None = None) -> None:
         self.path = Path(path)
         self.name = self.path.name
-        self._session = open_session(self.path, providers)
-        self.info = read_info(self._session, path)
+        session = open_session(self.path, providers)
+        self._providers = session.get_providers()
+        self._sessions = {1: session}
+        self.info = read_info(session, path)
         self.profile, self.cfa = self.info.profile, self.info.cfa
         self.files = ModelFiles.of([self.path])
 
@@ -106,26 +114,40 @@ class OnnxPipeline:
         check_unit_range(srgb, "srgb")
         seen = None if gain is None else self._checked(gain, srgb)[None]
         size = (srgb.shape[-2], srgb.shape[-1])
-        tiles = self._stage(size, Limits(tile)).tiles(size)
+        stage = self._stage(size, Limits(tile))
+        tiles = stage.tiles(size)
+        at_once = min(stage.at_once, len(tiles))
+        session = self._session_of(at_once)
         with torch.inference_mode():
             photo = self._photo(srgb[None])
             bayer = srgb.new_zeros(1, 1, *size)
-            for done, each in enumerate(tiles, start=1):
+
+            def run(each: Tile) -> Tensor:
                 told = None if seen is None else each.read(seen)
-                part = self._run(each.read(srgb[None]), photo, told, each.place(size))
-                each.paste(part[..., *each.used], bayer)
+                part = self._run(session, each.read(srgb[None]), photo, told, each.place(size))
+                return part[..., *each.used]
+
+            for done, (each, part) in enumerate(run_tiles(run, tiles, at_once), start=1):
+                each.paste(part, bayer)
                 if progress is not None:
                     progress(done, len(tiles))
             return bayer[0]
 
-    def _run(self, part: Tensor, photo: Tensor | None, gain: Tensor | None, place: Place) -> Tensor:
+    def _session_of(self, at_once: int) -> Any:
+        """Return a session whose runs take their share of the threads; it is opened at its first use."""
+        if at_once not in self._sessions:
+            threads = torch.get_num_threads() // at_once
+            self._sessions[at_once] = open_session(self.path, self._providers, threads)
+        return self._sessions[at_once]
+
+    def _run(self, session: Any, part: Tensor, photo: Tensor | None, gain: Tensor | None, place: Place) -> Tensor:
         """Run the graph on a tile.
 
         Raises:
             WeightsError: the graph fails, or its result has another size.
         """
         with decoding(self.path, "its graph fails", WeightsError):
-            bayer = predict_session(self._session, self.info, part, photo=photo, gain=gain, place=place)
+            bayer = predict_session(session, self.info, part, photo=photo, gain=gain, place=place)
         if bayer.shape != (*part.shape[:1], 1, *part.shape[-2:]):
             raise WeightsError(f"{self.path}: its graph gives {list(bayer.shape)} for {list(part.shape)}")
         return bayer
@@ -151,7 +173,10 @@ class OnnxPipeline:
 
     def _stage(self, size: tuple[int, int], limits: Limits) -> TilePlan:
         grid = Grid(self.info.align, self.info.reach)
+        on_cpu = self._providers[0] == "CPUExecutionProvider"
+        at_once = min(torch.get_num_threads(), MOST_AT_ONCE) if on_cpu else 1
         if limits.tile is not None:
-            return grid.fixed(limits.tile)
+            return replace(grid.fixed(limits.tile), at_once=at_once)
         overlap = grid.overlap()
-        return grid.stage(fit_tile(grid.choices(size, overlap), MAX_TILE_PIXELS).tile, overlap)
+        tile = fit_tile(grid.choices(size, overlap), MAX_TILE_PIXELS, at_once).tile
+        return grid.stage(tile, overlap, at_once=at_once)

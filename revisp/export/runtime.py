@@ -52,12 +52,15 @@ def require(name: str) -> ModuleType:
         raise ConfigError(f'the package {name} is needed: pip install "revisp[onnx]" ({error})') from error
 
 
-def open_session(model: str | Path | bytes, providers: Sequence[str] | None = None) -> Any:
-    """Open a graph with as many threads as torch uses.
+def open_session(
+    model: str | Path | bytes, providers: Sequence[str] | None = None, threads: int | None = None
+) -> Any:
+    """Open a graph.
 
     Args:
         model: an ONNX file, or its content.
         providers: execution providers of onnxruntime; None: CUDA if onnxruntime has it, else the CPU.
+        threads: threads of each run on the CPU; None: as many as torch uses.
 
     Returns:
         An ``onnxruntime.InferenceSession``.
@@ -74,7 +77,7 @@ def open_session(model: str | Path | bytes, providers: Sequence[str] | None = No
     if isinstance(model, Path | str) and not Path(model).is_file():
         raise WeightsError(f"{model}: no such file; revisp-export writes it")
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 4  # onnxruntime would also print the errors that it raises
     name = "the graph" if isinstance(model, bytes) else model
     with decoding(name, "damaged or not an ONNX model of this onnxruntime", WeightsError):

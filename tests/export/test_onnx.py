@@ -143,6 +143,21 @@ def test_tiles_leave_no_seams(files: Exported, kind: str, tile: int | None) -> N
     assert (pipeline.cfa, pipeline.profile) == ("GRBG", PROFILE)
 
 
+def test_two_tiles_at_once_give_the_same(files: Exported) -> None:
+    kind, srgb = "paper", photo(1, 203, 170)[0]
+    pipeline, before = OnnxPipeline(files[kind]), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        calls: list[tuple[int, int]] = []
+        both = pipeline.bayer(srgb, tile=96, progress=lambda *done: calls.append(done))
+        torch.set_num_threads(1)
+        alone = pipeline.bayer(srgb, tile=96)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.allclose(both, alone, atol=1e-6)
+    assert calls == [(done, len(calls)) for done in range(1, len(calls) + 1)]
+
+
 def test_narrow_tiles_are_blended(files: Exported) -> None:
     kind, srgb = "paper", photo(1, 64, 90)
     bayer = OnnxPipeline(files[kind]).bayer(srgb[0], tile=16)
