@@ -296,9 +296,7 @@ class PipelineNetworks(nn.Module):
             channels.append(place)
         x = torch.cat(channels, dim=1) if len(channels) > 1 else srgb
         if self.training and srgb.is_contiguous(memory_format=torch.channels_last):
-            x = x.contiguous(
-                memory_format=torch.channels_last
-            )  # channels of several layouts lose that of the photo
+            x = x.contiguous(memory_format=torch.channels_last)  # other layouts among the channels win otherwise
         return self.frame.put_around(x)
 
     def _cut_out(self, y: Tensor, size: tuple[int, int]) -> Tensor:

@@ -15,7 +15,6 @@ import numpy as np
 from revisp.camera.noise import NoiseLevels
 from revisp.camera.profile import CameraProfile
 from revisp.errors import ConfigError, ShapeError
-from revisp.hardware import limit_cores
 from revisp.io.atomic import atomic_write
 from revisp.io.dng.codec import LEAST_SIDE, encode_samples, find_compression
 from revisp.io.dng.layout import Directory, write_directories
@@ -204,12 +203,13 @@ def _directories(
 ) -> tuple[Directory, tuple[int, ...]]:
     """Return the directories of the pixels, and the oldest DNG version that reads them."""
     chosen = find_compression(compression)
-    with ThreadPoolExecutor(1, initializer=limit_cores, initargs=(1,)) as pool:  # more would mostly wait
-        picture = None if plain else pool.submit(developed, stored, profile, told.exposure)
-        encoded = encode_samples(stored, chosen)
+    with ThreadPoolExecutor(1) as pool:
+        encoding = pool.submit(encode_samples, stored, chosen)
+        picture = None if plain else developed(stored, profile, told.exposure)  # on the cores that the caller has
+        encoded = encoding.result()
     levels = level_tags(profile, mosaic=stored.ndim == 2) | noise_tags(told.noise)
     raw = Directory(sample_tags(stored, chosen, encoded) | levels, encoded.pieces)
-    return raw if picture is None else _with_previews(raw, picture.result()), chosen.version
+    return raw if picture is None else _with_previews(raw, picture), chosen.version
 
 
 def _with_previews(raw: Directory, picture: Array) -> Directory:
