@@ -32,6 +32,10 @@ from revisp.pipeline import ReverseISP
 __all__ = ["Batch", "Converted", "Picked", "convert_photos"]
 
 
+SMALL_PHOTO = 2**18
+"""Most pixels of a photo whose steps are too short to share among cores that are busy otherwise."""
+
+
 @dataclass(frozen=True)
 class Converted:
     """The outcome of one conversion.
@@ -161,6 +165,7 @@ class Batch:
         for job in one_of_each_format.values():
             check_writable(self.engine, job.output, self.choice)
         self._pool: ThreadPoolExecutor | None = None
+        self._one_core: ThreadPoolExecutor | None = None
         self._ahead = max(1, workers - 1) if workers else 0
         self._locks: set[FileLock] = set()
         self._new_folders: set[Path] = set()
@@ -185,8 +190,9 @@ class Batch:
 
     def close(self) -> None:
         """Finish the running reads and writes, drop the rest, release all locks, and remove new empty folders."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+        for pool in (self._one_core, self._pool):
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
         for held in list(self._locks):
             self._release(held)
         for folder in sorted(self._new_folders, reverse=True):  # those below first
@@ -200,6 +206,8 @@ class Batch:
             self._new_folders |= {place for place in (folder, *folder.parents) if not os.path.lexists(place)}
         if self.workers and self._pool is None:
             self._pool = ThreadPoolExecutor(self.workers, initializer=limit_cores, initargs=(1,))
+            if len(self.jobs) > 1:
+                self._one_core = ThreadPoolExecutor(1, initializer=limit_cores, initargs=(1,))
         waiting = deque(self.jobs)
         while waiting or self._reading:
             while waiting and len(self._reading) <= self._ahead:
@@ -214,8 +222,7 @@ class Batch:
             self._writing.append(_done(outcome))
             return
         try:
-            raw, note = predict_raw(self.engine, photo, self.choice, progress)
-            origin = origin_of(outcome.job.photo, photo, raw, self.engine)
+            raw, note, origin = self._predict(outcome.job, photo, progress)
         except Exception as error:
             self._release(picked.lock)
             discard(outcome.job)
@@ -226,6 +233,17 @@ class Batch:
         unwritten = [future for future in self._writing if not future.done()]
         if len(unwritten) > self._ahead:
             unwritten[0].exception()
+
+    def _predict(self, job: Conversion, photo: Photo, progress: Progress | None) -> tuple[Tensor, str, Origin]:
+        """Predict a photo; a small one of several on one core, so that readers and writers have the others."""
+
+        def predict() -> tuple[Tensor, str, Origin]:
+            raw, note = predict_raw(self.engine, photo, self.choice, progress)
+            return raw, note, origin_of(job.photo, photo, raw, self.engine)
+
+        if self._one_core is None or photo.srgb[0].numel() > SMALL_PHOTO:
+            return predict()
+        return self._one_core.submit(predict).result()
 
     def finished(self, *, wait: bool = False) -> Iterator[Converted]:
         """Yield the outcomes that are complete, in order.

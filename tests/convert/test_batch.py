@@ -90,6 +90,27 @@ def test_reading_runs_ahead_of_prediction(jobs, monkeypatch):
     assert sum(bool(outcome.files) for outcome in convert_photos(Waiting(), jobs)) == 5
 
 
+@pytest.mark.parametrize(("most", "cores"), [(10**6, 1), (0, 2)], ids=["small", "large"])
+def test_small_photos_of_a_folder_leave_cores_to_readers_and_writers(jobs, monkeypatch, most, cores):
+    seen = []
+
+    class Watched(Green):
+        def bayer(self, srgb, **rest):
+            seen.append(torch.get_num_threads())
+            return super().bayer(srgb, **rest)
+
+    monkeypatch.setattr(batch, "SMALL_PHOTO", most)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        outcomes = list(convert_photos(Watched(), jobs, workers=2))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert [outcome.error for outcome in outcomes] == [None] * 5
+    assert seen == [cores] * 5
+
+
 def test_what_is_wrong_with_a_photo_is_its_own_affair(jobs, tmp_path):
     jobs[1].photo.write_bytes(b"no photo")
     (tmp_path / "file").touch()
