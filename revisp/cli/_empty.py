@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 
 from revisp.cli._main import report_errors
@@ -16,7 +17,7 @@ def refuse_empty_words() -> None:
     Settings (``data.root=``) are refused when they are composed (`revisp.config.normalise_overrides`).
     """
     with report_errors():
-        for before, word in zip(sys.argv, sys.argv[1:], strict=False):
+        for before, word in itertools.pairwise(sys.argv):
             option, equals, value = word.partition("=")
             if option.startswith("-") and equals and not value:
                 raise ConfigError(f"{option} is empty: give it a value")

@@ -20,7 +20,7 @@ from revisp.camera.noise import NoiseLevels, amplified
 from revisp.camera.simulate import SIMULATED, SimulatedCamera, sensor_light, simulate
 from revisp.cfa import CFA, pack
 from revisp.data.embedded import TRAIN_PHOTOS
-from revisp.errors import ConfigError, ShapeError
+from revisp.errors import ShapeError
 from revisp.inference import predict
 from revisp.io.photo import read_srgb
 from revisp.mosaic import mosaic
@@ -334,40 +334,6 @@ def test_on_a_gpu_it_stays_there_and_agrees():
     assert RGBToRAW(output="raw_rgb")(photos.cuda()).is_cuda
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"output": "rggb"}, "output must be one of bayer, packed, raw_rgb, got 'rggb'"),
-        ({"noise": "iso"}, "noise must be 'camera', 'random', NoiseLevels or None, got 'iso'"),
-        ({"noise": NoiseLevels(-1e-3, 0.0)}, "noise must have variances of at least 0"),
-        ({"noise": NoiseLevels(1e-3, float("nan"))}, "noise must have variances of at least 0"),
-        ({"p": 2}, "p must be a probability"),
-        ({"p": 0.5}, "p < 1 needs output='raw_rgb'"),
-        ({"exposures": (1, 0)}, "exposures must be least and most within"),
-        ({"gain": (0, 1)}, "gain must be least and most within"),
-        ({"gain": 2.0}, "gain must be least and most within"),
-        ({"cfa": "XTRANS"}, "unknown CFA"),
-        ({"source": 3}, "source must be a ReverseISP or simulated cameras, got int"),
-        ({"source": []}, "source must be a ReverseISP or simulated cameras, got none"),
-        ({"source": torch.nn.Identity()}, "source must be a ReverseISP or simulated cameras, got Identity"),
-        (
-            {"source": [SIMULATED, replace(SIMULATED, profile=SIMULATED.profile.replace(cfa="GRBG"))]},
-            "the cameras have the Bayer phases GRBG, RGGB: choose one by cfa=",
-        ),
-    ],
-)
-def test_arguments_that_cannot_work_are_refused(options, message):
-    with pytest.raises(ConfigError, match=message):
-        RGBToRAW(**options)
-
-
-def test_what_a_model_cannot_change_is_refused(model):
-    with pytest.raises(ConfigError, match="the model predicts RAW of phase RGGB, not BGGR"):
-        RGBToRAW(model, cfa="BGGR")
-    with pytest.raises(ConfigError, match="exposures are those of simulated cameras"):
-        RGBToRAW(model, exposures=(1, 1))
-
-
 def test_raw_of_a_model_without_camera_clips_at_white():
     model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2})
     for network in model.branches.values():
@@ -375,22 +341,6 @@ def test_raw_of_a_model_without_camera_clips_at_white():
     raw = RGBToRAW(model, noise=NoiseLevels(0.1, 0.0))(_random())
     assert raw.max() == 1
     assert raw.std() > 0.05
-
-
-@pytest.mark.parametrize(
-    ("photos", "message"),
-    [
-        (torch.zeros(1, 20, 20), "photos must have shape"),
-        (torch.zeros(2, 2, 3, 20, 20), "photos must have shape"),
-        (torch.zeros(3, 20, 20, dtype=torch.int32), "photos must be uint8 or floating point"),
-        (torch.zeros(0, 3, 20, 20), "photos must have shape"),
-        (torch.full((3, 20, 20), 200.0), r"got 200 to 200: divide by the maximum"),
-        (torch.linspace(-1, 1, 1200).view(3, 20, 20), r"normalise \(v2.Normalize\) after"),
-    ],
-)
-def test_what_is_no_photo_is_refused(photos, message):
-    with pytest.raises(ShapeError, match=message):
-        RGBToRAW()(photos)
 
 
 def test_a_model_reaches_workers_that_start_anew():
