@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from revisp.backbones.blocks.upconv import UpConv, phase_weights
+from revisp.backbones.blocks.upconv import UpConv, interleave, phase_weights
 from revisp.backbones.unet import UNet
 
 __all__ = ["ConvReLU", "HalvingMax", "PhasedUpConv", "fold_norms", "rewrite"]
@@ -98,14 +98,11 @@ class PhasedUpConv(nn.Module):
 
     def _beside(self, x: Tensor, channels: int) -> Tensor:
         """Return the interleaved positions ``[B, channels + out, 2h, 2w]``; the first channels are empty."""
-        phases = self.phases(x).unflatten(1, (4, -1))
-        (batch, _, height, width), count = x.shape, channels + phases.shape[2]
+        phases = self.phases(x)
+        (batch, _, height, width), count = x.shape, channels + phases.shape[1] // 4
         out = torch.empty(batch, 2 * height, 2 * width, count, dtype=phases.dtype, device=x.device)
         out = out.permute(0, 3, 1, 2)  # channels last
-        for phase in range(4):
-            down, right = divmod(phase, 2)
-            found = phases[:, phase, :, down : down + height, right : right + width]
-            out[:, channels:, down::2, right::2] = found
+        interleave(phases, out[:, channels:])
         return out
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from revisp.backbones.blocks.basic import ConvNormAct
 from revisp.backbones.blocks.join import join
 
-__all__ = ["UpConv", "phase_weights"]
+__all__ = ["UpConv", "interleave", "phase_weights"]
 
 
 class UpConv(ConvNormAct):
@@ -63,6 +63,12 @@ def _pair_sums(weight: Tensor, axis: int) -> tuple[Tensor, Tensor]:
     return torch.stack([first, middle + last], axis), torch.stack([first + middle, last], axis)
 
 
+def interleave(phases: Tensor, joined: Tensor) -> None:
+    """Copy the four positions ``[B, 4 * out, h + 1, w + 1]`` of `phase_weights` into ``[B, out, 2h, 2w]``."""
+    for inside, found in zip(_positions(joined), _found(phases), strict=True):
+        inside.copy_(found)
+
+
 class _Interleave(torch.autograd.Function):
     """Join the four positions ``[B, 4 * out, h + 1, w + 1]`` to ``[B, out, 2h, 2w]``, channels last.
 
@@ -74,8 +80,7 @@ class _Interleave(torch.autograd.Function):
         batch, channels, height, width = phases.shape
         size = (batch, channels // 4, 2 * height - 2, 2 * width - 2)
         joined = torch.empty(size, dtype=phases.dtype, device=phases.device, memory_format=torch.channels_last)
-        for inside, found in zip(_positions(joined), _found(phases), strict=True):
-            inside.copy_(found)
+        interleave(phases, joined)
         return joined
 
     @staticmethod
