@@ -125,13 +125,13 @@ class FastNetwork(nn.Module):
 
 def _rewritten(plain: ReverseISP, device: torch.device) -> ReverseISP:
     """Return a rewritten copy; a rewriting that changes the result is left out."""
-    fast = copy.deepcopy(plain).requires_grad_(False)
+    fast = copy.deepcopy(plain)
     folded = fold_norms(fast, lambda: fast(sample_photo(device)[..., :64, :64]))
     if folded and not agreement(plain, fast) >= _EXACT_PSNR:  # true for NaN, too
-        fast = copy.deepcopy(plain).requires_grad_(False)
+        fast = copy.deepcopy(plain)
     if device.type == "cpu":
         rewrite(fast)
-    return fast
+    return fast.requires_grad_(False)  # with the layers that the rewriting made
 
 
 def _wrapped(model: ReverseISP, dtype: torch.dtype | None) -> ReverseISP:

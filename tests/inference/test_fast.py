@@ -77,6 +77,15 @@ def test_in_fp32_the_copy_computes_the_same(model: ReverseISP):
     assert all(p.requires_grad for p in model.parameters())
 
 
+def test_the_copy_needs_no_guard_against_gradients(model: ReverseISP):
+    copy = optimise(model, "fp32")
+    photo = torch.rand(1, 3, 70, 93)
+    found = copy(photo).bayer
+    assert not found.requires_grad
+    with torch.no_grad():
+        assert torch.equal(found, copy(photo).bayer)
+
+
 def test_in_bf16_it_is_near(model: ReverseISP, monkeypatch):
     monkeypatch.setattr(fast, "has_fast_bf16", lambda device: True)  # slow processors compute it as well
     copy = optimise(model, "bf16")
