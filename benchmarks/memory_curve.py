@@ -37,7 +37,7 @@ def measure(megapixels: float, way: str, model_name: str, precision: str, memory
     import revisp
     from revisp.hardware import keep_freed_memory
     from revisp.inference.fast import optimise
-    from revisp.inference.tile_memory import parse_size
+    from revisp.tile_memory import parse_size
 
     model = build(model_name)
     if way == "fast":

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from revisp.errors import ImageError
-from revisp.inference.tile_memory import format_size
+from revisp.tile_memory import format_size
 
 __all__ = ["UPLOAD_LIMIT", "Upload", "Uploads"]
 

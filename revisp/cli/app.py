@@ -66,7 +66,7 @@ def command(
         except ModuleNotFoundError as error:
             raise ConfigError(f"revisp-app needs {error.name}: pip install 'revisp[app]'") from error
         from revisp.hardware import keep_freed_memory
-        from revisp.inference.tile_memory import parse_size
+        from revisp.tile_memory import parse_size
 
         keep_freed_memory()
         local = host in ("127.0.0.1", "localhost", "::1")

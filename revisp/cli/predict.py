@@ -271,7 +271,7 @@ def _load(
     known: dict[str, Any],
 ) -> Engine:
     from revisp.convert.load import load_engine
-    from revisp.inference.tile_memory import parse_size
+    from revisp.tile_memory import parse_size
 
     return load_engine(
         model,

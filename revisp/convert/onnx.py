@@ -24,11 +24,11 @@ from revisp.pipeline import check_photos
 
 __all__ = ["OnnxPipeline"]
 
-MAX_TILE_PIXELS = 2**20
-"""Pixels of the largest tile that is chosen: a U-Net of 64 channels takes about 1 GiB for it."""
+MEMORY = 2**30
+"""Bytes that all tiles at once may take (`GraphInfo.pixel_bytes`)."""
 
 MOST_AT_ONCE = 2
-"""Most tiles at once, on a CPU; each takes memory."""
+"""Most tiles at once, on a CPU."""
 
 
 class OnnxPipeline:
@@ -178,5 +178,6 @@ class OnnxPipeline:
         if limits.tile is not None:
             return replace(grid.fixed(limits.tile), at_once=at_once)
         overlap = grid.overlap()
-        tile = fit_tile(grid.choices(size, overlap), MAX_TILE_PIXELS, at_once).tile
+        pixels = MEMORY / self.info.pixel_bytes / at_once
+        tile = fit_tile(grid.choices(size, overlap), pixels, at_once).tile
         return grid.stage(tile, overlap, at_once=at_once)

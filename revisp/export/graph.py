@@ -19,12 +19,14 @@ from revisp.backbones.estimated import Estimated
 from revisp.backbones.unet import UNet
 from revisp.camera.place import Place, place_map
 from revisp.camera.profile import Profile
-from revisp.cfa import CFA, unpack
+from revisp.cfa import CFA, sample_mask, unpack
 from revisp.errors import ConfigError, WeightsError
 from revisp.io.boundary import decoding, first_line
+from revisp.mosaic import Mosaic
 from revisp.padding import append_mirrored
 from revisp.pipeline.build import Branches
 from revisp.schema import Flag, Text, Whole, build, check_fields, parse
+from revisp.tile_memory import measure_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,7 +80,8 @@ class PhotoToBayer(nn.Module):
         uint8: take and return integers, as in files.
         gain: take what the photos' gain maps say as another input: EV ``[B, 1, H, W]``, NaN where there is none.
             Otherwise photos have no maps.
-        parts: also return, of two networks, both parts of the RAW and whether any pixel takes the first.
+        parts: also return, of two networks, the fused RAW, the part of the second network, and whether any pixel
+            takes the first.
 
     Shape:
         ``[B, 3, H, W]`` in [0, 1] to ``[B, 1, H, W]`` in [0, 1]; or, with ``uint8``, bytes ``[B, H, W, 3]`` to
@@ -94,6 +97,7 @@ class PhotoToBayer(nn.Module):
         self.parts = parts and len(model.branches) > 1
         self.model = copy.deepcopy(model)
         self.model.frame.pad = append_mirrored
+        self.model.mosaic = _Select(self.model.cfa)
         for network in self.model.modules():
             if isinstance(network, UNet):
                 network.join_blocks()
@@ -164,7 +168,9 @@ class PhotoToBayer(nn.Module):
             bayer = model.refined(model.to_bayer(raw))
         else:
             bayer = model.refined(model.raised(model.finish(raw, mask, {}), gain).mosaiced)
-        return (bayer, parts["oe"], parts["noe"], (shares["oe"] > 0).any()) if self.parts else (bayer,)
+        if not self.parts:
+            return (bayer,)
+        return bayer, raw, parts["noe"], shares["oe"].amax(dim=(0, 1, 2, 3)) > 0
 
     def expected(self, srgb: Tensor) -> Tensor:
         """Return the expected output of the graph, computed by the pipeline."""
@@ -183,8 +189,25 @@ class PhotoToBayer(nn.Module):
         return gain
 
 
+class _Select(Mosaic):
+    """The mosaic by comparisons: in a graph, assignments copy the picture many times."""
+
+    def forward(self, raw_rgb: Tensor, top: int = 0, left: int = 0) -> Tensor:
+        """Map ``[B, 3, H, W]`` to ``[B, 1, H, W]``."""
+        cfa, (height, width) = self.cfa.crop(top, left), raw_rgb.shape[-2:]
+        measured = sample_mask(cfa, height, width, device=raw_rgb.device)
+        (red, green, blue), (is_red, _, is_blue) = raw_rgb.split(1, dim=1), measured.split(1)
+        return torch.where(is_red, red, torch.where(is_blue, blue, green))
+
+
 MOST_REACH = 2**20
 """Greatest reach and alignment, in pixels."""
+
+MOST_PIXEL_BYTES = 2**20
+"""Most bytes of a pixel that a tile takes."""
+
+TRIAL_SIDE = 128
+"""Side of the photo on which the memory of a pipeline is measured."""
 
 
 @dataclass(frozen=True)
@@ -206,6 +229,7 @@ class GraphInfo:
         photo: whether the graph takes the whole photo as a second input.
         gain: whether the graph takes what the photo's gain map says.
         place: whether the graph takes the place of each tile as its last input.
+        pixel_bytes: memory that a tile takes for each of its pixels, as torch runs the networks.
     """
 
     name: Text
@@ -221,13 +245,15 @@ class GraphInfo:
     photo: Flag = False
     gain: Flag = False
     place: Flag = False
+    pixel_bytes: Annotated[Whole, Field(ge=1, le=MOST_PIXEL_BYTES)] = 1024
 
     def __post_init__(self) -> None:
         check_fields(self, "", WeightsError)
 
     @classmethod
     def of(cls, model: ReverseISP, name: str, *, uint8: bool = False, gain: bool = False) -> GraphInfo:
-        """Return the metadata of a pipeline."""
+        """Return the metadata of a pipeline in evaluation mode."""
+        memory = measure_memory(model, lambda: model(torch.zeros(1, 3, TRIAL_SIDE, TRIAL_SIDE)), TRIAL_SIDE**2)
         return cls(
             name=name,
             backbone=model.config["backbone"],
@@ -240,6 +266,7 @@ class GraphInfo:
             photo=isinstance(model.base, Estimated),
             gain=gain,
             place=model.needs_place,
+            pixel_bytes=min(math.ceil(memory.pixel), MOST_PIXEL_BYTES),
         )
 
     @property

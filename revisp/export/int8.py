@@ -14,6 +14,7 @@ from torch import Tensor
 
 from revisp.camera.place import Place
 from revisp.errors import ConfigError
+from revisp.export.doubling import double_by_gather
 from revisp.export.graph import INPUT_NAME, Check, GraphInfo
 from revisp.export.onnx import build_onnx, check_packages, pack_metadata, quiet
 from revisp.export.runtime import named_inputs, open_session, predict_session, require
@@ -86,7 +87,7 @@ def export_int8(
     """Write a pipeline as an ONNX file whose networks compute in 8-bit integers.
 
     Weights have a scale for each channel, activations a scale for each tensor: its range on the calibration
-    photos. The last convolution of each network, mask, fusion and mosaic stay in floating point.
+    photos. The first and the last convolution of each network, mask, fusion and mosaic stay in floating point.
 
     Args:
         model: the pipeline, on the CPU; it is put into evaluation mode.
@@ -195,6 +196,7 @@ class _Feed:
 def _quantise(model: Any, info: GraphInfo, samples: Sequence[CalibrationPiece], path: str | Path) -> bytes:
     onnx, quantization = require("onnx"), require("onnxruntime.quantization")
     inside = _inside_networks(model.graph)
+    inside += double_by_gather(model.graph, inside)
     if not inside:
         raise ConfigError(f"{info.backbone} has no convolutions that int8 would speed up: export it without int8")
     with tempfile.TemporaryDirectory(prefix="revisp-int8-") as folder:
@@ -204,7 +206,7 @@ def _quantise(model: Any, info: GraphInfo, samples: Sequence[CalibrationPiece], 
             target,
             _Feed(info, samples),
             quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=list(_INTEGER_OPERATORS),
+            op_types_to_quantize=[*_INTEGER_OPERATORS, "Transpose", "Gather"],
             nodes_to_quantize=inside,
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
@@ -215,7 +217,7 @@ def _quantise(model: Any, info: GraphInfo, samples: Sequence[CalibrationPiece], 
 
 
 def _inside_networks(graph: Any) -> list[str]:
-    """Return the nodes of each network from its first convolution to the last, without the last.
+    """Return the nodes of each network between its first convolution and the last.
 
     The outputs of a network and of the refinement are clipped. Fusion and mosaic lie between a clipping and the
     next first convolution. Convolutions to one channel belong to the blur of the fusion. An estimated base sees
@@ -234,8 +236,18 @@ def _inside_networks(graph: Any) -> list[str]:
         reached = node.op_type != "Clip" and any(name in after for name in node.input)
         if reached or (node.op_type == "Conv" and channels.get(node.input[1], 0) > 1):
             after.update(node.output)
-    inside = [node for node in before if node.op_type in _INTEGER_OPERATORS and node.output[0] in after & of_tile]
-    return [node.name for node in inside if node.name not in last]
+    first = {
+        name
+        for node in graph.node
+        if node.op_type == "Conv" and node.input[0] not in after
+        for name in node.output
+    }
+    first |= {
+        name for node in graph.node if node.op_type == "Relu" and node.input[0] in first for name in node.output
+    }
+    inside = [node for node in before if node.op_type in _INTEGER_OPERATORS]
+    wanted = after & of_tile - first
+    return [node.name for node in inside if node.name not in last and node.output[0] in wanted]
 
 
 def _upstream(made_by: Mapping[str, Any], names: Sequence[str], stop: str) -> list[Any]:

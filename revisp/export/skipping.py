@@ -1,4 +1,4 @@
-"""Graphs that skip the network for overexposed pixels where there are none: an ``If`` of ONNX around its nodes."""
+"""Graphs that skip the network for overexposed pixels where there are none: an ``If`` of ONNX, with the fusion."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 from revisp.export.runtime import require
 
-__all__ = ["OTHER_NAME", "PART_NAME", "TAKEN_NAME", "skip_part"]
+__all__ = ["FUSED_NAME", "OTHER_NAME", "TAKEN_NAME", "skip_fusion"]
 
-PART_NAME, OTHER_NAME, TAKEN_NAME = "oe", "noe", "any_oe"
-"""Names of what a graph tells before it skips: both parts of the RAW, and whether any pixel takes the first."""
+FUSED_NAME, OTHER_NAME, TAKEN_NAME = "fused", "noe", "any_oe"
+"""Names of what a graph tells before it skips: the fused RAW, the part of the network that always runs, and
+whether any pixel takes the other part."""
 
 
-def skip_part(model: Any) -> None:
-    """Let a graph compute the part `PART_NAME` only if `TAKEN_NAME` is true; else the part is 0.
+def skip_fusion(model: Any) -> None:
+    """Let a graph compute `FUSED_NAME` only if `TAKEN_NAME` is true; else it is `OTHER_NAME`.
 
     Nodes that nothing else needs move into the ``If``, with their weights. The three outputs are removed.
 
@@ -23,33 +24,35 @@ def skip_part(model: Any) -> None:
     """
     graph = model.graph
     outputs = {value.name: value for value in graph.output}
-    if not {PART_NAME, OTHER_NAME, TAKEN_NAME} <= set(outputs):
+    if not {FUSED_NAME, OTHER_NAME, TAKEN_NAME} <= set(outputs):
         return
-    for name in (PART_NAME, OTHER_NAME, TAKEN_NAME):
+    graph.output.remove(outputs[FUSED_NAME])
+    inside = _nodes_of(graph, FUSED_NAME)
+    for name in (OTHER_NAME, TAKEN_NAME):
         graph.output.remove(outputs[name])
-    inside = _nodes_of(graph, PART_NAME)
     helper = require("onnx").helper
     moved = [node for node in graph.node if node.name in inside]
     for node in moved:
-        node.output[:] = [f"{name}_computed" if name == PART_NAME else name for name in node.output]
+        node.output[:] = [f"{name}_computed" if name == FUSED_NAME else name for name in node.output]
     outer = Counter(name for node in graph.node if node.name not in inside for name in node.input)
     weights = [weight for weight in graph.initializer if outer[weight.name] == 0 and _uses(moved, weight.name)]
-    kind = outputs[PART_NAME].type.tensor_type.elem_type
-    compute = helper.make_graph(
-        moved, "compute_part", [], [helper.make_tensor_value_info(f"{PART_NAME}_computed", kind, None)], weights
+    kind = outputs[FUSED_NAME].type.tensor_type.elem_type
+    fused, other = (
+        helper.make_tensor_value_info(f"{FUSED_NAME}_{how}", kind, None) for how in ("computed", "skipped")
     )
-    size = helper.make_node("Shape", [OTHER_NAME], [f"{PART_NAME}_size"], name="part_size")
-    zeros = helper.make_node("ConstantOfShape", [f"{PART_NAME}_size"], [f"{PART_NAME}_skipped"], name="part_zeros")
-    skip = helper.make_graph(
-        [size, zeros], "skip_part", [], [helper.make_tensor_value_info(f"{PART_NAME}_skipped", kind, None)]
-    )
+    same = helper.make_node("Identity", [OTHER_NAME], [other.name], name="take_other")
     choose = helper.make_node(
-        "If", [TAKEN_NAME], [PART_NAME], name="choose_part", then_branch=compute, else_branch=skip
+        "If",
+        [TAKEN_NAME],
+        [FUSED_NAME],
+        name="choose_fused",
+        then_branch=helper.make_graph(moved, "fuse", [], [fused], weights),
+        else_branch=helper.make_graph([same], "skip_fusion", [], [other]),
     )
     known = {value.name for value in graph.input} | {weight.name for weight in graph.initializer}
     waiting = [*(node for node in graph.node if node.name not in inside), choose]
-    needs = {"choose_part": {name for node in moved for name in node.input} - {n for m in moved for n in m.output}}
-    needs["choose_part"] |= {TAKEN_NAME, OTHER_NAME}
+    needs = {choose.name: {name for node in moved for name in node.input} - {n for m in moved for n in m.output}}
+    needs[choose.name] |= {TAKEN_NAME, OTHER_NAME}
     ordered = _in_order(waiting, known, needs)
     kept = [weight for weight in graph.initializer if weight not in weights]
     del graph.node[:], graph.initializer[:]
@@ -57,7 +60,7 @@ def skip_part(model: Any) -> None:
     graph.initializer.extend(kept)
 
 
-def _nodes_of(graph: Any, part: str) -> set[str]:
+def _nodes_of(graph: Any, result: str) -> set[str]:
     """Return the names of the nodes that only one tensor depends on."""
     users: dict[str, set[str]] = {}
     for node in graph.node:
@@ -66,9 +69,9 @@ def _nodes_of(graph: Any, part: str) -> set[str]:
     told = {value.name for value in graph.output}
     inside: set[str] = set()
     for node in reversed(graph.node):
-        makes_part = part in node.output
-        needed = {user for name in node.output if name != part for user in users.get(name, ())}
-        if told.isdisjoint(node.output) and needed <= inside and (needed or makes_part):
+        makes_result = result in node.output
+        needed = {user for name in node.output if name != result for user in users.get(name, ())}
+        if told.isdisjoint(node.output) and needed <= inside and (needed or makes_result):
             inside.add(node.name)
     return inside
 

@@ -67,7 +67,8 @@ def test_integers_stay_near_and_inside_the_networks(photos: list[Path], tmp_path
     graph = onnx.load(path).graph
     integers = {name for node in graph.node if node.op_type == "DequantizeLinear" for name in node.output}
     floating = [node for node in graph.node if node.op_type == "Conv" and node.input[1] not in integers]
-    assert len(floating) == 4  # the last of network and refinement, and the blur of the fusion in rows and columns
+    assert len(floating) == 6  # first and last of network and refinement; the fusion's blur in rows and columns
+    assert not [node for node in graph.node if node.op_type == "Resize" and set(node.input) & integers]
     joined = [node for node in graph.node if node.op_type == "Concat" and set(node.input) & integers]
     assert len(joined) == 2  # skip connections, one a U-Net
     steps = {"GreaterOrEqual", "ScatterND", "Clip", "Split", "Cast"}

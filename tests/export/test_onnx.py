@@ -23,6 +23,7 @@ from revisp.convert.onnx import OnnxPipeline
 from revisp.errors import ConfigError, OutputError, ShapeError, WeightsError
 from revisp.export.graph import GraphInfo, PhotoToBayer, check_graph
 from revisp.export.onnx import export_onnx, pack_metadata
+from revisp.inference.plan import Limits
 from revisp.pipeline import ReverseISP
 
 PROFILE = SIMULATED.profile.replace(cfa="GRBG", black_level=(60, 64, 66, 62))
@@ -296,3 +297,26 @@ def test_the_network_for_overexposed_pixels_runs_only_where_there_are_some(tmp_p
     srgb[:, 30:34, 40:44] = 1
     assert poisoned.bayer(srgb).isnan().any()
     torch.testing.assert_close(exact.bayer(srgb)[None], expected(model, srgb[None]), atol=1e-4, rtol=0)
+
+
+def test_a_graph_moves_pixels_without_slow_steps(tmp_path: Path) -> None:
+    """onnxruntime takes several times as long for these steps as for those that the graph has instead."""
+    model = ReverseISP(backbone_kwargs={**UNET, "block": 2}, fusion={"kind": "hard"}).eval()
+    export_onnx(model, tmp_path / "x.onnx")
+    assert not {"DepthToSpace", "ScatterND"} & {node.op_type for node in onnx.load(tmp_path / "x.onnx").graph.node}
+    srgb = photo(2, 37, 50)
+    found = onnxruntime.InferenceSession(tmp_path / "x.onnx").run(None, {"srgb": srgb.numpy()})[0]
+    torch.testing.assert_close(torch.from_numpy(found), expected(model, srgb), atol=1e-5, rtol=0)
+
+
+def test_tiles_of_a_wider_network_are_smaller(tmp_path: Path) -> None:
+    sizes = []
+    for width in (4, 64):
+        model = ReverseISP(backbone_kwargs={"width": width, "depth": 2}, branches="shared").eval()
+        export_onnx(model, tmp_path / "x.onnx")
+        engine = OnnxPipeline(tmp_path / "x.onnx")
+        stage = engine._stage((3024, 4032), Limits())
+        sizes.append(stage.at_once * max(tile.pixels for tile in stage.tiles((3024, 4032))))
+        features = 2 * width * 4  # of two tensors at full size, at the least
+        assert sizes[-1] * features < 2**30
+    assert sizes[1] < sizes[0]

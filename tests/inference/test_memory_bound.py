@@ -18,8 +18,8 @@ import revisp
 from revisp.errors import ConfigError
 from revisp.inference.plan import Limits, plan_stages
 from revisp.inference.rewrites import rewrite
-from revisp.inference.tile_memory import format_size, measure_memory, parse_size
 from revisp.pipeline import ReverseISP
+from revisp.tile_memory import format_size, measure_memory, parse_size
 
 CHILD = """
 import json, sys
