@@ -12,16 +12,7 @@ from torch import Tensor, nn
 from revisp.backbones.estimated import Estimated
 from revisp.errors import ConfigError
 from revisp.inference.tile_threads import tiles_at_once
-from revisp.inference.tiles import (
-    WORK_TOLERANCE,
-    Progress,
-    Tile,
-    TileChoice,
-    fit_tile,
-    plan_tiles,
-    tile_apply,
-    tile_choices,
-)
+from revisp.inference.tiles import Progress, Tile, TileChoice, fit_tile, plan_tiles, tile_apply, tile_choices
 from revisp.padding import next_multiple
 from revisp.pipeline import MINIMUM_SIZE, ReverseISP
 from revisp.tile_memory import TileMemory, format_size, measure_memory
@@ -37,9 +28,6 @@ enough is free."""
 
 RAMP_WIDTH = 64
 """Pixels over which tiles are blended if the reach of a network is unknown."""
-
-SHARED_TOLERANCE = 1.15
-"""`WORK_TOLERANCE` where several tiles run at once, each of which takes memory."""
 
 TRIAL_SIDE = 128
 """Smallest side, in pixels, of the tile on which the memory of the networks is measured."""
@@ -204,8 +192,7 @@ def _fitted(demands: list[_Demand], size: tuple[int, int], limits: Limits, held:
         least = max(least, held + cost.of(smallest))
         room = DEFAULT_MEMORY if limits.memory is None else limits.memory - held
         at_once = demand.at_once if cost.of(demand.at_once * smallest) <= room else 1
-        tolerance = WORK_TOLERANCE if at_once == 1 else SHARED_TOLERANCE
-        choice = fit_tile(choices, cost.pixels(room) / at_once, at_once, tolerance)
+        choice = fit_tile(choices, cost.pixels(room) / at_once, at_once)
         tiles = cost.of(at_once * choice.pixels)
         rest = held + max(room, tiles) - FRAGMENTED_SHARE * tiles
         stages.append(grid.stage(choice.tile, overlap, rest, at_once))

@@ -37,6 +37,9 @@ Progress = Callable[[int, int], None]
 WORK_TOLERANCE = 1.1
 """Of all tile sizes whose work is within this factor of the least, the smallest is taken."""
 
+SHARED_TOLERANCE = 1.15
+"""The same where several tiles run at once, each of which takes memory."""
+
 TILE_COST = 2**14
 """Fixed cost of a tile, in pixels: calls, slices, threads that wait."""
 
@@ -270,20 +273,18 @@ def tile_choices(size: tuple[int, int], *, overlap: int, align: int = 2, least: 
     return choices
 
 
-def fit_tile(
-    choices: list[TileChoice], pixels: float, at_once: int = 1, tolerance: float = WORK_TOLERANCE
-) -> TileChoice:
+def fit_tile(choices: list[TileChoice], pixels: float, at_once: int = 1) -> TileChoice:
     """Choose the tile that covers a picture with little work.
 
-    The smallest tile within ``tolerance`` of the least work is taken, for less memory at nearly the same speed.
+    The smallest tile within `WORK_TOLERANCE` of the least work is taken, for less memory at nearly the same speed.
 
     Args:
         choices: result of `tile_choices`.
         pixels: most pixels of a tile; if all choices have more, the smallest is taken.
         at_once: tiles that run at once.
-        tolerance: greatest work over the least.
     """
     possible = [choice for choice in choices if choice.pixels <= pixels] or [min(choices, key=_pixels)]
+    tolerance = WORK_TOLERANCE if at_once == 1 else SHARED_TOLERANCE
     enough = tolerance * min(choice.work(at_once) for choice in possible)
     return min((choice for choice in possible if choice.work(at_once) <= enough), key=_pixels)
 
