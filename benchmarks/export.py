@@ -6,6 +6,7 @@ python benchmarks/export.py unet --published       # as published, in the paper'
 python benchmarks/export.py --default --int8       # the model in the package, fp32 and int8
 python benchmarks/export.py --default --json export.json
 python benchmarks/export.py --default --int8 --megapixels 12    # a whole photo in tiles, as revisp-predict
+python benchmarks/export.py --default --int8 --megapixels 12 --before CHECKOUT    # and torch in an earlier commit
 
 Each way runs in a process of its own, on one photo of noise after one that warms up, on as many threads as torch
 uses; the ways take turns, and rounds over them are repeated. With ``--megapixels``, a photo of that size with a
@@ -28,7 +29,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from _report import child, keep, medians, ratio, spread, timed, to_table
+from _report import child, commit_of, keep, medians, ratio, spread, timed, to_table
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 WAYS = {"torch": "model", "onnx": "model.onnx", "int8": "int8.onnx"}
 """What is timed, and which file it runs."""
+
+BEFORE = "before"
+"""The way ``torch``, in another checkout."""
 
 
 def pipelines(names: list[str], *, published: bool) -> Iterator[tuple[str, ReverseISP]]:
@@ -85,14 +89,15 @@ def measure(way: str, path: Path, size: int, megapixels: float) -> dict[str, flo
     """Time one way in this process: on a square of ``size``, or on a photo of so many megapixels."""
     import torch
 
+    by_torch = way in ("torch", BEFORE)
     if megapixels:
         from revisp.convert.load import load_engine
 
-        engine = load_engine(path, **({"device": "cpu", "precision": "fp32"} if way == "torch" else {}))
+        engine = load_engine(path, **({"device": "cpu", "precision": "fp32"} if by_torch else {}))
         photo = clipped_photo(megapixels)
         return timed(lambda: engine.bayer(photo))
     srgb = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
-    if way == "torch":
+    if by_torch:
         from revisp.model_folder import from_pretrained
 
         model = from_pretrained(path)
@@ -115,17 +120,19 @@ def clipped_photo(megapixels: float) -> torch.Tensor:
     return photo
 
 
-def examine(model: ReverseISP, size: int, rounds: int, *, int8: bool, megapixels: float) -> dict[str, Any]:
+def examine(model: ReverseISP, options: argparse.Namespace) -> dict[str, Any]:
     """Return all figures of a pipeline, or why it has none."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            row = export(model, Path(folder), int8=int8)
+            row = export(model, Path(folder), int8=options.int8)
         except Exception as error:  # the other networks are still to come
             return {"error": " ".join(f"{type(error).__name__}: {error}".split())}
-        ways = [way for way in WAYS if (Path(folder) / WAYS[way]).exists()]
-        row["rounds"] = {way: [] for way in ways}
-        for _, way in itertools.product(range(rounds), ways):
-            row["rounds"][way].append(child(way, Path(folder) / WAYS[way], size, megapixels))
+        files = {**({BEFORE: WAYS["torch"]} if options.before else {}), **WAYS}
+        paths = {way: Path(folder) / name for way, name in files.items() if (Path(folder) / name).exists()}
+        row["rounds"] = {way: [] for way in paths}
+        for _, (way, path) in itertools.product(range(options.rounds), paths.items()):
+            checkout = options.before.resolve() if way == BEFORE else None
+            row["rounds"][way].append(child(way, path, options.size, options.megapixels, checkout=checkout))
     return row
 
 
@@ -148,6 +155,12 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
                 cells += [f"{ratio(rounds['torch'], rounds[way]):.2f}" if way in rounds else ""]
         lines.append(cells)
     notes = [f"{name}: {row['int8']}" for name, row in rows.items() if "int8" in row]
+    for name, row in rows.items():
+        if BEFORE in (rounds := row.get("rounds", {})):
+            parts = [f"{way} {1 / ratio(rounds[BEFORE], rounds[way]):.2f}" for way in WAYS if way in rounds]
+            notes.append(
+                f"{name}: torch took {medians(rounds[BEFORE])['s']:.3f} s before; of it {', '.join(parts)}"
+            )
     return "\n\n".join([to_table(heads, lines), *notes])
 
 
@@ -160,6 +173,7 @@ def main() -> None:
     parser.add_argument("--int8", action="store_true", help="in 8-bit integers too")
     parser.add_argument("--size", type=int, default=256, help="height and width of the photo that is timed")
     parser.add_argument("--megapixels", type=float, default=0, help="time a whole photo of this size in tiles")
+    parser.add_argument("--before", type=Path, help="another checkout, where torch is timed, too")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path, help="also write all figures here")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
@@ -175,10 +189,11 @@ def main() -> None:
     models = pipelines(names, published=options.published)
     rows: dict[str, dict[str, Any]] = {}
     for name, model in itertools.chain([("default", from_pretrained())] if options.default else [], models):
-        rows[name] = examine(model, options.size, options.rounds, int8=options.int8, megapixels=options.megapixels)
+        rows[name] = examine(model, options)
         print(name, json.dumps(rows[name]), file=sys.stderr, flush=True)
     size = f"{options.megapixels:g} megapixels" if options.megapixels else f"{options.size} x {options.size}"
-    title = f"One photo of {size}, {options.rounds} rounds"
+    before = f"Before: commit {commit_of(options.before)}; " if options.before else ""
+    title = f"{before}one photo of {size}, {options.rounds} rounds"
     keep(options.json, f"{title}\n\n{table(rows)}", rows, "onnx", "onnxscript", "onnxruntime")
 
 

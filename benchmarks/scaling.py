@@ -4,11 +4,12 @@ python benchmarks/scaling.py                                   # needs two free 
 python benchmarks/scaling.py --photos 1000 --files 200 --rounds 1 --json scaling.json
 python benchmarks/scaling.py --photos 8 --files 8 --size 256 192 --rounds 1    # to try it
 
-Each process has one thread (OMP_NUM_THREADS=1), so that one of them leaves the other core free. `revisp-predict`
-divides a folder by ``--devices 2``, and by two jobs at once with ``--part 1/2`` and ``--part 2/2``.
-`revisp-prepare` takes DNGs of a simulated camera with their JPEGs, with ``--workers 1`` and ``--workers 2``.
-Times are those of whole commands, from a cold start. "x one" is how many times faster than one process in the same
-round.
+Each process computes in one thread (OMP_NUM_THREADS=1). One process alone may still use the other core, to read
+and to write beside the prediction; "on one core" (Linux) it may not. `revisp-predict` divides a folder by
+``--devices 2``, and by two jobs at once with ``--part 1/2`` and ``--part 2/2``. `revisp-prepare` takes DNGs of a
+simulated camera with their JPEGs, with ``--workers 1`` and ``--workers 2``. Times are those of whole commands,
+from a cold start. "x one" is how many times faster than one process in the same round, and "x one core" than one
+process on one core.
 """
 
 from __future__ import annotations
@@ -28,20 +29,23 @@ from PIL import Image
 
 PREDICT, PREPARE = (str(Path(sys.executable).with_name(name)) for name in ("revisp-predict", "revisp-prepare"))
 Job = tuple[str, ...]
+ONE, ONE_CORE = "one process", "one process on one core"
 
 
 def commands(photos: Path, raws: Path, place: Path) -> dict[str, dict[str, list[Job]]]:
-    """Return the jobs of each way, all started at once, by what they do; the first way of each is one process."""
+    """Return the jobs of each way, all started at once, by what they do."""
     predict = (PREDICT, str(photos), "-o", str(place / "raws"), "--device", "cpu")
     prepare = (PREPARE, str(raws), "-o", str(place / "dataset"))
     return {
         "revisp-predict": {
-            "one process": [predict],
+            ONE_CORE: [predict],
+            ONE: [predict],
             "--devices 2": [(*predict, "--devices", "2")],
             "--part 1/2 and 2/2": [(*predict, "--part", "1/2"), (*predict, "--part", "2/2")],
         },
         "revisp-prepare": {
-            "one process": [(*prepare, "--workers", "1")],
+            ONE_CORE: [(*prepare, "--workers", "1")],
+            ONE: [(*prepare, "--workers", "1")],
             "--workers 2": [(*prepare, "--workers", "2")],
         },
     }
@@ -65,11 +69,14 @@ def make_raws(photo: Path, folder: Path, count: int) -> None:
         (folder / f"{number}.png").unlink()
 
 
-def measure(jobs: list[Job]) -> dict[str, float]:
+def measure(jobs: list[Job], *, one_core: bool) -> dict[str, float]:
     """Run jobs at once, and time them until the last has ended."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = time.perf_counter()
     running = [subprocess.Popen(job, env=environment, stdout=subprocess.DEVNULL) for job in jobs]
+    if one_core and hasattr(os, "sched_setaffinity"):
+        for process in running:
+            os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     codes = [process.wait() for process in running]
     if any(codes):
         raise SystemExit(f"a command ended with {max(codes)}")
@@ -98,15 +105,15 @@ def main() -> None:
             for what, ways in commands(photos, raws, place).items():
                 for way, jobs in ways.items():
                     shutil.rmtree(place, ignore_errors=True)
-                    rounds.setdefault((what, way), []).append(measure(jobs))
+                    rounds.setdefault((what, way), []).append(measure(jobs, one_core=way == ONE_CORE))
                     print(f"round {number + 1}: {what} {way} {rounds[what, way][-1]}", file=sys.stderr, flush=True)
     lines = []
     for (what, way), rows in rounds.items():
-        speed = f"{ratio(rounds[what, 'one process'], rows):.2f}"
-        lines.append([what, way, f"{medians(rows)['s']:.1f}", spread(rows, 1), speed])
+        speeds = [f"{ratio(rounds[what, slow], rows):.2f}" for slow in (ONE, ONE_CORE)]
+        lines.append([what, way, f"{medians(rows)['s']:.1f}", spread(rows, 1), *speeds])
     width, height = options.size
     title = f"{options.photos} photos and {options.files} RAW files of {width} x {height}, {options.rounds} rounds"
-    table = to_table(["command", "way", "s", "spread", "x one"], lines)
+    table = to_table(["command", "way", "s", "spread", "x one", "x one core"], lines)
     figures = [{"case": case, "rounds": rows} for case, rows in rounds.items()]
     keep(options.json, f"{title}\n\n{table}", figures)
 
