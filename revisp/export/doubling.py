@@ -31,16 +31,20 @@ def double_by_gather(graph: Any, names: Collection[str]) -> list[str]:
     """
     onnx = require("onnx")
     constants = {weight.name: weight for weight in graph.initializer}
-    nodes, made = [], []
+    nodes, made, scales = [], [], set()
     for node in graph.node:
         if node.name in names and _doubles(node, constants):
             pixels, sizes = _steps(node)
             nodes += sizes + pixels
             made += [step.name for step in pixels]
+            scales.add(node.input[2])
         else:
             nodes.append(node)
-    del graph.node[:]
+    used = {name for node in nodes for name in node.input}
+    kept = [weight for weight in graph.initializer if weight.name not in scales - used]
+    del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
+    graph.initializer.extend(kept)
     if made:
         graph.initializer.extend(
             onnx.numpy_helper.from_array(np.array(number), f"doubling_{number}") for number in range(3)
