@@ -92,7 +92,7 @@ class Sample(NamedTuple):
         name: name of the picture.
         valid: ``[1, H, W]``: 1 where photo and RAW show the same; 0 excludes a pixel from losses and scores.
         clean: the photo without noise, smoothing, sharpening and compression ``[3, H, W]``, where a rendering
-            tells it; else an empty tensor.
+            tells it and a training asks for it; else an empty tensor.
         gain: what the photo's gain map says ``[1, H, W]``, as `revisp.io.GainMap.above_mid_grey` returns it; NaN
             where the photo has none. An empty tensor where the data know of no maps.
         place: coordinates of the pixels in the whole photo ``[3, H, W]`` (`revisp.camera.place.place_map`). A

@@ -59,6 +59,7 @@ class ScenePicture:
         photo_share: share of the views that are of photos, where there are both.
         by_range: share of the views that are chosen by their dynamic range (`random_view`).
         gain_maps: share of the photos that have a gain map.
+        clean: whether samples have the clean photo (`Sample.clean`): to render it takes a seventh of their time.
         fixed: always the same view and rendering: for validation.
     """
 
@@ -78,6 +79,7 @@ class ScenePicture:
         photo_share: float = 0.25,
         by_range: float = 0.5,
         gain_maps: float = 0.0,
+        clean: bool = False,
         fixed: bool = False,
     ) -> None:
         self.scenes = tuple(scenes)
@@ -87,6 +89,7 @@ class ScenePicture:
         self.photo_share = photo_share
         self.by_range = by_range
         self.gain_maps = gain_maps
+        self.clean = clean
         self.fixed = fixed
 
     @property
@@ -127,12 +130,12 @@ class ScenePicture:
         generator = generator_of(self.number, seed)
         view = self.view(generator)
         if self.gain_maps:  # a map may be smaller than the photo, and is then enlarged as a whole
-            whole, whole_raw, whole_clean = rendered_pair(view, generator)
+            whole = rendered_pair(view, generator, clean=self.clean)
             side = slice(RENDERED_MARGIN, RENDERED_MARGIN + self.height)
-            photo, raw_rgb, clean = (plane[..., side, side] for plane in (whole, whole_raw, whole_clean))
-            gain = self._gain(whole, whole_raw, generator)[..., side, side]
+            photo, raw_rgb, clean = (plane[..., side, side] if plane.numel() else plane for plane in whole)
+            gain = self._gain(whole[0], whole[1], generator)[..., side, side]
         else:
-            photo, raw_rgb, clean = rendered_pair(view, generator, margin=RENDERED_MARGIN)
+            photo, raw_rgb, clean = rendered_pair(view, generator, margin=RENDERED_MARGIN, clean=self.clean)
             gain = torch.empty(0)
         bayer = mosaic(raw_rgb, self.cfa)
         name = self.name if self.fixed else view.name
@@ -147,7 +150,7 @@ class ScenePicture:
 
 
 def rendered_pair(
-    view: SceneView, generator: torch.Generator, *, margin: int = 0
+    view: SceneView, generator: torch.Generator, *, margin: int = 0, clean: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Render a view at random.
 
@@ -155,17 +158,20 @@ def rendered_pair(
         view: light of a scene.
         generator: source of randomness, on the CPU.
         margin: pixels on each side that are only looked at (`SceneRendering.render`).
+        clean: make the clean photo, too.
 
     Returns:
         Photo, sRGB ``[3, h, w]`` in [0, 1]; RAW of the canonical sensor with all colours, ``[3, h, w]``, in
-        [0, 1], not white-balanced, without noise (`sensor_reading`); and the photo by `SceneRendering.clean`.
+        [0, 1], not white-balanced, without noise (`sensor_reading`); and the photo by `SceneRendering.clean`, an
+        empty tensor if it is not asked for.
     """
     rendering = random_rendering(generator)
     gain = rendering.meter(view.light)
     photo = rendering.render(view.light, gain, generator=generator, margin=margin)
     height, width = view.light.shape[-2:]
     light = view.light[:, margin : height - margin, margin : width - margin]
-    return photo, sensor_reading(rendering, light, gain), rendering.clean.render(view.light, gain, margin=margin)
+    clean_photo = rendering.clean.render(view.light, gain, margin=margin) if clean else torch.empty(0)
+    return photo, sensor_reading(rendering, light, gain), clean_photo
 
 
 class SceneSource:
@@ -183,6 +189,9 @@ class SceneSource:
         crop: side of a view to learn from, in pixels.
         val_size: side of a view to validate with.
         val_views: views of each scene to validate with.
+
+    Attributes:
+        clean: whether pictures to learn from have the clean photo (`Sample.clean`).
 
     Raises:
         ConfigError: a share or size outside its range.
@@ -218,6 +227,7 @@ class SceneSource:
             )
         self.photo_share, self.by_range, self.gain_maps = photo_share, by_range, gain_maps
         self.crop, self.val_size, self.val_views = crop, val_size, val_views
+        self.clean = False
 
     @property
     def profile(self) -> CameraProfile:
@@ -239,6 +249,7 @@ class SceneSource:
                 photo_share=self.photo_share,
                 by_range=self.by_range,
                 gain_maps=self.gain_maps,
+                clean=self.clean,
             )
             for number in range(TRAIN_PICTURES)
         ]
@@ -259,6 +270,11 @@ class SceneDataModule(PairDataModule):
     """The data module of scenes, which also serves whole views to an estimated base."""
 
     source: SceneSource
+
+    def ask_for_clean_photos(self) -> None:
+        """Let the crops have the clean photo (`Sample.clean`): an estimated base's branches learn from it."""
+        self.source.clean = True
+        self._train = None
 
     def rendered_views(self, split: Literal["train", "val"], count: int, prior: ViewPrior) -> RenderedViews:
         """Return views of the scenes of one split, each in several renderings; always the same for a seed.

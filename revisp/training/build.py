@@ -73,11 +73,13 @@ def build_training(cfg: DictConfig, data: DataModule | None = None) -> Training:
         _estimate_training(cfg)  # refuses wrong settings before scenes are decoded
         data = data or build_data(cfg)
         task = build_task(cfg, build_model(cfg, data.profile))
-        if task.model.config["base"] == "estimated" and not isinstance(data, SceneDataModule):
-            raise ConfigError(
-                "pipeline.base=estimated learns from scenes as any camera takes them: set data=scenes without "
-                f"data.camera; here data={cfg.data.name}"
-            )
+        if task.model.config["base"] == "estimated":
+            if not isinstance(data, SceneDataModule):
+                raise ConfigError(
+                    "pipeline.base=estimated learns from scenes as any camera takes them: set data=scenes without "
+                    f"data.camera; here data={cfg.data.name}"
+                )
+            data.ask_for_clean_photos()
         if task.model.config["gain_channel"] and not cfg.data.get("gain_maps") and not cfg.pretrained:
             raise ConfigError(
                 "pipeline.gain_channel=true learns from photos with gain maps: set data=scenes data.gain_maps=0.5"

@@ -12,14 +12,16 @@ import scene_files
 import torch
 
 from revisp.camera.canonical import canonical_profile, light_to_raw, raw_to_light
+from revisp.config import compose
 from revisp.data import create_data
 from revisp.data.datamodule import PairDataModule
 from revisp.data.embedded import TRAIN_PHOTOS, VAL_PHOTOS
 from revisp.data.picture import Sample
-from revisp.data.scene_pairs import rendered_pair
+from revisp.data.scene_pairs import SceneDataModule, rendered_pair
 from revisp.data.scene_views import SceneView
 from revisp.errors import ConfigError, DataError
 from revisp.mosaic import mosaic
+from revisp.training.build import build_training
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*num_workers.*")
 
@@ -125,9 +127,35 @@ def test_the_clean_photo_is_the_photo_without_noise_sharpening_and_file() -> Non
     stripes[:, :, 24:] = 0.5
     view = SceneView(stripes, "a", "panorama")
     for seed in range(4):
-        photo, _, clean = rendered_pair(view, torch.Generator().manual_seed(seed))
+        photo, _, clean = rendered_pair(view, torch.Generator().manual_seed(seed), clean=True)
         assert clean.diff(dim=1).abs().max() < 1e-6 < photo.diff(dim=1).abs().max()
         assert (photo - clean)[:, 4:-4, 4:20].mean().abs() < 0.02
+
+
+@pytest.mark.parametrize("gain_maps", [0.0, 0.5])
+def test_crops_have_the_clean_photo_where_a_training_asks_for_it(
+    folder: Path, cache: Path, gain_maps: float
+) -> None:
+    """Nothing else in a crop depends on it."""
+    data = _data(folder, cache, gain_maps=gain_maps)
+    without = next(iter(data.train_dataloader()))
+    assert isinstance(data, SceneDataModule)
+    data.ask_for_clean_photos()
+    with_it = next(iter(data.train_dataloader()))
+    assert not without.clean.numel()
+    assert with_it.clean.shape == with_it.srgb.shape
+    for name in ("srgb", "bayer", "target"):
+        assert torch.equal(getattr(without, name), getattr(with_it, name))
+
+
+@pytest.mark.parametrize(("pipeline", "asks"), [("fusion_estimated", True), ("fusion_residual", False)])
+def test_a_training_asks_for_clean_photos_on_an_estimated_base(
+    folder: Path, cache: Path, pipeline: str, asks: bool
+) -> None:
+    words = [f"data.scenes={folder}", f"data.cache={cache}", "data.crop=32", "data.num_workers=0"]
+    cfg = compose(["+backbone=unet", "data=scenes", f"pipeline={pipeline}", "trainer.accelerator=cpu", *words])
+    batch = next(iter(build_training(cfg).data.train_dataloader()))
+    assert bool(batch.clean.numel()) == asks
 
 
 def test_light_beyond_the_sensor_is_clipped() -> None:
