@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -41,6 +42,9 @@ PHASES = tuple(CFA)
 
 BRIGHTNESS_STEP = 8
 """Rows and columns between the pixels of `Picture.brightness`."""
+
+KEPT_PIXELS = 2**20
+"""Most pixels of a photo whose coordinates are kept, since crops of it are cut faster than they are computed."""
 
 
 @dataclass(frozen=True)
@@ -227,4 +231,14 @@ def with_place(sample: Sample, picture: Picture, top: int, left: int) -> Sample:
     """Add the place in the photo to a window, read at ``top`` and ``left``, of a picture that knows its own."""
     assert picture.frame is not None
     height, width = sample.srgb.shape[-2:]
-    return sample._replace(place=place_map(height, width, picture.frame.crop(top, left)))
+    there = picture.frame.crop(top, left)
+    if there.height * there.width > KEPT_PIXELS:
+        return sample._replace(place=place_map(height, width, there))
+    rows, columns = slice(there.top, there.top + height), slice(there.left, there.left + width)
+    return sample._replace(place=_frame_map(there.height, there.width)[:, rows, columns].clone())
+
+
+@lru_cache(maxsize=4)
+def _frame_map(height: int, width: int) -> Tensor:
+    """Return the coordinates of all pixels of a frame, and keep those of the last sizes."""
+    return place_map(height, width)
