@@ -122,12 +122,12 @@ def checked(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[
 
 
 def drop_empty(prediction: Tensor, target: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Leave out the samples with an empty region: they add nothing to a loss, and may be costly.
+    """Leave out the samples with an empty region, on a CPU: they add nothing to a loss, and may be costly.
 
     Most photos have no overexposed pixel, so the result is often an empty batch. It is still attached to the
-    graph.
+    graph. Other devices keep all samples: to ask them which are empty, the program would wait for all their work.
     """
-    if weight is None:
+    if weight is None or weight.device.type != "cpu":
         return prediction, target, weight
     keep = weight.flatten(1).any(dim=1)
     if bool(keep.all()):
