@@ -23,6 +23,7 @@ from revisp.errors import ConfigError, DataError
 from revisp.evaluation.prediction import fast_predictor
 from revisp.evaluation.score_model import score_sample
 from revisp.inference.predict import mask_of
+from revisp.wording import counted
 
 if TYPE_CHECKING:
     from revisp.data.base import DataModule
@@ -153,7 +154,7 @@ class PairSet:
             DataError: there is no such pair.
         """
         if not 0 <= index < len(self._samples):
-            raise DataError(f"the data set has {len(self._samples)} pairs, and none of number {index}")
+            raise DataError(f"the data set has {counted(len(self._samples), 'pair')}, and none of number {index}")
         with self._lock:
             if index not in self._open:
                 self._open[index] = self._predict(self._samples[index], uploads.new_folder())

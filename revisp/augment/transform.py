@@ -25,6 +25,7 @@ from revisp.checks import check_unit_range
 from revisp.demosaic import demosaic
 from revisp.errors import ConfigError, ImageError, ShapeError
 from revisp.io.pillow_image import srgb_of_image
+from revisp.wording import counted
 
 if TYPE_CHECKING:
     from revisp.camera.profile import CameraProfile
@@ -171,7 +172,8 @@ class RGBToRAW(v2.Transform):
 
     def extra_repr(self) -> str:
         """Return the source and the settings for ``repr``."""
-        source = "model" if self.model is not None else f"{len(self.cameras) or 'random'} cameras"
+        cameras = counted(len(self.cameras), "camera") if self.cameras else "random cameras"
+        source = cameras if self.model is None else "model"
         names = ("exposures", "noise", "gain", "quantise", "output", "p")
         rest = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
         return f"{source}, cfa={self.cfa.value!r}, {rest}"

@@ -19,6 +19,7 @@ from revisp.errors import DataError
 from revisp.evaluation.report.page import ReportRow, write_report
 from revisp.io.atomic import write_text
 from revisp.io.locking import begin_folder
+from revisp.wording import counted
 
 __all__ = ["FIGURES", "Row", "leaderboard", "write_leaderboard"]
 
@@ -172,16 +173,17 @@ def _cells(row: Row, *, gains: bool) -> list[str]:
 def _note(rows: Sequence[Row]) -> str:
     done = [result for row in rows for result in row.results]
     missing = sum(len(row.failed) for row in rows)
-    failures = f"{missing} cells failed." if missing else ""
+    failures = f"{counted(missing, 'cell')} failed." if missing else ""
     if not done:
         return failures or "Nothing is done."
     seeds = sorted({result.seed for result in done})
     steps = sorted({result.steps for result in done})
     versions = sorted({", ".join(f"{name} {version}" for name, version in r.versions.items()) for r in done})
     spread = "Mean and standard deviation over" if len(seeds) > 1 else "Of"
+    pictures = counted(done[0].images, "picture")
     limits = f"{steps[0]}" if len(steps) == 1 else f"{steps[0]} to {steps[-1]}"
     return (
-        f"{spread} seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}; {done[0].images} pictures, by the "
+        f"{spread} seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}; {pictures}, by the "
         f"definitions of AIM 2022; {limits} steps of training. Times are of the machine that trained, with what "
         f"else it did. {'; '.join(versions)}. {failures}"
     ).rstrip()

@@ -14,6 +14,7 @@ from revisp.cli._limits import LIMIT_WORDS, take_limits
 from revisp.cli._main import report_errors, say
 from revisp.config import as_dict, compose
 from revisp.errors import RevispError
+from revisp.wording import counted
 
 __all__ = ["main"]
 
@@ -78,7 +79,7 @@ def _benchmark(cfg: DictConfig, words: list[str]) -> None:
     from revisp.benchmark.results import read_result
 
     left = [number for number, cell in enumerate(cells) if read_result(cell.folder(root)) is None]
-    say(f"{len(cells)} cells, {len(cells) - len(left)} of them done, in {root}", sys.stderr)
+    say(f"{counted(len(cells), 'cell')}, {len(cells) - len(left)} of them done, in {root}", sys.stderr)
     if left:
         own = [f"hydra.run.dir={root}", f"cell={','.join(map(str, left))}", "--multirun"]
         run_command(CONFIG_NAME, _job, [*words, *own])
@@ -90,7 +91,7 @@ def _benchmark(cfg: DictConfig, words: list[str]) -> None:
     say(f"Leaderboard: {', '.join(map(str, paths))}")
     if failed := sum(len(row.failed) for rows in tables.values() for row in rows):
         raise RevispError(
-            f"{failed} of {len(cells)} cells failed; the table says why, and {root / 'cells'} in full"
+            f"{failed} of {counted(len(cells), 'cell')} failed; the table says why, and {root / 'cells'} in full"
         )
 
 

@@ -16,6 +16,7 @@ from revisp.cli._progress import TerminalBar
 from revisp.cli._supervise import end_at_once, loading, supervise
 from revisp.config import as_dict, config_dir
 from revisp.hardware import keep_freed_memory, share_processors
+from revisp.wording import counted
 
 if TYPE_CHECKING:
     from revisp.evaluation.score_model import ModelEvaluation
@@ -127,7 +128,7 @@ def _write_report(result: ModelEvaluation, path: Path, cfg: DictConfig) -> Path:
         frame=result.frame,
         groups=result.groups,
         notes=[
-            f"Means over {len(result.images)} pictures; PSNR and SSIM as AIM 2022 defines them.",
+            f"Means over {counted(len(result.images), 'picture')}; PSNR and SSIM as AIM 2022 defines them.",
             *result.notes,
         ],
     )

@@ -25,6 +25,7 @@ from revisp.errors import ConfigError, RevispError
 from revisp.hardware import keep_freed_memory, share_processors
 from revisp.io.crash_record import crashes
 from revisp.io.storage import is_address
+from revisp.wording import counted
 
 if TYPE_CHECKING:
     from revisp.convert.batch import Batch, Converted
@@ -205,7 +206,11 @@ def command(
             jobs = plan_conversions(map(Path, photos), Path(out), format, preview=preview)
         if part is not None:
             number, count = parse_part(part)
+            planned = len(jobs)
             jobs = share(jobs, number - 1, count)
+            if not jobs:
+                say(f"part {part} holds no photo: there are {counted(planned, 'photo')}")
+                return
         notes = left_out(Path(photo) for photo in photos if not is_address(photo))
         alone = devices * nodes == 1
         known = {"camera": camera, "headroom": headroom, "curve": curve}

@@ -48,8 +48,13 @@ def load_model(folder: str | Path | None = None, device: str = "auto") -> Revers
     try:
         torch.ones(1, device=device).item()  # some devices that torch knows, such as meta, compute nothing
         return model.to(device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {device}: {' '.join(str(error).split())}") from error
+    except (
+        RuntimeError,
+        AssertionError,
+    ) as error:  # torch's reasons are long lists
+        raise ConfigError(
+            f"device {device}: torch cannot compute on it here: take auto, cpu or cuda (cuda:1: the second GPU)"
+        ) from error
 
 
 def load_engine(

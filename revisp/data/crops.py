@@ -13,6 +13,7 @@ from revisp.data.picture import PHASES, Sample, know_places, table_of, with_plac
 from revisp.data.strata import Strata
 from revisp.errors import ConfigError, DataError
 from revisp.symmetry import SYMMETRIES, Symmetry
+from revisp.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -196,7 +197,7 @@ def _check(crop: int, length: int, oe_share: float, strata: int | None, rank: in
     if not 0 <= rank < world_size:
         raise ConfigError(f"rank must lie in [0, world_size = {world_size}), got {rank}")
     if length < world_size:
-        raise ConfigError(f"an epoch of {length} crops is too short for {world_size} processes")
+        raise ConfigError(f"an epoch of {counted(length, 'crop')} is too short for {world_size} processes")
 
 
 class CropDataset(Dataset[Sample]):

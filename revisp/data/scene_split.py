@@ -12,6 +12,7 @@ from typing import Literal
 from revisp.data.scene_cache import CachedScene
 from revisp.errors import DataError
 from revisp.io.file_names import natural_key
+from revisp.wording import counted
 
 __all__ = ["SPLITS", "Split", "split_scenes"]
 
@@ -51,7 +52,8 @@ def split_scenes(
             parts["val"] = [parts["train"].pop(0)]
     if not parts["train"]:
         raise DataError(
-            f"of {len(scenes)} scenes none is left to learn from: at least two different ones are needed"
+            f"of {counted(len(scenes), 'scene')} none is left to learn from: "
+            f"at least two different ones are needed"
         )
     return {
         split: sorted((scene for group in part for scene in group), key=lambda scene: natural_key(scene.name))

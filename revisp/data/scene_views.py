@@ -28,6 +28,7 @@ from revisp.data.scene_split import SPLITS, Split, split_scenes
 from revisp.errors import ConfigError, DataError, ImageError
 from revisp.io.photo_folder import PhotoFolder, read_photo_folder
 from revisp.io.scene_folder import find_scenes
+from revisp.wording import counted
 
 __all__ = ["SceneLibrary", "SceneView", "SceneViews", "random_view", "view_any"]
 
@@ -253,7 +254,8 @@ def _decoded(found: dict[str, Path], add: Callable[[Path, str], CachedScene]) ->
         except ImageError as error:
             skipped.append(str(error))
     if not scenes:
-        raise DataError(f"none of {len(found)} scenes or photos can be read; the first: {skipped[0]}")
+        given = counted(len(found), "scene or photo", "scenes and photos")
+        raise DataError(f"of {given} none can be read; the first: {skipped[0]}")
     if skipped:
         log.warning("%d of %d scenes are left out; the first: %s", len(skipped), len(found), skipped[0])
     return scenes

@@ -28,6 +28,7 @@ from revisp.metrics.edits import edit_errors
 from revisp.metrics.highlights import HighlightErrors, highlight_errors, oracle_constant
 from revisp.metrics.linearity import linearity
 from revisp.metrics.styles import style_consistency
+from revisp.wording import counted
 
 if TYPE_CHECKING:
     from revisp.data.base import DataModule
@@ -169,7 +170,7 @@ def score_blind(
         if progress is not None:
             progress(done, len(pictures))
     if not images:
-        raise DataError(f"none of the {len(pictures)} pictures can be judged by")
+        raise DataError(f"of {counted(len(pictures), 'picture')} none can be judged by")
     return BlindEvaluation(tuple(images), (MEANS_NOTE,), tuple(methods))
 
 

@@ -35,6 +35,7 @@ from revisp.inference.demosaic import demosaic_tiled
 from revisp.io.camera_file import load_camera
 from revisp.io.photo import read_srgb
 from revisp.pipeline import ReverseISP
+from revisp.wording import counted
 
 __all__ = ["match_exposure", "score_cycle"]
 
@@ -104,7 +105,7 @@ def score_cycle(
         if progress is not None:
             progress(number, len(photos))
     if not images:
-        raise ImageError(f"none of the {len(photos)} photos can be read")
+        raise ImageError(f"of {counted(len(photos), 'photo')} none can be read")
     return Evaluation(tuple(images), (_note(known, camera),))
 
 

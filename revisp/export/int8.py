@@ -20,6 +20,7 @@ from revisp.export.onnx import build_onnx, check_packages, pack_metadata, quiet
 from revisp.export.runtime import named_inputs, open_session, predict_session, require
 from revisp.io.atomic import atomic_write
 from revisp.io.photo import read_srgb
+from revisp.wording import counted
 
 if TYPE_CHECKING:
     from revisp.pipeline import ReverseISP
@@ -68,7 +69,8 @@ class Loss:
     fp32: float | None = None
 
     def __str__(self) -> str:
-        text = f"int8, calibrated on {self.calibrated} pieces of photos: on {self.measured} others "
+        text = f"int8, calibrated on {counted(self.calibrated, 'piece of a photo', 'pieces of photos')}: on "
+        text += f"{counted(self.measured, 'other')} "
         text += f"{self.to_fp32:.2f} dB from fp32"
         if self.int8 is None or self.fp32 is None:
             return text

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from revisp.errors import ImageError
 from revisp.io.file_names import PHOTO_ENDINGS, name_kind, natural_key
+from revisp.wording import counted
 
 __all__ = ["PhotoFolder", "read_photo_folder"]
 
@@ -38,15 +39,16 @@ class PhotoFolder:
     @property
     def left_out(self) -> str:
         """One line on the files that were left out; empty if all were taken."""
-        kinds = [(self.previews, "preview" if self.previews == 1 else "previews"), (self.hidden, "hidden")]
-        parts = [f"{count} {kind}" for count, kind in kinds if count]
+        parts = [counted(self.previews, "preview")] if self.previews else []
+        if self.hidden:
+            parts.append(f"{self.hidden} hidden")
         if self.others:
             endings = ", ".join(ending or "no ending" for ending, _ in self.others)
             parts.append(f"{sum(count for _, count in self.others)} with other endings ({endings})")
         if self.not_files:
-            parts.append(f"{self.not_files} broken {'link or pipe' if self.not_files == 1 else 'links or pipes'}")
+            parts.append(counted(self.not_files, "broken link or pipe", "broken links or pipes"))
         if self.below:
-            parts.append(_folders_below(self.below))
+            parts.append(counted(self.below, "folder below", "folders below"))
         return f"{self.folder}: left out {', '.join(parts)}" if parts else ""
 
 
@@ -98,15 +100,15 @@ def read_photo_folder(folder: str | Path, *, below: bool = False) -> PhotoFolder
         reason = "no such folder" if isinstance(error, FileNotFoundError) else error.strerror or error
         raise ImageError(f"{folder}: {reason}") from error
     if not photos:
-        advice = f"; left out {_folders_below(unsearched)}: give them by name" if unsearched else ""
+        advice = (
+            f"; left out {counted(unsearched, 'folder below', 'folders below')}: give them by name"
+            if unsearched
+            else ""
+        )
         raise ImageError(f"{folder}: no photos in this folder ({', '.join(PHOTO_ENDINGS)}){advice}")
     photos.sort(key=lambda photo: natural_key(photo.relative_to(folder).as_posix()))
     endings = tuple(sorted(others.items()))
     return PhotoFolder(folder, tuple(photos), hidden, previews, endings, not_files, unsearched)
-
-
-def _folders_below(count: int) -> str:
-    return "1 folder below" if count == 1 else f"{count} folders below"
 
 
 def _raise(error: OSError) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from revisp.errors import ImageError
 from revisp.io.damaged import Damaged, report_damage
 from revisp.io.pixel_limit import check_pixels
+from revisp.wording import counted
 
 __all__ = ["check_complete", "check_file", "check_largest", "check_samples", "tiff_pages"]
 
@@ -68,7 +69,7 @@ def check_complete(page: Any, path: Path, damaged: Damaged = "refuse") -> None:
     ends = (at + n for at, n in zip(page.dataoffsets, page.databytecounts, strict=False))
     missing = max(ends, default=0) - path.stat().st_size
     if missing > 0:
-        report_damage(path, f"cut off, {missing} bytes are missing", damaged)
+        report_damage(path, f"cut off, {counted(missing, 'byte is', 'bytes are')} missing", damaged)
 
 
 def check_samples(page: Any, path: Path, damaged: Damaged = "refuse") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from revisp.errors import DataError
 from revisp.io.header import photo_size, raw_header
 from revisp.prepare.run import Preparation
+from revisp.wording import counted
 
 __all__ = ["describe_preparation", "require_use"]
 
@@ -17,7 +18,7 @@ def describe_preparation(result: Preparation) -> str:
     entries = result.manifest.entries
     lines = [
         f"{len(result.made)} made, {len(result.kept)} kept, {len(result.refused)} rejected; "
-        f"{len(entries)} pictures in {result.root}"
+        f"{counted(len(entries), 'picture')} in {result.root}"
     ]
     for kind in sorted({entry.kind for entry in entries}):
         of_kind = [entry for entry in entries if entry.kind == kind]
@@ -52,7 +53,7 @@ def _unused(result: Preparation) -> list[str]:
         for jpeg, (raw, taken) in list(found.items())[:MOST_REJECTS]
     ]
     more = len(found) - len(lines)
-    return lines + ([f"  and {more} more JPEGs not used"] if more else [])
+    return lines + ([f"  and {counted(more, 'more JPEG')} not used"] if more else [])
 
 
 def _share(jpeg: str, raw: str) -> str:

@@ -30,6 +30,7 @@ from revisp.prepare.pool import work
 from revisp.prepare.recognise import Plan, recognise
 from revisp.prepare.split import assign_splits, require_scenes
 from revisp.prepare.work import Done, PlannedItem, plan_job
+from revisp.wording import counted
 
 __all__ = ["ItemProgress", "Preparation", "prepare"]
 
@@ -302,7 +303,7 @@ def _locked(root: Path) -> Iterator[None]:
 
 def _announcement(items: int, todo: int, needed: int, free: int) -> str:
     return (
-        f"{items} items, {items - todo} of them prepared already; {todo} to do need about "
+        f"{counted(items, 'item')}, {items - todo} of them prepared already; {todo} to do, about "
         f"{needed / 1e9:.2f} GB of disk ({free / 1e9:.0f} GB free)"
     )
 

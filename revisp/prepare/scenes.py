@@ -19,6 +19,7 @@ from revisp.io.file_names import PHOTO_ENDINGS, RAW_ENDINGS, SCENE_ENDINGS
 from revisp.io.gain_map import gain_map_beside
 from revisp.io.locking import lock, make_folder
 from revisp.io.scene_folder import find_scenes, is_scene
+from revisp.wording import counted
 
 __all__ = ["PreparedScenes", "prepare_scenes", "scene_inputs"]
 
@@ -55,7 +56,7 @@ class PreparedScenes:
     @property
     def described(self) -> str:
         """Lines for a user: how many, of which kind, how bright, and what is wrong."""
-        lines = [f"{len(self.scenes)} scenes in {self.root}{self._split}; {len(self.refused)} rejected"]
+        lines = [f"{counted(len(self.scenes), 'scene')} in {self.root}{self._split}; {len(self.refused)} rejected"]
         for kind in sorted({scene.kind for scene in self.scenes}):
             brightest = sorted(scene.range_ev for scene in self.scenes if scene.kind == kind)
             lines.append(
@@ -65,8 +66,8 @@ class PreparedScenes:
         lines += _first([f"note: {note}" for note in self.notes])
         lines += _first([f"rejected: {reason}" for reason in self.refused])
         if self.others:
-            files = "photo or RAW file" if self.others == 1 else "photos and RAW files"
-            lines.append(f"  left out: {self.others} {files} beside them: prepare those apart")
+            files = counted(self.others, "photo or RAW file", "photos and RAW files")
+            lines.append(f"  left out: {files} beside them: prepare those apart")
         return "\n".join([*lines, f"Train: revisp-train data=scenes data.scenes={self.root}"])
 
     @property
@@ -159,7 +160,7 @@ def prepare_scenes(
         scenes = {scene.name: scene for scene in read_scene_list(root)}
         cache, notes, refused = SceneCache(root), [], []
         if tell is not None:
-            tell(f"{len(files)} scenes to read")
+            tell(f"{counted(len(files), 'scene')} to read")
         for count, (name, path) in enumerate(files.items(), start=1):
             try:
                 scenes[name] = cache.add_scene(path, name)

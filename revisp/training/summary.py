@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from revisp.io.atomic import write_text
 from revisp.pipeline import ReverseISP
 from revisp.training.task import RIVALS
+from revisp.wording import counted
 
 __all__ = ["advice", "describe_training", "model_card", "rival_table", "write_metrics"]
 
@@ -23,10 +24,11 @@ CLEAR_GAIN = 0.1
 def describe_training(cfg: DictConfig, model: ReverseISP, trainer: pl.Trainer) -> str:
     """Return one line that describes the training before it starts."""
     parameters = sum(p.numel() for p in model.parameters())
+    kind = type(trainer.accelerator).__name__.removesuffix("Accelerator")
     return (
         f"Training {model.config['backbone']} ({parameters:,} parameters) on data {cfg.data.name!r}: "
-        f"{trainer.max_epochs} epochs, {trainer.precision}, {trainer.num_devices} "
-        f"{type(trainer.accelerator).__name__.removesuffix('Accelerator')} device(s)"
+        f"{counted(trainer.max_epochs or 0, 'epoch')}, {trainer.precision}, "
+        f"{counted(trainer.num_devices, kind + ' device')}"
     )
 
 

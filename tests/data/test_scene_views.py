@@ -107,7 +107,7 @@ class TestLibrary:
         with pytest.raises(DataError, match=r"no scenes in it \(\.hdr"):
             SceneLibrary(tmp_path)
         Image.new("RGB", (40, 30)).save(tmp_path / "a.hdr", "JPEG")
-        with pytest.raises(DataError, match=r"none of 1 scenes .* ordinary JPEG picture"):
+        with pytest.raises(DataError, match=r"of 1 scene or photo none .* ordinary JPEG picture"):
             SceneLibrary(tmp_path)
 
 

@@ -88,7 +88,7 @@ def test_a_picture_that_says_nothing_is_left_out(dataset: Path) -> None:
 
     with (
         pytest.warns(UserWarning, match="scene_2 is left out: .*without light"),
-        pytest.raises(DataError, match="none of the 1 pictures"),
+        pytest.raises(DataError, match="of 1 picture none"),
     ):
         score_blind(black, data, styles=0)
 

@@ -18,6 +18,7 @@ from revisp.data.manifest import MANIFEST, read_manifest
 from revisp.errors import DataError, OutputError
 from revisp.mosaic import mosaic
 from revisp.prepare import PrepareOptions, prepare, run
+from revisp.prepare.conclusion import describe_preparation
 from revisp.prepare.journal import JOURNAL
 
 FAST = PrepareOptions(demosaic="bilinear", workers=1)
@@ -61,6 +62,15 @@ def test_photos_become_pairs_whose_target_holds_the_raw(photos, tmp_path):
         luma = np.array(srgb, np.float64)[positions[:, 0], positions[:, 1]] @ [0.299, 0.587, 0.114] / 255
         assert (luma >= 0.978 - 1e-6).all()
         assert entry.oe_share == pytest.approx(len(positions) / (96 * 128), abs=1e-6)
+
+
+def test_a_single_photo_is_told_in_the_singular(photos, tmp_path):
+    lines: list[str] = []
+    with pytest.warns(UserWarning, match="a single scene"):
+        result = prepare([photos / "p0.png"], tmp_path / "set", FAST, tell=lines.append)
+    assert lines[0].startswith("1 item, 0 of them")
+    closing = "1 made, 0 kept, 0 rejected; 1 picture in"
+    assert describe_preparation(result).startswith(closing)
 
 
 def test_a_second_run_changes_nothing_and_a_changed_file_only_its_own(photos, tmp_path):

@@ -24,6 +24,7 @@ from revisp.evaluation.report.pictures import ReportImage, picture_sections
 from revisp.evaluation.report.plots import Point, Series, key, line_plot, pareto_plot
 from revisp.io.atomic import write_text
 from revisp.metrics import BinErrors
+from revisp.wording import counted
 
 __all__ = ["ReportImage", "ReportRow", "write_report"]
 
@@ -165,7 +166,8 @@ def _brightness(errors: Mapping[str, BinErrors]) -> str:
         lines = [Series(name, _centres(e, log), getattr(e, kind)[-1].tolist()) for name, e in errors.items()]
         values = [value for line in lines for value in line.y if math.isfinite(value)]
         title = f"{label} by brightness of the true RAW"
-        text = f"{len(lines)} lines over {len(edges) - 1} ranges of brightness; the table below has the numbers."
+        drawn = f"{counted(len(lines), 'line')} over {counted(len(edges) - 1, 'range')} of brightness"
+        text = f"{drawn}; the table below has the numbers."
         y_axis = Axis.around(label, [*values, 0.0], log=False)
         plots.append(line_plot(f"brightness-{kind}", lines, x_axis, y_axis, title=title, description=text))
     legend = "".join(f"<li>{key(index)} {escape(name)}</li>" for index, name in enumerate(errors))
