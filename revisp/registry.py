@@ -6,11 +6,11 @@ entries by an entry point of the registry's group. Only its metadata is read unt
 
 from __future__ import annotations
 
-import ast
 import fnmatch
 import importlib
 import importlib.metadata
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -137,6 +137,7 @@ class Registry(Generic[S]):
         """Return the parameters of the factory of ``name`` whose values are texts, as their annotations say.
 
         Those are annotated with ``str`` or ``Path``, alone or in a union or list, and not with a number beside it.
+        Annotations are read as words, since a plugin may import their types for type checkers only.
 
         Raises:
             UnknownNameError: no such entry.
@@ -150,8 +151,10 @@ class Registry(Generic[S]):
             ['file', 'parts']
         """
         parameters = inspect.signature(self.get(name)).parameters.values()
-        members = {each.name: set(_members(inspect.formatannotation(each.annotation))) for each in parameters}
-        return frozenset(name for name, found in members.items() if found & _TEXTS and not found & _NUMBERS)
+        words = {
+            each.name: set(re.findall(r"\w+", inspect.formatannotation(each.annotation))) for each in parameters
+        }
+        return frozenset(name for name, found in words.items() if found & _TEXTS and not found & _OTHERS)
 
     def __contains__(self, name: object) -> bool:
         return name in self._factories or name in self._entry_points()
@@ -182,34 +185,9 @@ class Registry(Generic[S]):
         return factory
 
 
-_TEXTS, _NUMBERS = {"str", "Path", "PathLike"}, {"int", "float"}
-_SEVERAL = {"Union", "Optional", "Annotated", "Sequence", "Iterable", "Collection", "list", "tuple", "set"}
-
-
-def _members(annotation: str | ast.expr) -> Iterator[str]:
-    """Yield the names of the types in a union or list, without evaluating what a plugin imports for its types."""
-    if isinstance(annotation, str):
-        try:
-            annotation = ast.parse(annotation, mode="eval").body
-        except SyntaxError:  # no annotation, or that of a local class
-            return
-    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-        yield from _members(annotation.value)
-    elif isinstance(annotation, ast.BinOp):
-        yield from _members(annotation.left)
-        yield from _members(annotation.right)
-    elif isinstance(annotation, ast.Tuple):
-        for each in annotation.elts:
-            yield from _members(each)
-    elif isinstance(annotation, ast.Subscript):
-        if _SEVERAL.intersection(_members(annotation.value)):
-            yield from _members(annotation.slice)
-        else:
-            yield from _members(annotation.value)
-    elif isinstance(annotation, ast.Attribute):
-        yield annotation.attr
-    elif isinstance(annotation, ast.Name):
-        yield annotation.id
+_TEXTS = {"str", "Path", "PathLike"}
+_OTHERS = {"int", "float", "dict", "Mapping", "Callable", "Literal"}
+"""Types beside or in which a text is not simply a text."""
 
 
 def _identity(factory: Callable[..., Any] | str) -> str:
