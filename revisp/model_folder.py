@@ -200,7 +200,8 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
     folder = _place(folder)
     with decoding(folder, raises=WeightsError):
         if not folder.is_dir():
-            raise WeightsError(f"{folder}: no such model folder; it must hold {CONFIG_FILE} and {WEIGHTS_FILE}")
+            fault = "a file, not a model folder" if folder.exists() else "no such model folder"
+            raise WeightsError(f"{folder}: {fault}; it must hold {CONFIG_FILE} and {WEIGHTS_FILE}")
         for name in (CONFIG_FILE, WEIGHTS_FILE):
             if not (folder / name).is_file():
                 raise WeightsError(f"{folder}: {name} is missing, so this is not a whole model folder")

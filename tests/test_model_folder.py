@@ -171,6 +171,9 @@ def test_damage_is_named(model: ReverseISP, tmp_path: Path, damage, words: str) 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no such model folder"):
         from_pretrained(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(WeightsError, match="file: a file, not a model folder; it must hold"):
+        from_pretrained(tmp_path / "file")
 
 
 def test_initial_encoder_weights_are_not_fetched_again(tmp_path: Path) -> None:

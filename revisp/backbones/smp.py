@@ -33,7 +33,7 @@ class SMP(nn.Module):
         out_channels: channels of the output.
         arch: architecture, in any case: ``Unet``, ``UnetPlusPlus``, ``FPN``, ``Segformer``, ...
         encoder_name: an encoder of segmentation-models-pytorch or any model name of timm, with or without ``tu-``.
-        encoder_weights: None for random weights; the path of a local file (``.safetensors``, ``.pt``, ``.pth``) as
+        encoder_weights: None for random weights; the path of a local file (safetensors, or saved by torch) as
             timm or segmentation-models-pytorch publish it; or the name of published weights, such as ``imagenet``,
             which are downloaded (an encoder of timm has one set of weights for each model name).
         **kwargs: further arguments of the architecture, such as ``encoder_depth`` or ``decoder_channels``. A timm
@@ -67,7 +67,7 @@ class SMP(nn.Module):
         encoder = _find_encoder(encoder_name)
         arguments = {"encoder_name": encoder, "in_channels": in_channels, "classes": out_channels, **kwargs}
         _refuse_unknown(self.arch, encoder, kwargs)
-        if encoder_weights is not None and Path(encoder_weights).suffix:
+        if encoder_weights is not None and (Path(encoder_weights).suffix or Path(encoder_weights).is_file()):
             self.network = _build_with_file(self.arch, arguments, Path(encoder_weights))
         else:
             self.network = _build(self.arch, {**arguments, "encoder_weights": encoder_weights})

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from revisp.errors import WeightsError
+from revisp.tensor_file import read_tensor_file
 
 __all__ = ["check_values", "read_state_dict"]
 
@@ -21,10 +22,11 @@ _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Read a dictionary of tensors from a ``.safetensors`` file or one written by `torch.save`.
+    """Read a dictionary of tensors from a safetensors file or one written by `torch.save`.
 
     A checkpoint that keeps its weights under ``state_dict``, ``model_state_dict`` or ``model`` is unwrapped, and
-    the prefix ``module.`` of data-parallel training is removed. Pickled code is never run (``weights_only=True``).
+    the prefix ``module.`` of data-parallel training is removed.
+    Pickled code is never run.
 
     Raises:
         WeightsError: the file is missing or unreadable, or holds anything other than named tensors.
@@ -71,11 +73,7 @@ def check_values(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], pa
 
 def _read(path: Path) -> Any:
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return read_tensor_file(path)
     except pickle.UnpicklingError as error:
         reason = "it holds more than tensors, or is damaged; save a network's state_dict() instead"
         raise WeightsError(f"{path}: cannot be read as weights: {reason}") from error

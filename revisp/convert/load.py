@@ -57,6 +57,14 @@ def load_model(folder: str | Path | None = None, device: str = "auto") -> Revers
         ) from error
 
 
+def _begins_as_graph(path: Path) -> bool:
+    """Return whether a file begins as exported graphs do: with the first field of ONNX, a whole number."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(1) == b"\x08"
+
+
 def load_engine(
     model: str | Path | None = None,
     *,
@@ -74,7 +82,7 @@ def load_engine(
     Args:
         model: a model folder, or a graph that ``revisp-export`` wrote; None or ``"default"``: the small model in
             the package.
-        engine: ``"torch"`` runs model folders, ``"onnx"`` runs graphs; None chooses by the ending of ``model``.
+        engine: ``"torch"`` runs model folders, ``"onnx"`` runs graphs; None chooses by ``model``.
         device: as for `load_model`; for torch only.
         precision: as for `optimise`; for torch only.
         compile: as for `optimise`; for torch only.
@@ -102,7 +110,7 @@ def load_engine(
     ending = "" if model is None else Path(model).suffix.lower()
     if ending == PROGRAM_ENDING:
         raise ConfigError(f"{model} is a program for torch.export.load: predict with its model folder or an .onnx")
-    is_graph = ending == GRAPH_ENDING
+    is_graph = ending == GRAPH_ENDING or (model is not None and _begins_as_graph(Path(model)))
     if engine not in (None, "onnx" if is_graph else "torch"):
         if is_graph:
             raise ConfigError(f"{model} is an exported graph: take the engine onnx, or a model folder")

@@ -106,6 +106,7 @@ class OnnxPipeline:
         Raises:
             ShapeError: ``srgb`` is not a photo or is smaller than 16 pixels, or ``gain`` is of another size.
             ConfigError: the tile is smaller than 16 pixels, or the graph takes no gain.
+            WeightsError: the graph fails, or its file has changed since it was opened.
         """
         check_image(srgb, 3, "srgb")
         if srgb.ndim != 3:
@@ -134,10 +135,17 @@ class OnnxPipeline:
             return bayer[0]
 
     def _session_of(self, at_once: int) -> Any:
-        """Return a session whose runs take their share of the threads; it is opened at its first use."""
+        """Return a session whose runs take their share of the threads; it is opened at its first use.
+
+        Raises:
+            WeightsError: the file is not the same as at the beginning.
+        """
         if at_once not in self._sessions:
             threads = torch.get_num_threads() // at_once
-            self._sessions[at_once] = open_session(self.path, self._providers, threads)
+            session = open_session(self.path, self._providers, threads)
+            if ModelFiles.of([self.path]).digest != self.files.digest:
+                raise WeightsError(f"{self.path}: has changed since it was opened: start again")
+            self._sessions[at_once] = session
         return self._sessions[at_once]
 
     def _run(self, session: Any, part: Tensor, photo: Tensor | None, gain: Tensor | None, place: Place) -> Tensor:

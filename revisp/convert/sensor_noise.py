@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from revisp.camera.draw import generator_of
 from revisp.camera.noise import NoiseLevels, add_noise
+from revisp.convert.target import is_camera_path
 from revisp.errors import ConfigError
 from revisp.io.camera_file import read_camera
 
@@ -40,7 +41,7 @@ def parse_noise(text: str, camera: str | None) -> NoiseLevels:
         return NoiseLevels(*values)
     if len(values) != 1 or not 0 < values[0] < math.inf:
         raise ConfigError(f"noise must be an ISO speed, or shot and read variance such as 2e-4,1e-6, got {text!r}")
-    if camera is None or not camera.lower().endswith(".json"):
+    if camera is None or not is_camera_path(camera):
         raise ConfigError(
             f"noise at ISO {text} needs a camera file of revisp-prepare: give it, or shot and read variance"
         )

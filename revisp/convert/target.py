@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from revisp.cfa import CFA
     from revisp.pipeline import Reconstruction
 
-__all__ = ["check_source", "find_camera", "mosaic_of", "planes_of", "refined_rgb"]
+__all__ = ["check_source", "find_camera", "is_camera_path", "mosaic_of", "planes_of", "refined_rgb"]
 
 TILE_SIDE = 1024
 """Side of the tiles that are re-expressed, which bounds the memory."""
@@ -43,10 +43,18 @@ def find_camera(camera: str | Path | CameraProfile) -> CameraProfile:
     """
     if isinstance(camera, CameraProfile):
         return camera
+    return load_profile(camera) if is_camera_path(camera) else known_profile(str(camera))
+
+
+def is_camera_path(camera: str | Path) -> bool:
+    """Return whether what a user calls a camera is a file rather than a name: it exists, or ends in ``.json``.
+
+    Example:
+        >>> is_camera_path("cameras/x.json"), is_camera_path("Nikon D850")
+        (True, False)
+    """
     path = Path(camera)
-    if path.suffix.lower() == ".json" or path.is_file():
-        return load_profile(path)
-    return known_profile(str(camera))
+    return path.suffix.lower() == ".json" or path.is_file()
 
 
 def check_source(profile: CameraProfile | None) -> CameraProfile:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from revisp.errors import WeightsError
+from revisp.tensor_file import read_tensor_file
 
 __all__ = ["existing", "freeze", "read_weights"]
 
@@ -30,7 +30,7 @@ def existing(path: str | os.PathLike[str], what: str) -> Path:
 
 
 def read_weights(path: Path, what: str) -> dict[str, Tensor]:
-    """Read a state dict from a ``.safetensors`` file or a file saved by torch.
+    """Read a state dict from a safetensors file or a file saved by torch.
 
     Args:
         path: the file.
@@ -40,11 +40,7 @@ def read_weights(path: Path, what: str) -> dict[str, Tensor]:
         WeightsError: the file is damaged or holds no state dict.
     """
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
+        weights = read_tensor_file(path)
     except Exception as error:  # each reader raises its own kinds, and torch nearly any kind for a damaged file
         first_line = str(error).partition("\n")[0]
         raise WeightsError(f"cannot read {what} {path}: {first_line}") from error

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from revisp.backbones.weights import read_state_dict
 from revisp.errors import WeightsError
+from revisp.losses.frozen import read_weights
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.bias": torch.zeros(2)}
 
@@ -35,6 +36,14 @@ def test_the_usual_ways_of_saving_weights_are_read(content, tmp_path):
 def test_safetensors_are_read(tmp_path):
     save_file(STATE, tmp_path / "w.safetensors")
     assert torch.equal(read_state_dict(tmp_path / "w.safetensors")["a.weight"], STATE["a.weight"])
+
+
+def test_the_content_tells_the_kind_whatever_the_name(tmp_path):
+    save_file(STATE, tmp_path / "w.pth")
+    torch.save(STATE, tmp_path / "w.safetensors")
+    for name in ("w.pth", "w.safetensors"):
+        assert torch.equal(read_state_dict(tmp_path / name)["a.weight"], STATE["a.weight"])
+        assert torch.equal(read_weights(tmp_path / name, "the trunk")["a.weight"], STATE["a.weight"])
 
 
 class Bomb:

@@ -126,6 +126,14 @@ def test_an_iso_speed_needs_a_camera_file(camera: str, tmp_path: Path) -> None:
         parse_noise("400", str(tmp_path / "profile.json"))
 
 
+def test_a_camera_file_may_have_any_name(camera: str, tmp_path: Path) -> None:
+    renamed = Path(camera).rename(tmp_path / "My camera 2.0")
+    assert parse_noise("100", str(renamed)) == pytest.approx((1e-4, 1e-6))
+    (tmp_path / "photo").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(ConfigError, match="photo: not a camera file of revisp-prepare"):
+        parse_noise("100", str(tmp_path / "photo"))
+
+
 def test_a_linear_dng_has_no_noise_of_a_sensor() -> None:
     with pytest.raises(ConfigError, match="leave it out for a linear DNG"):
         Choice(noise=LEVELS, linear_dng=True)

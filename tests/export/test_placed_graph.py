@@ -11,7 +11,8 @@ import torch
 from revisp.backbones.classical import Classical
 from revisp.camera.place import place_map
 from revisp.camera.simulate import SIMULATED
-from revisp.convert import OnnxPipeline
+from revisp.convert import OnnxPipeline, load_engine
+from revisp.errors import WeightsError
 from revisp.export.graph import GraphInfo, PhotoToBayer
 from revisp.export.int8 import CalibrationPiece, cut_samples, export_int8
 from revisp.export.onnx import export_onnx
@@ -47,6 +48,27 @@ def test_tiles_of_an_onnx_graph_are_those_of_the_photo(
     with torch.no_grad():
         whole = model(photo[None]).bayer[0]
     torch.testing.assert_close(OnnxPipeline(tmp_path / "m.onnx").bayer(photo, tile=48), whole, atol=1e-5, rtol=0)
+
+
+def test_a_graph_of_any_name_is_read_once_and_for_all(
+    model: ReverseISP, photo: torch.Tensor, tmp_path: Path
+) -> None:
+    path = tmp_path / "graph of mine"
+    export_onnx(model, tmp_path / "m.onnx")
+    (tmp_path / "m.onnx").rename(path)
+    graph = load_engine(path)
+    assert isinstance(graph, OnnxPipeline)
+    graph.bayer(photo[:, :48, :48])
+    before, threads = path.read_bytes(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        path.write_bytes(before + b"\n\x00")  # another graph, under the same name
+        with pytest.raises(WeightsError, match="graph of mine: has changed since it was opened: start again"):
+            graph.bayer(photo, tile=48)
+        path.write_bytes(before)
+        assert graph.bayer(photo, tile=48).shape == (1, 97, 131)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_a_program_takes_the_place_of_each_tile_of_a_batch(model: ReverseISP, photo: torch.Tensor) -> None:
