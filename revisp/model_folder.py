@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, with_config
 from safetensors import SafetensorError, safe_open
@@ -25,7 +25,17 @@ from revisp.pipeline.build import Base, Branches
 from revisp.pipeline.outline import outline
 from revisp.schema import Flag, Json, Text, Whole, build, check_fields, one_of, parse_file
 
-__all__ = ["DEFAULT", "DEFAULT_MODEL", "from_pretrained", "model_files", "require_replaceable", "save_pretrained"]
+__all__ = [
+    "DEFAULT",
+    "DEFAULT_MODEL",
+    "by_present_names",
+    "from_pretrained",
+    "model_files",
+    "require_replaceable",
+    "save_pretrained",
+]
+
+T = TypeVar("T")
 
 DEFAULT = "default"
 """Name of the small model in the package, wherever a model folder is taken."""
@@ -42,7 +52,7 @@ LARGEST_ARGUMENT = 4096
 """Greatest number among the arguments of a pipeline: widths double with each level of a depth."""
 
 _RENAMED = {"base.share": "base.trust"}
-"""Tensors that earlier model folders hold under another name."""
+"""Tensors that earlier model folders and checkpoints hold under another name."""
 
 _FOREIGN = ("weights", "pretrained", "checkpoint", "path", "cache", "url")
 """Parts of the names of arguments by which a network would read other files, or the network."""
@@ -209,9 +219,10 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
     weights = folder / WEIGHTS_FILE
     with decoding(weights, "damaged or not a safetensors file", WeightsError), safe_open(weights, "pt") as file:
         found = {
-            _RENAMED.get(name, name): tuple(file.get_slice(name).get_shape())
+            name: tuple(file.get_slice(name).get_shape())
             for name in file.keys()  # noqa: SIM118
         }
+        found = by_present_names(found)
     with decoding(folder / CONFIG_FILE, "no pipeline can be built of it", WeightsError):
         try:
             expected = outline(pipeline)
@@ -220,10 +231,25 @@ def from_pretrained(folder: str | Path | None = None) -> ReverseISP:
         _check_fit(expected, found, weights)  # so the weights bound the memory of the model
         model = ReverseISP(**pipeline)
     with decoding(weights, "damaged or not a safetensors file", WeightsError):
-        state = {_RENAMED.get(name, name): value for name, value in load_file(weights).items()}
+        state = by_present_names(load_file(weights))
     check_values(state, model.state_dict(), weights)
     model.load_state_dict(state)
     return model.eval()
+
+
+def by_present_names(tensors: Mapping[str, T], prefix: str = "") -> dict[str, T]:
+    """Return the tensors of a pipeline, or facts of them, by the names that they have in this version.
+
+    Args:
+        tensors: by the names of the version that wrote them.
+        prefix: what stands before the pipeline's own names.
+
+    Example:
+        >>> by_present_names({"model.base.share": 1, "model.weight": 2}, "model.")
+        {'model.base.trust': 1, 'model.weight': 2}
+    """
+    present = {prefix + old: prefix + new for old, new in _RENAMED.items()}
+    return {present.get(name, name): value for name, value in tensors.items()}
 
 
 Arguments = Annotated[dict[Text, Json], AfterValidator(_own)]

@@ -19,13 +19,17 @@ from revisp.backbones.weights import check_values
 from revisp.errors import ConfigError, RevispError, WeightsError
 from revisp.io.atomic import atomic_write, remove_unfinished
 from revisp.io.boundary import decoding, first_line
+from revisp.model_folder import by_present_names
 
-__all__ = ["AtomicCheckpointIO", "check_checkpoint", "find_checkpoint", "restoring"]
+__all__ = ["PIPELINE_PREFIX", "AtomicCheckpointIO", "check_checkpoint", "find_checkpoint", "restoring"]
 
 log = logging.getLogger(__name__)
 
 _PARTS = ("state_dict", "optimizer_states", "loops", "callbacks")
 """Parts of a checkpoint that a training continues from."""
+
+PIPELINE_PREFIX = "model."
+"""What stands before the names of the pipeline's tensors in a checkpoint."""
 
 _SETTINGS = ": give the settings of its run, in its .hydra/overrides.yaml"
 
@@ -94,6 +98,7 @@ def check_checkpoint(path: Path, task: pl.LightningModule, trainer: pl.Trainer) 
     found, expected = checkpoint["state_dict"], task.state_dict()
     if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
         raise WeightsError(f"{path}: damaged or not a checkpoint of revisp-train: its state_dict holds no tensors")
+    found = by_present_names(found, PIPELINE_PREFIX)
     for name in sorted({*found, *expected}):
         if name not in found or name not in expected:
             where = "this configuration" if name in expected else "the checkpoint"

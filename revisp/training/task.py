@@ -28,11 +28,13 @@ from revisp.losses.base import GIVEN
 from revisp.losses.composite import FusionLoss, LossResult, PlainLoss
 from revisp.metrics.by_region import SCORES, psnr_ssim
 from revisp.metrics.regions import ScoredPlanes, scored_planes
+from revisp.model_folder import by_present_names
 from revisp.mosaic import mosaic
 from revisp.pipeline import Reconstruction, ReverseISP
 from revisp.pipeline.reconstruction import Parts
 from revisp.refine import yuv_loss
 from revisp.training.baselines import Baseline, fit_pairs, fitted_baselines, place_in, without_place
+from revisp.training.checkpoints import PIPELINE_PREFIX
 from revisp.training.estimate import EstimateTraining, train_estimate
 from revisp.training.pretrained import fit_trust
 from revisp.training.schedule import Schedule
@@ -203,6 +205,10 @@ class ReverseISPTask(pl.LightningModule):
             return Learning(branches=True, refine=True)
         refining = self._progress() >= self.refine_training.start
         return Learning(branches=not refining, refine=refining)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take a checkpoint of an earlier version, in which tensors have other names."""
+        checkpoint["state_dict"] = by_present_names(checkpoint["state_dict"], PIPELINE_PREFIX)
 
     def _progress(self) -> float:
         """Return the share of the training that is done, in epochs or, without their number, in steps."""

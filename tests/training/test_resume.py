@@ -18,9 +18,9 @@ from revisp.training.checkpoints import check_checkpoint, find_checkpoint, resto
 from revisp.training.task import ReverseISPTask
 
 
-def task_of(**kwargs: Any) -> ReverseISPTask:
+def task_of(base: Any = None, **kwargs: Any) -> ReverseISPTask:
     torch.manual_seed(0)
-    model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2, **kwargs})
+    model = ReverseISP("unet", backbone_kwargs={"width": 4, "depth": 2, **kwargs}, base=base)
     return ReverseISPTask(model, FusionLoss(BranchLoss({"l1": 1.0}), BranchLoss({"l1": 1.0})))
 
 
@@ -36,6 +36,18 @@ def checkpoint(path: Path, task: ReverseISPTask, **changes: Any) -> Path:
 
 def test_its_own_checkpoint_is_taken(tmp_path: Path) -> None:
     check_checkpoint(checkpoint(tmp_path / "a.ckpt", task_of()), task_of(), trainer())
+
+
+def test_a_checkpoint_of_an_earlier_version_is_taken(tmp_path: Path) -> None:
+    task, earlier = task_of(base="fitted"), task_of(base="fitted")
+    state = dict(earlier.state_dict())
+    state["model.base.share"] = torch.full_like(state.pop("model.base.trust"), 0.25)
+    path = checkpoint(tmp_path / "a.ckpt", earlier, state_dict=state)
+    check_checkpoint(path, task, trainer())
+    content = {"state_dict": state}
+    task.on_load_checkpoint(content)
+    task.load_state_dict(content["state_dict"])
+    assert task.model.base.trust.item() == 0.25
 
 
 @pytest.mark.parametrize(
