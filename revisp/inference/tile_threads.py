@@ -34,7 +34,8 @@ def tiles_at_once(model: ReverseISP) -> int:
     """Return how many tiles a pipeline can run at once in this process.
 
     It is one on a GPU, with one thread, with networks that get statistics of the whole photo for each tile, with
-    compiled networks, and with networks of other packages, which may remember something of a call.
+    compiled networks, and with networks of other packages, which may remember something of a call, as some of
+    timm do.
     """
     threads = torch.get_num_threads()
     if threads == 1 or next(model.parameters()).device.type != "cpu":
