@@ -12,6 +12,7 @@ from revisp.cli._hydra import is_help, run_command
 from revisp.cli._limits import LIMIT_WORDS, take_limits
 from revisp.cli._main import say
 from revisp.config import config_dir
+from revisp.hardware import share_processors
 
 __all__ = ["main"]
 
@@ -45,6 +46,7 @@ def main() -> None:
     if is_help():
         say(USAGE.format(groups=_groups()) + LIMIT_WORDS.rstrip("\n"))
     else:
+        share_processors()
         run_command("train", _train)
 
 

@@ -36,6 +36,23 @@ def finished(tiny: list[str], tmp_path_factory: pytest.TempPathFactory) -> revis
     return revisp.train([*tiny, f"hydra.run.dir={run_dir}"])
 
 
+def test_threads_of_a_training_give_up_their_core_soon_and_are_told_before_torch_is_loaded() -> None:
+    script = (
+        "import os, sys; from revisp.cli import train; sys.argv = ['revisp-train', '+backbone=unet'];"
+        "train.run_command = lambda *_: print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules);"
+        "train.main()"
+    )
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    spins, has_torch = done.stdout.split()
+    assert int(spins) < 100_000  # GNU OpenMP takes 300,000 otherwise
+    assert has_torch == "False"
+
+
 def test_a_run_leaves_what_it_promises(finished) -> None:
     metrics = json.loads((finished.run_dir / "metrics.json").read_text())
     rivals = set(RIVALS) - {"base"}  # which an estimated base has alone
