@@ -5,8 +5,9 @@ python benchmarks/report.py
 The figures are taken by, each with ``--json benchmarks/results/NAME.json``: folder.py (folder), commands.py
 (commands), dng_write.py (dng_write, of the photos that its table names), memory_curve.py (memory; paper_photo),
 predict.py (ladder; paper, compiled too; networks, by model and size), agreement.py (agreement), training_step.py
-(training), export.py (export), crops.py (crops) and augment.py (augment). Those whose table names an earlier
-commit take a checkout of it.
+(training), time_to_figure.py (time_to_figure), loader_wait.py (loader_wait), export.py (export; export_photo, by
+--megapixels 12), scaling.py (scaling), crops.py (crops) and augment.py (augment). Those whose table names an
+earlier commit take a checkout of it.
 """
 
 from __future__ import annotations
