@@ -174,7 +174,7 @@ def test_it_says_what_it_does():
         "RGBToRAW(random cameras, cfa='GRBG', exposures=(-0.7, 1.3), noise='camera', gain=(1.0, 4.0), "
         "quantise=True, output='bayer', p=1.0)"
     )
-    assert "1 cameras" in repr(RGBToRAW(revisp.camera.SIMULATED))
+    assert "(1 camera," in repr(RGBToRAW(revisp.camera.SIMULATED))
 
 
 def test_arrays_are_no_photos_but_may_go_with_one():

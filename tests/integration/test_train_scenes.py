@@ -93,6 +93,6 @@ def test_a_folder_of_ordinary_pictures_is_refused_in_one_line(run_here, tmp_path
     done = run_here("revisp-train", *TINY, "data.scenes=hdri")
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        "error: none of 2 scenes or photos can be read; the first: hdri/a.hdr: an ordinary JPEG picture without a "
-        "gain map: its highlights are cut off, so it is no scene"
+        "error: of 2 scenes and photos none can be read; the first: hdri/a.hdr: an ordinary JPEG picture without "
+        "a gain map: its highlights are cut off, so it is no scene"
     )
