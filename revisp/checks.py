@@ -61,10 +61,9 @@ def check_unit_range(x: Tensor, name: str) -> None:
     if math.isnan(least) or math.isnan(most):
         raise ShapeError(f"{name} holds values that are not numbers (NaN)")
     if least < LEAST_VALUE or most > MOST_VALUE:
-        raise ShapeError(
-            f"{name} must lie in [0, 1], got {least:g} to {most:g}: divide by the maximum of its type "
-            "and normalise (v2.Normalize) after"
-        )
+        below = least < LEAST_VALUE  # as values around 0, which networks are often trained on
+        advice = "give it before it is normalised" if below else "divide by the maximum of its type"
+        raise ShapeError(f"{name} must lie in [0, 1], got {least:g} to {most:g}: {advice}")
 
 
 def check_same_size(a: Tensor, b: Tensor, names: tuple[str, str]) -> None:

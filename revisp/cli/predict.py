@@ -209,7 +209,7 @@ def command(
             planned = len(jobs)
             jobs = share(jobs, number - 1, count)
             if not jobs:
-                say(f"part {part} holds no photo: there are {counted(planned, 'photo')}")
+                say(f"part {part} holds no photo ({counted(planned, 'photo')} in all)")
                 return
         notes = left_out(Path(photo) for photo in photos if not is_address(photo))
         alone = devices * nodes == 1

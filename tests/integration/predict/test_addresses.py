@@ -236,7 +236,7 @@ def test_parts_of_a_list_are_all_of_it_without_overlap(call, model: Path, tmp_pa
         done += [line.partition(" -> ")[0] for line in out.splitlines()]
     assert sorted(done) == [str(album / f"{number}.png") for number in range(5)]
     code, out, _ = call(album, "-o", tmp_path / "r", "--model", model, "--part", "6/6")
-    assert (code, out) == (0, "part 6/6 holds no photo: there are 5 photos\n")
+    assert (code, out) == (0, "part 6/6 holds no photo (5 photos in all)\n")
 
 
 @pytest.mark.parametrize("part", ["0/3", "4/3", "3", "a/b", "1/", "-1/3", "1/3/3"])
