@@ -97,7 +97,7 @@ class PhotoToBayer(nn.Module):
         self.parts = parts and len(model.branches) > 1
         self.model = copy.deepcopy(model)
         self.model.frame.pad = append_mirrored
-        self.model.mosaic = _Select(self.model.cfa)
+        self.model.mosaic = _MosaicByComparison(self.model.cfa)
         for network in self.model.modules():
             if isinstance(network, UNet):
                 network.join_blocks()
@@ -189,8 +189,8 @@ class PhotoToBayer(nn.Module):
         return gain
 
 
-class _Select(Mosaic):
-    """The mosaic by comparisons: in a graph, assignments copy the picture many times."""
+class _MosaicByComparison(Mosaic):
+    """The same mosaic, without assignments: in a graph these copy the picture many times."""
 
     def forward(self, raw_rgb: Tensor, top: int = 0, left: int = 0) -> Tensor:
         """Map ``[B, 3, H, W]`` to ``[B, 1, H, W]``."""
