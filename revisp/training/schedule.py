@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
+
+import pytorch_lightning as pl
 
 from revisp.errors import ConfigError
 
-__all__ = ["Schedule"]
+__all__ = ["Schedule", "expected_steps"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,3 +40,21 @@ class Schedule:
             return (step + 1) / ramp
         progress = min(1.0, (step - ramp) / max(1, total - ramp))
         return self.final_factor + (1 - self.final_factor) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def expected_steps(trainer: pl.Trainer, step: int, total: float) -> int:
+    """Return the expected number of steps of a training.
+
+    Args:
+        trainer: of the training; a `pytorch_lightning.callbacks.Timer` among its callbacks limits the time.
+        step: steps that are done.
+        total: steps without a limit of time; infinite if unknown.
+
+    Returns:
+        ``total`` or, if time is limited, an estimate from the pace; at least ``step``.
+    """
+    for timer in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(timer, pl.callbacks.Timer) and (left := timer.time_remaining()) is not None:
+            elapsed = timer.time_elapsed()
+            total = min(total, step * (elapsed + left) / elapsed if step and elapsed else math.inf)
+    return sys.maxsize if math.isinf(total) else max(round(total), step)

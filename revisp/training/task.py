@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -37,7 +35,7 @@ from revisp.training.baselines import Baseline, fit_pairs, fitted_baselines, pla
 from revisp.training.checkpoints import PIPELINE_PREFIX
 from revisp.training.estimate import EstimateTraining, train_estimate
 from revisp.training.pretrained import fit_trust
-from revisp.training.schedule import Schedule
+from revisp.training.schedule import Schedule, expected_steps
 
 __all__ = ["Fittable", "RefineTraining", "ReverseISPTask"]
 
@@ -214,7 +212,8 @@ class ReverseISPTask(pl.LightningModule):
         """Return the share of the training that is done, in epochs or, without their number, in steps."""
         if (epochs := self.trainer.max_epochs or -1) > 0:
             return self.current_epoch / epochs
-        return self.global_step / self._steps(self.global_step, float(self.trainer.estimated_stepping_batches))
+        total = float(self.trainer.estimated_stepping_batches)
+        return self.global_step / expected_steps(self.trainer, self.global_step, total)
 
     def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:
         """Freeze the normalisation statistics of what does not learn: an estimated base, and branches at times."""
@@ -299,7 +298,7 @@ class ReverseISPTask(pl.LightningModule):
         optimizer = self.optimizer_factory(p for p in parameters if p.requires_grad)
         total = float(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: self.schedule.factor(step, self._steps(step, total))
+            optimizer, lambda step: self.schedule.factor(step, expected_steps(self.trainer, step, total))
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -319,14 +318,6 @@ class ReverseISPTask(pl.LightningModule):
             return
         algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
         Precision.clip_gradients(precision, optimizer, gradient_clip_val, algorithm)
-
-    def _steps(self, step: int, total: float) -> int:
-        """Return the expected number of steps: ``total`` or, if time is limited, an estimate from the pace."""
-        for timer in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(timer, pl.callbacks.Timer) and (left := timer.time_remaining()) is not None:
-                elapsed = timer.time_elapsed()
-                total = min(total, step * (elapsed + left) / elapsed if step and elapsed else math.inf)
-        return sys.maxsize if math.isinf(total) else max(round(total), step)
 
     # Scoring ----------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ import pytorch_lightning as pl
 
 from revisp.losses.composite import BranchLoss, FusionLoss
 from revisp.pipeline import ReverseISP
-from revisp.training.task import ReverseISPTask, Schedule
+from revisp.training.schedule import Schedule, expected_steps
+from revisp.training.task import ReverseISPTask
 
 
 @pytest.fixture
@@ -29,22 +30,22 @@ def passed(task: ReverseISPTask, monkeypatch: pytest.MonkeyPatch):
 
 def test_steps_to_come_follow_the_pace(task: ReverseISPTask, passed) -> None:
     passed(15.0)
-    assert task._steps(30, math.inf) == 120  # a quarter of the time for 30
+    assert expected_steps(task.trainer, 30, math.inf) == 120  # a quarter of the time for 30
     passed(59.0)
-    assert task._steps(30, math.inf) == 31
+    assert expected_steps(task.trainer, 30, math.inf) == 31
 
 
 def test_a_number_of_epochs_that_ends_earlier_counts(task: ReverseISPTask, passed) -> None:
     passed(15.0)
-    assert task._steps(30, 50.0) == 50
-    assert task._steps(30, 500.0) == 120
+    assert expected_steps(task.trainer, 30, 50.0) == 50
+    assert expected_steps(task.trainer, 30, 500.0) == 120
 
 
 def test_the_rate_falls_to_its_end_over_the_time(task: ReverseISPTask, passed) -> None:
     schedule, rates = Schedule(warmup=0.1, final_factor=0.01), []
     for step in range(60):  # a step a second
         passed(float(step))
-        rates.append(schedule.factor(step, task._steps(step, math.inf)))
+        rates.append(schedule.factor(step, expected_steps(task.trainer, step, math.inf)))
     assert rates[0] < 0.01
     assert max(rates) == pytest.approx(1, abs=0.05)
     assert rates[-1] == pytest.approx(0.01, abs=0.01)
